@@ -1,0 +1,16 @@
+import { defineConfig } from "vitest/config";
+
+const project = (name: string, include: string, testTimeout: number) => ({
+  test: { name, include: [`test/**/*.${include}.ts`], testTimeout, hookTimeout: testTimeout },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "test", include: ["test/**/!(*.property|*.contract|*.e2e|*.workerd).test.ts"] } },
+      project("property", "property.test", 60_000),
+      project("contract", "contract.test", 30_000),
+      project("e2e", "e2e.test", 300_000),
+    ],
+  },
+});
