@@ -1,0 +1,147 @@
+import type { Reading } from "./alert.ts";
+
+const localPart = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
+const label = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+const fault = (expected: string): Reading<never> => ({ ok: false, faults: [{ field: "address", expected }] });
+
+/** The domain in ASCII after IDNA (RFC 5891), lower case; undefined if it is none. */
+const asciiDomain = (domain: string): string | undefined => {
+  // Characters that IDNA drops without a trace would let two spellings of a domain pass for one.
+  if (/[\p{Default_Ignorable_Code_Point}\p{C}\p{Z}%/\\?#:@[\]]/u.test(domain)) return undefined;
+  if (!URL.canParse(`http://${domain}/`)) return undefined;
+  const ascii = new URL(`http://${domain}/`).hostname;
+  const labels = ascii.split(".");
+  if (ascii.length > 253 || !labels.every((part) => label.test(part))) return undefined;
+  return /^\d+$/.test(labels.at(-1) ?? "") ? undefined : ascii;
+};
+
+/**
+ * Reads one bare mailbox `local@domain` (RFC 5321 §4.1.2, dot-string only). Quoted local parts, comments, source
+ * routes, address literals and display names are refused: each has been used to show one address to the check and
+ * another to RCPT. The result, with the domain in lower-case ASCII, is what goes to the allow-list and to RCPT.
+ */
+export const parseAddress = (text: string): Reading<string> => {
+  if (text.length > 320) return fault("at most 320 characters");
+  const at = text.lastIndexOf("@");
+  const local = text.slice(0, at);
+  if (at < 1 || local.length > 64 || !localPart.test(local))
+    return fault("a bare address local@domain with an unquoted ASCII local part of 1-64 characters");
+  const domain = asciiDomain(text.slice(at + 1));
+  if (domain === undefined) return fault("a domain name after the @");
+  if (local.length + 1 + domain.length > 254) return fault("at most 254 characters");
+  return { ok: true, value: `${local}@${domain}` };
+};
+
+/** The key under which one mailbox is remembered: nobody gives two people addresses that differ in case alone. */
+export const contactKey = (address: string): string => address.toLowerCase();
+
+/** Tells whether mail may go to an address that `parseAddress` gave. */
+export type AllowList = (address: string) => boolean;
+
+/**
+ * Reads the words of HARDSTATE_RECIPIENTS: a domain allows its addresses (not those of subdomains), an address
+ * itself. Case is ignored.
+ */
+export const readAllowList = (words: readonly string[]): Reading<AllowList> => {
+  const allowed = new Set<string>();
+  const faults = [];
+  for (const [index, word] of words.entries()) {
+    const reading = word.includes("@") ? parseAddress(word) : parseAddress(`any@${word}`);
+    if (!reading.ok)
+      faults.push({ field: `word ${index + 1}`, expected: "a domain such as example.com, or an address" });
+    else allowed.add(contactKey(word.includes("@") ? reading.value : reading.value.slice("any@".length)));
+  }
+  if (faults.length > 0) return { ok: false, faults };
+  return {
+    ok: true,
+    value: (address) => {
+      const key = contactKey(address);
+      return allowed.has(key) || allowed.has(key.slice(key.lastIndexOf("@") + 1));
+    },
+  };
+};
+
+/** From a name or address in lower case to the addresses it stands for, loops already refused. */
+export type Aliases = ReadonlyMap<string, readonly string[]>;
+
+const deepestChain = 10;
+
+/**
+ * Reads the words of HARDSTATE_ALIASES, `name=target,target`. A target may be another alias; chains are followed
+ * here once, and a loop, a chain of more than 10 links or a target that leads nowhere is a fault.
+ */
+export const readAliases = (words: readonly string[]): Reading<Aliases> => {
+  const faults: { field: string; expected: string }[] = [];
+  const targets = new Map<string, string[]>();
+  for (const [index, word] of words.entries()) {
+    const [key = "", list = "", ...more] = word.split("=");
+    const names = list.split(",").filter(Boolean);
+    if (key === "" || names.length === 0 || more.length > 0)
+      faults.push({ field: `word ${index + 1}`, expected: "name=address or name=address,address" });
+    else targets.set(key.toLowerCase(), names);
+  }
+  const follow = (key: string, path: readonly string[]): string[] => {
+    if (path.includes(key)) {
+      faults.push({ field: path[0] ?? key, expected: `no loop (${[...path, key].join(" → ")})` });
+      return [];
+    }
+    if (path.length >= deepestChain) {
+      faults.push({ field: path[0] ?? key, expected: `a chain of at most ${deepestChain} aliases` });
+      return [];
+    }
+    return (targets.get(key) ?? []).flatMap((target) => {
+      if (targets.has(target.toLowerCase())) return follow(target.toLowerCase(), [...path, key]);
+      const reading = parseAddress(target);
+      if (reading.ok) return [reading.value];
+      faults.push({ field: key, expected: "targets that are addresses or other aliases" });
+      return [];
+    });
+  };
+  const resolved = new Map([...targets.keys()].map((key) => [key, [...new Set(follow(key, []))]]));
+  return faults.length > 0 ? { ok: false, faults } : { ok: true, value: resolved };
+};
+
+/** A contact as a monitor names it: either part may be missing. */
+export type Contact = { name?: string; email?: string };
+
+/**
+ * The mailboxes of one contact: its email, or what an alias of its email or, without one, of its name stands for.
+ * Every mailbox has passed the allow-list. Commas separate several addresses.
+ */
+export const resolveContact = (contact: Contact, aliases: Aliases, allowed: AllowList): Reading<string[]> => {
+  const given = (contact.email || contact.name || "").split(",").map((part) => part.trim());
+  const names = given.filter(Boolean);
+  if (names.length === 0)
+    return {
+      ok: false,
+      faults: [{ field: "email", expected: "an address, or a name that an alias stands for" }],
+    };
+  const addresses: string[] = [];
+  for (const text of names) {
+    const alias = aliases.get(text.toLowerCase());
+    if (alias) {
+      addresses.push(...alias);
+      continue;
+    }
+    if (!contact.email)
+      return {
+        ok: false,
+        faults: [
+          { field: "email", expected: "an address: no alias in HARDSTATE_ALIASES has this contact's name" },
+        ],
+      };
+    const reading = parseAddress(text);
+    if (!reading.ok)
+      return { ok: false, faults: reading.faults.map(({ expected }) => ({ field: "email", expected })) };
+    addresses.push(reading.value);
+  }
+  if (!addresses.every(allowed))
+    return {
+      ok: false,
+      faults: [{ field: "email", expected: "an address that HARDSTATE_RECIPIENTS allows" }],
+    };
+  return {
+    ok: true,
+    value: [...new Map(addresses.map((address) => [contactKey(address), address])).values()],
+  };
+};

@@ -1,0 +1,272 @@
+import * as v from "valibot";
+
+/** What is wrong with one field, in words for the person who sent it. `field` is a path such as `object.host`. */
+export type Fault = { field: string; expected: string };
+
+/** A value that was read, or everything that keeps it from being read. */
+export type Reading<T> = { ok: true; value: T } | { ok: false; faults: Fault[] };
+
+export const hostStates = ["UP", "DOWN", "UNREACHABLE"] as const;
+export const serviceStates = ["OK", "WARNING", "CRITICAL", "UNKNOWN"] as const;
+export type HostState = (typeof hostStates)[number];
+export type ServiceState = (typeof serviceStates)[number];
+export type State = HostState | ServiceState;
+
+export const notificationTypes = [
+  "PROBLEM",
+  "RECOVERY",
+  "ACKNOWLEDGEMENT",
+  "FLAPPINGSTART",
+  "FLAPPINGSTOP",
+  "FLAPPINGDISABLED",
+  "DOWNTIMESTART",
+  "DOWNTIMEEND",
+  "DOWNTIMECANCELLED",
+  "CUSTOM",
+] as const;
+export type NotificationType = (typeof notificationTypes)[number];
+
+/** How bad a state is; WARNING and UNREACHABLE weigh the same (nagios.md §5.1). */
+export const severity: Record<State, 0 | 1 | 2 | 3> = {
+  OK: 0,
+  UP: 0,
+  WARNING: 1,
+  UNREACHABLE: 1,
+  UNKNOWN: 2,
+  DOWN: 2,
+  CRITICAL: 3,
+};
+
+const utf8 = new TextEncoder();
+const bytes = (text: string) => utf8.encode(text).length;
+
+/** The longest beginning of `text` that fits in `limit` bytes of UTF-8 and ends between two characters. */
+const cut = (text: string, limit: number): string => {
+  if (bytes(text) <= limit) return text;
+  const room = new Uint8Array(limit);
+  return text.slice(0, utf8.encodeInto(text, room).read);
+};
+
+// Direction overrides make a name read as another one; zero-width and combining characters are left alone.
+const bidiControls = /[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Text for people: any line ends become LF, other control characters a space, half surrogate pairs U+FFFD. */
+const clean = (text: string): string =>
+  text
+    .toWellFormed()
+    .replace(/\r\n/g, "\n")
+    .replace(/[^\P{Cc}\n\t]/gu, " ")
+    .replace(bidiControls, "");
+
+/** As `clean`, and without line ends: CR, LF, NUL and the Unicode line separators cannot end a header. */
+const cleanLine = (text: string): string => clean(text).replace(/[\n\t\u2028\u2029]/g, " ");
+
+const name = (limit: number) =>
+  v.pipe(
+    v.string(`text of 1-${limit} bytes`),
+    v.transform(cleanLine),
+    v.check((text) => text !== "" && bytes(text) <= limit, `text of 1-${limit} bytes`),
+  );
+const line = (limit: number) =>
+  v.pipe(
+    v.string("text"),
+    v.transform((text) => cut(cleanLine(text), limit)),
+  );
+const integer = (least: number, most: number) => {
+  const expected = `a whole number from ${least} to ${most}`;
+  return v.pipe(
+    v.number(expected),
+    v.integer(expected),
+    v.minValue(least, expected),
+    v.maxValue(most, expected),
+  );
+};
+const unixSeconds = integer(0, 253_402_300_799);
+const token = (limit: number, pattern: RegExp, letters: string) =>
+  v.pipe(
+    v.string(`text of ${letters}`),
+    v.check((text) => text.length <= limit && pattern.test(text), `at most ${limit} of ${letters}`),
+  );
+const oneOf = <const T extends readonly string[]>(values: T) =>
+  v.picklist(values, `one of ${values.join(" ")}`);
+
+/** Nagios writes "no problem id" as 0 or as nothing. */
+const problemId = v.pipe(
+  token(64, /^[0-9A-Za-z-]*$/, "digits, letters and -"),
+  v.transform((id) => (id === "0" || id === "" ? undefined : id)),
+);
+
+const urls = v.pipe(
+  v.record(v.string(), v.string("text"), "an object of texts"),
+  v.transform((given) =>
+    Object.fromEntries(
+      Object.entries(given)
+        .filter(([kind, url]) => ["action", "notes", "info"].includes(kind) && url.length <= 2048)
+        .filter(([, url]) => /^https?:/i.test(url) && URL.canParse(url))
+        .map(([kind, url]) => [kind, new URL(url).href]),
+    ),
+  ),
+);
+
+const custom = v.pipe(
+  v.record(v.string(), v.string("text"), "an object of texts"),
+  v.transform((given) =>
+    Object.fromEntries(
+      Object.entries(given)
+        .filter(([key]) => /^[A-Za-z0-9_]{1,64}$/.test(key) && key !== "__proto__")
+        .slice(0, 64)
+        .map(([key, value]) => [key, cut(clean(value), 1024)]),
+    ),
+  ),
+);
+
+/** An alert's fields as JSON names them (nagios.md §5.1, version 1), without recipients; unknown fields are dropped. */
+export const alertEntries = {
+  v: v.literal(1, "1"),
+  source: oneOf(["nagios", "naemon", "icinga2", "checkmk", "other"]),
+  monitor: v.object(
+    {
+      id: token(64, /^[A-Za-z0-9._-]+$/, "letters, digits, . _ -"),
+      start: v.optional(unixSeconds),
+    },
+    "an object with id",
+  ),
+  type: v.pipe(
+    v.string(`one of ${notificationTypes.join(" ")}`),
+    v.transform((type) => (type === "FLAPPINGEND" ? "FLAPPINGSTOP" : type)),
+    oneOf(notificationTypes),
+  ),
+  object: v.object(
+    {
+      host: name(255),
+      service: v.optional(v.nullable(name(255)), null),
+      alias: v.optional(line(255)),
+      address: v.optional(line(255)),
+      display: v.optional(line(255)),
+      groups: v.optional(
+        v.pipe(
+          v.array(line(64), "a list of texts"),
+          v.transform((groups) => [...new Set(groups.filter(Boolean))].slice(0, 64)),
+        ),
+      ),
+      urls: v.optional(urls),
+    },
+    "an object with host",
+  ),
+  state: oneOf([...hostStates, ...serviceStates]),
+  state_type: v.optional(oneOf(["HARD", "SOFT"]), "HARD"),
+  prev_state: v.optional(oneOf([...hostStates, ...serviceStates])),
+  attempt: v.optional(integer(0, 1000)),
+  max_attempts: v.optional(integer(0, 1000)),
+  problem: v.optional(
+    v.object({
+      id: v.optional(problemId),
+      last_id: v.optional(problemId),
+      epoch: v.optional(
+        v.pipe(
+          unixSeconds,
+          v.transform((epoch) => (epoch === 0 ? undefined : epoch)),
+        ),
+      ),
+    }),
+    {},
+  ),
+  notification: v.optional(
+    v.object({
+      id: v.optional(token(64, /^[0-9A-Za-z-]*$/, "digits, letters and -")),
+      number: v.optional(integer(0, 1_000_000)),
+      escalated: v.optional(v.boolean("true or false")),
+      volatile: v.optional(v.boolean("true or false")),
+      recipients: v.optional(
+        v.pipe(
+          v.array(line(255), "a list of texts"),
+          v.transform((names) => names.filter(Boolean).slice(0, 200)),
+        ),
+      ),
+    }),
+    {},
+  ),
+  author: v.optional(line(255)),
+  comment: v.optional(v.string("text")),
+  output: v.optional(v.string("text")),
+  long_output: v.optional(v.string("text")),
+  perfdata: v.optional(v.string("text")),
+  truncated: v.optional(v.boolean("true or false")),
+  time: unixSeconds,
+  custom: v.optional(custom),
+  degraded: v.optional(v.boolean("true or false")),
+  dup_hint: v.optional(v.boolean("true or false")),
+};
+
+type Fields = v.InferOutput<v.ObjectSchema<typeof alertEntries, undefined>>;
+type HostAlert = Omit<Fields, "object" | "state" | "prev_state"> & {
+  object: Omit<Fields["object"], "service"> & { service: null };
+  state: HostState;
+  prev_state?: HostState;
+};
+type ServiceAlert = Omit<Fields, "object" | "state" | "prev_state"> & {
+  object: Omit<Fields["object"], "service"> & { service: string };
+  state: ServiceState;
+  prev_state?: ServiceState;
+};
+
+/** One notification of one object; its state always fits its kind of object. Lengths are bounded (nagios.md §5.1). */
+export type Alert = HostAlert | ServiceAlert;
+
+const fieldOf = (issue: v.BaseIssue<unknown>): string => v.getDotPath(issue) ?? "alert";
+
+/**
+ * Reads `input` by `schema`; every fault is told at once, by field and expectation, never by value.
+ */
+export const read = <T extends v.GenericSchema>(schema: T, input: unknown): Reading<v.InferOutput<T>> => {
+  const result = v.safeParse(schema, input);
+  if (result.success) return { ok: true, value: result.output };
+  const faults = result.issues.map((issue) => ({
+    field: fieldOf(issue),
+    expected: issue.received === "undefined" ? "a value: this field is required" : issue.message,
+  }));
+  return { ok: false, faults };
+};
+
+/**
+ * Reads one alert from what JSON.parse gave. Identities and enumerations that do not fit are faults; texts that
+ * are too long are cut and marked `truncated`. Reading what was read before changes nothing.
+ */
+export const readAlert = (input: unknown): Reading<Alert> => {
+  const reading = read(v.object(alertEntries, "an object"), input);
+  if (!reading.ok) return reading;
+  const fields = reading.value;
+  const faults: Fault[] = [];
+  const kind = fields.object.service === null ? "host" : "service";
+  const states: readonly string[] = kind === "host" ? hostStates : serviceStates;
+  if (!states.includes(fields.state))
+    faults.push({ field: "state", expected: `of a ${kind}, one of ${states.join(" ")}` });
+  else if (fields.type === "PROBLEM" && severity[fields.state] === 0)
+    faults.push({ field: "state", expected: "of a PROBLEM, not OK or UP" });
+  else if (fields.type === "RECOVERY" && severity[fields.state] !== 0)
+    faults.push({ field: "state", expected: "of a RECOVERY, OK or UP" });
+  if (fields.prev_state && !states.includes(fields.prev_state))
+    faults.push({ field: "prev_state", expected: `of a ${kind}, one of ${states.join(" ")}` });
+  if (faults.length > 0) return { ok: false, faults };
+
+  // Nagios's OUTPUT is one line, Icinga's has them all: the first line is the output everywhere.
+  const [first = "", ...rest] = clean(fields.output ?? "").split("\n");
+  const texts = {
+    output: first,
+    long_output: [...rest, ...(fields.long_output ? [clean(fields.long_output)] : [])].join("\n"),
+    perfdata: clean(fields.perfdata ?? ""),
+    comment: clean(fields.comment ?? ""),
+  };
+  const limits = { output: 4096, long_output: 65_536, perfdata: 16_384, comment: 4096 };
+  let truncated = fields.truncated ?? false;
+  for (const key of ["output", "long_output", "perfdata", "comment"] as const) {
+    const fitting = cut(texts[key], limits[key]);
+    truncated ||= fitting !== texts[key];
+    texts[key] = fitting;
+  }
+  return { ok: true, value: { ...fields, ...texts, truncated } as Alert };
+};
+
+/** The object as people read it: `host/service`, a host alone as `host`. */
+export const objectName = ({ object }: Alert): string =>
+  object.service === null ? object.host : `${object.host}/${object.service}`;

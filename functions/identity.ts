@@ -1,0 +1,50 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
+import type { Alert } from "./alert.ts";
+
+/**
+ * SHA-256 in hex over `parts`, each preceded by its length in bytes, so that ["ab","c"] and ["a","bc"] differ.
+ */
+export const digest = (...parts: readonly string[]): string => {
+  const hash = sha256.create();
+  for (const part of parts) {
+    const bytes = utf8ToBytes(part);
+    hash.update(utf8ToBytes(`${bytes.length}:`)).update(bytes);
+  }
+  return bytesToHex(hash.digest());
+};
+
+/** Names one object of one site in the ledger: a host, or a host's service. */
+export const objectKey = (site: string, { object }: Alert): string =>
+  object.service === null
+    ? digest("object", site, object.host)
+    : digest("object", site, object.host, object.service);
+
+/** The message group: what must stay in order. One object's alerts for one contact. */
+export const messageGroup = (site: string, alert: Alert, contact: string): string =>
+  digest("group", objectKey(site, alert), contact);
+
+/**
+ * Names one notification for one contact, however often it is run, posted or replayed (nagios.md §5.1).
+ * The send time, the command and the contact's name are left out: they differ between two runs of the same.
+ */
+export const eventKey = (site: string, alert: Alert, contact: string): string => {
+  const { monitor, object, type, notification, problem, state } = alert;
+  const occurrence = notification.id
+    ? ["id", notification.id]
+    : notification.number === undefined
+      ? ["time", String(alert.time), state]
+      : ["number", String(notification.number), state, String(problem.epoch ?? alert.time)];
+  return digest(
+    "event",
+    site,
+    monitor.id,
+    String(monitor.start ?? 0),
+    object.host,
+    object.service === null ? "host" : "service",
+    object.service ?? "",
+    type,
+    ...occurrence,
+    contact,
+  );
+};
