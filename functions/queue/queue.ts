@@ -1,0 +1,168 @@
+import * as v from "valibot";
+import { contactKey } from "../address.ts";
+import { type Alert, type Reading, read, readAlert } from "../alert.ts";
+import { digest, messageGroup } from "../identity.ts";
+
+/** An alert on its way to one mailbox. */
+export type QueuedAlert = {
+  v: 1;
+  /** As the client or, without one, the event's identity gave it; unique within the site. */
+  id: string;
+  site: string;
+  /** The mailbox that goes to RCPT; `contactName` is what the monitor calls its owner. */
+  contact: string;
+  contactName?: string;
+  /** When the bridge took it, Unix milliseconds of the bridge's clock. */
+  receivedAt: number;
+  alert: Alert;
+};
+
+/** What a queue carries. Messages of one group are handed out in order, one batch of a group at a time. */
+export type OutgoingMessage = { group: string; deduplicationId: string; body: string };
+
+/** A message handed to a worker until `visibleAgainAt` (Unix milliseconds). */
+export type ReceivedMessage = {
+  /** Opaque; names this hand-out, not the message, so that a late worker cannot remove what another one holds. */
+  receipt: string;
+  group: string;
+  body: string;
+  /** 1 at the first hand-out and again after a redrive. */
+  receiveCount: number;
+  visibleAgainAt: number;
+};
+
+export type DeadLetter = { id: string; reason: string; body: string; deadAt: number };
+
+/**
+ * A FIFO queue with the promises of SQS FIFO and no more: at least once, in order within a group, a group locked
+ * while one of its messages is out or waiting to become visible again.
+ */
+export type Queue = {
+  /** Resolves when the messages are on disk: true for each one taken. Rejects if none was. */
+  send(messages: readonly OutgoingMessage[]): Promise<boolean[]>;
+  /** At most `max` (1-10) messages, oldest first; waits up to `waitSeconds` for the first one. */
+  receive(options: {
+    max: number;
+    waitSeconds: number;
+    visibilityTimeoutSeconds: number;
+    signal?: AbortSignal;
+  }): Promise<ReceivedMessage[]>;
+  /** Deletes what was dealt with; a receipt that has lapsed is passed over. */
+  remove(messages: readonly ReceivedMessage[]): Promise<void>;
+  /** Gives a message back; it and its group stay hidden for so long. */
+  giveBack(message: ReceivedMessage, visibilityTimeoutSeconds: number): Promise<void>;
+  /** Puts a message aside for people, with the reason. */
+  bury(message: ReceivedMessage, reason: string): Promise<void>;
+  /** Puts dead letters back, all or the one whose alert has this id; tells how many. */
+  redrive(id?: string): Promise<number>;
+  deadLetters(limit: number): Promise<DeadLetter[]>;
+  /** Whether an alert still waits here; undefined where the queue cannot look into itself (SQS). */
+  holds(deduplicationId: string): Promise<boolean | undefined>;
+  /** Rejects with the reason if messages cannot be taken or handed out now. */
+  ready(): Promise<void>;
+};
+
+/** Names an alert in a queue; SQS allows 128 characters and forgets it after five minutes. */
+export const deduplicationId = (site: string, id: string): string => digest("alert", site, id);
+
+// SQS refuses a whole message for one of these characters (SendMessage, "message body"): escape them as JSON may.
+const forbiddenInSqs = /[\ud800-\udfff\ufffe\uffff]/g;
+const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
+/** The message of one alert. Its group is hash(site, object, contact); it is readable by `readQueuedAlert`. */
+export const toMessage = (queued: QueuedAlert): OutgoingMessage => ({
+  group: messageGroup(queued.site, queued.alert, contactKey(queued.contact)),
+  deduplicationId: deduplicationId(queued.site, queued.id),
+  body: JSON.stringify(queued).replace(forbiddenInSqs, escaped),
+});
+
+const envelope = v.object(
+  {
+    v: v.literal(1, "1, the only version known here"),
+    id: v.pipe(v.string("text"), v.nonEmpty("an id")),
+    site: v.pipe(v.string("text"), v.nonEmpty("a site")),
+    contact: v.pipe(v.string("text"), v.nonEmpty("an address")),
+    contactName: v.optional(v.string("text")),
+    receivedAt: v.pipe(v.number("Unix milliseconds"), v.safeInteger("Unix milliseconds")),
+    alert: v.unknown(),
+  },
+  "an object",
+);
+
+/** Reads a message body that `toMessage` wrote, perhaps by another version of this program. */
+export const readQueuedAlert = (body: string): Reading<QueuedAlert> => {
+  let json: unknown;
+  try {
+    json = JSON.parse(body);
+  } catch {
+    return { ok: false, faults: [{ field: "body", expected: "JSON" }] };
+  }
+  const queued = read(envelope, json);
+  if (!queued.ok) return queued;
+  const alert = readAlert(queued.value.alert);
+  if (!alert.ok) return alert;
+  return { ok: true, value: { ...queued.value, alert: alert.value } };
+};
+
+/** The id of the alert in a message body; undefined if the body is not what `toMessage` writes. */
+export const alertId = (body: string): string | undefined => {
+  const queued = readQueuedAlert(body);
+  return queued.ok ? queued.value.id : undefined;
+};
+
+/** What is to become of a message. Nothing but `remove` and `bury` ends it. */
+export type Disposition =
+  | { message: "remove" }
+  | { message: "give-back"; afterSeconds: number }
+  | { message: "bury"; reason: string };
+
+/**
+ * Handles one batch: groups side by side, one group's messages in order. After the first message of a group that
+ * is not removed or buried, the later ones are not handled but given back with it. What `handle` throws leaves the
+ * message alone: it is visible again when its time is over. The result has a disposition for every message that
+ * may be touched, so a branch that is forgotten redelivers and never loses.
+ */
+export const drainInOrder = async (
+  messages: readonly ReceivedMessage[],
+  handle: (message: ReceivedMessage) => Promise<Disposition>,
+  failed: (message: ReceivedMessage, error: unknown) => void,
+): Promise<Map<ReceivedMessage, Disposition>> => {
+  const dispositions = new Map<ReceivedMessage, Disposition>();
+  const inGroup = async (group: readonly ReceivedMessage[]) => {
+    for (const [index, message] of group.entries()) {
+      let disposition: Disposition;
+      try {
+        disposition = await handle(message);
+      } catch (error) {
+        failed(message, error);
+        return;
+      }
+      dispositions.set(message, disposition);
+      if (disposition.message === "give-back") {
+        for (const later of group.slice(index + 1)) dispositions.set(later, disposition);
+        return;
+      }
+    }
+  };
+  await Promise.all([...Map.groupBy(messages, ({ group }) => group).values()].map(inGroup));
+  return dispositions;
+};
+
+/** Does with each message what its disposition says, removals first and in one call. */
+export const dispose = async (
+  queue: Queue,
+  dispositions: ReadonlyMap<ReceivedMessage, Disposition>,
+): Promise<void> => {
+  const done = [...dispositions].filter(([, { message }]) => message === "remove");
+  await queue.remove(done.map(([message]) => message));
+  for (const [message, disposition] of dispositions) {
+    if (disposition.message === "give-back") await queue.giveBack(message, disposition.afterSeconds);
+    if (disposition.message === "bury") await queue.bury(message, disposition.reason);
+  }
+};
+
+const retryScheduleSeconds = [30, 60, 120, 300, 600, 900, 1800];
+
+/** How long a message waits after its nth deferral in a row: 30 s, 1, 2, 5, 10, 15, then every 30 minutes. */
+export const retryDelaySeconds = (attempts: number): number =>
+  retryScheduleSeconds[Math.min(Math.max(attempts, 1), retryScheduleSeconds.length) - 1] ?? 1800;

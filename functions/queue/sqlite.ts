@@ -1,0 +1,219 @@
+import { DatabaseSync } from "node:sqlite";
+import { alertId, type DeadLetter, type OutgoingMessage, type Queue, type ReceivedMessage } from "./queue.ts";
+
+// `ready_at` is set on the first message of each group alone: that makes a receive one walk along one index, however
+// many messages wait behind a group's head, and a group with its head hidden is a group that is locked.
+const schema = `
+  CREATE TABLE IF NOT EXISTS message (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    message_group TEXT NOT NULL,
+    deduplication_id TEXT NOT NULL UNIQUE,
+    body TEXT NOT NULL,
+    sent_at INTEGER NOT NULL,
+    receive_count INTEGER NOT NULL DEFAULT 0,
+    handed_out INTEGER NOT NULL DEFAULT 0,
+    ready_at INTEGER
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS message_in_group ON message (message_group, sequence);
+  CREATE INDEX IF NOT EXISTS message_ready ON message (ready_at, sequence) WHERE ready_at IS NOT NULL;
+  CREATE TABLE IF NOT EXISTS dead_letter (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    message_group TEXT NOT NULL,
+    deduplication_id TEXT NOT NULL,
+    body TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    dead_at INTEGER NOT NULL
+  ) STRICT;
+`;
+
+type Row = { sequence: number; message_group: string; body: string; receive_count: number };
+
+/** A queue for the process that owns the file. */
+export type SqliteQueue = Queue & {
+  /** Makes visible what the process before us was handed and neither removed nor gave back: it is dead. */
+  recover(): number;
+  close(): void;
+};
+
+/**
+ * A queue in one SQLite file (WAL, synchronous=FULL: a commit is on disk). Posts that arrive while a commit runs
+ * share the next one. A lock held by another process is waited for at most 250 ms, then the call rejects.
+ */
+export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
+  const db = new DatabaseSync(path, { timeout: 250 });
+  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+  db.exec(schema);
+  const transaction = <T>(work: () => T): T => {
+    db.exec("BEGIN IMMEDIATE");
+    try {
+      const result = work();
+      db.exec("COMMIT");
+      return result;
+    } catch (error) {
+      if (db.isTransaction) db.exec("ROLLBACK");
+      throw error;
+    }
+  };
+
+  const insert = db.prepare(`
+    INSERT INTO message (message_group, deduplication_id, body, sent_at, ready_at)
+    SELECT :group, :deduplicationId, :body, :now,
+      CASE WHEN EXISTS (SELECT 1 FROM message WHERE message_group = :group) THEN NULL ELSE :now END
+    WHERE true
+    ON CONFLICT (deduplication_id) DO NOTHING`);
+  const select = db.prepare(
+    "SELECT sequence, message_group, body, receive_count FROM message WHERE ready_at <= ? ORDER BY ready_at, sequence LIMIT ?",
+  );
+  const handOut = db.prepare(
+    "UPDATE message SET ready_at = ?, receive_count = receive_count + 1, handed_out = 1 WHERE sequence = ?",
+  );
+  const held = db.prepare("SELECT message_group FROM message WHERE sequence = ? AND receive_count = ?");
+  const erase = db.prepare("DELETE FROM message WHERE sequence = ?");
+  const promote = db.prepare(`
+    UPDATE message SET ready_at = ?
+    WHERE sequence = (SELECT min(sequence) FROM message WHERE message_group = ?)`);
+  const hide = db.prepare(
+    "UPDATE message SET ready_at = ?, handed_out = 0 WHERE sequence = ? AND receive_count = ?",
+  );
+  const inter = db.prepare(`
+    INSERT INTO dead_letter (message_group, deduplication_id, body, reason, dead_at)
+    SELECT message_group, deduplication_id, body, ?, ? FROM message WHERE sequence = ?`);
+  const dead = db.prepare("SELECT * FROM dead_letter ORDER BY sequence LIMIT ?");
+  const exhume = db.prepare("DELETE FROM dead_letter WHERE sequence = ?");
+  const find = db.prepare("SELECT 1 FROM message WHERE deduplication_id = ?");
+
+  let waiting: {
+    messages: readonly OutgoingMessage[];
+    taken: (t: boolean[]) => void;
+    lost: (e: unknown) => void;
+  }[] = [];
+  const sleepers = new Set<() => void>();
+  const wake = () => {
+    for (const sleeper of sleepers) sleeper();
+  };
+  const commit = () => {
+    const posts = waiting;
+    waiting = [];
+    try {
+      transaction(() => {
+        const now = clock();
+        for (const { messages } of posts)
+          for (const { group, deduplicationId, body } of messages)
+            insert.run({ group, deduplicationId, body, now });
+      });
+    } catch (error) {
+      for (const { lost } of posts) lost(error);
+      return;
+    }
+    for (const { messages, taken } of posts) taken(messages.map(() => true));
+    wake();
+  };
+
+  const parts = ({ receipt }: ReceivedMessage) => receipt.split(".").map(Number) as [number, number];
+  /** Ends a message that this receipt still holds; the next of its group becomes its head. */
+  const end = (message: ReceivedMessage, before: (sequence: number) => void) => {
+    const [sequence, count] = parts(message);
+    const row = held.get(sequence, count);
+    if (!row) return;
+    before(sequence);
+    erase.run(sequence);
+    promote.run(clock(), String(row.message_group));
+  };
+  const takeReady = (max: number, visibilityTimeoutSeconds: number): ReceivedMessage[] => {
+    const now = clock();
+    if (select.get(now, 1) === undefined) return [];
+    return transaction(() =>
+      (select.all(now, max) as Row[]).map((row) => {
+        const visibleAgainAt = now + visibilityTimeoutSeconds * 1000;
+        handOut.run(visibleAgainAt, row.sequence);
+        const receiveCount = row.receive_count + 1;
+        return {
+          receipt: `${row.sequence}.${receiveCount}`,
+          group: row.message_group,
+          body: row.body,
+          receiveCount,
+          visibleAgainAt,
+        };
+      }),
+    );
+  };
+
+  return {
+    send: (messages) =>
+      new Promise((taken, lost) => {
+        waiting.push({ messages, taken, lost });
+        if (waiting.length === 1) setImmediate(commit);
+      }),
+    receive: async ({ max, waitSeconds, visibilityTimeoutSeconds, signal }) => {
+      const until = clock() + waitSeconds * 1000;
+      for (;;) {
+        if (signal?.aborted) return [];
+        const messages = takeReady(max, visibilityTimeoutSeconds);
+        const left = until - clock();
+        if (messages.length > 0 || left <= 0) return messages;
+        await new Promise<void>((resolve) => {
+          const rise = () => {
+            clearTimeout(timer);
+            sleepers.delete(rise);
+            signal?.removeEventListener("abort", rise);
+            resolve();
+          };
+          // A hidden message comes back by the clock alone, so nothing is slept through for more than a second.
+          const timer = setTimeout(rise, Math.min(left, 1000));
+          sleepers.add(rise);
+          signal?.addEventListener("abort", rise);
+        });
+      }
+    },
+    remove: async (messages) => {
+      if (messages.length === 0) return;
+      transaction(() => {
+        for (const message of messages) end(message, () => {});
+      });
+      wake();
+    },
+    giveBack: async (message, visibilityTimeoutSeconds) => {
+      hide.run(clock() + visibilityTimeoutSeconds * 1000, ...parts(message));
+    },
+    bury: async (message, reason) => {
+      transaction(() => end(message, (sequence) => inter.run(reason, clock(), sequence)));
+      wake();
+    },
+    redrive: async (id) => {
+      const count = transaction(() => {
+        const letters = dead.all(-1).filter((row) => id === undefined || alertId(String(row.body)) === id);
+        for (const row of letters) {
+          insert.run({
+            group: row.message_group as string,
+            deduplicationId: row.deduplication_id as string,
+            body: row.body as string,
+            now: clock(),
+          });
+          exhume.run(row.sequence as number);
+        }
+        return letters.length;
+      });
+      wake();
+      return count;
+    },
+    deadLetters: async (limit) =>
+      dead.all(limit).map(
+        (row): DeadLetter => ({
+          id: alertId(String(row.body)) ?? "",
+          reason: String(row.reason),
+          body: String(row.body),
+          deadAt: Number(row.dead_at),
+        }),
+      ),
+    holds: async (deduplicationId) => find.get(deduplicationId) !== undefined,
+    ready: async () => {
+      transaction(() => {});
+    },
+    recover: () =>
+      Number(
+        db.prepare("UPDATE message SET ready_at = ?, handed_out = 0 WHERE handed_out = 1").run(clock())
+          .changes,
+      ),
+    close: () => db.close(),
+  };
+};

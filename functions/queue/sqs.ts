@@ -1,0 +1,220 @@
+import {
+  ChangeMessageVisibilityCommand,
+  DeleteMessageBatchCommand,
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+  type Message,
+  ReceiveMessageCommand,
+  SendMessageBatchCommand,
+  SendMessageCommand,
+  type SQSClient,
+} from "@aws-sdk/client-sqs";
+import { digest } from "../identity.ts";
+import { alertId, type DeadLetter, type OutgoingMessage, type Queue, type ReceivedMessage } from "./queue.ts";
+
+// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+const batchEntries = 10;
+const batchBytes = 1_000_000;
+const longestVisibilitySeconds = 43_200;
+
+const batches = (messages: readonly OutgoingMessage[]): OutgoingMessage[][] => {
+  const result: OutgoingMessage[][] = [];
+  let size = 0;
+  for (const message of messages) {
+    const bytes = Buffer.byteLength(message.body);
+    const last = result.at(-1);
+    if (!last || last.length === batchEntries || size + bytes > batchBytes) {
+      result.push([message]);
+      size = bytes;
+    } else {
+      last.push(message);
+      size += bytes;
+    }
+  }
+  return result;
+};
+
+/** SQS says so when the message was handed to somebody else or deleted meanwhile. */
+const receiptLapsed = (error: unknown): boolean =>
+  error instanceof Error &&
+  ["ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"].includes(error.name);
+
+/**
+ * A queue on one SQS FIFO queue, whose redrive policy names its FIFO dead-letter queue. Its maxReceiveCount must
+ * exceed the receives of HARDSTATE_GIVE_UP_AFTER (100 cover 48 h), or SQS buries what still has time.
+ */
+export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => number): Queue => {
+  let deadLetterUrl: Promise<string> | undefined;
+  const findDeadLetterQueue = async (): Promise<string> => {
+    const { Attributes } = await client.send(
+      new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["RedrivePolicy"] }),
+    );
+    if (!Attributes?.RedrivePolicy)
+      throw new Error("the SQS queue has no redrive policy: give it a dead-letter queue");
+    const { deadLetterTargetArn } = JSON.parse(Attributes.RedrivePolicy) as { deadLetterTargetArn: string };
+    const QueueName = deadLetterTargetArn.split(":").at(-1);
+    const { QueueUrl } = await client.send(new GetQueueUrlCommand({ QueueName }));
+    if (!QueueUrl) throw new Error("SQS knows no URL of the dead-letter queue that the redrive policy names");
+    return QueueUrl;
+  };
+  const deadLetterQueue = () => {
+    deadLetterUrl ??= findDeadLetterQueue().catch((error) => {
+      deadLetterUrl = undefined;
+      throw error;
+    });
+    return deadLetterUrl;
+  };
+
+  const receiveFrom = async (
+    url: string,
+    max: number,
+    waitSeconds: number,
+    visibility: number,
+    signal?: AbortSignal,
+  ) => {
+    const { Messages = [] } = await client.send(
+      new ReceiveMessageCommand({
+        QueueUrl: url,
+        MaxNumberOfMessages: max,
+        WaitTimeSeconds: waitSeconds,
+        VisibilityTimeout: visibility,
+        MessageSystemAttributeNames: ["MessageGroupId", "ApproximateReceiveCount", "SentTimestamp"],
+        MessageAttributeNames: ["reason"],
+      }),
+      { abortSignal: signal },
+    );
+    return Messages;
+  };
+  const setVisibility = async (url: string, receipt: string | undefined, seconds: number) => {
+    try {
+      await client.send(
+        new ChangeMessageVisibilityCommand({
+          QueueUrl: url,
+          ReceiptHandle: receipt,
+          VisibilityTimeout: Math.min(Math.ceil(seconds), longestVisibilitySeconds),
+        }),
+      );
+    } catch (error) {
+      if (!receiptLapsed(error)) throw error;
+    }
+  };
+  const erase = async (url: string, receipts: readonly (string | undefined)[]) => {
+    for (let start = 0; start < receipts.length; start += batchEntries) {
+      const Entries = receipts
+        .slice(start, start + batchEntries)
+        .map((ReceiptHandle, index) => ({ Id: String(index), ReceiptHandle }));
+      const { Failed = [] } = await client.send(new DeleteMessageBatchCommand({ QueueUrl: url, Entries }));
+      const ours = Failed.find(({ SenderFault }) => !SenderFault);
+      if (ours) throw new Error(`SQS did not delete a message: ${ours.Code} ${ours.Message}`);
+    }
+  };
+  /** Walks the dead letters; what `keep` leaves is visible again at once. */
+  const eachDeadLetter = async (limit: number, visit: (letter: Message, url: string) => Promise<void>) => {
+    const url = await deadLetterQueue();
+    const seen: Message[] = [];
+    try {
+      while (seen.length < limit) {
+        const letters = await receiveFrom(url, Math.min(batchEntries, limit - seen.length), 0, 30);
+        if (letters.length === 0) return;
+        seen.push(...letters);
+        for (const letter of letters) await visit(letter, url);
+      }
+    } finally {
+      for (const letter of seen) await setVisibility(url, letter.ReceiptHandle, 0);
+    }
+  };
+
+  return {
+    send: async (messages) => {
+      const taken = await Promise.all(
+        batches(messages).map(async (batch) => {
+          const { Failed = [] } = await client.send(
+            new SendMessageBatchCommand({
+              QueueUrl: queueUrl,
+              Entries: batch.map(({ group, deduplicationId, body }, index) => ({
+                Id: String(index),
+                MessageGroupId: group,
+                MessageDeduplicationId: deduplicationId,
+                MessageBody: body,
+              })),
+            }),
+          );
+          const failed = new Set(Failed.map(({ Id }) => Id));
+          return batch.map((_, index) => !failed.has(String(index)));
+        }),
+      );
+      return taken.flat();
+    },
+    receive: async ({ max, waitSeconds, visibilityTimeoutSeconds, signal }) => {
+      const visibleAgainAt = clock() + visibilityTimeoutSeconds * 1000;
+      let messages: Message[];
+      try {
+        messages = await receiveFrom(queueUrl, max, waitSeconds, visibilityTimeoutSeconds, signal);
+      } catch (error) {
+        if (signal?.aborted) return [];
+        throw error;
+      }
+      return messages.map(({ Body = "", ReceiptHandle = "", Attributes }) => ({
+        receipt: ReceiptHandle,
+        group: Attributes?.MessageGroupId ?? "",
+        body: Body,
+        receiveCount: Number(Attributes?.ApproximateReceiveCount ?? 1),
+        visibleAgainAt,
+      }));
+    },
+    remove: (messages) =>
+      erase(
+        queueUrl,
+        messages.map(({ receipt }) => receipt),
+      ),
+    giveBack: (message, seconds) => setVisibility(queueUrl, message.receipt, seconds),
+    bury: async (message: ReceivedMessage, reason) => {
+      // The receipt names this burial: an id of the alert would make SQS drop a second one within five minutes.
+      await client.send(
+        new SendMessageCommand({
+          QueueUrl: await deadLetterQueue(),
+          MessageGroupId: message.group,
+          MessageDeduplicationId: digest("dead", message.receipt),
+          MessageBody: message.body,
+          MessageAttributes: { reason: { DataType: "String", StringValue: reason.slice(0, 1000) } },
+        }),
+      );
+      await erase(queueUrl, [message.receipt]);
+    },
+    redrive: async (id) => {
+      let count = 0;
+      await eachDeadLetter(Number.POSITIVE_INFINITY, async (letter, url) => {
+        const body = letter.Body ?? "";
+        if (id !== undefined && alertId(body) !== id) return;
+        await client.send(
+          new SendMessageCommand({
+            QueueUrl: queueUrl,
+            MessageGroupId: letter.Attributes?.MessageGroupId,
+            MessageDeduplicationId: digest("redrive", letter.ReceiptHandle ?? ""),
+            MessageBody: body,
+          }),
+        );
+        await erase(url, [letter.ReceiptHandle]);
+        count += 1;
+      });
+      return count;
+    },
+    deadLetters: async (limit) => {
+      const letters: DeadLetter[] = [];
+      await eachDeadLetter(limit, async ({ Body = "", Attributes, MessageAttributes }) => {
+        letters.push({
+          id: alertId(Body) ?? "",
+          reason: MessageAttributes?.reason?.StringValue ?? "received too often",
+          body: Body,
+          deadAt: Number(Attributes?.SentTimestamp ?? 0),
+        });
+      });
+      return letters;
+    },
+    holds: async () => undefined,
+    ready: async () => {
+      deadLetterUrl = undefined;
+      await deadLetterQueue();
+    },
+  };
+};
