@@ -1,0 +1,74 @@
+import type { Mail } from "../compose/mail.ts";
+
+/** What the relay or API last said, or what happened instead of an answer; printable, at most 500 characters. */
+type Words = { reply: string; code?: number };
+
+/** What a session was protected by. */
+export type Tls = { version: string; cipher: string; subject: string; validTo: string };
+
+/** Facts of one attempt for the journal. */
+export type Circumstances = { durationMilliseconds: number; tls?: Tls };
+
+/**
+ * How one attempt to hand over a mail ended (design §4). `accepted` alone means that somebody else is now
+ * responsible for the mail (RFC 5321 §6.1).
+ */
+export type DeliveryOutcome = Words &
+  Circumstances &
+  (
+    | { result: "accepted"; queueId?: string }
+    | { result: "deferred"; lostAfterData: boolean }
+    | { result: "refused" }
+    | { result: "unauthorised" }
+  );
+
+/** Hands over one mail. Never rejects for what a relay does; ends soon after `signal` aborts. */
+export type Transport = {
+  /** Names the route in the journal, without credentials. */
+  route: string;
+  send(mail: Mail, signal: AbortSignal): Promise<DeliveryOutcome>;
+};
+
+/** The step of an SMTP session in which something went wrong; `after-data` begins when the final dot may be out. */
+export type Step =
+  | "connect"
+  | "tls"
+  | "auth-offered"
+  | "auth"
+  | "sender"
+  | "recipient"
+  | "data"
+  | "after-data";
+
+/** A reply as it may be shown: no control characters (terminals obey them), at most 500 characters. */
+export const printable = (text: string): string =>
+  text
+    .replace(/[\p{Cc}\u2028\u2029]+/gu, " ")
+    .trim()
+    .slice(0, 500);
+
+type Failure =
+  | { result: "deferred"; lostAfterData: boolean }
+  | { result: "refused" }
+  | { result: "unauthorised" };
+
+/**
+ * Classifies a failed SMTP attempt by the step it failed in and the reply's code, if there was a reply (design §4):
+ * missing protection, refused credentials and a refused sender are about our settings, other 5yz about this mail;
+ * all else passes with time.
+ */
+export const failure = (step: Step, code: number | undefined): Failure => {
+  // RFC 4954 §6: these codes say at any step that authentication or encryption is wanting.
+  if (code !== undefined && [530, 534, 535, 538].includes(code)) return { result: "unauthorised" };
+  if (step === "tls" || step === "auth-offered") return { result: "unauthorised" };
+  if (code !== undefined && code >= 500) {
+    // A sender that is refused once is refused for every mail: burying them all would help nobody.
+    if (step === "auth" || step === "sender") return { result: "unauthorised" };
+    if (step !== "connect") return { result: "refused" };
+  }
+  return { result: "deferred", lostAfterData: step === "after-data" && code === undefined };
+};
+
+/** The id under which a relay queued a mail, from the reply to the final dot, as Postfix, Exim and Exchange say it. */
+export const queueIdOf = (reply: string): string | undefined =>
+  reply.match(/\bqueued as ([\w.-]+)/i)?.[1] ?? reply.match(/\bid=([\w.-]+)/i)?.[1];
