@@ -1,0 +1,93 @@
+import { contactKey } from "../address.ts";
+import { objectName } from "../alert.ts";
+import { digest } from "../identity.ts";
+import type { Kind, Verdict } from "../ledger/verdict.ts";
+import type { QueuedAlert } from "../queue/queue.ts";
+import { type Facts, htmlBody, textBody } from "./body.ts";
+
+/** Who mails, and how an object is found in the monitor's web pages. */
+export type Sender = {
+  from: { name?: string; address: string };
+  /** The reverse-path (RFC 5321 §4.1.1.2). */
+  envelopeFrom: string;
+  /** URL template with `{host}` and `{service}`. */
+  link?: string;
+};
+
+/** Envelope and content. Recipients are in the envelope alone; the To header is for the reader. */
+export type Mail = {
+  envelope: { from: string; to: string };
+  messageId: string;
+  /** Unix milliseconds: when the bridge took the alert, so that every copy has the same Date. */
+  date: number;
+  from: Sender["from"];
+  to: string;
+  subject: string;
+  /** The episode's root, on its first mail too: SES replaces Message-ID, and threads by it would break. */
+  threadId: string;
+  headers: Record<string, string>;
+  text: string;
+  html: string;
+};
+
+const domainOf = (address: string) => address.slice(address.lastIndexOf("@") + 1);
+
+/**
+ * The Message-ID (RFC 5322 §3.6.4) of one transition of an episode for one contact. It depends on nothing that a
+ * second try changes, so a second copy of a mail can be told from a second mail.
+ */
+export const messageIdOf = (
+  queued: QueuedAlert,
+  episodeId: string | undefined,
+  kind: Kind,
+  sender: Sender,
+): string =>
+  `<${digest("mail", episodeId ?? "", kind, queued.id, contactKey(queued.contact)).slice(0, 40)}@${domainOf(sender.from.address)}>`;
+
+const linkTo = ({ link }: Sender, host: string, service: string | null): string | undefined =>
+  link
+    ?.replaceAll("{host}", encodeURIComponent(host))
+    .replaceAll("{service}", encodeURIComponent(service ?? ""));
+
+/** The word a subject begins with: Nagios's own type, or what the ledger made of a PROBLEM. */
+const headline = (kind: Kind, type: string): string =>
+  kind === "DOWNTIME" || kind === "FLAPPING" ? type : kind;
+
+/**
+ * The mail that a verdict asks for: one recipient, text and HTML, automatic (RFC 3834) and threaded by episode. The
+ * subject's first 40 characters hold kind, state and the beginning of the object's name.
+ */
+export const compose = (queued: QueuedAlert, verdict: Verdict & { action: "send" }, sender: Sender): Mail => {
+  const { alert } = queued;
+  const object = objectName(alert);
+  const episodeId = verdict.entry.episode?.id;
+  const title = headline(verdict.kind, alert.type);
+  const facts: Facts = {
+    title,
+    object,
+    alert,
+    contact: queued.contactName ?? queued.contact,
+    since: verdict.entry.episode?.since,
+    link: linkTo(sender, alert.object.host, alert.object.service),
+    why: `${verdict.reason} (${verdict.row})`,
+    id: queued.id,
+  };
+  return {
+    envelope: { from: sender.envelopeFrom, to: queued.contact },
+    messageId: messageIdOf(queued, episodeId, verdict.kind, sender),
+    date: queued.receivedAt,
+    from: sender.from,
+    to: queued.contact,
+    subject: `${title} ${alert.state}: ${object}`,
+    threadId: `<${digest("thread", episodeId ?? queued.id).slice(0, 40)}@${domainOf(sender.from.address)}>`,
+    headers: {
+      "Auto-Submitted": "auto-generated",
+      "X-Auto-Response-Suppress": "All",
+      "X-Hardstate-Object": object,
+      "X-Hardstate-Episode": episodeId ?? "none",
+      "X-Hardstate-Reason": `${verdict.row} ${verdict.reason}`,
+    },
+    text: textBody(facts),
+    html: htmlBody(facts),
+  };
+};

@@ -1,0 +1,297 @@
+import { type Aliases, type AllowList, parseAddress, readAliases, readAllowList } from "./address.ts";
+import type { Fault, Reading } from "./alert.ts";
+import type { Sender } from "./compose/mail.ts";
+import type { Policy } from "./ledger/verdict.ts";
+
+/** A value that must not be seen: however it is printed or serialised, it shows as [redacted]. */
+export class Secret {
+  readonly #value: string;
+  constructor(value: string) {
+    this.#value = value;
+  }
+  /** The value itself, for the one place that needs it. */
+  reveal(): string {
+    return this.#value;
+  }
+  toString(): string {
+    return "[redacted]";
+  }
+  toJSON(): string {
+    return "[redacted]";
+  }
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return "[redacted]";
+  }
+}
+
+/** One smart host and how we may talk to it. */
+export type Relay = {
+  /** Scheme, host and port, for logs and the journal. */
+  route: string;
+  host: string;
+  port: number;
+  /** `none` is allowed without credentials or on loopback alone. */
+  protection: "starttls" | "implicit" | "none";
+  credentials?: { user: string; password: Secret };
+  /** SASL mechanisms in order of preference; never one outside this list. */
+  auth: readonly ("PLAIN" | "LOGIN")[];
+  /** The name given in EHLO; the machine's own full name if absent. */
+  name?: string;
+  connections: number;
+  /** PEM of the only authorities trusted; the system's if absent. */
+  ca?: string;
+};
+
+/** A site and one of its tokens. */
+export type SiteToken = { site: string; token: Secret };
+
+/** Everything the settings say, read and checked. */
+export type Settings = {
+  tokens: readonly SiteToken[];
+  relay: Relay;
+  sender: Sender;
+  allowed: AllowList;
+  aliases: Aliases;
+  policy: Policy;
+  giveUpAfterSeconds: number;
+  queue: { kind: "sqlite"; path: string } | { kind: "sqs"; url: string };
+  ledger: { kind: "sqlite"; path: string };
+  /** Node alone. */
+  state: string;
+  host: string;
+  port: number;
+};
+
+/** A setting as README's table shows it. */
+export type Setting = { name: string; secret: boolean; required: boolean; fallback?: string };
+
+/** Every setting there is. Any other HARDSTATE_ name is a fault. */
+export const settings: readonly Setting[] = [
+  { name: "HARDSTATE_TOKENS", secret: true, required: true },
+  { name: "HARDSTATE_RELAYS", secret: true, required: true },
+  { name: "HARDSTATE_RELAY_CA", secret: false, required: false },
+  { name: "HARDSTATE_FROM", secret: false, required: true },
+  { name: "HARDSTATE_ENVELOPE_FROM", secret: false, required: false },
+  { name: "HARDSTATE_RECIPIENTS", secret: false, required: true },
+  { name: "HARDSTATE_ALIASES", secret: false, required: false },
+  { name: "HARDSTATE_QUEUE", secret: false, required: false, fallback: "sqlite:STATE/queue.sqlite" },
+  { name: "HARDSTATE_LEDGER", secret: false, required: false, fallback: "sqlite:STATE/ledger.sqlite" },
+  { name: "HARDSTATE_LINK", secret: false, required: false },
+  { name: "HARDSTATE_RENOTIFY_AFTER", secret: false, required: false, fallback: "never" },
+  { name: "HARDSTATE_GIVE_UP_AFTER", secret: false, required: false, fallback: "48h" },
+  { name: "HARDSTATE_STATE", secret: false, required: false, fallback: ".hardstate" },
+  { name: "HARDSTATE_HOST", secret: false, required: false, fallback: "127.0.0.1" },
+  { name: "HARDSTATE_PORT", secret: false, required: false, fallback: "8787" },
+];
+
+/** The names that may stand in the environment of a trial, which brings everything else itself. */
+export const trialSettings: readonly string[] = ["HARDSTATE_STATE", "HARDSTATE_HOST", "HARDSTATE_PORT"];
+
+const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
+
+const unitSeconds: Record<string, number> = { s: 1, min: 60, h: 3600, d: 86_400 };
+
+/** Seconds of `90s`, `10min`, `48h` or `7d`; undefined for anything else or nothing at all. */
+export const durationSeconds = (text: string): number | undefined => {
+  const match = /^([1-9]\d{0,5})(s|min|h|d)$/.exec(text);
+  return match ? Number(match[1]) * (unitSeconds[match[2] ?? ""] ?? 0) : undefined;
+};
+
+const mailbox = (text: string): { name?: string; address: string } | undefined => {
+  const named = /^\s*"?([^"<>]*?)"?\s*<([^<>]+)>\s*$/.exec(text);
+  const reading = parseAddress(named?.[2] ?? text.trim());
+  if (!reading.ok || /\p{Cc}/u.test(text)) return undefined;
+  return named?.[1] ? { name: named[1], address: reading.value } : { address: reading.value };
+};
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+
+const decoded = (text: string): string | undefined => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+};
+
+/** Reads one relay URL. Faults never repeat any of it: it holds a password. */
+const readRelay = (text: string, ca: string | undefined): Reading<Relay> => {
+  const form = "smtp://user:password@host:587 or smtps://user:password@host:465";
+  if (!URL.canParse(text)) return { ok: false, faults: [{ field: "", expected: form }] };
+  const url = new URL(text);
+  const faults: Fault[] = [];
+  const expect = (expected: string) => faults.push({ field: "", expected });
+  if (!["smtp:", "smtps:"].includes(url.protocol) || url.hostname === "") expect(form);
+  if (!["", "/"].includes(url.pathname) || url.hash !== "")
+    expect(
+      "nothing after the port but ?parameters (in a password write % / ? # @ : as %25 %2F %3F %23 %40 %3A)",
+    );
+  const [user, password] = [decoded(url.username), decoded(url.password)];
+  if (user === undefined || password === undefined) expect("user and password percent-encoded");
+  if (Boolean(user) !== Boolean(password)) expect("user and password, or neither");
+  const parameters = new Map<string, string>();
+  for (const [key, value] of url.searchParams) {
+    if (!["auth", "tls", "name", "connections"].includes(key))
+      expect("parameters among auth, tls, name, connections");
+    else if (parameters.has(key)) expect(`${key}= once`);
+    else parameters.set(key, value);
+  }
+  const auth = (parameters.get("auth") ?? "PLAIN,LOGIN").toUpperCase().split(",");
+  if (!auth.every((mechanism) => mechanism === "PLAIN" || mechanism === "LOGIN"))
+    expect("auth= of PLAIN and LOGIN");
+  const tls = parameters.get("tls");
+  if (tls !== undefined && tls !== "none") expect("tls=none, or no tls parameter");
+  if (tls === "none" && url.protocol === "smtps:") expect("smtp:// with tls=none");
+  if (tls === "none" && user && !isLoopback(url.hostname))
+    expect("no tls=none with a password, except to a relay on loopback");
+  const name = parameters.get("name");
+  if (name !== undefined && !/^(?=.{1,255}$)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$/.test(name))
+    expect("name= a full host name such as monitor.example.com");
+  const connections = Number(parameters.get("connections") ?? "3");
+  if (!Number.isInteger(connections) || connections < 1 || connections > 50)
+    expect("connections= from 1 to 50");
+  if (faults.length > 0) return { ok: false, faults };
+  const implicit = url.protocol === "smtps:";
+  const port = Number(url.port || (implicit ? 465 : 587));
+  return {
+    ok: true,
+    value: {
+      route: `${url.protocol}//${url.hostname}:${port}`,
+      host: url.hostname.replace(/^\[|\]$/g, ""),
+      port,
+      protection: implicit ? "implicit" : tls === "none" ? "none" : "starttls",
+      credentials: user ? { user, password: new Secret(password ?? "") } : undefined,
+      auth: auth as ("PLAIN" | "LOGIN")[],
+      name,
+      connections,
+      ca,
+    },
+  };
+};
+
+const readTokens = (text: string, expect: (expected: string) => void): SiteToken[] => {
+  const tokens = words(text).map((pair) => {
+    const [site = "", ...rest] = pair.split("=");
+    const token = rest.join("=");
+    if (!/^[A-Za-z0-9._-]{1,64}$/.test(site)) expect("site=token pairs, a site of letters, digits, . _ -");
+    else if (!/^[\x21-\x7e]{24,256}$/.test(token))
+      expect(`of site ${site}, a token of 24-256 ASCII characters`);
+    return { site, token };
+  });
+  for (const [site, pairs] of Map.groupBy(tokens, (pair) => pair.site))
+    if (pairs.length > 2) expect(`of site ${site}, at most two tokens`);
+  if (new Set(tokens.map(({ token }) => token)).size < tokens.length) expect("no token twice");
+  if (tokens.length === 0) expect("at least one site=token pair");
+  return tokens.map(({ site, token }) => ({ site, token: new Secret(token) }));
+};
+
+/**
+ * Reads all settings from `environment`, where a runtime has put whatever holds them. Every fault is told at once,
+ * by the setting's name and what was expected, never by value; names that begin with HARDSTATE_ and are not in
+ * `settings` are faults, for they are typing errors. The shim's own two names are left alone.
+ */
+export const readSettings = (environment: Record<string, string | undefined>): Reading<Settings> => {
+  const faults: Fault[] = [];
+  const known = new Set(settings.map(({ name }) => name));
+  for (const name of Object.keys(environment))
+    if (name.startsWith("HARDSTATE_") && !name.startsWith("HARDSTATE_SHIM_") && !known.has(name))
+      faults.push({ field: name, expected: "no such setting; see the table in README" });
+
+  const given = (name: string): string | undefined => environment[name]?.trim() || undefined;
+  const expecting = (name: string) => (expected: string) => faults.push({ field: name, expected });
+  const take = <T>(
+    name: string,
+    readIt: (text: string) => T | undefined,
+    expected: string,
+    fallback: string,
+  ): T => {
+    const value = readIt(given(name) ?? fallback);
+    if (value === undefined) expecting(name)(expected);
+    return value as T;
+  };
+  for (const { name, required } of settings)
+    if (required && given(name) === undefined) faults.push({ field: name, expected: "required" });
+
+  const tokens = given("HARDSTATE_TOKENS");
+  const siteTokens = tokens ? readTokens(tokens, expecting("HARDSTATE_TOKENS")) : [];
+  const relays = words(given("HARDSTATE_RELAYS") ?? "");
+  const relay = relays[0] ? readRelay(relays[0], given("HARDSTATE_RELAY_CA")) : undefined;
+  if (relays.length > 1) expecting("HARDSTATE_RELAYS")("one relay");
+  if (relay && !relay.ok) for (const { expected } of relay.faults) expecting("HARDSTATE_RELAYS")(expected);
+  const ca = given("HARDSTATE_RELAY_CA");
+  if (ca && !/-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/.test(ca))
+    expecting("HARDSTATE_RELAY_CA")("certificates in PEM");
+
+  const address = "an address, or a name and an address: Monitoring <nagios@example.com>";
+  const from = given("HARDSTATE_FROM") && take("HARDSTATE_FROM", mailbox, address, "");
+  const envelope = given("HARDSTATE_ENVELOPE_FROM");
+  const envelopeFrom = envelope ? parseAddress(envelope) : undefined;
+  if (envelopeFrom && !envelopeFrom.ok) expecting("HARDSTATE_ENVELOPE_FROM")("a bare address");
+  const link = given("HARDSTATE_LINK");
+  if (link && !(/^https?:\/\//.test(link) && URL.canParse(link.replaceAll(/\{(host|service)\}/g, "x"))))
+    expecting("HARDSTATE_LINK")("an http or https URL with {host} and {service}");
+
+  const lists = <T>(name: string, reading: Reading<T>): T | undefined => {
+    if (reading.ok) return reading.value;
+    for (const fault of reading.faults) expecting(name)(`${fault.field}: ${fault.expected}`);
+    return undefined;
+  };
+  const allowed = lists("HARDSTATE_RECIPIENTS", readAllowList(words(given("HARDSTATE_RECIPIENTS") ?? "")));
+  const aliases = lists("HARDSTATE_ALIASES", readAliases(words(given("HARDSTATE_ALIASES") ?? "")));
+
+  const duration = "a duration such as 90s, 10min, 48h or 7d";
+  const renotifyAfterSeconds = take(
+    "HARDSTATE_RENOTIFY_AFTER",
+    (text) => (text === "never" ? Number.POSITIVE_INFINITY : durationSeconds(text)),
+    `never, or ${duration}`,
+    "never",
+  );
+  const giveUpAfterSeconds = take("HARDSTATE_GIVE_UP_AFTER", durationSeconds, duration, "48h");
+  const state = given("HARDSTATE_STATE") ?? ".hardstate";
+  const sqlite = (text: string) => (/^sqlite:./.test(text) ? text.slice("sqlite:".length) : undefined);
+  const queue = take<Settings["queue"]>(
+    "HARDSTATE_QUEUE",
+    (text) => {
+      const path = sqlite(text);
+      if (path) return { kind: "sqlite", path };
+      const url = text.startsWith("sqs:") ? text.slice("sqs:".length) : "";
+      return /^https?:\/\/\S+\.fifo$/.test(url) ? { kind: "sqs", url } : undefined;
+    },
+    "sqlite:PATH, or sqs:URL of a FIFO queue",
+    `sqlite:${state}/queue.sqlite`,
+  );
+  const ledger = take<Settings["ledger"]>(
+    "HARDSTATE_LEDGER",
+    (text) => {
+      const path = sqlite(text);
+      return path ? { kind: "sqlite", path } : undefined;
+    },
+    "sqlite:PATH",
+    `sqlite:${state}/ledger.sqlite`,
+  );
+  const port = take(
+    "HARDSTATE_PORT",
+    (text) => (/^\d{1,5}$/.test(text) && Number(text) <= 65_535 ? Number(text) : undefined),
+    "a port from 0 to 65535",
+    "8787",
+  );
+  if (faults.length > 0 || !relay?.ok || !from || !allowed || !aliases) return { ok: false, faults };
+  return {
+    ok: true,
+    value: {
+      tokens: siteTokens,
+      relay: relay.value,
+      sender: { from, envelopeFrom: envelopeFrom?.ok ? envelopeFrom.value : from.address, link },
+      allowed,
+      aliases,
+      policy: renotifyAfterSeconds === Number.POSITIVE_INFINITY ? {} : { renotifyAfterSeconds },
+      giveUpAfterSeconds,
+      queue,
+      ledger,
+      state,
+      host: given("HARDSTATE_HOST") ?? "127.0.0.1",
+      port,
+    },
+  };
+};
