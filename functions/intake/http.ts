@@ -1,0 +1,259 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import { utf8ToBytes } from "@noble/hashes/utils.js";
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { Aliases, AllowList } from "../address.ts";
+import { type Fault, objectName } from "../alert.ts";
+import type { SiteToken } from "../config.ts";
+import type { JournalRecord, Ledger } from "../ledger/ledger.ts";
+import { deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
+import type { Report } from "../telemetry.ts";
+import { fromMacros } from "./monitors.ts";
+import { readPost } from "./post.ts";
+
+export type IntakeParts = {
+  tokens: readonly SiteToken[];
+  aliases: Aliases;
+  allowed: AllowList;
+  queue: Queue;
+  ledger: Ledger;
+  clock: () => number;
+  report: Report;
+};
+
+const mostBytes = 256 * 1024;
+const mostAlerts = 100;
+const retryAfterSeconds = "10";
+
+/** The kinds of problem documents (RFC 9457); `type` is stable, `title` is for people. */
+const problems = {
+  "not-readable": { status: 400, title: "The body cannot be read" },
+  "not-authorised": { status: 401, title: "A token of a site is needed" },
+  "not-found": { status: 404, title: "There is nothing here" },
+  "not-allowed": { status: 405, title: "This path does not take this method" },
+  "too-large": { status: 413, title: "The body is too large" },
+  "not-supported": { status: 415, title: "This form of body is not taken" },
+  "not-valid": { status: 422, title: "No alert was taken" },
+  unavailable: { status: 503, title: "Nothing was taken; send it again" },
+} as const;
+type ProblemName = keyof typeof problems;
+
+/** A problem document; `errors` lists every fault, `alerts` each item of a batch. */
+const problem = (name: ProblemName, detail: string, more: Record<string, unknown> = {}): Response => {
+  const { status, title } = problems[name];
+  return Response.json(
+    { type: `urn:hardstate:problem:${name}`, title, status, detail, ...more },
+    {
+      status,
+      headers: {
+        "Content-Type": "application/problem+json",
+        ...(status === 503 && { "Retry-After": retryAfterSeconds }),
+        ...(status === 401 && { "WWW-Authenticate": "Bearer" }),
+        ...(status === 405 && { Allow: "POST" }),
+      },
+    },
+  );
+};
+
+/** One item of a post: what it says, or why it says nothing. */
+type Item = { input: unknown } | { faults: Fault[] };
+
+const parseJson = (text: string): Item => {
+  try {
+    return { input: JSON.parse(text) };
+  } catch {
+    return { faults: [{ field: "alert", expected: "JSON" }] };
+  }
+};
+
+/** The items of a body; undefined if its form as a whole cannot be read. */
+const itemsOf = (form: string, text: string): Item[] | undefined => {
+  switch (form) {
+    case "application/x-www-form-urlencoded":
+      return [{ input: fromMacros(Object.fromEntries(new URLSearchParams(text))) }];
+    case "application/x-ndjson":
+      return text
+        .split("\n")
+        .filter((line) => line.trim() !== "")
+        .map(parseJson);
+    default: {
+      const whole = parseJson(text);
+      if ("faults" in whole) return undefined;
+      return Array.isArray(whole.input) ? whole.input.map((input) => ({ input })) : [whole];
+    }
+  }
+};
+
+const forms = ["application/json", "application/x-ndjson", "application/x-www-form-urlencoded"];
+
+const idOf = (item: Item): string | undefined => {
+  const id =
+    "input" in item && typeof item.input === "object" && item.input && "id" in item.input ? item.input.id : 0;
+  return typeof id === "string" && /^[A-Za-z0-9._-]{8,64}$/.test(id) ? id : undefined;
+};
+
+const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** An alert's story as `GET /v1/alerts/{id}` tells it. */
+const storyOf = (record: JournalRecord) => ({
+  id: record.id,
+  object: record.service === null ? record.host : `${record.host}/${record.service}`,
+  contact: record.contact,
+  type: record.type,
+  state: record.state,
+  received: record.receivedAt,
+  status: record.ending?.as ?? "pending",
+  ending: record.ending,
+  verdict: record.verdict,
+  claim: record.claim,
+  message_id: record.messageId,
+  attempts: record.attempts.map(({ at, route, outcome }) => ({ at, route, ...outcome })),
+});
+
+/**
+ * The HTTP side of the bridge, for any runtime. Answers 202 only after the queue's commit; whatever goes wrong
+ * before it, the answer is a problem document and nothing was taken, or it is safe to send all of it again.
+ */
+export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }> => {
+  const { queue, ledger, clock, report } = parts;
+  const sites = parts.tokens.map(({ site, token }) => ({ site, hash: sha256(utf8ToBytes(token.reveal())) }));
+
+  /** The site of a token. Hashes are compared, all of them and every byte, so that time tells nothing. */
+  const siteOf = (authorization: string | undefined): string | undefined => {
+    const token = /^Bearer ([\x21-\x7e]{1,256})$/.exec(authorization ?? "")?.[1] ?? "";
+    const presented = sha256(utf8ToBytes(token));
+    let found: string | undefined;
+    for (const { site, hash } of sites) {
+      const difference = hash.reduce((sum, byte, index) => sum | (byte ^ (presented[index] ?? 0)), 0);
+      if (difference === 0) found = site;
+    }
+    return found;
+  };
+  const refuse = (
+    name: ProblemName,
+    detail: string,
+    site?: string,
+    faults: Fault[] = [],
+    more = {},
+  ): Response => {
+    report({ event: "request-refused", status: problems[name].status, reason: detail, faults, site });
+    return problem(name, detail, { ...(faults.length > 0 && { errors: faults }), ...more });
+  };
+  const unavailable = (what: string, error: unknown): Response => {
+    report({ event: "unavailable", what, error: words(error) });
+    return problem("unavailable", `The ${what} does not take anything now.`);
+  };
+
+  const app = new Hono<{ Variables: { site: string } }>();
+  app.onError((error) => {
+    report({ event: "failed", during: "a request", error: error.stack ?? error.message });
+    return problem("unavailable", "Something went wrong here; the log has it.");
+  });
+  app.notFound(() => problem("not-found", "The paths are listed in README."));
+
+  app.get("/healthz", (c) => c.json({ status: "alive" }));
+  app.get("/readyz", async (c) => {
+    for (const [what, part] of Object.entries({ queue, ledger })) {
+      try {
+        await part.ready();
+      } catch (error) {
+        return unavailable(what, error);
+      }
+    }
+    return c.json({ status: "ready" });
+  });
+
+  app.use("/v1/*", async (c, next) => {
+    const site = siteOf(c.req.header("Authorization"));
+    if (site === undefined)
+      return refuse("not-authorised", "Send Authorization: Bearer and a token of HARDSTATE_TOKENS.");
+    c.set("site", site);
+    return next();
+  });
+
+  app.post(
+    "/v1/alerts",
+    bodyLimit({
+      maxSize: mostBytes,
+      onError: (c) => refuse("too-large", `At most ${mostBytes} bytes.`, c.get("site")),
+    }),
+    async (c) => {
+      const site = c.get("site");
+      const form = (c.req.header("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+      if (!forms.includes(form) || c.req.header("Content-Encoding"))
+        return refuse("not-supported", `Send ${forms.join(", ")}, not compressed.`, site);
+      const items = itemsOf(form, await c.req.text());
+      if (items === undefined)
+        return refuse("not-readable", "The body is not JSON.", site, [{ field: "body", expected: "JSON" }]);
+      if (items.length === 0 || items.length > mostAlerts)
+        return refuse("not-valid", `Send 1-${mostAlerts} alerts at a time.`, site, [
+          { field: "body", expected: `1-${mostAlerts} alerts` },
+        ]);
+
+      const circumstances = { site, now: clock(), aliases: parts.aliases, allowed: parts.allowed };
+      const queued: QueuedAlert[] = [];
+      const answers = items.flatMap((item, index): Record<string, unknown>[] => {
+        const reading =
+          "faults" in item
+            ? { ok: false as const, faults: item.faults }
+            : readPost(item.input, circumstances);
+        if (!reading.ok) return [{ item: index, id: idOf(item), status: "rejected", errors: reading.faults }];
+        queued.push(...reading.value);
+        return reading.value.map(({ id, contact, alert }) => ({
+          item: index,
+          id,
+          object: objectName(alert),
+          contact,
+          status: "queued",
+        }));
+      });
+      const faults = answers.flatMap(({ item, errors }) =>
+        ((errors ?? []) as Fault[]).map((fault) => ({
+          ...fault,
+          field: items.length > 1 ? `${item}.${fault.field}` : fault.field,
+        })),
+      );
+      if (queued.length === 0)
+        return refuse("not-valid", "Nothing was taken; errors tells each field.", site, faults, {
+          alerts: answers,
+        });
+      try {
+        const taken = await queue.send(queued.map(toMessage));
+        if (!taken.every(Boolean))
+          throw new Error("the queue took only some; the same ids may be sent again");
+      } catch (error) {
+        return unavailable("queue", error);
+      }
+      for (const { id, contact, alert } of queued)
+        report({
+          event: "accepted",
+          id,
+          site,
+          object: objectName(alert),
+          contact,
+          type: alert.type,
+          state: alert.state,
+        });
+      if (faults.length > 0)
+        report({ event: "request-refused", status: 202, reason: "some alerts of a batch", faults, site });
+      return c.json({ alerts: answers }, 202);
+    },
+  );
+
+  app.get("/v1/alerts/:id", async (c) => {
+    const [site, id] = [c.get("site"), c.req.param("id")];
+    try {
+      const record = await ledger.story(site, id);
+      if (record) return c.json(storyOf(record));
+      const held = await queue.holds(deduplicationId(site, id));
+      if (held)
+        return c.json({ id, status: "pending", detail: "It waits in the queue; nothing was decided yet." });
+    } catch (error) {
+      return unavailable("ledger", error);
+    }
+    return problem("not-found", "The ledger has no alert of this id and site.");
+  });
+
+  app.all("/v1/alerts", () => problem("not-allowed", "POST alerts here."));
+  return app;
+};

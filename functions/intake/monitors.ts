@@ -1,0 +1,86 @@
+/** Fields of a form post: macro names, and what one curl line of a command definition adds. */
+export type Macros = Record<string, string>;
+
+/** A macro that the monitor could not resolve stands as itself (nagios.md §2); Checkmk writes ? for unknown. */
+const unresolved = /^(\$[A-Za-z0-9_:]*\$?|\?)$/;
+
+/** Nagios escapes LONG*OUTPUT: `\n` is a line end, `\\` a backslash; undone in one pass, left to right. */
+const unescapeLong = (text: string): string =>
+  text.replace(/\\(\\|n)/g, (_, code: string) => (code === "n" ? "\n" : "\\"));
+
+const whole = (text: string | undefined): number | undefined =>
+  text !== undefined && /^-?\d{1,15}$/.test(text) ? Number(text) : undefined;
+
+/** A number as the schema wants it, or the text itself so that the schema can say what is wrong with it. */
+const numberOr = (text: string | undefined): number | string | undefined => whole(text) ?? text;
+
+/**
+ * The JSON alert (nagios.md §5.1) of a notification given by Nagios's and Naemon's macro names, with or without
+ * `NAGIOS_`. A SERVICEDESC makes it a service's. The result is still to be read by `readPost`.
+ */
+export const fromMacros = (given: Macros): Record<string, unknown> => {
+  const macros = new Map<string, string>();
+  for (const [key, value] of Object.entries(given)) {
+    const name = key.replace(/^NAGIOS_/, "");
+    // The command line's value wins: Nagios mixes numbers up in the environment (nagios.md §2).
+    if (name === key || !macros.has(name)) macros.set(name, value);
+  }
+  const field = (name: string): string | undefined => {
+    const value = macros.get(name);
+    return value === undefined || value === "" || unresolved.test(value) ? undefined : value;
+  };
+  const text = (name: string): string | undefined => macros.get(name) || undefined;
+  const kind = field("SERVICEDESC") === undefined ? "HOST" : "SERVICE";
+  const list = (name: string) => field(name)?.split(",") ?? [];
+  const recipients = [{ name: field("CONTACTNAME"), email: field("CONTACTEMAIL") }];
+  const custom = [...macros].filter(([name]) => /^_(HOST|SERVICE|CONTACT)/.test(name));
+  const flag = (name: string) => (field(name) === undefined ? undefined : field(name) === "1");
+  return {
+    v: 1,
+    id: field("ID"),
+    source: field("SOURCE") ?? "nagios",
+    monitor: { id: field("MONITOR") ?? "nagios", start: numberOr(field("PROCESSSTARTTIME")) },
+    type: field("NOTIFICATIONTYPE"),
+    object: {
+      host: field("HOSTNAME"),
+      service: field("SERVICEDESC") ?? null,
+      alias: field("HOSTALIAS"),
+      address: field("HOSTADDRESS"),
+      display: field(`${kind}DISPLAYNAME`),
+      groups: [...(kind === "SERVICE" ? list("SERVICEGROUPNAMES") : []), ...list("HOSTGROUPNAMES")],
+      urls: Object.fromEntries(
+        [
+          ["action", field(`${kind}ACTIONURL`)],
+          ["notes", field(`${kind}NOTESURL`)],
+          ["info", field(`${kind}INFOURL`)],
+        ].filter(([, url]) => url !== undefined),
+      ),
+    },
+    state: field(`${kind}STATE`),
+    state_type: field(`${kind}STATETYPE`),
+    prev_state: field(`LAST${kind}STATE`),
+    attempt: numberOr(field(`${kind}ATTEMPT`)),
+    max_attempts: numberOr(field(`MAX${kind}ATTEMPTS`)),
+    problem: {
+      id: field(`${kind}PROBLEMID`),
+      last_id: field(`LAST${kind}PROBLEMID`),
+      epoch: numberOr(field(kind === "HOST" ? "LASTHOSTUP" : "LASTSERVICEOK")),
+    },
+    notification: {
+      id: field(`${kind}NOTIFICATIONID`),
+      number: numberOr(field(`${kind}NOTIFICATIONNUMBER`) ?? field("NOTIFICATIONNUMBER")),
+      escalated: flag("NOTIFICATIONISESCALATED"),
+      volatile: kind === "SERVICE" ? flag("SERVICEISVOLATILE") : undefined,
+      recipients: list("NOTIFICATIONRECIPIENTS"),
+    },
+    recipients,
+    author: field("NOTIFICATIONAUTHOR"),
+    comment: text("NOTIFICATIONCOMMENT"),
+    output: text(`${kind}OUTPUT`),
+    long_output: unescapeLong(macros.get(`LONG${kind}OUTPUT`) ?? ""),
+    perfdata: text(`${kind}PERFDATA`),
+    time: numberOr(field("TIMET")),
+    custom: Object.fromEntries(custom),
+    degraded: flag("DEGRADED"),
+  };
+};

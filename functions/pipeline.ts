@@ -1,0 +1,136 @@
+import { objectName } from "./alert.ts";
+import { compose, type Sender } from "./compose/mail.ts";
+import type { DeliveryOutcome, Transport } from "./deliver/delivery.ts";
+import {
+  type Attempt,
+  claim,
+  type Ending,
+  type Ledger,
+  release,
+  settle,
+  settleUnsent,
+} from "./ledger/ledger.ts";
+import { decide, type Policy, told } from "./ledger/verdict.ts";
+import {
+  type Disposition,
+  type QueuedAlert,
+  type ReceivedMessage,
+  readQueuedAlert,
+  retryDelaySeconds,
+} from "./queue/queue.ts";
+import type { Report } from "./telemetry.ts";
+
+export type PipelineParts = {
+  ledger: Ledger;
+  transport: Transport;
+  sender: Sender;
+  policy: Policy;
+  giveUpAfterSeconds: number;
+  clock: () => number;
+  report: Report;
+};
+
+const mostDecisions = 50;
+/** An attempt that has less time than this before its message is visible to others is not begun. */
+const leastAttemptMilliseconds = 20_000;
+/** Kept back from an attempt's time, to write its outcome. */
+const settleMilliseconds = 5_000;
+
+/**
+ * Takes one message from the queue to its end: read, decide, claim, compose, deliver, settle. Resolves to what may be
+ * done with the message; rejects if the ledger could not be read or written, and then the message must stay.
+ */
+export const pipeline = (parts: PipelineParts) => {
+  const { ledger, transport, sender, policy, clock, report } = parts;
+
+  const ended = (queued: QueuedAlert, ending: Ending, reason: string, queueId?: string) =>
+    report({
+      event: "ended",
+      id: queued.id,
+      object: objectName(queued.alert),
+      contact: queued.contact,
+      ending,
+      reason,
+      queueId,
+    });
+
+  /** How an attempt ends the alert's story; undefined: it does not. */
+  const endingOf = (
+    queued: QueuedAlert,
+    outcome: DeliveryOutcome,
+  ): { as: Ending; reason: string } | undefined => {
+    if (outcome.result === "accepted") return { as: "mailed", reason: outcome.reply };
+    if (outcome.result === "refused") return { as: "refused", reason: outcome.reply };
+    const age = clock() - queued.receivedAt;
+    if (age < parts.giveUpAfterSeconds * 1000) return undefined;
+    return { as: "dead", reason: `given up after ${parts.giveUpAfterSeconds / 3600} h: ${outcome.reply}` };
+  };
+
+  return async (message: ReceivedMessage): Promise<Disposition> => {
+    const reading = readQueuedAlert(message.body);
+    if (!reading.ok) {
+      const reason = `unreadable: ${reading.faults.map(({ field, expected }) => `${field}, expected ${expected}`).join("; ")}`;
+      report({ event: "unreadable", reason });
+      return { message: "bury", reason };
+    }
+    const queued = reading.value;
+    for (let decisions = 0; decisions < mostDecisions; decisions++) {
+      const now = clock();
+      const page = await ledger.read(queued);
+      const { ending, claim: claimed } = page.record;
+      const dead = ending?.as === "refused" || ending?.as === "dead";
+      // We died between settling and burying if this is not the first hand-out; else it was put back by hand.
+      if (ending && dead && message.receiveCount > 1) return { message: "bury", reason: ending.reason };
+      if (ending && !dead) return { message: "remove" };
+      // A later hand-out of the same message says that the worker before us is out of time or dead.
+      if (claimed && now < claimed.until && message.receiveCount <= claimed.receiveCount)
+        return { message: "give-back", afterSeconds: Math.ceil((claimed.until - now) / 1000) };
+      if (message.visibleAgainAt - now < leastAttemptMilliseconds)
+        return { message: "give-back", afterSeconds: 0 };
+
+      const verdict = decide(page.entry, queued, page.twin, policy, now);
+      if (verdict.action !== "send") {
+        if (!(await settleUnsent(ledger, page, verdict, now))) continue;
+        ended(queued, "suppressed", `${verdict.reason} (${verdict.row})`);
+        return { message: "remove" };
+      }
+      const mail = compose(queued, verdict, sender);
+      const mine = await claim(ledger, page, verdict, mail.messageId, now, message);
+      if (!mine) continue;
+
+      const outcome = await transport.send(
+        mail,
+        AbortSignal.timeout(Math.max(message.visibleAgainAt - clock() - settleMilliseconds, 1)),
+      );
+      const attempt: Attempt = { at: now, route: transport.route, outcome };
+      const end = endingOf(queued, outcome);
+      if (end) {
+        const episode = verdict.entry.episode?.id;
+        await settle(ledger, queued, mine, attempt, { ...end, at: clock() }, (entry) =>
+          end.as === "mailed" ? told(entry, verdict.kind, queued, episode, clock()) : entry,
+        );
+        ended(
+          queued,
+          end.as,
+          `${verdict.reason} (${verdict.row}): ${end.reason}`,
+          outcome.result === "accepted" ? outcome.queueId : undefined,
+        );
+        return end.as === "mailed" ? { message: "remove" } : { message: "bury", reason: end.reason };
+      }
+      await release(ledger, queued, mine, attempt);
+      const afterSeconds = retryDelaySeconds(mine.record.attempts.length + 1);
+      report({
+        event: "attempt-failed",
+        id: queued.id,
+        object: objectName(queued.alert),
+        contact: queued.contact,
+        route: transport.route,
+        result: outcome.result,
+        reply: outcome.reply,
+        retryAfterSeconds: afterSeconds,
+      });
+      return { message: "give-back", afterSeconds };
+    }
+    throw new Error(`the ledger's entry changed ${mostDecisions} times while one alert was decided`);
+  };
+};

@@ -1,0 +1,208 @@
+import { chmodSync, mkdirSync, readFileSync } from "node:fs";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { SQSClient } from "@aws-sdk/client-sqs";
+import { createAdaptorServer } from "@hono/node-server";
+import type { Fault } from "../alert.ts";
+import { settings as known, type Relay, readSettings, type Settings, trialSettings } from "../config.ts";
+import { smtpTransport } from "../deliver/smtp.ts";
+import { intake } from "../intake/http.ts";
+import { sqliteLedger } from "../ledger/sqlite.ts";
+import { pipeline } from "../pipeline.ts";
+import { dispose, drainInOrder, type Queue } from "../queue/queue.ts";
+import { type SqliteQueue, sqliteQueue } from "../queue/sqlite.ts";
+import { sqsQueue } from "../queue/sqs.ts";
+import { complain, type Report, say, toConsole } from "../telemetry.ts";
+import { type CapturingRelay, capturingRelay, trialToken } from "./trial.ts";
+
+const clock = () => Date.now();
+
+/** Longer than one attempt may take (deliver/smtp.ts); after a crash `recover` does not wait for it. */
+const visibilityTimeoutSeconds = 400;
+const stopWithinMilliseconds = 60_000;
+
+type Environment = Record<string, string | undefined>;
+
+/** The environment with each HARDSTATE_NAME_FILE replaced by what its file holds. */
+const withFiles = (environment: Environment): { environment: Environment; faults: Fault[] } => {
+  const result: Environment = { ...environment };
+  const faults: Fault[] = [];
+  for (const { name } of known) {
+    const path = environment[`${name}_FILE`];
+    if (path === undefined) continue;
+    delete result[`${name}_FILE`];
+    if (environment[name] !== undefined)
+      faults.push({ field: name, expected: `${name} or ${name}_FILE, not both` });
+    try {
+      result[name] = readFileSync(path, "utf8");
+    } catch (error) {
+      faults.push({
+        field: `${name}_FILE`,
+        expected: `a readable file (${(error as NodeJS.ErrnoException).code})`,
+      });
+    }
+  }
+  return { environment: result, faults };
+};
+
+const wrongSettings = (faults: readonly Fault[]): never => {
+  complain("Hardstate cannot start. These settings are wrong:\n");
+  for (const { field, expected } of faults) complain(`  ${field}: expected ${expected}`);
+  complain("\nWithout any HARDSTATE_ setting it starts as a trial. README lists them all.");
+  process.exit(2);
+};
+
+/** Makes the state folder ours alone, and keeps a second bridge out of it until this process ends, however it ends. */
+const takeState = (state: string): DatabaseSync => {
+  mkdirSync(state, { recursive: true, mode: 0o700 });
+  chmodSync(state, 0o700);
+  const lock = new DatabaseSync(join(state, "lock"), { timeout: 0 });
+  try {
+    lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+  } catch {
+    complain(
+      `Another bridge is running on the state folder ${state}. Stop it first, or set HARDSTATE_STATE.`,
+    );
+    process.exit(3);
+  }
+  return lock;
+};
+
+/** The name for EHLO (RFC 5321 §4.1.1.1): this machine's, if it is a full one, else its address literal. */
+const ehloName = (): string => (hostname().includes(".") ? hostname() : "[127.0.0.1]");
+
+const sqsOf = (url: string): Queue => {
+  const { origin, hostname: host } = new URL(url);
+  const region = /^sqs\.([a-z0-9-]+)\./.exec(host)?.[1] ?? process.env.AWS_REGION ?? "us-east-1";
+  return sqsQueue(new SQSClient({ region, endpoint: origin }), url, clock);
+};
+
+type Trial = { token: string; relay: CapturingRelay };
+
+const startTrial = async (
+  environment: Environment,
+  report: Report,
+): Promise<{ settings: Settings; trial: Trial }> => {
+  const state = environment.HARDSTATE_STATE ?? ".hardstate";
+  const [token, relay] = [await trialToken(state), await capturingRelay(state, clock, report)];
+  const reading = readSettings({
+    ...environment,
+    HARDSTATE_TOKENS: `trial=${token}`,
+    HARDSTATE_RELAYS: `smtp://${relay.user}:${relay.password}@localhost:${relay.port}`,
+    HARDSTATE_RELAY_CA: relay.certificate,
+    HARDSTATE_FROM: "Hardstate <hardstate@example.com>",
+    HARDSTATE_RECIPIENTS: "example.com",
+  });
+  if (!reading.ok) return wrongSettings(reading.faults);
+  // The trial's relay sends nothing on, so whoever tries it may use his own address.
+  return { settings: { ...reading.value, allowed: () => true }, trial: { token, relay } };
+};
+
+const trialWords = (url: string, { state }: Settings): string => `
+This is a trial: nothing is configured, so every mail stays in ${state}/mail.
+Try it from another terminal:
+
+  curl -H "Authorization: Bearer $(cat ${state}/token)" ${url}/v1/alerts -d "NOTIFICATIONTYPE=PROBLEM&HOSTNAME=web01&SERVICEDESC=HTTP&SERVICESTATE=CRITICAL&SERVICEOUTPUT=Socket+timeout&CONTACTEMAIL=you@example.com&TIMET=$(date +%s)"
+
+Once more, and it is suppressed; with RECOVERY and OK in it, the recovery is mailed.
+`;
+
+/** Takes messages and works on them until `signal` aborts; ends when what it holds is dealt with. */
+const work = async (
+  queue: Queue,
+  handle: ReturnType<typeof pipeline>,
+  report: Report,
+  signal: AbortSignal,
+) => {
+  const failed = (during: string) => (error: unknown) =>
+    report({
+      event: "failed",
+      during,
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
+  while (!signal.aborted) {
+    try {
+      const messages = await queue.receive({ max: 10, waitSeconds: 20, visibilityTimeoutSeconds, signal });
+      const dispositions = await drainInOrder(messages, handle, (_, error) =>
+        failed("handling an alert")(error),
+      );
+      await dispose(queue, dispositions);
+    } catch (error) {
+      // What was received and not disposed of comes back when its time is over.
+      failed("working on the queue")(error);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+};
+
+const listen = (server: Server, host: string, port: number): Promise<number> =>
+  new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => resolve((server.address() as AddressInfo).port));
+  });
+
+const main = async () => {
+  const report = toConsole(process.stdout.isTTY ? "text" : "json", clock);
+  const { environment, faults } = withFiles(process.env);
+  const configured = Object.keys(environment).some(
+    (name) =>
+      name.startsWith("HARDSTATE_") && !name.startsWith("HARDSTATE_SHIM_") && !trialSettings.includes(name),
+  );
+  const reading = configured ? readSettings(environment) : undefined;
+  if (reading && (!reading.ok || faults.length > 0))
+    wrongSettings([...faults, ...(reading.ok ? [] : reading.faults)]);
+  const lock = takeState(reading?.ok ? reading.value.state : (environment.HARDSTATE_STATE ?? ".hardstate"));
+  const { settings, trial } = reading?.ok
+    ? { settings: reading.value, trial: undefined }
+    : await startTrial(environment, report);
+
+  const embedded: SqliteQueue | undefined =
+    settings.queue.kind === "sqlite" ? sqliteQueue(settings.queue.path, clock) : undefined;
+  const queue = embedded ?? sqsOf((settings.queue as { url: string }).url);
+  embedded?.recover();
+  const ledger = sqliteLedger(settings.ledger.path);
+  const relay: Relay = { ...settings.relay, name: settings.relay.name ?? ehloName() };
+  const transport = smtpTransport(relay, clock);
+  const app = intake({ ...settings, queue, ledger, clock, report });
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    serverOptions: { headersTimeout: 10_000, requestTimeout: 30_000 },
+  }) as Server;
+  const port = await listen(server, settings.host, settings.port).catch((error: NodeJS.ErrnoException) => {
+    complain(
+      `Cannot listen on ${settings.host}:${settings.port} (${error.code}). Set HARDSTATE_HOST or HARDSTATE_PORT.`,
+    );
+    process.exit(3);
+  });
+
+  const stopping = new AbortController();
+  const handle = pipeline({ ...settings, ledger, transport, clock, report });
+  // One loop more than connections: while all are busy sending, suppressed alerts still get through.
+  const workers = Array.from({ length: relay.connections + 1 }, () =>
+    work(queue, handle, report, stopping.signal),
+  );
+  const url = `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${port}`;
+  report({ event: "started", url, route: relay.route, state: settings.state });
+  if (trial) say(trialWords(url, settings));
+
+  const stop = async (signal: string) => {
+    report({ event: "stopping", signal });
+    const closed = new Promise((resolve) => server.close(resolve));
+    stopping.abort();
+    // What is still under way then is on disk, and the next start takes it up at once.
+    setTimeout(() => process.exit(1), stopWithinMilliseconds).unref();
+    await Promise.all([closed, ...workers]);
+    transport.close();
+    await trial?.relay.close();
+    embedded?.close();
+    ledger.close();
+    lock.close();
+    report({ event: "stopped" });
+  };
+  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, stop);
+};
+
+await main();

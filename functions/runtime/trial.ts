@@ -1,0 +1,101 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { generate } from "selfsigned";
+import { SMTPServer } from "smtp-server";
+import type { Report } from "../telemetry.ts";
+
+/** The trial's token, kept in STATE/token (0600) so that it survives a restart. */
+export const trialToken = async (state: string): Promise<string> => {
+  const path = join(state, "token");
+  try {
+    return (await readFile(path, "utf8")).trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  const token = randomBytes(32).toString("base64url");
+  await writeFile(path, `${token}\n`, { mode: 0o600 });
+  return token;
+};
+
+const subjectOf = (bytes: Buffer): string =>
+  /^Subject: (.*)$/m.exec(bytes.toString("latin1"))?.[1]?.trim() ?? "";
+
+/** A relay that is no relay: it takes mail as a real one does, and keeps it. */
+export type CapturingRelay = {
+  port: number;
+  user: string;
+  password: string;
+  certificate: string;
+  close(): Promise<void>;
+};
+
+/**
+ * Starts an SMTP server on loopback (STARTTLS by a certificate of its own, then AUTH PLAIN or LOGIN) that keeps each
+ * mail as STATE/mail/TIME-N.eml and sends none on. A mail's file is whole before its 250 goes out.
+ */
+export const capturingRelay = async (
+  state: string,
+  clock: () => number,
+  report: Report,
+): Promise<CapturingRelay> => {
+  const folder = join(state, "mail");
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const { private: key, cert } = await generate([{ name: "commonName", value: "localhost" }], {
+    keyType: "ec",
+    algorithm: "sha256",
+    extensions: [
+      { name: "basicConstraints", cA: true },
+      { name: "subjectAltName", altNames: [{ type: 2, value: "localhost" }] },
+    ],
+  });
+  const [user, password] = ["trial", randomBytes(18).toString("base64url")];
+  let count = 0;
+  const keep = async (bytes: Buffer, to: string) => {
+    const stamp = new Date(clock()).toISOString().replace(/[-:]/g, "").replace(".", "-");
+    count += 1;
+    const path = join(folder, `${stamp}-${count}.eml`);
+    await writeFile(`${path}.part`, bytes, { mode: 0o600, flush: true });
+    await rename(`${path}.part`, path);
+    report({ event: "captured", path, subject: subjectOf(bytes), to });
+  };
+  const server = new SMTPServer({
+    name: "trial.hardstate.invalid",
+    key,
+    cert,
+    authMethods: ["PLAIN", "LOGIN"],
+    disableReverseLookup: true,
+    onAuth: (auth, _session, done) =>
+      auth.username === user && auth.password === password
+        ? done(null, { user })
+        : done(new Error("wrong password")),
+    onData: (stream, session, done) => {
+      const chunks: Buffer[] = [];
+      stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+      stream.on("end", () => {
+        const to = session.envelope.rcptTo.map(({ address }) => address).join(" ");
+        keep(Buffer.concat(chunks), to).then(
+          () => done(null, `kept, queued as TRIAL${count}`),
+          (error: Error) => done(Object.assign(error, { responseCode: 451 })),
+        );
+      });
+    },
+  });
+  // A client that breaks off is the client's affair; it has its own report.
+  server.on("error", (error) =>
+    report({ event: "failed", during: "the trial's relay", error: error.message }),
+  );
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => resolve());
+  });
+  const address = server.server.address();
+  if (address === null || typeof address === "string") throw new Error("the trial's relay has no port");
+  return {
+    port: address.port,
+    user,
+    password,
+    certificate: cert,
+    close: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+};

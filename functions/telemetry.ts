@@ -1,0 +1,97 @@
+import type { Fault, NotificationType, State } from "./alert.ts";
+import type { DeliveryOutcome } from "./deliver/delivery.ts";
+import type { Ending } from "./ledger/ledger.ts";
+
+/** Everything the bridge tells its operator while it runs. No event has a field that could hold a secret. */
+export type Event =
+  | {
+      event: "accepted";
+      id: string;
+      site: string;
+      object: string;
+      contact: string;
+      type: NotificationType;
+      state: State;
+    }
+  | { event: "request-refused"; status: number; reason: string; faults: Fault[]; site?: string }
+  | { event: "unavailable"; what: string; error: string }
+  | {
+      event: "ended";
+      id: string;
+      object: string;
+      contact: string;
+      ending: Ending;
+      reason: string;
+      queueId?: string;
+    }
+  | {
+      event: "attempt-failed";
+      id: string;
+      object: string;
+      contact: string;
+      route: string;
+      result: DeliveryOutcome["result"];
+      reply: string;
+      retryAfterSeconds: number;
+    }
+  | { event: "captured"; path: string; subject: string; to: string }
+  | { event: "unreadable"; reason: string }
+  | { event: "failed"; during: string; error: string }
+  | { event: "started"; url: string; route: string; state: string }
+  | { event: "stopping"; signal: string }
+  | { event: "stopped" };
+
+export type Report = (event: Event) => void;
+
+/** One line of JSON for machines. */
+export const asJson = (event: Event, at: number): string =>
+  JSON.stringify({ at: new Date(at).toISOString(), ...event });
+
+const sentence = (event: Event): string => {
+  switch (event.event) {
+    case "accepted":
+      return `accepted   ${event.type} ${event.state} ${event.object} for ${event.contact} (${event.id})`;
+    case "request-refused": {
+      const faults = event.faults.map(({ field, expected }) => `${field}: ${expected}`).join("; ");
+      return `refused    ${event.status} ${event.reason}${faults && ` (${faults})`}`;
+    }
+    case "unavailable":
+      return `unavailable ${event.what}: ${event.error}`;
+    case "ended":
+      return `${event.ending.padEnd(10)} ${event.object} for ${event.contact}: ${event.reason}${
+        event.queueId ? `, relay's queue id ${event.queueId}` : ""
+      }`;
+    case "attempt-failed":
+      return `${event.result.padEnd(10)} ${event.object} for ${event.contact} by ${event.route}: ${event.reply}; again in ${event.retryAfterSeconds} s`;
+    case "captured":
+      return `mail       ${event.path}  "${event.subject}" to ${event.to}`;
+    case "unreadable":
+      return `unreadable message put aside: ${event.reason}`;
+    case "failed":
+      return `error      ${event.during}: ${event.error}`;
+    case "started":
+      return `listening  ${event.url}, mail by ${event.route}, state in ${event.state}`;
+    case "stopping":
+      return `stopping   on ${event.signal}: no new alerts, finishing what was begun`;
+    case "stopped":
+      return "stopped    nothing in hand; what waits is on disk";
+  }
+};
+
+/** One line for a person at a terminal, without control characters. */
+export const asText = (event: Event, at: number): string =>
+  `${new Date(at).toISOString().slice(11, 19)} ${sentence(event).replace(/[^\P{Cc}\n]/gu, " ")}`;
+
+/** Writes events to standard output, for a person or, by default, as JSON. */
+export const toConsole =
+  (form: "text" | "json", clock: () => number): Report =>
+  (event) => {
+    const at = clock();
+    console.log(form === "text" ? asText(event, at) : asJson(event, at));
+  };
+
+/** Words for the person who runs the program, as they are. */
+export const say = (text: string): void => console.log(text);
+
+/** What keeps the program from running. */
+export const complain = (text: string): void => console.error(text);
