@@ -147,7 +147,7 @@ const listen = (server: Server, host: string, port: number): Promise<number> =>
 const main = async () => {
   const report = toConsole(process.stdout.isTTY ? "text" : "json", clock);
   const { environment, faults } = withFiles(process.env);
-  const configured = Object.keys(environment).some(
+  const configured = Object.keys(process.env).some(
     (name) =>
       name.startsWith("HARDSTATE_") && !name.startsWith("HARDSTATE_SHIM_") && !trialSettings.includes(name),
   );

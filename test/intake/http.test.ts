@@ -1,0 +1,275 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { readAliases, readAllowList } from "../../functions/address.ts";
+import { Secret } from "../../functions/config.ts";
+import { intake } from "../../functions/intake/http.ts";
+import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
+import { type QueuedAlert, readQueuedAlert } from "../../functions/queue/queue.ts";
+import { type SqliteQueue, sqliteQueue } from "../../functions/queue/sqlite.ts";
+import type { Event } from "../../functions/telemetry.ts";
+import { posted } from "../alerts.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "hardstate-http-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+let count = 0;
+const tokens = { first: "a".repeat(24), second: "b".repeat(24), other: "c".repeat(24) };
+const allowed = readAllowList(["example.com"]);
+const aliases = readAliases(["root=ops@example.com", "team=ann@example.com,bob@example.com"]);
+if (!allowed.ok || !aliases.ok) throw new Error("the tests' own settings are wrong");
+
+let queue: SqliteQueue;
+let file: string;
+let events: Event[];
+let app: ReturnType<typeof intake>;
+beforeEach(() => {
+  file = join(folder, `${count++}.sqlite`);
+  queue = sqliteQueue(file, () => Date.now());
+  events = [];
+  app = intake({
+    tokens: [
+      { site: "site", token: new Secret(tokens.first) },
+      { site: "site", token: new Secret(tokens.second) },
+      { site: "other", token: new Secret(tokens.other) },
+    ],
+    aliases: aliases.value,
+    allowed: allowed.value,
+    queue,
+    ledger: sqliteLedger(join(folder, `${count++}.sqlite`)),
+    clock: () => 100_000_000,
+    report: (event) => events.push(event),
+  });
+});
+
+const alert = (change: Record<string, unknown> = {}) =>
+  posted({ recipients: [{ name: "ops", email: "ops@example.com" }], ...change });
+const post = (body: string, type = "application/json", headers: Record<string, string> = {}) =>
+  app.request("/v1/alerts", {
+    method: "POST",
+    body,
+    headers: { "Content-Type": type, Authorization: `Bearer ${tokens.first}`, ...headers },
+  });
+const postJson = (value: unknown) => post(JSON.stringify(value));
+/** All that the queue took. */
+const taken = async (): Promise<QueuedAlert[]> => {
+  const alerts: QueuedAlert[] = [];
+  for (;;) {
+    const messages = await queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 30 });
+    if (messages.length === 0) return alerts;
+    for (const { body } of messages) {
+      const reading = readQueuedAlert(body);
+      if (reading.ok) alerts.push(reading.value);
+    }
+    await queue.remove(messages);
+  }
+};
+
+describe("POST /v1/alerts", () => {
+  it("takes one alert and answers with its id, object and contact", async () => {
+    const response = await postJson(alert({ id: "client-id-1" }));
+    expect(response.status).toBe(202);
+    expect(await response.json()).toEqual({
+      alerts: [
+        { item: 0, id: "client-id-1", object: "web01/HTTP", contact: "ops@example.com", status: "queued" },
+      ],
+    });
+    expect(await taken()).toMatchObject([{ id: "client-id-1", site: "site", receivedAt: 100_000_000 }]);
+  });
+
+  it("takes a list, and lines of JSON, in their order", async () => {
+    const several = [1, 2, 3].map((n) => alert({ id: `client-id-${n}` }));
+    expect((await postJson(several)).status).toBe(202);
+    expect((await taken()).map(({ id }) => id)).toEqual(["client-id-1", "client-id-2", "client-id-3"]);
+    const lines = several.map((one) => JSON.stringify(one)).join("\n");
+    expect((await post(`${lines}\n`, "application/x-ndjson")).status).toBe(202);
+    expect(await taken()).toHaveLength(3);
+  });
+
+  it("takes a form with macro names, prefixed or not", async () => {
+    const form =
+      "NOTIFICATIONTYPE=PROBLEM&HOSTNAME=web01&NAGIOS_SERVICEDESC=HTTP&SERVICESTATE=CRITICAL&TIMET=5&CONTACTEMAIL=ops%40example.com&SERVICEOUTPUT=100%25+full";
+    expect((await post(form, "application/x-www-form-urlencoded")).status).toBe(202);
+    expect(await taken()).toMatchObject([
+      { alert: { object: { host: "web01", service: "HTTP" }, output: "100% full" } },
+    ]);
+  });
+
+  it("makes one queued alert of each recipient, with ids that a retry makes again", async () => {
+    const two = alert({ id: "client-id-1", recipients: [{ name: "team" }, { email: "root" }] });
+    await postJson(two);
+    const first = await taken();
+    expect(first.map(({ contact }) => contact)).toEqual([
+      "ann@example.com",
+      "bob@example.com",
+      "ops@example.com",
+    ]);
+    await postJson({ ...two, recipients: [{ email: "root" }, { name: "team" }] });
+    expect((await taken()).map(({ id }) => id).toSorted()).toEqual(first.map(({ id }) => id).toSorted());
+  });
+
+  it("gives an alert without id the same one whenever it comes", async () => {
+    await postJson(alert());
+    const [first] = await taken();
+    await postJson(alert({ output: "other words" }));
+    expect((await taken()).map(({ id }) => id)).toEqual([first?.id]);
+  });
+
+  it("takes the good items of a batch and lists the faults of the others", async () => {
+    const response = await postJson([alert(), alert({ state: "DOWN" }), { v: 1 }, "x"]);
+    expect(response.status).toBe(202);
+    const { alerts } = (await response.json()) as {
+      alerts: { status: string; errors?: { field: string }[] }[];
+    };
+    expect(alerts.map(({ status }) => status)).toEqual(["queued", "rejected", "rejected", "rejected"]);
+    expect(alerts[1]?.errors?.map(({ field }) => field)).toEqual(["state"]);
+    expect(await taken()).toHaveLength(1);
+  });
+
+  it.each<[string, () => Response | Promise<Response>, number, string]>([
+    ["no JSON", () => post("{"), 400, "body"],
+    ["no token", () => post("{}", "application/json", { Authorization: "" }), 401, ""],
+    ["a form that is not taken", () => post("<xml/>", "application/xml"), 415, ""],
+    ["a compressed body", () => post("x", "application/json", { "Content-Encoding": "gzip" }), 415, ""],
+    ["more than 256 KiB", () => post(" ".repeat(256 * 1024 + 1)), 413, ""],
+    ["more than 100 alerts", () => postJson(Array.from({ length: 101 }, () => alert())), 422, "body"],
+    ["an empty list", () => post("[]"), 422, "body"],
+    [
+      "a recipient outside the allow-list",
+      () => postJson(alert({ recipients: [{ email: "x@example.org" }] })),
+      422,
+      "recipients.0.email",
+    ],
+    [
+      "a recipient that is two in disguise",
+      () => postJson(alert({ recipients: [{ email: "a@example.com>\r\nRCPT TO:<evil@evil.com" }] })),
+      422,
+      "recipients.0.email",
+    ],
+    [
+      "a contact that no alias names",
+      () => postJson(alert({ recipients: [{ name: "nobody" }] })),
+      422,
+      "recipients.0.email",
+    ],
+    ["an unknown type", () => postJson(alert({ type: "ALARM" })), 422, "type"],
+    ["a PROBLEM that is OK", () => postJson(alert({ state: "OK" })), 422, "state"],
+    ["a number that is none", () => post(JSON.stringify(alert()).replace("100000", "1e999")), 422, "time"],
+    ["an id with a slash", () => postJson(alert({ id: "../../etc" })), 422, "id"],
+    ["brackets a quarter million deep", () => post("[".repeat(250_000)), 400, "body"],
+    ["a text that names a file", () => postJson(alert({ output: { path: "/etc/passwd" } })), 422, "output"],
+  ])("refuses %s with a problem document and changes nothing", async (_, request, status, field) => {
+    const response = await request();
+    expect(response.status).toBe(status);
+    expect(response.headers.get("Content-Type")).toBe("application/problem+json");
+    const problem = (await response.json()) as {
+      type: string;
+      status: number;
+      errors?: { field: string; expected: string }[];
+    };
+    expect(problem).toMatchObject({ type: expect.stringMatching(/^urn:hardstate:problem:/), status });
+    if (field) expect(problem.errors?.map((error) => error.field)).toContain(field);
+    expect(await taken()).toEqual([]);
+    expect(events).toMatchObject([{ event: "request-refused", status }]);
+  });
+
+  it("tells every fault at once", async () => {
+    const response = await postJson({ ...alert(), type: "X", state: "Y", time: -1, recipients: [] });
+    const { errors } = (await response.json()) as { errors: { field: string }[] };
+    expect(errors.map(({ field }) => field).toSorted()).toEqual(["recipients", "state", "time", "type"]);
+  });
+
+  it("does not let __proto__ or constructor through", async () => {
+    const body = JSON.stringify(alert()).replace("{", '{"__proto__":{"degraded":true},"constructor":1,');
+    expect((await post(body)).status).toBe(202);
+    const [queued] = await taken();
+    expect(queued?.alert.degraded).toBeUndefined();
+    expect(Object.keys(queued?.alert ?? {})).not.toContain("constructor");
+  });
+
+  it("answers 503 with Retry-After and takes nothing while the queue's file is locked", async () => {
+    const other = new DatabaseSync(file);
+    other.exec("BEGIN EXCLUSIVE");
+    const response = await postJson([alert(), alert({ object: { host: "db01" }, state: "DOWN" })]);
+    expect([response.status, response.headers.get("Retry-After")]).toEqual([503, "10"]);
+    expect((await app.request("/readyz")).status).toBe(503);
+    other.exec("ROLLBACK");
+    expect(await taken()).toEqual([]);
+    expect((await app.request("/readyz")).status).toBe(200);
+    expect(events.map(({ event }) => event)).toEqual(["unavailable", "unavailable"]);
+  });
+});
+
+describe("a token", () => {
+  const authorised = async (authorization: string) =>
+    (await app.request("/v1/alerts/unknown-id", { headers: { Authorization: authorization } })).status ===
+    404;
+
+  it("opens the door of its site, and so does the site's second one", async () => {
+    expect(await authorised(`Bearer ${tokens.first}`)).toBe(true);
+    expect(await authorised(`Bearer ${tokens.second}`)).toBe(true);
+  });
+
+  it.each([
+    ["", "none"],
+    ["Bearer ", "an empty one"],
+    [`Bearer ${tokens.first.slice(1)}`, "a part of one"],
+    [`Bearer ${tokens.first}x`, "one with more behind it"],
+    [`Bearer\t${tokens.first}`, "one after a tab"],
+    [`bearer ${tokens.first}`.replace("bearer", "Basic"), "another scheme"],
+    [`Bearer ${tokens.first}, Bearer ${tokens.second}`, "two at once"],
+  ])("%j (%s) does not", async (authorization) => {
+    expect(await authorised(authorization)).toBe(false);
+  });
+
+  it("is in no event and no answer", async () => {
+    const wrong = "wrong-token-with-24-letters";
+    const response = await post("{}", "application/json", { Authorization: `Bearer ${wrong}` });
+    const told = JSON.stringify(events) + (await response.text());
+    for (const secret of [wrong, ...Object.values(tokens)]) expect(told).not.toContain(secret);
+  });
+
+  it("names the site: another site's token does not show its alerts", async () => {
+    await postJson(alert({ id: "client-id-1" }));
+    const story = (token: string) =>
+      app.request("/v1/alerts/client-id-1", { headers: { Authorization: `Bearer ${token}` } });
+    expect(await (await story(tokens.first)).json()).toMatchObject({ id: "client-id-1", status: "pending" });
+    expect((await story(tokens.other)).status).toBe(404);
+  });
+});
+
+describe("other paths", () => {
+  it("are alive and ready without a token", async () => {
+    expect(await (await app.request("/healthz")).json()).toEqual({ status: "alive" });
+    expect(await (await app.request("/readyz")).json()).toEqual({ status: "ready" });
+  });
+
+  it("say what they do not take", async () => {
+    expect((await app.request("/nothing")).status).toBe(404);
+    const response = await app.request("/v1/alerts", {
+      headers: { Authorization: `Bearer ${tokens.first}` },
+    });
+    expect([response.status, response.headers.get("Allow")]).toEqual([405, "POST"]);
+  });
+});
+
+describe("every notification that a real Nagios sent", () => {
+  const corpus = new URL("../corpus/", import.meta.url);
+  it.each(readdirSync(corpus))("is taken from the form post of its environment: %s", async (name) => {
+    const form = new URLSearchParams();
+    for (const line of readFileSync(new URL(name, corpus), "utf8").split("\n")) {
+      const [, key, value] = /^(NAGIOS_\w+)=(.*)$/.exec(line) ?? [];
+      if (key && value !== undefined) form.append(key, value);
+    }
+    const response = await post(form.toString(), "application/x-www-form-urlencoded");
+    expect(await response.json()).toMatchObject({ alerts: [{ status: "queued" }] });
+    const [queued] = await taken();
+    expect(queued?.contact).toBe(form.get("NAGIOS_CONTACTEMAIL"));
+    expect(queued?.alert).toMatchObject({
+      type: form.get("NAGIOS_NOTIFICATIONTYPE"),
+      object: { host: form.get("NAGIOS_HOSTNAME"), service: form.get("NAGIOS_SERVICEDESC") || null },
+      time: Number(form.get("NAGIOS_TIMET")),
+    });
+  });
+});

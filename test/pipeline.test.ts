@@ -1,0 +1,225 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Mail } from "../functions/compose/mail.ts";
+import type { DeliveryOutcome } from "../functions/deliver/delivery.ts";
+import type { Ledger } from "../functions/ledger/ledger.ts";
+import { sqliteLedger } from "../functions/ledger/sqlite.ts";
+import { pipeline } from "../functions/pipeline.ts";
+import { type QueuedAlert, type ReceivedMessage, toMessage } from "../functions/queue/queue.ts";
+import { queuedAlert } from "./alerts.ts";
+
+const accepted: DeliveryOutcome = {
+  result: "accepted",
+  reply: "250 queued as A1",
+  code: 250,
+  queueId: "A1",
+  durationMilliseconds: 3,
+};
+const deferred: DeliveryOutcome = {
+  result: "deferred",
+  reply: "450 later",
+  code: 450,
+  lostAfterData: false,
+  durationMilliseconds: 3,
+};
+const refused: DeliveryOutcome = {
+  result: "refused",
+  reply: "550 5.1.1 no such user",
+  code: 550,
+  durationMilliseconds: 3,
+};
+const unauthorised: DeliveryOutcome = {
+  result: "unauthorised",
+  reply: "535 5.7.8 no",
+  code: 535,
+  durationMilliseconds: 3,
+};
+
+let now: number;
+let ledger: Ledger;
+let mails: Mail[];
+beforeEach(() => {
+  now = 100_000_000;
+  ledger = sqliteLedger(":memory:");
+  mails = [];
+});
+
+type Send = (mail: Mail) => Promise<DeliveryOutcome>;
+/** A worker whose relay answers by `send`. */
+const worker = (send: Send = async () => accepted, using: Ledger = ledger) =>
+  pipeline({
+    ledger: using,
+    transport: {
+      route: "smtp://relay:587",
+      send: (mail) => {
+        mails.push(mail);
+        return send(mail);
+      },
+    },
+    sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
+    policy: {},
+    giveUpAfterSeconds: 48 * 3600,
+    clock: () => now,
+    report: () => {},
+  });
+
+/** The nth hand-out of an alert's message. */
+const handOut = (queued: QueuedAlert, receiveCount = 1): ReceivedMessage => ({
+  ...toMessage(queued),
+  receipt: String(receiveCount),
+  receiveCount,
+  visibleAgainAt: now + 400_000,
+});
+const story = () => ledger.story("site", "alert-0001");
+
+describe("a message", () => {
+  it("is removed when the relay took the mail, and the journal has the whole story", async () => {
+    expect(await worker()(handOut(queuedAlert()))).toEqual({ message: "remove" });
+    expect(await story()).toMatchObject({
+      verdict: { action: "send", row: "R1", kind: "PROBLEM" },
+      attempts: [{ route: "smtp://relay:587", outcome: accepted }],
+      ending: { as: "mailed", reason: "250 queued as A1" },
+      messageId: mails[0]?.messageId,
+    });
+  });
+
+  it("is removed without a mail when the ledger says so", async () => {
+    await worker()(handOut(queuedAlert()));
+    const again = queuedAlert({ id: "alert-0002" }, { notification: { id: "102", number: 2 } });
+    expect(await worker()(handOut(again))).toEqual({ message: "remove" });
+    expect(mails).toHaveLength(1);
+    expect(await ledger.story("site", "alert-0002")).toMatchObject({
+      ending: { as: "suppressed" },
+      verdict: { row: "R3" },
+    });
+  });
+
+  it("goes back for longer each time the relay defers, and is mailed once in the end", async () => {
+    const waits: unknown[] = [];
+    for (let count = 1; count <= 3; count++)
+      waits.push(await worker(async () => deferred)(handOut(queuedAlert(), count)));
+    expect(waits).toEqual([30, 60, 120].map((afterSeconds) => ({ message: "give-back", afterSeconds })));
+    expect(await worker()(handOut(queuedAlert(), 4))).toEqual({ message: "remove" });
+    expect((await story())?.attempts.map(({ outcome }) => outcome.result)).toEqual([
+      "deferred",
+      "deferred",
+      "deferred",
+      "accepted",
+    ]);
+    expect(new Set(mails.map(({ messageId }) => messageId)).size).toBe(1);
+  });
+
+  it("stays when our credentials are refused: the alert is good", async () => {
+    expect(await worker(async () => unauthorised)(handOut(queuedAlert()))).toEqual({
+      message: "give-back",
+      afterSeconds: 30,
+    });
+    expect((await story())?.ending).toBeUndefined();
+  });
+
+  it("is buried with the relay's words when the relay refuses the mail", async () => {
+    const reason = "550 5.1.1 no such user";
+    expect(await worker(async () => refused)(handOut(queuedAlert()))).toEqual({ message: "bury", reason });
+    expect(await story()).toMatchObject({ ending: { as: "refused", reason } });
+    const recovery = queuedAlert(
+      { id: "alert-0002" },
+      { type: "RECOVERY", state: "OK", notification: { id: "102" } },
+    );
+    await worker()(handOut(recovery));
+    expect(await ledger.story("site", "alert-0002")).toMatchObject({ verdict: { row: "R21" } });
+  });
+
+  it("is given up as a dead letter after 48 hours", async () => {
+    await worker(async () => deferred)(handOut(queuedAlert()));
+    now += 48 * 3_600_000;
+    expect(await worker(async () => deferred)(handOut(queuedAlert(), 99))).toMatchObject({ message: "bury" });
+    expect(await story()).toMatchObject({ ending: { as: "dead", reason: "given up after 48 h: 450 later" } });
+  });
+
+  it("that was buried and put back by hand is tried anew", async () => {
+    await worker(async () => refused)(handOut(queuedAlert()));
+    expect(await worker()(handOut(queuedAlert(), 1))).toEqual({ message: "remove" });
+    expect(await story()).toMatchObject({ ending: { as: "mailed" } });
+  });
+
+  it("that cannot be read is buried, not deleted", async () => {
+    expect(await worker()({ ...handOut(queuedAlert()), body: '{"v":9}' })).toMatchObject({
+      message: "bury",
+      reason: expect.stringContaining("v, expected 1, the only version known here"),
+    });
+  });
+
+  it("is not begun when there is no time to end it before others see it", async () => {
+    const late = { ...handOut(queuedAlert()), visibleAgainAt: now + 1000 };
+    expect(await worker()(late)).toEqual({ message: "give-back", afterSeconds: 0 });
+    expect(mails).toEqual([]);
+  });
+});
+
+/** A ledger whose process is killed before its nth write. */
+const dyingBefore = (write: number): Ledger => ({
+  ...ledger,
+  write: async (page) => {
+    write -= 1;
+    if (write <= 0) throw new Error("killed");
+    return ledger.write(page);
+  },
+});
+const never = () => new Promise<DeliveryOutcome>(() => {});
+
+describe("a worker that is killed", () => {
+  it("before its claim has changed nothing", async () => {
+    await expect(worker(undefined, dyingBefore(1))(handOut(queuedAlert()))).rejects.toThrow("killed");
+    expect(mails).toEqual([]);
+    expect(await worker()(handOut(queuedAlert(), 2))).toEqual({ message: "remove" });
+    expect(mails).toHaveLength(1);
+  });
+
+  it("after its claim, before the relay has the mail: the next hand-out sends it", async () => {
+    void worker(never)(handOut(queuedAlert()));
+    await expect.poll(() => mails.length).toBe(1);
+    expect(await worker()(handOut(queuedAlert(), 2))).toEqual({ message: "remove" });
+    expect(mails[1]?.messageId).toBe(mails[0]?.messageId);
+  });
+
+  it("after the relay took the mail, before it settled: a second copy with the same Message-ID, one ending", async () => {
+    await expect(worker(undefined, dyingBefore(2))(handOut(queuedAlert()))).rejects.toThrow("killed");
+    expect(await worker()(handOut(queuedAlert(), 2))).toEqual({ message: "remove" });
+    expect(mails.map(({ messageId }) => messageId)).toEqual([mails[0]?.messageId, mails[0]?.messageId]);
+    expect(await story()).toMatchObject({ ending: { as: "mailed" }, attempts: [{}] });
+  });
+
+  it("after it settled, before the message was removed: no second mail", async () => {
+    await worker()(handOut(queuedAlert()));
+    expect(await worker()(handOut(queuedAlert(), 2))).toEqual({ message: "remove" });
+    expect(mails).toHaveLength(1);
+  });
+
+  it("after it settled a refusal, before the message was buried: it is buried, not sent again", async () => {
+    await worker(async () => refused)(handOut(queuedAlert()));
+    expect(await worker()(handOut(queuedAlert(), 2))).toMatchObject({ message: "bury" });
+    expect(mails).toHaveLength(1);
+  });
+
+  it("after it settled a suppression: nothing happens again", async () => {
+    await worker()(handOut(queuedAlert()));
+    const again = queuedAlert({ id: "alert-0002" }, { notification: { id: "102", number: 2 } });
+    for (const count of [1, 2]) expect(await worker()(handOut(again, count))).toEqual({ message: "remove" });
+    expect(mails).toHaveLength(1);
+  });
+});
+
+describe("two workers", () => {
+  it("that were handed the same message at once make one mail", async () => {
+    void worker(never)(handOut(queuedAlert()));
+    await expect.poll(() => mails.length).toBe(1);
+    expect(await worker()(handOut(queuedAlert()))).toEqual({ message: "give-back", afterSeconds: 400 });
+    expect(mails).toHaveLength(1);
+  });
+
+  it("with two contacts' alerts of one object make one mail for each, in one episode", async () => {
+    const both = [queuedAlert(), queuedAlert({ id: "alert-0002", contact: "bob@example.com" })];
+    await Promise.all(both.map((queued) => worker()(handOut(queued))));
+    expect(mails.map(({ to }) => to).toSorted()).toEqual(["bob@example.com", "ops@example.com"]);
+    expect(new Set(mails.map(({ threadId }) => threadId)).size).toBe(1);
+  });
+});

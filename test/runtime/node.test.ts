@@ -1,0 +1,167 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import PostalMime from "postal-mime";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { posted } from "../alerts.ts";
+
+type Bridge = { process: ChildProcess; url: string; log: () => string; ended: Promise<number | null> };
+
+let state: string;
+let bridges: Bridge[];
+beforeEach(() => {
+  state = join(mkdtempSync(join(tmpdir(), "hardstate-node-")), "state");
+  bridges = [];
+});
+afterEach(async () => {
+  for (const { process, ended } of bridges) {
+    process.kill("SIGKILL");
+    await ended;
+  }
+  rmSync(join(state, ".."), { recursive: true, force: true });
+});
+
+/** Starts the program as `npm start` does; resolves when it listens or has ended. */
+const start = async (environment: Record<string, string> = {}): Promise<Bridge> => {
+  const child = spawn(process.execPath, ["functions/runtime/node.ts"], {
+    env: { PATH: process.env.PATH, HARDSTATE_STATE: state, HARDSTATE_PORT: "0", ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  const listening = new Promise<void>((resolve) => {
+    const read = (chunk: Buffer) => {
+      output += chunk;
+      if (output.includes('"started"')) resolve();
+    };
+    child.stdout.on("data", read);
+    child.stderr.on("data", read);
+  });
+  await Promise.race([listening, ended]);
+  const url = /"url":"([^"]+)"/.exec(output)?.[1] ?? "";
+  const bridge = { process: child, url, log: () => output, ended };
+  bridges.push(bridge);
+  return bridge;
+};
+
+const token = () => readFileSync(join(state, "token"), "utf8").trim();
+const post = (bridge: Bridge, alerts: unknown) =>
+  fetch(`${bridge.url}/v1/alerts`, {
+    method: "POST",
+    body: JSON.stringify(alerts),
+    headers: { "Content-Type": "application/json", Authorization: `Bearer ${token()}` },
+  });
+const mailFiles = () =>
+  (existsSync(join(state, "mail")) ? readdirSync(join(state, "mail")) : []).filter((f) => f.endsWith(".eml"));
+const mails = () =>
+  Promise.all(mailFiles().map((file) => PostalMime.parse(readFileSync(join(state, "mail", file)))));
+/** Problems of different objects, for one contact. */
+const problems = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, index) =>
+    posted({
+      id: `alert-number-${from + index}`,
+      object: { host: "farm01", service: `S${from + index}` },
+      notification: { id: String(from + index + 1), number: 1 },
+      recipients: [{ email: "ops@example.com" }],
+    }),
+  );
+
+vi.setConfig({ testTimeout: 15_000 });
+
+describe("npm start without settings", () => {
+  it("keeps the mail of an alert as a file, and prints its path and the one line to try", async () => {
+    const bridge = await start();
+    expect((await post(bridge, problems(1))).status).toBe(202);
+    await expect.poll(mailFiles, { timeout: 5000 }).toHaveLength(1);
+    expect((await mails())[0]).toMatchObject({
+      subject: "PROBLEM CRITICAL: farm01/S0",
+      to: [{ address: "ops@example.com" }],
+    });
+    await expect.poll(bridge.log).toContain(join(state, "mail", mailFiles()[0] ?? ""));
+    expect(bridge.log()).toContain(
+      `curl -H "Authorization: Bearer $(cat ${state}/token)" ${bridge.url}/v1/alerts`,
+    );
+  });
+
+  it("keeps folder, token and mails from other users", async () => {
+    const bridge = await start();
+    await post(bridge, problems(1));
+    await expect.poll(mailFiles, { timeout: 5000 }).toHaveLength(1);
+    const mode = (path: string) => statSync(path).mode & 0o777;
+    expect([
+      mode(state),
+      mode(join(state, "token")),
+      mode(join(state, "mail", mailFiles()[0] ?? "")),
+    ]).toEqual([0o700, 0o600, 0o600]);
+  });
+
+  it("never prints its token", async () => {
+    const bridge = await start();
+    await post(bridge, problems(1));
+    expect(bridge.log()).not.toContain(token());
+  });
+
+  it("refuses a second bridge on the same state folder", async () => {
+    await start();
+    const second = await start();
+    expect(await second.ended).toBe(3);
+    expect(second.log()).toContain("Another bridge is running on the state folder");
+  });
+});
+
+describe("a bridge that ends", () => {
+  it("by SIGTERM finishes what it holds, exits with 0 and loses nothing", async () => {
+    const first = await start();
+    await post(first, problems(60));
+    first.process.kill("SIGTERM");
+    expect(await first.ended).toBe(0);
+    expect(first.log()).toContain('"stopped"');
+    await start();
+    await expect.poll(mailFiles, { timeout: 10_000 }).toHaveLength(60);
+  }, 20_000);
+
+  it("by SIGKILL with 200 alerts queued mails them all after the next start, and none twice but those in flight", async () => {
+    const first = await start();
+    for (const from of [0, 100]) expect((await post(first, problems(100, from))).status).toBe(202);
+    await expect.poll(() => mailFiles().length, { timeout: 10_000 }).toBeGreaterThan(3);
+    first.process.kill("SIGKILL");
+    await first.ended;
+    const before = mailFiles().length;
+    expect(before).toBeLessThan(200);
+    await start();
+    await expect
+      .poll(async () => new Set((await mails()).map(({ subject }) => subject)).size, { timeout: 15_000 })
+      .toBe(200);
+    const all = await mails();
+    expect(new Set(all.map(({ messageId }) => messageId)).size).toBe(200);
+    // Three connections: at most three mails were between the relay's 250 and the ledger.
+    expect(all.length).toBeLessThanOrEqual(203);
+  }, 40_000);
+});
+
+describe("settings that are wrong", () => {
+  it("stop the start with all faults by name, and no value", async () => {
+    const bridge = await start({
+      HARDSTATE_TOKENS: "site=short-secret",
+      HARDSTATE_RELAYS: "smtp://user:hidden-password@relay.example.com?tls=none",
+      HARDSTATE_RELAY: "x",
+    });
+    expect(await bridge.ended).toBe(2);
+    for (const name of [
+      "HARDSTATE_TOKENS",
+      "HARDSTATE_RELAYS",
+      "HARDSTATE_RELAY:",
+      "HARDSTATE_FROM",
+      "HARDSTATE_RECIPIENTS",
+    ])
+      expect(bridge.log()).toContain(name);
+    expect(bridge.log()).not.toMatch(/short-secret|hidden-password/);
+  });
+
+  it("may stand in files", async () => {
+    const bridge = await start({ HARDSTATE_TOKENS_FILE: join(state, "no-such-file") });
+    expect(await bridge.ended).toBe(2);
+    expect(bridge.log()).toContain("HARDSTATE_TOKENS_FILE: expected a readable file (ENOENT)");
+  });
+});
