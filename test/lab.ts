@@ -1,0 +1,217 @@
+import { execFile, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import PostalMime, { type Email } from "postal-mime";
+
+const run = promisify(execFile);
+const lab = resolve(process.env.LAB ?? "../shared/lab");
+
+/** Programs of the lab that are running; `stop` ends them all. */
+export type Lab = {
+  folder: string;
+  /** Runs one of the lab's scripts on this lab's state; resolves to what it printed. */
+  script(name: string, ...words: string[]): Promise<string>;
+  /** Registers what is to be ended. */
+  onStop(end: () => Promise<unknown>): void;
+  stop(): Promise<void>;
+};
+
+export const openLab = (): Lab => {
+  if (!existsSync(join(lab, "relay")))
+    throw new Error(`no lab in ${lab}: set LAB to the folder of its scripts`);
+  const folder = mkdtempSync("/tmp/hardstate-lab-");
+  chmodSync(folder, 0o755);
+  const ends: (() => Promise<unknown>)[] = [];
+  return {
+    folder,
+    script: async (name, ...words) => {
+      const [verb = "", ...rest] = words;
+      const { stdout } = await run(join(lab, name), [verb, ...rest], {
+        env: { ...process.env, LAB_STATE: folder },
+        timeout: 120_000,
+      });
+      return stdout.trim();
+    },
+    onStop: (end) => ends.push(end),
+    stop: async () => {
+      for (const end of ends.reverse()) await end();
+    },
+  };
+};
+
+export type Relay = {
+  port: number;
+  tlsPort: number;
+  user: string;
+  password: string;
+  ca: string;
+  maildir: string;
+};
+
+/** A real Postfix: STARTTLS and AUTH wanted, every accepted mail a file in `maildir`. */
+export const startRelay = async (on: Lab): Promise<Relay> => {
+  const settings = readFileSync(await on.script("relay", "start"), "utf8");
+  on.onStop(() => on.script("relay", "stop"));
+  const value = (name: string) => new RegExp(`^${name}=(.*)$`, "m").exec(settings)?.[1] ?? "";
+  return {
+    port: Number(value("RELAY_PORT")),
+    tlsPort: Number(value("RELAY_TLS_PORT")),
+    user: value("RELAY_USER"),
+    password: value("RELAY_PASSWORD"),
+    ca: value("RELAY_CA"),
+    maildir: value("RELAY_MAILDIR"),
+  };
+};
+
+/** Every mail in a maildir, oldest first as the relay wrote them. */
+export const mailsIn = async (maildir: string): Promise<Email[]> => {
+  const files = readdirSync(maildir).sort();
+  return Promise.all(files.map((file) => PostalMime.parse(readFileSync(join(maildir, file)))));
+};
+
+export type Bridge = {
+  url: string;
+  events: () => Record<string, unknown>[];
+  pid: number;
+  kill(signal: NodeJS.Signals): Promise<void>;
+};
+export type BridgeSettings = { port: number; token: string; environment: Record<string, string> };
+
+export const bridgeSettings = (on: Lab, relay: Relay, port: number): BridgeSettings => {
+  const token = randomBytes(24).toString("hex");
+  const file = (name: string, text: string) => {
+    const path = join(on.folder, name);
+    writeFileSync(path, text, { mode: 0o600 });
+    return path;
+  };
+  return {
+    port,
+    token,
+    environment: {
+      HARDSTATE_STATE: join(on.folder, "state"),
+      HARDSTATE_PORT: String(port),
+      HARDSTATE_TOKENS_FILE: file("tokens", `site=${token}`),
+      HARDSTATE_RELAYS_FILE: file("relays", `smtp://${relay.user}:${relay.password}@localhost:${relay.port}`),
+      HARDSTATE_RELAY_CA_FILE: relay.ca,
+      HARDSTATE_FROM: "Monitoring <nagios@example.com>",
+      HARDSTATE_RECIPIENTS: "example.com",
+    },
+  };
+};
+
+/** The bridge as `npm start` runs it. */
+export const startBridge = async (on: Lab, { port, environment }: BridgeSettings): Promise<Bridge> => {
+  const child = spawn(process.execPath, ["functions/runtime/node.ts"], {
+    env: { PATH: process.env.PATH, ...environment },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  const ended = new Promise<void>((end) => child.once("close", () => end()));
+  await new Promise<void>((listening, failed) => {
+    child.once("close", (code) => failed(new Error(`the bridge ended with ${code}`)));
+    child.stdout.on("data", (chunk) => {
+      output += chunk;
+      if (output.includes('"started"')) listening();
+    });
+  });
+  const kill = async (signal: NodeJS.Signals) => {
+    child.kill(signal);
+    await ended;
+  };
+  on.onStop(() => kill("SIGTERM"));
+  return {
+    url: `http://127.0.0.1:${port}`,
+    pid: child.pid ?? 0,
+    kill,
+    events: () =>
+      output
+        .split("\n")
+        .filter((line) => line.startsWith("{"))
+        .map((line) => JSON.parse(line)),
+  };
+};
+
+export type Shim = { command: string; config: string; spool: string; environment: Record<string, string> };
+
+/** The shim where a monitor of user `owner` can run it, with its settings file and spool. */
+export const installShim = async (on: Lab, url: string, token: string, owner = "root"): Promise<Shim> => {
+  const folder = join(on.folder, "shim");
+  mkdirSync(folder, { recursive: true });
+  const [command, config, spool] = [
+    join(folder, "notify"),
+    join(folder, "notify.conf"),
+    join(folder, "spool"),
+  ];
+  copyFileSync("scripts/notify", command);
+  chmodSync(command, 0o755);
+  writeFileSync(config, `url = "${url}/v1/alerts"\nheader = "Authorization: Bearer ${token}"\n`, {
+    mode: 0o600,
+  });
+  mkdirSync(spool, { mode: 0o700 });
+  const [uid, gid] = await Promise.all(
+    ["-u", "-g"].map(async (flag) => Number((await run("id", [flag, owner])).stdout)),
+  );
+  for (const path of [folder, config, spool]) chownSync(path, uid ?? 0, gid ?? 0);
+  return {
+    command,
+    config,
+    spool,
+    environment: { HARDSTATE_SHIM_CONFIG: config, HARDSTATE_SHIM_SPOOL: spool },
+  };
+};
+
+/** The command lines for host and service as a shipped file defines them, for this shim. */
+export const commandLines = (file: string, shim: Shim): { host: string; service: string } => {
+  const [host = "", service = ""] = [...readFileSync(file, "utf8").matchAll(/^ *command_line +(.*)$/gm)].map(
+    ([, line]) =>
+      `HARDSTATE_SHIM_CONFIG=${shim.config} HARDSTATE_SHIM_SPOOL=${shim.spool} ${line?.replace("/usr/local/bin/notify", shim.command)}`,
+  );
+  return { host, service };
+};
+
+/** Polls until `test` holds; the last error or a plain one after `seconds`. */
+export const until = async (
+  what: string,
+  seconds: number,
+  test: () => boolean | Promise<boolean>,
+): Promise<void> => {
+  const end = Date.now() + seconds * 1000;
+  while (!(await test())) {
+    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+};
+
+/** Watches every process's command line until stopped; tells which of `words` it saw on one. */
+export const watchCommandLines = (words: readonly string[]) => {
+  const seen = new Set<string>();
+  let looks = 0;
+  const timer = setInterval(() => {
+    looks += 1;
+    for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+      try {
+        const line = readFileSync(`/proc/${pid}/cmdline`, "latin1");
+        for (const word of words) if (line.includes(word)) seen.add(word);
+      } catch (error) {
+        // The process ended between the two looks.
+        if (!["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+      }
+    }
+  }, 3);
+  return () => {
+    clearInterval(timer);
+    return { seen: [...seen], looks };
+  };
+};

@@ -1,0 +1,483 @@
+import { execFile, execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { createAdaptorServer } from "@hono/node-server";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { readAliases, readAllowList } from "../functions/address.ts";
+import { Secret } from "../functions/config.ts";
+import { intake } from "../functions/intake/http.ts";
+import { sqliteLedger } from "../functions/ledger/sqlite.ts";
+import { type QueuedAlert, readQueuedAlert } from "../functions/queue/queue.ts";
+import { type SqliteQueue, sqliteQueue } from "../functions/queue/sqlite.ts";
+import { posted } from "./alerts.ts";
+import { until } from "./lab.ts";
+
+const run = promisify(execFile);
+const corpus = resolve("test/corpus");
+const token = "t".repeat(32);
+const allowed = readAllowList(["example.com"]);
+const aliases = readAliases([]);
+if (!allowed.ok || !aliases.ok) throw new Error("the tests' own settings are wrong");
+
+/** The shells and awks that monitoring hosts have; each is a folder put first in PATH. */
+const hosts: Record<string, { sh: string[]; awk: string[] }> = {
+  "dash and mawk": { sh: ["/usr/bin/dash"], awk: ["/usr/bin/mawk"] },
+  "busybox for both": { sh: ["/usr/bin/busybox", "sh"], awk: ["/usr/bin/busybox", "awk"] },
+  "bash and gawk": { sh: ["/usr/bin/bash", "--posix"], awk: ["/usr/bin/gawk"] },
+};
+const programs = mkdtempSync("/tmp/hardstate-shells-");
+
+let folder: string;
+let queue: SqliteQueue;
+let server: Server;
+let environment: Record<string, string>;
+let spool: string;
+
+const listen = async (port = 0) => {
+  const app = intake({
+    tokens: [{ site: "site", token: new Secret(token) }],
+    aliases: aliases.value,
+    allowed: allowed.value,
+    queue,
+    ledger: sqliteLedger(":memory:"),
+    clock: () => 100_000_000,
+    report: () => {},
+  });
+  server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  await new Promise<void>((done) => server.listen(port, "127.0.0.1", done));
+  return (server.address() as AddressInfo).port;
+};
+const close = () => new Promise((done) => server.close(done));
+const configure = (url: string, withToken = token) =>
+  writeFileSync(
+    join(folder, "notify.conf"),
+    `url = "${url}"\nheader = "Authorization: Bearer ${withToken}"\n`,
+    { mode: 0o600 },
+  );
+
+beforeAll(() => {
+  for (const [name, { sh, awk }] of Object.entries(hosts)) {
+    mkdirSync(join(programs, name));
+    writeFileSync(join(programs, name, "awk"), `#!/bin/sh\nexec ${awk.join(" ")} "$@"\n`, { mode: 0o755 });
+    expect(existsSync(sh[0] ?? ""), `${name} is installed`).toBe(true);
+  }
+  return () => rmSync(programs, { recursive: true });
+});
+let port: number;
+beforeEach(async () => {
+  folder = mkdtempSync("/tmp/hardstate-shim-");
+  spool = join(folder, "spool");
+  queue = sqliteQueue(join(folder, "queue.sqlite"), () => Date.now());
+  port = await listen();
+  configure(`http://127.0.0.1:${port}/v1/alerts`);
+  environment = {
+    PATH: "/usr/bin:/bin",
+    HARDSTATE_SHIM_CONFIG: join(folder, "notify.conf"),
+    HARDSTATE_SHIM_SPOOL: spool,
+  };
+});
+afterEach(async () => {
+  await close();
+  queue.close();
+  rmSync(folder, { recursive: true });
+});
+
+type Ended = { status: number; stdout: string; stderr: string };
+const ended = (running: Promise<{ stdout: string; stderr: string }>): Promise<Ended> =>
+  running.then(
+    ({ stdout, stderr }) => ({ status: 0, stdout, stderr }),
+    ({ code, stdout, stderr }) => ({ status: code, stdout, stderr }),
+  );
+const notify = (words: readonly string[], more: Record<string, string> = {}): Promise<Ended> =>
+  ended(run("scripts/notify", words, { env: { ...environment, ...more } }));
+const problem = [
+  "-m",
+  "monitor1",
+  "-t",
+  "PROBLEM",
+  "-s",
+  "CRITICAL",
+  "-H",
+  "web01",
+  "-S",
+  "HTTP",
+  "-c",
+  "ops",
+  "-T",
+  "1795366380",
+];
+const ops = { NAGIOS_CONTACTEMAIL: "ops@example.com", NAGIOS_SERVICEOUTPUT: "it broke" };
+
+const taken = async (): Promise<QueuedAlert[]> => {
+  const alerts: QueuedAlert[] = [];
+  for (;;) {
+    const messages = await queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 30 });
+    if (messages.length === 0) return alerts;
+    for (const { body } of messages) {
+      const reading = readQueuedAlert(body);
+      if (reading.ok) alerts.push(reading.value);
+    }
+    await queue.remove(messages);
+  }
+};
+const waiting = () => readdirSync(spool).filter((name) => name.endsWith(".json"));
+
+/** A corpus file's macros, byte for byte: the command line's where it has them, else the environment's. */
+const macrosOf = (bytes: Buffer, prefix: "NAGIOS_" | "ARGV_"): Map<string, Buffer> => {
+  const macros = new Map<string, Buffer>();
+  for (const line of bytes.toString("latin1").split("\n")) {
+    const at = line.indexOf("=");
+    if (line.startsWith(prefix))
+      macros.set(line.slice(prefix.length, at), Buffer.from(line.slice(at + 1), "latin1"));
+  }
+  return macros;
+};
+/** The words after the shim's name in the shipped definition, with this notification's macros filled in. */
+const wordsFor = (environmentMacros: Map<string, Buffer>): string[] => {
+  const kind = environmentMacros.get("SERVICEDESC")?.length ? "service" : "host";
+  const definition = readFileSync("scripts/monitors/nagios.cfg", "utf8");
+  const line = new RegExp(`hardstate-notify-${kind}\\n *command_line +\\S+ (.*)`).exec(definition)?.[1] ?? "";
+  return [...line.matchAll(/'\$(\w+)\$'|(\S+)/g)].map(([, macro, word]) =>
+    macro ? (environmentMacros.get(macro)?.toString("latin1") ?? "") : (word ?? ""),
+  );
+};
+
+describe.each(Object.entries(hosts))("with %s", (host, { sh }) => {
+  it.each(readdirSync(corpus))(
+    "the shim posts what a form post of the same notification says: %s",
+    async (name) => {
+      const bytes = readFileSync(join(corpus, name));
+      const macros = macrosOf(bytes, "NAGIOS_");
+      const form = [...macros].map(([key, value]) => {
+        const encoded = [...value].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
+        return `NAGIOS_${key}=${encoded}`;
+      });
+      const response = await fetch(`http://127.0.0.1:${port}/v1/alerts`, {
+        method: "POST",
+        body: [...form, "MONITOR=monitor1"].join("&"),
+        headers: { "Content-Type": "application/x-www-form-urlencoded", Authorization: `Bearer ${token}` },
+      });
+      expect(response.status).toBe(202);
+      const [byForm] = await taken();
+
+      // The environment goes through a file of bytes: Node would make UTF-8 of it.
+      const variables = Buffer.concat(
+        [...macros].map(([key, value]) =>
+          Buffer.concat([Buffer.from(`NAGIOS_${key}=`), value, Buffer.from("\0")]),
+        ),
+      );
+      writeFileSync(join(folder, "environment"), variables);
+      const start = `import os,sys
+environment = dict(v.split(b"=",1) for v in open(sys.argv[1],"rb").read().split(b"\\0") if v)
+environment.update({k.encode():v.encode() for k,v in os.environ.items() if k.startswith(("PATH","HARDSTATE_"))})
+os.execve(sys.argv[2], [w.encode("latin1") for w in sys.argv[2:]], environment)`;
+      await run(
+        "python3",
+        ["-c", start, join(folder, "environment"), ...sh, "scripts/notify", ...wordsFor(macros)],
+        {
+          env: { ...environment, PATH: `${join(programs, host)}:/usr/bin:/bin` },
+        },
+      );
+      const [byShim] = await taken();
+      expect(waiting()).toEqual([]);
+      expect(byShim?.alert).toEqual(byForm?.alert);
+      expect(byShim?.contact).toBe(byForm?.contact);
+      expect(byShim?.contactName).toBe(byForm?.contactName);
+    },
+  );
+
+  it("120 KB of output with invalid UTF-8, quotes and control bytes is valid JSON, cut and marked", async () => {
+    const hostile = Buffer.from('\\"\x01\x1b[31m\xff\xe2\x82 \xc3\xa9\t', "latin1");
+    const output = Buffer.concat(Array.from({ length: 10_000 }, () => hostile)).subarray(0, 120_000);
+    writeFileSync(join(folder, "output"), output);
+    const script = `NAGIOS_LONGSERVICEOUTPUT=$(cat '${join(folder, "output")}'); export NAGIOS_LONGSERVICEOUTPUT; exec ${sh.join(" ")} scripts/notify ${problem.join(" ")}`;
+    const env = { ...environment, ...ops, PATH: `${join(programs, host)}:/usr/bin:/bin` };
+    await run("bash", ["-c", script], { env });
+    const [queued] = await taken();
+    expect(queued?.alert.truncated).toBe(true);
+    expect(queued?.alert.long_output?.startsWith('\\" ')).toBe(true);
+    expect(queued?.alert.long_output).toContain("� [31m".replace("� ", " "));
+    expect(Buffer.byteLength(queued?.alert.long_output ?? "")).toBeGreaterThan(50_000);
+  });
+});
+
+describe("a notification that cannot be handed over", () => {
+  const refusing: [string, () => Promise<void> | void][] = [
+    ["nobody listens", async () => configure("http://127.0.0.1:1/v1/alerts")],
+    ["the token is wrong", () => configure(`http://127.0.0.1:${port}/v1/alerts`, "x".repeat(32))],
+    ["the queue does not take it", () => queue.close()],
+  ];
+  it.each(refusing)("waits in the spool, with exit status 0, when %s", async (_, breakIt) => {
+    await breakIt();
+    expect((await notify(problem, ops)).status).toBe(0);
+    expect(waiting()).toHaveLength(1);
+    queue = sqliteQueue(join(folder, "other.sqlite"), () => Date.now());
+  });
+
+  it("waits in the spool when the bridge says nothing, and the shim ends within Nagios's patience", async () => {
+    const silent = createServer(() => {});
+    await new Promise<void>((done) => silent.listen(0, "127.0.0.1", done));
+    configure(`http://127.0.0.1:${(silent.address() as AddressInfo).port}/v1/alerts`);
+    const ending = await ended(
+      run("scripts/notify", problem, {
+        env: { ...environment, ...ops },
+        timeout: 15_000,
+        killSignal: "SIGKILL",
+      }),
+    );
+    silent.closeAllConnections();
+    silent.close();
+    expect(ending.status).toBe(0);
+    expect(waiting()).toHaveLength(1);
+  }, 20_000);
+
+  it("is sent by the next run, oldest first, with the id it had", async () => {
+    await close();
+    const process = ["-P", "1000"];
+    for (const id of ["11", "9", "10"]) await notify([...problem, ...process, "-i", id], ops);
+    const before = waiting().map((name) => JSON.parse(readFileSync(join(spool, name), "utf8")));
+    await listen(port);
+    expect((await notify([...problem, ...process, "-i", "12"], ops)).status).toBe(0);
+    const alerts = await taken();
+    expect(alerts.map(({ alert }) => alert.notification.id)).toEqual(["9", "10", "11", "12"]);
+    expect(
+      alerts
+        .slice(0, 3)
+        .map(({ id }) => id)
+        .toSorted(),
+    ).toEqual(before.map(({ id }) => id).toSorted());
+    expect(waiting()).toEqual([]);
+  });
+
+  it("is drained by cron, 250 at a time as well as one", async () => {
+    await close();
+    mkdirSync(spool, { mode: 0o700 });
+    for (let n = 0; n < 250; n++) {
+      const alert = posted({
+        id: `spooled-${n}`,
+        object: { host: "h", service: `s${n}` },
+        recipients: [{ email: "ops@example.com" }],
+      });
+      writeFileSync(
+        join(spool, `0000001000-${String(n).padStart(10, "0")}-${n}.json`),
+        `${JSON.stringify(alert)}\n`,
+      );
+    }
+    expect(await notify(["--drain"])).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("still wait"),
+    });
+    expect(waiting()).toHaveLength(250);
+    await listen(port);
+    expect(await notify(["--drain"])).toMatchObject({ status: 0, stderr: "" });
+    expect((await taken()).map(({ id }) => id)).toEqual(
+      Array.from({ length: 250 }, (_, n) => `spooled-${n}`),
+    );
+    expect(waiting()).toEqual([]);
+  });
+
+  it("goes to rejected/ with the bridge's answer beside it when the bridge calls it invalid", async () => {
+    await close();
+    for (const state of ["CRITICAL", "DOWN", "WARNING"])
+      await notify([...problem, "-s", state, "-P", "1", "-i", String(state.length)], ops);
+    await listen(port);
+    expect((await notify(["--drain"])).status).toBe(0);
+    expect((await taken()).map(({ alert }) => alert.state)).toEqual(["WARNING", "CRITICAL"]);
+    expect(waiting()).toEqual([]);
+    const [answer, rejected] = readdirSync(join(spool, "rejected")).sort();
+    expect(JSON.parse(readFileSync(join(spool, "rejected", rejected ?? ""), "utf8")).state).toBe("DOWN");
+    expect(readFileSync(join(spool, "rejected", answer ?? ""), "utf8")).toContain(
+      "of a service, one of OK WARNING CRITICAL UNKNOWN",
+    );
+  });
+});
+
+describe("many notifications at once", () => {
+  it("all arrive, once, though one process sends at a time", async () => {
+    const numbers = Array.from({ length: 40 }, (_, n) => n);
+    const endings = await Promise.all(
+      numbers.map((n) => notify([...problem, "-S", `s${n}`, "-P", "1", "-i", String(n + 1)], ops)),
+    );
+    expect(endings.map(({ status }) => status)).toEqual(numbers.map(() => 0));
+    await until("an empty spool", 10, () => waiting().length === 0);
+    const services = (await taken()).map(({ alert }) => alert.object.service);
+    expect(services.toSorted()).toEqual(numbers.map((n) => `s${n}`).toSorted());
+    expect(existsSync(join(spool, "lock"))).toBe(false);
+  });
+
+  it("are not held up by the lock of a process that was killed", async () => {
+    await notify(problem, ops);
+    writeFileSync(join(spool, "lock"), "999999 9999999999\n");
+    await notify(problem, ops);
+    expect(await taken()).toHaveLength(2);
+    expect(waiting()).toEqual([]);
+  });
+});
+
+describe("the spool", () => {
+  it("that others may write to is refused, and the alert is sent all the same", async () => {
+    mkdirSync(spool);
+    chmodSync(spool, 0o777);
+    const { status, stderr } = await notify(problem, ops);
+    expect([status, stderr]).toEqual([0, expect.stringContaining("must have mode 0700")]);
+    expect(await taken()).toHaveLength(1);
+  });
+
+  it("that is a link is refused", async () => {
+    mkdirSync(join(folder, "elsewhere"), { mode: 0o700 });
+    symlinkSync(join(folder, "elsewhere"), spool);
+    expect((await notify(problem, ops)).stderr).toContain("is not a folder of this user");
+    expect(readdirSync(join(folder, "elsewhere"))).toEqual([]);
+  });
+
+  it("that is full leaves the alert to be sent at once; if that fails too, the shim says that it is lost", async () => {
+    mkdirSync(spool, { mode: 0o700 });
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4k,mode=700", "tmpfs", spool]);
+    try {
+      expect((await notify(problem, { ...ops, NAGIOS_LONGSERVICEOUTPUT: "x".repeat(20_000) })).status).toBe(
+        0,
+      );
+      expect(await taken()).toHaveLength(1);
+      expect(readdirSync(spool)).toEqual([]);
+      await close();
+      const lost = await notify(problem, { ...ops, NAGIOS_LONGSERVICEOUTPUT: "x".repeat(20_000) });
+      expect([lost.status, lost.stderr]).toEqual([1, expect.stringContaining("this alert is lost")]);
+      await listen(port);
+    } finally {
+      execFileSync("umount", [spool]);
+    }
+  });
+
+  it("sends no link and no empty file that stands in it", async () => {
+    await notify(problem, ops);
+    writeFileSync(join(folder, "secret"), "not for the bridge\n");
+    symlinkSync(join(folder, "secret"), join(spool, "0000000001-0000000001-a.json"));
+    writeFileSync(join(spool, "0000000002-0000000001-b.json"), "");
+    await notify(problem, ops);
+    expect(await taken()).toHaveLength(2);
+    expect(readdirSync(join(spool, "rejected")).sort()[0]).toContain("0000000002");
+  });
+});
+
+describe("the command line of the shipped definitions, expanded by a shell", () => {
+  const hostile = [
+    "$(touch OWNED)",
+    "`touch OWNED`",
+    "; touch OWNED;",
+    '"; touch OWNED; "',
+    "-o/tmp/x",
+    "%s%n",
+    "\\c",
+    "\\\\n",
+    "ends with \\",
+    "a\nb",
+    "$HOSTNAME$",
+    "@/etc/passwd",
+  ];
+  it.each(["nagios", "nagios-without-environment", "naemon"])(
+    "runs nothing that a plugin or a person wrote: %s.cfg",
+    async (file) => {
+      const line =
+        /service\n *command_line +(.*)/.exec(readFileSync(`scripts/monitors/${file}.cfg`, "utf8"))?.[1] ?? "";
+      for (const text of hostile) {
+        const values: Record<string, string> = {
+          NOTIFICATIONTYPE: "PROBLEM",
+          HOSTNAME: "web01",
+          SERVICEDESC: "HTTP",
+          CONTACTNAME: "ops",
+          SERVICESTATE: "CRITICAL",
+          CONTACTEMAIL: "ops@example.com",
+          TIMET: "1795366380",
+          // What Nagios leaves of an output on a command line, with its shipped illegal_macro_output_chars.
+          SERVICEOUTPUT: text.replace(/[`~$&|'"<>\p{Cc}]/gu, ""),
+        };
+        const expanded = line
+          .replace("/usr/local/bin/notify", resolve("scripts/notify"))
+          .replace(/\$(\w+)\$/g, (_, name: string) => values[name] ?? "");
+        const { status } = await ended(
+          run("sh", ["-c", expanded], {
+            cwd: folder,
+            env: {
+              ...environment,
+              ...(file === "nagios" && {
+                ...ops,
+                NAGIOS_SERVICEOUTPUT: text,
+                NAGIOS_NOTIFICATIONCOMMENT: text,
+                NAGIOS_NOTIFICATIONAUTHOR: text,
+              }),
+            },
+          }),
+        );
+        expect(status).toBe(0);
+        const [queued] = await taken();
+        if (file === "nagios") expect(queued?.alert.comment).toBe(text);
+        else expect(queued?.alert.output).toBe(values.SERVICEOUTPUT);
+      }
+      expect(existsSync(join(folder, "OWNED"))).toBe(false);
+    },
+  );
+});
+
+describe("notify --test", () => {
+  it("says that all is well", async () => {
+    mkdirSync(spool, { mode: 0o700 });
+    const { status, stdout } = await notify(["--test"]);
+    expect([status, stdout]).toEqual([
+      0,
+      expect.stringContaining("ok       the bridge answers and knows the token"),
+    ]);
+    expect(await taken()).toEqual([]);
+  });
+
+  it.each<[string, () => void, string]>([
+    [
+      "a settings file that others can read",
+      () => chmodSync(join(folder, "notify.conf"), 0o644),
+      "is readable and has mode 0600",
+    ],
+    ["no settings file", () => rmSync(join(folder, "notify.conf")), "is readable and has mode 0600"],
+    [
+      "a wrong token",
+      () => configure(`http://127.0.0.1:${port}/v1/alerts`, "x".repeat(32)),
+      "does not know the token",
+    ],
+    ["a wrong path", () => configure(`http://127.0.0.1:${port}/healthz`), "is the url right?"],
+    ["a bridge that is away", () => configure("http://127.0.0.1:1/v1/alerts"), "Failed to connect"],
+    ["no spool", () => rmSync(spool, { recursive: true }), "is a folder of"],
+  ])("names %s", async (_, breakIt, words) => {
+    mkdirSync(spool, { mode: 0o700 });
+    breakIt();
+    const { status, stdout } = await notify(["--test"]);
+    expect(status).toBe(1);
+    expect(
+      stdout
+        .split("\n")
+        .filter((line) => line.startsWith("NOT OK"))
+        .join("\n"),
+    ).toContain(words);
+    expect(stdout).not.toContain(token);
+  });
+});
+
+describe("wrong use", () => {
+  it.each([[[]], [["--help"]], [["-Z"]], [["web01"]], [["--drain", "now"]]])(
+    "of the shim is told how to use it: %j",
+    async (words) => {
+      const { status, stderr } = await notify(words);
+      expect([status, stderr]).toEqual([2, expect.stringContaining("usage: notify -m MONITOR")]);
+    },
+  );
+});
