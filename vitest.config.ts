@@ -6,6 +6,10 @@ const project = (name: string, include: string, testTimeout: number) => ({
 
 export default defineConfig({
   test: {
+    // Where .ci/run counts what passed and failed.
+    reporters: process.env.TEST_RESULTS
+      ? ["default", ["json", { outputFile: process.env.TEST_RESULTS }]]
+      : ["default"],
     projects: [
       { test: { name: "test", include: ["test/**/!(*.property|*.contract|*.e2e|*.workerd).test.ts"] } },
       project("property", "property.test", 60_000),

@@ -46,7 +46,12 @@ export const readAllowList = (words: readonly string[]): Reading<AllowList> => {
   const allowed = new Set<string>();
   const faults = [];
   for (const [index, word] of words.entries()) {
-    const reading = word.includes("@") ? parseAddress(word) : parseAddress(`any@${word}`);
+    // A local part may be "*" (RFC 5322), but who writes it here means a domain.
+    const reading = word.startsWith("*")
+      ? fault("no *")
+      : word.includes("@")
+        ? parseAddress(word)
+        : parseAddress(`any@${word}`);
     if (!reading.ok)
       faults.push({ field: `word ${index + 1}`, expected: "a domain such as example.com, or an address" });
     else allowed.add(contactKey(word.includes("@") ? reading.value : reading.value.slice("any@".length)));
@@ -78,6 +83,8 @@ export const readAliases = (words: readonly string[]): Reading<Aliases> => {
     const names = list.split(",").filter(Boolean);
     if (key === "" || names.length === 0 || more.length > 0)
       faults.push({ field: `word ${index + 1}`, expected: "name=address or name=address,address" });
+    else if (targets.has(key.toLowerCase()))
+      faults.push({ field: `word ${index + 1}`, expected: "no alias twice; give its targets as a,b" });
     else targets.set(key.toLowerCase(), names);
   }
   const follow = (key: string, path: readonly string[]): string[] => {
@@ -109,8 +116,13 @@ export type Contact = { name?: string; email?: string };
  * Every mailbox has passed the allow-list. Commas separate several addresses.
  */
 export const resolveContact = (contact: Contact, aliases: Aliases, allowed: AllowList): Reading<string[]> => {
-  const given = (contact.email || contact.name || "").split(",").map((part) => part.trim());
-  const names = given.filter(Boolean);
+  const given = contact.email || contact.name || "";
+  if (/\p{Cc}/u.test(given))
+    return { ok: false, faults: [{ field: "email", expected: "an address without control characters" }] };
+  const names = given
+    .split(",")
+    .map((part) => part.trim())
+    .filter(Boolean);
   if (names.length === 0)
     return {
       ok: false,

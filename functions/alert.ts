@@ -41,7 +41,7 @@ const utf8 = new TextEncoder();
 const bytes = (text: string) => utf8.encode(text).length;
 
 /** The longest beginning of `text` that fits in `limit` bytes of UTF-8 and ends between two characters. */
-const cut = (text: string, limit: number): string => {
+export const cut = (text: string, limit: number): string => {
   if (bytes(text) <= limit) return text;
   const room = new Uint8Array(limit);
   return text.slice(0, utf8.encodeInto(text, room).read);
@@ -59,7 +59,7 @@ const clean = (text: string): string =>
     .replace(bidiControls, "");
 
 /** As `clean`, and without line ends: CR, LF, NUL and the Unicode line separators cannot end a header. */
-const cleanLine = (text: string): string => clean(text).replace(/[\n\t\u2028\u2029]/g, " ");
+export const cleanLine = (text: string): string => clean(text).replace(/[\n\t\u2028\u2029]/g, " ");
 
 const name = (limit: number) =>
   v.pipe(
@@ -82,6 +82,11 @@ const integer = (least: number, most: number) => {
   );
 };
 const unixSeconds = integer(0, 253_402_300_799);
+/** Nagios writes an unknown time as 0. */
+const knownSeconds = v.pipe(
+  unixSeconds,
+  v.transform((seconds) => seconds || undefined),
+);
 const token = (limit: number, pattern: RegExp, letters: string) =>
   v.pipe(
     v.string(`text of ${letters}`),
@@ -103,7 +108,8 @@ const urls = v.pipe(
       Object.entries(given)
         .filter(([kind, url]) => ["action", "notes", "info"].includes(kind) && url.length <= 2048)
         .filter(([, url]) => /^https?:/i.test(url) && URL.canParse(url))
-        .map(([kind, url]) => [kind, new URL(url).href]),
+        .map(([kind, url]): [string, string] => [kind, new URL(url).href])
+        .filter(([, href]) => href.length <= 2048),
     ),
   ),
 );
@@ -127,7 +133,7 @@ export const alertEntries = {
   monitor: v.object(
     {
       id: token(64, /^[A-Za-z0-9._-]+$/, "letters, digits, . _ -"),
-      start: v.optional(unixSeconds),
+      start: v.optional(knownSeconds),
     },
     "an object with id",
   ),
@@ -159,31 +165,32 @@ export const alertEntries = {
   attempt: v.optional(integer(0, 1000)),
   max_attempts: v.optional(integer(0, 1000)),
   problem: v.optional(
-    v.object({
-      id: v.optional(problemId),
-      last_id: v.optional(problemId),
-      epoch: v.optional(
-        v.pipe(
-          unixSeconds,
-          v.transform((epoch) => (epoch === 0 ? undefined : epoch)),
-        ),
-      ),
-    }),
+    v.object(
+      {
+        id: v.optional(problemId),
+        last_id: v.optional(problemId),
+        epoch: v.optional(knownSeconds),
+      },
+      "an object",
+    ),
     {},
   ),
   notification: v.optional(
-    v.object({
-      id: v.optional(token(64, /^[0-9A-Za-z-]*$/, "digits, letters and -")),
-      number: v.optional(integer(0, 1_000_000)),
-      escalated: v.optional(v.boolean("true or false")),
-      volatile: v.optional(v.boolean("true or false")),
-      recipients: v.optional(
-        v.pipe(
-          v.array(line(255), "a list of texts"),
-          v.transform((names) => names.filter(Boolean).slice(0, 200)),
+    v.object(
+      {
+        id: v.optional(token(64, /^[0-9A-Za-z-]*$/, "digits, letters and -")),
+        number: v.optional(integer(0, 1_000_000)),
+        escalated: v.optional(v.boolean("true or false")),
+        volatile: v.optional(v.boolean("true or false")),
+        recipients: v.optional(
+          v.pipe(
+            v.array(line(255), "a list of texts"),
+            v.transform((names) => names.filter(Boolean).slice(0, 200)),
+          ),
         ),
-      ),
-    }),
+      },
+      "an object",
+    ),
     {},
   ),
   author: v.optional(line(255)),
@@ -229,8 +236,8 @@ export const read = <T extends v.GenericSchema>(schema: T, input: unknown): Read
 };
 
 /**
- * Reads one alert from what JSON.parse gave. Identities and enumerations that do not fit are faults; texts that
- * are too long are cut and marked `truncated`. Reading what was read before changes nothing.
+ * Reads one alert from what JSON.parse gave. Identities and enumerations that do not fit are faults; names for
+ * people are cut, outputs and comments cut and marked `truncated`. Reading what was read before changes nothing.
  */
 export const readAlert = (input: unknown): Reading<Alert> => {
   const reading = read(v.object(alertEntries, "an object"), input);

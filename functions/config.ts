@@ -122,7 +122,9 @@ const readRelay = (text: string, ca: string | undefined): Reading<Relay> => {
   const url = new URL(text);
   const faults: Fault[] = [];
   const expect = (expected: string) => faults.push({ field: "", expected });
-  if (!["smtp:", "smtps:"].includes(url.protocol) || url.hostname === "") expect(form);
+  if (!["smtp:", "smtps:"].includes(url.protocol) || !/^([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])$/.test(url.hostname))
+    expect(form);
+  if (url.port === "0") expect("a port from 1 to 65535");
   if (!["", "/"].includes(url.pathname) || url.hash !== "")
     expect(
       "nothing after the port but ?parameters (in a password write % / ? # @ : as %25 %2F %3F %23 %40 %3A)",
@@ -171,16 +173,17 @@ const readRelay = (text: string, ca: string | undefined): Reading<Relay> => {
 };
 
 const readTokens = (text: string, expect: (expected: string) => void): SiteToken[] => {
-  const tokens = words(text).map((pair) => {
+  // A token without its site reads as a site: no part of a pair may be repeated.
+  const tokens = words(text).map((pair, index) => {
     const [site = "", ...rest] = pair.split("=");
     const token = rest.join("=");
     if (!/^[A-Za-z0-9._-]{1,64}$/.test(site)) expect("site=token pairs, a site of letters, digits, . _ -");
     else if (!/^[\x21-\x7e]{24,256}$/.test(token))
-      expect(`of site ${site}, a token of 24-256 ASCII characters`);
+      expect(`in pair ${index + 1}, a token of 24-256 ASCII characters after site=`);
     return { site, token };
   });
-  for (const [site, pairs] of Map.groupBy(tokens, (pair) => pair.site))
-    if (pairs.length > 2) expect(`of site ${site}, at most two tokens`);
+  for (const pairs of Map.groupBy(tokens, ({ site }) => site).values())
+    if (pairs.length > 2) expect("at most two tokens for a site");
   if (new Set(tokens.map(({ token }) => token)).size < tokens.length) expect("no token twice");
   if (tokens.length === 0) expect("at least one site=token pair");
   return tokens.map(({ site, token }) => ({ site, token: new Secret(token) }));
@@ -229,7 +232,10 @@ export const readSettings = (environment: Record<string, string | undefined>): R
   const envelopeFrom = envelope ? parseAddress(envelope) : undefined;
   if (envelopeFrom && !envelopeFrom.ok) expecting("HARDSTATE_ENVELOPE_FROM")("a bare address");
   const link = given("HARDSTATE_LINK");
-  if (link && !(/^https?:\/\//.test(link) && URL.canParse(link.replaceAll(/\{(host|service)\}/g, "x"))))
+  if (
+    link &&
+    !(/^https?:\/\/.*\{host\}/.test(link) && URL.canParse(link.replaceAll(/\{(host|service)\}/g, "x")))
+  )
     expecting("HARDSTATE_LINK")("an http or https URL with {host} and {service}");
 
   const lists = <T>(name: string, reading: Reading<T>): T | undefined => {

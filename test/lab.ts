@@ -18,6 +18,13 @@ import PostalMime, { type Email } from "postal-mime";
 const run = promisify(execFile);
 const lab = resolve(process.env.LAB ?? "../shared/lab");
 
+/** The path of one of the lab's scripts; LAB names their folder. */
+export const labScript = (name: string): string => {
+  const path = join(lab, name);
+  if (!existsSync(path)) throw new Error(`no lab script ${path}: set LAB to the folder of the lab's scripts`);
+  return path;
+};
+
 /** Programs of the lab that are running; `stop` ends them all. */
 export type Lab = {
   folder: string;
@@ -38,7 +45,7 @@ export const openLab = (): Lab => {
     folder,
     script: async (name, ...words) => {
       const [verb = "", ...rest] = words;
-      const { stdout } = await run(join(lab, name), [verb, ...rest], {
+      const { stdout } = await run(labScript(name), [verb, ...rest], {
         env: { ...process.env, LAB_STATE: folder },
         timeout: 120_000,
       });

@@ -23,7 +23,7 @@ import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { type QueuedAlert, readQueuedAlert } from "../functions/queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../functions/queue/sqlite.ts";
 import { posted } from "./alerts.ts";
-import { until } from "./lab.ts";
+import { labScript, until } from "./lab.ts";
 
 const run = promisify(execFile);
 const corpus = resolve("test/corpus");
@@ -135,13 +135,13 @@ const taken = async (): Promise<QueuedAlert[]> => {
 };
 const waiting = () => readdirSync(spool).filter((name) => name.endsWith(".json"));
 
-/** A corpus file's macros, byte for byte: the command line's where it has them, else the environment's. */
-const macrosOf = (bytes: Buffer, prefix: "NAGIOS_" | "ARGV_"): Map<string, Buffer> => {
+/** The environment of a recorded notification, byte for byte. */
+const macrosOf = (bytes: Buffer): Map<string, Buffer> => {
   const macros = new Map<string, Buffer>();
   for (const line of bytes.toString("latin1").split("\n")) {
     const at = line.indexOf("=");
-    if (line.startsWith(prefix))
-      macros.set(line.slice(prefix.length, at), Buffer.from(line.slice(at + 1), "latin1"));
+    if (line.startsWith("NAGIOS_"))
+      macros.set(line.slice("NAGIOS_".length, at), Buffer.from(line.slice(at + 1), "latin1"));
   }
   return macros;
 };
@@ -160,7 +160,7 @@ describe.each(Object.entries(hosts))("with %s", (host, { sh }) => {
     "the shim posts what a form post of the same notification says: %s",
     async (name) => {
       const bytes = readFileSync(join(corpus, name));
-      const macros = macrosOf(bytes, "NAGIOS_");
+      const macros = macrosOf(bytes);
       const form = [...macros].map(([key, value]) => {
         const encoded = [...value].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
         return `NAGIOS_${key}=${encoded}`;
@@ -173,24 +173,14 @@ describe.each(Object.entries(hosts))("with %s", (host, { sh }) => {
       expect(response.status).toBe(202);
       const [byForm] = await taken();
 
-      // The environment goes through a file of bytes: Node would make UTF-8 of it.
-      const variables = Buffer.concat(
-        [...macros].map(([key, value]) =>
-          Buffer.concat([Buffer.from(`NAGIOS_${key}=`), value, Buffer.from("\0")]),
-        ),
-      );
-      writeFileSync(join(folder, "environment"), variables);
-      const start = `import os,sys
-environment = dict(v.split(b"=",1) for v in open(sys.argv[1],"rb").read().split(b"\\0") if v)
-environment.update({k.encode():v.encode() for k,v in os.environ.items() if k.startswith(("PATH","HARDSTATE_"))})
-os.execve(sys.argv[2], [w.encode("latin1") for w in sys.argv[2:]], environment)`;
-      await run(
-        "python3",
-        ["-c", start, join(folder, "environment"), ...sh, "scripts/notify", ...wordsFor(macros)],
-        {
-          env: { ...environment, PATH: `${join(programs, host)}:/usr/bin:/bin` },
+      // Node would make UTF-8 of the environment's bytes; the lab's script keeps them.
+      await run(labScript("replay"), [join(corpus, name), ...sh, "scripts/notify", ...wordsFor(macros)], {
+        env: {
+          ...environment,
+          PATH: `${join(programs, host)}:/usr/bin:/bin`,
+          REPLAY_KEEP: "HARDSTATE_SHIM_CONFIG HARDSTATE_SHIM_SPOOL",
         },
-      );
+      });
       const [byShim] = await taken();
       expect(waiting()).toEqual([]);
       expect(byShim?.alert).toEqual(byForm?.alert);

@@ -33,7 +33,10 @@ export const fromMacros = (given: Macros): Record<string, unknown> => {
   const kind = field("SERVICEDESC") === undefined ? "HOST" : "SERVICE";
   const list = (name: string) => field(name)?.split(",") ?? [];
   const recipients = [{ name: field("CONTACTNAME"), email: field("CONTACTEMAIL") }];
-  const custom = [...macros].filter(([name]) => /^_(HOST|SERVICE|CONTACT)/.test(name));
+  // Before Nagios 4.5.7 a variable that the object lacks stands as itself; a shell makes $ of it.
+  const custom = [...macros].filter(
+    ([name, value]) => /^_(HOST|SERVICE|CONTACT)/.test(name) && !["", "$", `$${name}$`].includes(value),
+  );
   const flag = (name: string) => (field(name) === undefined ? undefined : field(name) === "1");
   return {
     v: 1,

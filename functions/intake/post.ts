@@ -1,11 +1,13 @@
 import * as v from "valibot";
 import { type Aliases, type AllowList, contactKey, resolveContact } from "../address.ts";
-import { type Alert, type Fault, type Reading, read, readAlert } from "../alert.ts";
+import { type Alert, cleanLine, cut, type Fault, type Reading, read, readAlert } from "../alert.ts";
 import { digest, eventKey } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 
 /** What intake knows besides the body: who posts, when, and whom mail may go to. */
 export type Circumstances = { site: string; now: number; aliases: Aliases; allowed: AllowList };
+
+const mostMailboxes = 200;
 
 const contact = v.object(
   { name: v.optional(v.string("text")), email: v.optional(v.string("text")) },
@@ -28,9 +30,6 @@ const postEntries = v.object(
   "an object",
 );
 
-const oneLine = (text: string | undefined): string | undefined =>
-  text?.replace(/\p{Cc}/gu, " ").slice(0, 255) || undefined;
-
 const queuedAlert = (
   alert: Alert,
   address: string,
@@ -42,7 +41,7 @@ const queuedAlert = (
   id,
   site,
   contact: address,
-  contactName: oneLine(name),
+  contactName: (name && cut(cleanLine(name), 255)) || undefined,
   receivedAt: now,
   alert,
 });
@@ -66,6 +65,8 @@ export const readPost = (input: unknown, circumstances: Circumstances): Reading<
       for (const fault of addresses.faults)
         faults.push({ ...fault, field: `recipients.${index}.${fault.field}` });
   }
+  if (mailboxes.size > mostMailboxes)
+    faults.push({ field: "recipients", expected: `at most ${mostMailboxes} mailboxes in all` });
   if (!alert.ok || !post.ok || faults.length > 0) {
     const told = new Map(faults.map((fault) => [`${fault.field}\n${fault.expected}`, fault]));
     return { ok: false, faults: [...told.values()] };

@@ -153,6 +153,15 @@ describe("POST /v1/alerts", () => {
       422,
       "recipients.0.email",
     ],
+    [
+      "more than 200 mailboxes in one contact",
+      () => {
+        const email = Array.from({ length: 201 }, (_, n) => `u${n}@example.com`).join(",");
+        return postJson(alert({ recipients: [{ email }] }));
+      },
+      422,
+      "recipients",
+    ],
     ["an unknown type", () => postJson(alert({ type: "ALARM" })), 422, "type"],
     ["a PROBLEM that is OK", () => postJson(alert({ state: "OK" })), 422, "state"],
     ["a number that is none", () => post(JSON.stringify(alert()).replace("100000", "1e999")), 422, "time"],

@@ -1,0 +1,421 @@
+import { inspect } from "node:util";
+import { describe, expect, it } from "vitest";
+import { durationSeconds, readSettings, Secret, type Settings, settings } from "../functions/config.ts";
+
+type Environment = Record<string, string | undefined>;
+
+const token = "canary-token-0123456789abcdef";
+const password = "canary/pass:word@1%";
+const encoded = encodeURIComponent(password);
+const pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----";
+const base: Environment = {
+  HARDSTATE_TOKENS: `site1=${token}`,
+  HARDSTATE_RELAYS: `smtp://user:${encoded}@relay.example.com`,
+  HARDSTATE_FROM: "nagios@example.com",
+  HARDSTATE_RECIPIENTS: "example.com",
+};
+const settingsOf = (changes: Environment = {}): Settings => {
+  const reading = readSettings({ ...base, ...changes });
+  if (!reading.ok) throw new Error(JSON.stringify(reading.faults));
+  return reading.value;
+};
+const faultsOf = (changes: Environment) => {
+  const reading = readSettings({ ...base, ...changes });
+  return reading.ok ? [] : reading.faults;
+};
+const faultyNames = (changes: Environment) => new Set(faultsOf(changes).map(({ field }) => field));
+const relayOf = (url: string, changes: Environment = {}) =>
+  settingsOf({ HARDSTATE_RELAYS: url, ...changes }).relay;
+
+/** Everything that someone could print of a value, in the forms in which a log could hold a secret. */
+const printed = (value: unknown) =>
+  [
+    JSON.stringify(value),
+    inspect(value, { depth: null, showHidden: true }),
+    inspect(value, { depth: null, customInspect: false }),
+    String(value),
+  ].join("\n");
+const formsOf = (secret: string) => [
+  secret,
+  encodeURIComponent(secret),
+  ...["", "user\0", "\0user\0"].map((before) => btoa(before + secret).replace(/=+$/, "")),
+  Buffer.from(secret).toString("hex"),
+];
+
+describe("good settings", () => {
+  it("the four required ones are enough", () => {
+    expect(settingsOf()).toMatchObject({
+      relay: {
+        host: "relay.example.com",
+        port: 587,
+        protection: "starttls",
+        auth: ["PLAIN", "LOGIN"],
+        connections: 3,
+      },
+      sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
+      policy: {},
+      giveUpAfterSeconds: 48 * 3600,
+      queue: { kind: "sqlite", path: ".hardstate/queue.sqlite" },
+      ledger: { kind: "sqlite", path: ".hardstate/ledger.sqlite" },
+      state: ".hardstate",
+      host: "127.0.0.1",
+      port: 8787,
+    });
+  });
+
+  it.each<[string, Environment, object]>([
+    [
+      "a name before the sender",
+      { HARDSTATE_FROM: "Monitoring <nagios@example.com>" },
+      { sender: { from: { name: "Monitoring", address: "nagios@example.com" } } },
+    ],
+    [
+      "a quoted name before the sender",
+      { HARDSTATE_FROM: '"Monitoring, Ulm" <nagios@example.com>' },
+      { sender: { from: { name: "Monitoring, Ulm" } } },
+    ],
+    [
+      "a sender in angle brackets alone",
+      { HARDSTATE_FROM: "<nagios@example.com>" },
+      { sender: { from: { address: "nagios@example.com" } } },
+    ],
+    [
+      "a reverse-path of its own",
+      { HARDSTATE_ENVELOPE_FROM: "bounces@example.com" },
+      { sender: { envelopeFrom: "bounces@example.com" } },
+    ],
+    ["a private authority", { HARDSTATE_RELAY_CA: pem }, { relay: { ca: pem } }],
+    [
+      "a link",
+      { HARDSTATE_LINK: "https://nagios.example.com/?h={host}&s={service}" },
+      { sender: { link: "https://nagios.example.com/?h={host}&s={service}" } },
+    ],
+    ["repeated mail", { HARDSTATE_RENOTIFY_AFTER: "4h" }, { policy: { renotifyAfterSeconds: 14_400 } }],
+    ["never repeated mail", { HARDSTATE_RENOTIFY_AFTER: "never" }, { policy: {} }],
+    ["when to give up", { HARDSTATE_GIVE_UP_AFTER: "7d" }, { giveUpAfterSeconds: 604_800 }],
+    [
+      "a queue in a file",
+      { HARDSTATE_QUEUE: "sqlite:/var/q.sqlite" },
+      { queue: { kind: "sqlite", path: "/var/q.sqlite" } },
+    ],
+    [
+      "a queue in SQS",
+      { HARDSTATE_QUEUE: "sqs:https://sqs.eu-central-1.amazonaws.com/1/q.fifo" },
+      { queue: { kind: "sqs", url: "https://sqs.eu-central-1.amazonaws.com/1/q.fifo" } },
+    ],
+    [
+      "a ledger in a file",
+      { HARDSTATE_LEDGER: "sqlite:/var/l.sqlite" },
+      { ledger: { kind: "sqlite", path: "/var/l.sqlite" } },
+    ],
+    [
+      "a state folder, which queue and ledger follow",
+      { HARDSTATE_STATE: "/var/h" },
+      { state: "/var/h", queue: { path: "/var/h/queue.sqlite" }, ledger: { path: "/var/h/ledger.sqlite" } },
+    ],
+    ["a host to listen on", { HARDSTATE_HOST: "0.0.0.0" }, { host: "0.0.0.0" }],
+    ["a port", { HARDSTATE_PORT: "0" }, { port: 0 }],
+    ["line ends around a value, as files have them", { HARDSTATE_PORT: "\n8080\n" }, { port: 8080 }],
+    ["an empty value counts as none", { HARDSTATE_PORT: "", HARDSTATE_ALIASES: " " }, { port: 8787 }],
+    ["the shim's own settings", { HARDSTATE_SHIM_CONFIG: "/etc/x", HARDSTATE_SHIM_SPOOL: "/var/x" }, {}],
+    ["settings of other programs", { HARD: "x", PATH: "/bin", NAGIOS_HOSTNAME: "x" }, {}],
+  ])("%s", (_, changes, expected) => {
+    expect(settingsOf(changes)).toMatchObject(expected);
+  });
+
+  it("two tokens of one site and one of another", () => {
+    const [first, second, other] = ["1", "2", "3"].map((digit) => digit.repeat(24));
+    const { tokens } = settingsOf({ HARDSTATE_TOKENS: `a=${first} a=${second}\nb=${other}==` });
+    expect(tokens.map(({ site, token }) => [site, token.reveal()])).toEqual([
+      ["a", first],
+      ["a", second],
+      ["b", `${other}==`],
+    ]);
+  });
+
+  it("recipients and aliases", () => {
+    const { allowed, aliases } = settingsOf({
+      HARDSTATE_RECIPIENTS: "example.com\n ops@example.org",
+      HARDSTATE_ALIASES: "root=ops@example.org nagiosadmin=root,dba@example.com",
+    });
+    expect(aliases.get("nagiosadmin")).toEqual(["ops@example.org", "dba@example.com"]);
+    expect(["a@example.com", "ops@example.org", "a@example.org"].map(allowed)).toEqual([true, true, false]);
+  });
+});
+
+describe("bad settings", () => {
+  const canary = "canary9f";
+  it.each<[string, string, string]>([
+    ["a token without a site", "HARDSTATE_TOKENS", "canary9f-0123456789abcdef"],
+    ["a token in base64 without a site", "HARDSTATE_TOKENS", "canary9fMDEyMzQ1Njc4OWFiY2RlZg=="],
+    ["a token of 23 characters", "HARDSTATE_TOKENS", "site=canary9f-0123456789abc"],
+    ["a token of 257 characters", "HARDSTATE_TOKENS", `site=canary9f${"x".repeat(249)}`],
+    ["a token with an umlaut", "HARDSTATE_TOKENS", "site=canary9f-0123456789abcdéf"],
+    ["a site with a slash", "HARDSTATE_TOKENS", "canary9f/site=0123456789abcdef01234567"],
+    [
+      "one token for two sites",
+      "HARDSTATE_TOKENS",
+      "a=canary9f-0123456789abcdef b=canary9f-0123456789abcdef",
+    ],
+    [
+      "three tokens for one site",
+      "HARDSTATE_TOKENS",
+      ["a", "b", "c"].map((end) => `site=canary9f-0123456789abcde${end}`).join(" "),
+    ],
+    ["three tokens without a site", "HARDSTATE_TOKENS", "canary9f=1 canary9f=2 canary9f=3"],
+    ["no URL", "HARDSTATE_RELAYS", "canary9f"],
+    ["a web page", "HARDSTATE_RELAYS", "https://user:canary9f@relay.example.com"],
+    ["a relay without a host", "HARDSTATE_RELAYS", "smtp:///canary9f"],
+    ["two relays", "HARDSTATE_RELAYS", "smtp://user:canary9f@a.example smtp://user:canary9f@b.example"],
+    ["a password with a blank", "HARDSTATE_RELAYS", "smtp://user:canary9f x@relay.example.com"],
+    ["a password with a slash", "HARDSTATE_RELAYS", "smtp://user:1/canary9f@relay.example.com"],
+    ["a password with a question mark", "HARDSTATE_RELAYS", "smtp://user:1?canary9f@relay.example.com"],
+    ["a password with a hash sign", "HARDSTATE_RELAYS", "smtp://user:1#canary9f@relay.example.com"],
+    ["a password with a percent sign", "HARDSTATE_RELAYS", "smtp://user:canary9f%@relay.example.com"],
+    ["a user without a password", "HARDSTATE_RELAYS", "smtp://canary9f@relay.example.com"],
+    ["a password without a user", "HARDSTATE_RELAYS", "smtp://:canary9f@relay.example.com"],
+    ["a path", "HARDSTATE_RELAYS", "smtp://relay.example.com/canary9f"],
+    ["a fragment", "HARDSTATE_RELAYS", "smtp://relay.example.com#canary9f"],
+    ["a port that is none", "HARDSTATE_RELAYS", "smtp://relay.example.com:99999?canary9f"],
+    ["an unknown parameter", "HARDSTATE_RELAYS", "smtp://relay.example.com?canary9f=1"],
+    [
+      "a parameter twice",
+      "HARDSTATE_RELAYS",
+      "smtp://relay.example.com?name=canary9f.example&name=b.example",
+    ],
+    [
+      "a mechanism that is not known here",
+      "HARDSTATE_RELAYS",
+      "smtp://relay.example.com?auth=PLAIN,canary9f",
+    ],
+    ["no mechanism", "HARDSTATE_RELAYS", "smtp://relay.example.com?auth="],
+    ["tls with another value", "HARDSTATE_RELAYS", "smtp://relay.example.com?tls=canary9f"],
+    ["smtps with tls=none", "HARDSTATE_RELAYS", "smtps://canary9f.example.com?tls=none"],
+    ["a password with tls=none", "HARDSTATE_RELAYS", "smtp://user:canary9f@relay.example.com?tls=none"],
+    [
+      "a password with tls=none to a name that begins as loopback",
+      "HARDSTATE_RELAYS",
+      "smtp://user:canary9f@127.0.0.1.example.com?tls=none",
+    ],
+    [
+      "a password with tls=none to a name that ends as loopback",
+      "HARDSTATE_RELAYS",
+      "smtp://user:canary9f@not-localhost?tls=none",
+    ],
+    [
+      "a password with tls=none to a name that holds loopback",
+      "HARDSTATE_RELAYS",
+      "smtp://user:canary9f@x127.0.0.1?tls=none",
+    ],
+    ["a name that is not full", "HARDSTATE_RELAYS", "smtp://relay.example.com?name=canary9f"],
+    [
+      "a name with a second command",
+      "HARDSTATE_RELAYS",
+      "smtp://relay.example.com?name=a.canary9f%0D%0AMAIL",
+    ],
+    ["no connection", "HARDSTATE_RELAYS", "smtp://canary9f.example.com?connections=0"],
+    ["51 connections", "HARDSTATE_RELAYS", "smtp://canary9f.example.com?connections=51"],
+    ["half a connection", "HARDSTATE_RELAYS", "smtp://canary9f.example.com?connections=0.5"],
+    ["a CA that is a file's name", "HARDSTATE_RELAY_CA", "/etc/canary9f.pem"],
+    [
+      "a key in place of a CA",
+      "HARDSTATE_RELAY_CA",
+      "-----BEGIN PRIVATE KEY-----\ncanary9f\n-----END PRIVATE KEY-----",
+    ],
+    ["a sender that is a name", "HARDSTATE_FROM", "canary9f"],
+    ["two senders", "HARDSTATE_FROM", "canary9f@example.com, b@example.com"],
+    [
+      "a sender with a second header",
+      "HARDSTATE_FROM",
+      "Monitoring\r\nBcc: canary9f@example.com <nagios@example.com>",
+    ],
+    ["a reverse-path with a name", "HARDSTATE_ENVELOPE_FROM", "canary9f <nagios@example.com>"],
+    ["a recipient that is a wildcard", "HARDSTATE_RECIPIENTS", "*.canary9f.example"],
+    ["recipients with a comma", "HARDSTATE_RECIPIENTS", "canary9f.example,example.com"],
+    ["an alias without a target", "HARDSTATE_ALIASES", "canary9f"],
+    ["an alias whose target leads nowhere", "HARDSTATE_ALIASES", "root=canary9f"],
+    ["a queue of an unknown kind", "HARDSTATE_QUEUE", "redis:canary9f"],
+    ["a queue without a path", "HARDSTATE_QUEUE", "sqlite:"],
+    [
+      "an SQS queue that is not FIFO",
+      "HARDSTATE_QUEUE",
+      "sqs:https://sqs.eu-central-1.amazonaws.com/1/canary9f",
+    ],
+    ["a ledger of an unknown kind", "HARDSTATE_LEDGER", "sqs:https://sqs.example/canary9f.fifo"],
+    ["a link that is a script", "HARDSTATE_LINK", "javascript:canary9f"],
+    ["a link that is no URL", "HARDSTATE_LINK", "https://canary9f:x/{host}"],
+    ["a duration without a unit", "HARDSTATE_RENOTIFY_AFTER", "90"],
+    ["a duration in words", "HARDSTATE_RENOTIFY_AFTER", "canary9f"],
+    ["no duration", "HARDSTATE_GIVE_UP_AFTER", "0h"],
+    ["never giving up", "HARDSTATE_GIVE_UP_AFTER", "never"],
+    ["a port above 65535", "HARDSTATE_PORT", "65536"],
+    ["a port with letters", "HARDSTATE_PORT", "canary9f"],
+  ])("%s is told as a fault of its setting, without the value", (_, name, value) => {
+    expect(faultyNames({ [name]: value })).toEqual(new Set([name]));
+    expect(printed(faultsOf({ [name]: value }))).not.toContain(canary);
+  });
+
+  it.each(["HARDSTATE_TOKENS", "HARDSTATE_RELAYS", "HARDSTATE_FROM", "HARDSTATE_RECIPIENTS"])(
+    "%s is required, and blanks are not enough",
+    (name) => {
+      for (const value of [undefined, "", " \n"])
+        expect(faultsOf({ [name]: value })).toEqual([{ field: name, expected: "required" }]);
+    },
+  );
+
+  it.each(["HARDSTATE_TOKEN", "HARDSTATE_RELAY", "HARDSTATE_", "HARDSTATE_PORT2", "HARDSTATE_from"])(
+    "%s is no setting",
+    (name) => {
+      expect(faultyNames({ [name]: canary })).toEqual(new Set([name]));
+      expect(printed(faultsOf({ [name]: canary }))).not.toContain(canary);
+    },
+  );
+
+  it("an empty environment lacks just what is required", () => {
+    const reading = readSettings({});
+    const required = settings.filter((setting) => setting.required).map(({ name }) => name);
+    expect(reading.ok ? [] : reading.faults.map(({ field }) => field)).toEqual(required);
+  });
+
+  it("all faults are told at once", () => {
+    const changes = {
+      HARDSTATE_TOKENS: "x",
+      HARDSTATE_RELAYS: "ftp://user@relay.example.com/x?a=b&tls=x&connections=0",
+      HARDSTATE_RELAY_CA: "x",
+      HARDSTATE_FROM: "x",
+      HARDSTATE_ENVELOPE_FROM: "x",
+      HARDSTATE_RECIPIENTS: "*",
+      HARDSTATE_ALIASES: "x",
+      HARDSTATE_QUEUE: "x",
+      HARDSTATE_LEDGER: "x",
+      HARDSTATE_LINK: "x",
+      HARDSTATE_RENOTIFY_AFTER: "x",
+      HARDSTATE_GIVE_UP_AFTER: "x",
+      HARDSTATE_PORT: "x",
+      HARDSTATE_TYPO: "x",
+    };
+    expect(faultyNames(changes)).toEqual(new Set(Object.keys(changes)));
+    expect(faultsOf(changes).filter(({ field }) => field === "HARDSTATE_RELAYS").length).toBeGreaterThan(3);
+  });
+});
+
+describe("relays", () => {
+  it.each<[string, string, object]>([
+    [
+      "smtp is STARTTLS on 587",
+      "smtp://relay.example.com",
+      { port: 587, protection: "starttls", route: "smtp://relay.example.com:587" },
+    ],
+    [
+      "smtps is TLS from the start on 465",
+      "smtps://relay.example.com",
+      { port: 465, protection: "implicit", route: "smtps://relay.example.com:465" },
+    ],
+    ["the port may be another", "smtp://relay.example.com:25", { port: 25, protection: "starttls" }],
+    [
+      "tls=none is allowed without a password",
+      "smtp://relay.example.com:25?tls=none",
+      { protection: "none", credentials: undefined },
+    ],
+    [
+      "tls=none is allowed with a password to localhost",
+      "smtp://u:p@localhost?tls=none",
+      { protection: "none", host: "localhost" },
+    ],
+    [
+      "tls=none is allowed with a password to 127.0.0.1",
+      "smtp://u:p@127.0.0.1:1025?tls=none",
+      { protection: "none" },
+    ],
+    [
+      "tls=none is allowed with a password to ::1",
+      "smtp://u:p@[::1]:1025?tls=none",
+      { protection: "none", host: "::1" },
+    ],
+    ["loopback without tls=none is STARTTLS too", "smtp://u:p@127.0.0.1", { protection: "starttls" }],
+    ["a slash after the host means nothing", "smtp://relay.example.com/", { host: "relay.example.com" }],
+    [
+      "mechanisms keep their order",
+      "smtp://relay.example.com?auth=login,plain",
+      { auth: ["LOGIN", "PLAIN"] },
+    ],
+    ["one mechanism may be the only one", "smtp://relay.example.com?auth=PLAIN", { auth: ["PLAIN"] }],
+    ["a name for EHLO", "smtp://relay.example.com?name=mon.example.com", { name: "mon.example.com" }],
+    ["one connection", "smtp://relay.example.com?connections=1", { connections: 1 }],
+    [
+      "several parameters",
+      "smtps://r.example?connections=50&name=a.example&auth=LOGIN",
+      { connections: 50, name: "a.example", auth: ["LOGIN"] },
+    ],
+  ])("%s", (_, url, expected) => {
+    expect(relayOf(url)).toMatchObject(expected);
+  });
+
+  it.each(["p/a:s?s@w#o%r d", "päss", "a+b", "=&;,", "%2F", '"<>\\^`{|}'])(
+    "a password may be '%s' when percent-encoded",
+    (secret) => {
+      const { credentials } = relayOf(`smtp://us%40er:${encodeURIComponent(secret)}@relay.example.com`);
+      expect([credentials?.user, credentials?.password.reveal()]).toEqual(["us@er", secret]);
+    },
+  );
+
+  it("the route has no credentials", () => {
+    expect(settingsOf().relay.route).toBe("smtp://relay.example.com:587");
+  });
+});
+
+describe("secrets", () => {
+  it.each<[string, unknown]>([
+    ["the settings", settingsOf()],
+    ["a secret alone", new Secret(token)],
+    ["a secret in a text", `${new Secret(password)} ${new Secret(token)}`],
+    ["the faults beside good secrets", readSettings({ ...base, HARDSTATE_PORT: "x", HARDSTATE_TYPO: "x" })],
+    ["the faults of a relay", readSettings({ ...base, HARDSTATE_RELAYS: `ftp://user:${encoded}@h/x?y=z` })],
+    ["the faults of tokens", readSettings({ ...base, HARDSTATE_TOKENS: `site=${token} other=${token}` })],
+  ])("%s can be printed without showing any", (_, value) => {
+    for (const secret of [token, password])
+      for (const form of formsOf(secret)) expect(printed(value)).not.toContain(form);
+  });
+
+  it("are printed as [redacted]", () => {
+    const secret = new Secret(token);
+    expect([String(secret), JSON.stringify({ secret }), inspect({ secret })]).toEqual([
+      "[redacted]",
+      '{"secret":"[redacted]"}',
+      "{ secret: [redacted] }",
+    ]);
+  });
+
+  it("are what the table says is secret", () => {
+    expect(settings.filter(({ secret }) => secret).map(({ name }) => name)).toEqual([
+      "HARDSTATE_TOKENS",
+      "HARDSTATE_RELAYS",
+    ]);
+  });
+
+  it("reveal themselves when asked", () => {
+    expect(settingsOf().tokens.map(({ token }) => token.reveal())).toEqual([token]);
+    expect(settingsOf().relay.credentials?.password.reveal()).toBe(password);
+  });
+});
+
+describe("durations", () => {
+  it.each<[string, number | undefined]>([
+    ["90s", 90],
+    ["10min", 600],
+    ["48h", 172_800],
+    ["7d", 604_800],
+    ["0s", undefined],
+    ["-1h", undefined],
+    ["1.5h", undefined],
+    ["1 h", undefined],
+    ["1H", undefined],
+    ["10m", undefined],
+    ["1h30min", undefined],
+    ["48", undefined],
+    ["", undefined],
+    ["1000000s", undefined],
+  ])("'%s' is %s seconds", (text, expected) => {
+    expect(durationSeconds(text)).toBe(expected);
+  });
+});
