@@ -42,7 +42,7 @@ export const messageIdOf = (
   kind: Kind,
   sender: Sender,
 ): string =>
-  `<${digest("mail", episodeId ?? "", kind, queued.id, contactKey(queued.contact)).slice(0, 40)}@${domainOf(sender.from.address)}>`;
+  `<${digest("mail", queued.site, episodeId ?? "", kind, queued.id, contactKey(queued.contact)).slice(0, 40)}@${domainOf(sender.from.address)}>`;
 
 const linkTo = ({ link }: Sender, host: string, service: string | null): string | undefined =>
   link
@@ -79,7 +79,7 @@ export const compose = (queued: QueuedAlert, verdict: Verdict & { action: "send"
     from: sender.from,
     to: queued.contact,
     subject: `${title} ${alert.state}: ${object}`,
-    threadId: `<${digest("thread", episodeId ?? queued.id).slice(0, 40)}@${domainOf(sender.from.address)}>`,
+    threadId: `<${digest("thread", queued.site, episodeId ?? queued.id).slice(0, 40)}@${domainOf(sender.from.address)}>`,
     headers: {
       "Auto-Submitted": "auto-generated",
       "X-Auto-Response-Suppress": "All",

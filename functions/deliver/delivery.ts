@@ -66,9 +66,9 @@ export const failure = (step: Step, code: number | undefined): Failure => {
     if (step === "auth" || step === "sender") return { result: "unauthorised" };
     if (step !== "connect") return { result: "refused" };
   }
-  return { result: "deferred", lostAfterData: step === "after-data" && code === undefined };
+  return { result: "deferred", lostAfterData: step === "after-data" && (code === undefined || code < 400) };
 };
 
 /** The id under which a relay queued a mail, from the reply to the final dot, as Postfix, Exim and Exchange say it. */
 export const queueIdOf = (reply: string): string | undefined =>
-  reply.match(/\bqueued as ([\w.-]+)/i)?.[1] ?? reply.match(/\bid=([\w.-]+)/i)?.[1];
+  reply.match(/\bqueued as ([\w.-]+)/i)?.[1] ?? reply.match(/\b(?:Internal)?id=([\w.-]+)/i)?.[1];

@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { TLSSocket } from "node:tls";
+import { type CipherNameAndProtocol, type PeerCertificate, TLSSocket } from "node:tls";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
 import type { Mail } from "../compose/mail.ts";
 import { mimeBytes } from "../compose/mime.ts";
@@ -51,7 +51,8 @@ const during = <T>(
       else resolve(value);
     };
     const aborted = () => finish(new Error("no answer within the time for this attempt"));
-    const ended = () => finish(new Error("the relay closed the connection"));
+    // nodemailer closes first and tells the reply afterwards: the reply is to win.
+    const ended = () => queueMicrotask(() => finish(new Error("the relay closed the connection")));
     if (signal.aborted) return aborted();
     session.on("error", finish);
     session.on("end", ended);
@@ -62,17 +63,33 @@ const during = <T>(
 const tlsOf = (session: SMTPConnection): Tls | undefined => {
   const socket = session._socket;
   if (!(socket instanceof TLSSocket)) return undefined;
-  const certificate = socket.getPeerCertificate();
+  // A closed socket has forgotten all of this: then these are null, whatever their types say.
+  const cipher = socket.getCipher() as CipherNameAndProtocol | null;
+  const certificate = socket.getPeerCertificate() as PeerCertificate | null;
+  if (!cipher) return undefined;
   return {
     version: socket.getProtocol() ?? "",
-    cipher: socket.getCipher().name,
-    subject: String(certificate.subject?.CN ?? certificate.subjectaltname ?? ""),
-    validTo: certificate.valid_to ?? "",
+    cipher: cipher.name,
+    subject: String(certificate?.subject?.CN ?? certificate?.subjectaltname ?? ""),
+    validTo: certificate?.valid_to ?? "",
   };
 };
 
+/** The reply without the password, which some relays repeat with the command they refuse. */
+const withoutSecrets = (reply: string, credentials: Relay["credentials"]): string => {
+  if (!credentials) return reply;
+  const { user, password } = credentials;
+  const base64 = (text: string) => Buffer.from(text).toString("base64");
+  return [password.reveal(), base64(password.reveal()), base64(`\0${user}\0${password.reveal()}`)].reduce(
+    (text, secret) => text.replaceAll(secret, String(password)),
+    reply,
+  );
+};
+
 /** The step in which connecting failed. */
-const connectStep = ({ code, originalCode, command, message }: SessionError): Step => {
+const connectStep = ({ code, originalCode, command, message, responseCode }: SessionError): Step => {
+  // RFC 5321 §3.8: it may close so at any command, which says nothing of the command.
+  if (responseCode === 421) return "connect";
   if (code === "ETLS" || command === "STARTTLS" || command === "EHLO") return "tls";
   return certificateRefused.test(originalCode ?? "") || /wrong version number/.test(message)
     ? "tls"
@@ -95,6 +112,7 @@ export const smtpTransport = (relay: Relay, clock: () => number): Transport & { 
       return Promise.resolve();
     }
     return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(new Error("all connections to the relay were busy"));
       const turn = () => {
         signal.removeEventListener("abort", gone);
         resolve();
@@ -114,7 +132,21 @@ export const smtpTransport = (relay: Relay, clock: () => number): Transport & { 
   };
 
   const open = async (signal: AbortSignal, reached: (step: Step) => void): Promise<SMTPConnection> => {
+    // nodemailer throws such bytes away and goes on; they show that somebody sits in between (CVE-2011-0411).
+    let injected = false;
+    const unheard = () => undefined;
     const session = new SMTPConnection({
+      logger: {
+        level: unheard,
+        trace: unheard,
+        debug: unheard,
+        info: unheard,
+        warn: (entry: object) => {
+          injected ||= "discarded" in entry;
+        },
+        error: unheard,
+        fatal: unheard,
+      },
       ...timeouts,
       host: relay.host,
       port: relay.port,
@@ -131,6 +163,8 @@ export const smtpTransport = (relay: Relay, clock: () => number): Transport & { 
     try {
       reached("connect");
       await during(session, signal, (done) => session.connect(done));
+      if (injected)
+        throw Object.assign(new Error("bytes in clear came behind the reply to STARTTLS"), { code: "ETLS" });
       if (relay.credentials) {
         reached("auth-offered");
         // Read after TLS (RFC 3207 §4.2); nodemailer would take the first that it knows, we the first configured.
@@ -154,6 +188,8 @@ export const smtpTransport = (relay: Relay, clock: () => number): Transport & { 
     idle.delete(session);
   };
   const park = (session: SMTPConnection) => {
+    // A reply that nobody asked for would be taken for the answer to the next command.
+    if ((session as unknown as { _responseQueue: string[] })._responseQueue.length > 0) session.close();
     if (session.destroyed) return;
     if (session._socket) session._socket.setTimeout(timeouts.socketTimeout);
     const timer = setTimeout(() => {
@@ -197,7 +233,7 @@ export const smtpTransport = (relay: Relay, clock: () => number): Transport & { 
       },
     });
     const info = await during<{ response: string }>(session, signal, (done) =>
-      session.send(mail.envelope, content, done),
+      session.send({ ...mail.envelope }, content, done),
     );
     return info?.response ?? "";
   };
@@ -238,12 +274,12 @@ export const smtpTransport = (relay: Relay, clock: () => number): Transport & { 
         if (error.command === "DATA" && error.responseCode !== undefined && step === "sender") step = "data";
         const outcome: DeliveryOutcome = {
           ...failure(step, error.responseCode),
-          reply: printable(error.response ?? error.message),
+          reply: printable(withoutSecrets(error.response ?? error.message, relay.credentials)),
           code: error.responseCode,
           ...circumstances(),
         };
         // Only a session that answered in full is known to be in step with us.
-        if (session && error.responseCode !== undefined) park(session);
+        if (session && (error.responseCode ?? 0) >= 400) park(session);
         else session?.close();
         return outcome;
       } finally {

@@ -1,0 +1,371 @@
+import PostalMime from "postal-mime";
+import { describe, expect, test } from "vitest";
+import { type Alert, readAlert } from "../../functions/alert.ts";
+import { compose, type Sender } from "../../functions/compose/mail.ts";
+import { mimeBytes } from "../../functions/compose/mime.ts";
+import { readPost } from "../../functions/intake/post.ts";
+import { type Entry, emptyEntry } from "../../functions/ledger/ledger.ts";
+import { decide, told } from "../../functions/ledger/verdict.ts";
+import type { QueuedAlert } from "../../functions/queue/queue.ts";
+
+const sender: Sender = {
+  from: { name: "Überwachung", address: "nagios@example.com" },
+  envelopeFrom: "bounce@example.com",
+  link: "https://nagios.example.com/status?host={host}&service={service}",
+};
+const now = Date.UTC(2027, 0, 15, 8, 0, 5);
+
+const fields = {
+  v: 1,
+  source: "nagios",
+  monitor: { id: "mon1", start: 1_799_990_000 },
+  type: "PROBLEM",
+  object: { host: "web1", service: "HTTP" },
+  state: "CRITICAL",
+  problem: { id: "7", epoch: 1_799_999_990 },
+  notification: { id: "41", number: 1 },
+  output: "connection refused",
+  time: 1_800_000_000,
+};
+type Change = { object?: object; [field: string]: unknown };
+
+const alertOf = ({ object, ...change }: Change = {}): Alert => {
+  const reading = readAlert({ ...fields, ...change, object: { ...fields.object, ...object } });
+  if (!reading.ok) throw new Error(JSON.stringify(reading.faults));
+  return reading.value;
+};
+
+const queued = (alert: Alert, change: Partial<QueuedAlert> = {}): QueuedAlert => ({
+  v: 1,
+  id: "alert-0001",
+  site: "berlin",
+  contact: "ops@example.org",
+  contactName: "ops",
+  receivedAt: now,
+  alert,
+  ...change,
+});
+
+/** The mail for an alert, and the entry once its contact was told. */
+const mailed = (alert: QueuedAlert, entry: Entry = emptyEntry) => {
+  const verdict = decide(entry, alert, undefined, {}, alert.receivedAt);
+  if (verdict.action !== "send") throw new Error(verdict.reason);
+  const mail = compose(alert, verdict, sender);
+  const episodeId = verdict.entry.episode?.id;
+  return { mail, entry: told(verdict.entry, verdict.kind, alert, episodeId, alert.receivedAt) };
+};
+
+const problem = queued(alertOf());
+const recovery = queued(
+  alertOf({
+    type: "RECOVERY",
+    state: "OK",
+    prev_state: "CRITICAL",
+    problem: { last_id: "7" },
+    notification: { id: "42", number: 0 },
+    output: "200 OK",
+    time: 1_800_000_600,
+  }),
+  { id: "alert-0002", receivedAt: now + 600_000 },
+);
+
+const parsed = async (mail: Parameters<typeof mimeBytes>[0]) => PostalMime.parse(await mimeBytes(mail));
+const headersOf = (bytes: Buffer) => bytes.toString("latin1").split("\r\n\r\n", 1)[0] ?? "";
+const namesOf = (bytes: Buffer) =>
+  [...headersOf(bytes).matchAll(/^([^\s:]+):/gm)].map(([, name]) => name).sort();
+
+describe("a mail as a file", () => {
+  const longProblem = queued(
+    alertOf({
+      object: {
+        alias: "Webserver Größe Ω",
+        address: "192.0.2.7",
+        groups: ["web", "müller"],
+        urls: { notes: "https://wiki.example.com/http?a=1&b=2" },
+      },
+      attempt: 3,
+      max_attempts: 3,
+      prev_state: "OK",
+      output: "HTTP CRITICAL - Zeitüberschreitung nach 10 s 🔥",
+      long_output: Array.from(
+        { length: 40 },
+        (_, n) => `.${n} ${"größere Ausgabe, ".repeat(n % 12)}日本語`,
+      ).join("\n"),
+      perfdata: "time=10.0s;1;5 size=0B",
+    }),
+  );
+  const hostile = queued(
+    alertOf({
+      object: {
+        host: 'db1\r\nBcc: evil@evil.com"<img src=x>',
+        service: null,
+        alias: "=?utf-8?Q?x=0D=0ABcc:_evil@evil.com?=",
+      },
+      type: "ACKNOWLEDGEMENT",
+      state: "DOWN",
+      author: "Bob <b>\r\nX-Injected: yes",
+      comment:
+        "line1\n\nContent-Type: text/html\n\n<b>$(touch /tmp/p)</b> <script src=//evil.com></script>\n.\n",
+    }),
+  );
+
+  test.for<[string, QueuedAlert, Entry?]>([
+    ["service-problem", longProblem],
+    ["recovery", recovery, mailed(problem).entry],
+    ["hostile-acknowledgement", hostile],
+  ])("%s is byte for byte what it was", async ([name, alert, entry]) => {
+    const bytes = await mimeBytes(mailed(alert, entry).mail);
+    await expect(bytes.toString("latin1")).toMatchFileSnapshot(`golden/${name}.eml`);
+    expect(bytes.toString("latin1")).not.toMatch(/(?<!\r)\n|\r(?!\n)/);
+  });
+
+  test.for<[string, QueuedAlert, Entry?]>([
+    ["service problem", longProblem],
+    ["recovery", recovery, mailed(problem).entry],
+    ["hostile acknowledgement", hostile],
+  ])("of a %s reads back as it was composed", async ([, alert, entry]) => {
+    const { mail } = mailed(alert, entry);
+    const back = await parsed(mail);
+    expect(back.from).toEqual(sender.from);
+    expect(back.to).toEqual([{ name: "", address: "ops@example.org" }]);
+    expect([back.cc, back.bcc]).toEqual([undefined, undefined]);
+    expect(back.subject).toBe(mail.subject);
+    expect(back.messageId).toBe(mail.messageId);
+    expect(back.text?.trimEnd()).toBe(mail.text.trimEnd());
+    expect(back.html?.trimEnd()).toBe(mail.html.trimEnd());
+    expect(back.date).toBe(new Date(alert.receivedAt).toISOString());
+  });
+});
+
+describe("a second try", () => {
+  test("makes the same bytes", async () => {
+    expect(await mimeBytes(mailed(problem).mail)).toEqual(await mimeBytes(mailed(problem).mail));
+  });
+});
+
+describe("threading", () => {
+  const opened = mailed(problem);
+  const closed = mailed(recovery, opened.entry);
+
+  test("gives each contact a Message-ID of its own", () => {
+    const other = mailed(queued(problem.alert, { contact: "night@example.org" }));
+    expect(other.mail.messageId).not.toBe(opened.mail.messageId);
+  });
+
+  test("gives each transition a Message-ID of its own", () => {
+    expect(closed.mail.messageId).not.toBe(opened.mail.messageId);
+    expect(opened.mail.messageId).toMatch(/^<[0-9a-f]{40}@example\.com>$/);
+  });
+
+  test("gives alerts of two sites that chose the same id a Message-ID and a thread each", () => {
+    const custom = alertOf({ type: "CUSTOM" });
+    const [here, there] = ["berlin", "paris"].map((site) => mailed(queued(custom, { site })).mail);
+    expect(here?.messageId).not.toBe(there?.messageId);
+    expect(here?.threadId).not.toBe(there?.threadId);
+  });
+
+  test("names one root on every mail of an episode, the first included", async () => {
+    for (const { mail } of [opened, closed]) {
+      const { references, inReplyTo } = await parsed(mail);
+      expect([references, inReplyTo]).toEqual([opened.mail.threadId, opened.mail.threadId]);
+    }
+    expect(opened.mail.threadId).not.toBe(opened.mail.messageId);
+  });
+
+  test("names another root for another episode", () => {
+    const again = mailed(queued(problem.alert, { id: "alert-0009" }));
+    expect(again.mail.threadId).not.toBe(opened.mail.threadId);
+  });
+});
+
+describe("headers", () => {
+  test("say that nobody should answer", async () => {
+    const headers = headersOf(await mimeBytes(mailed(problem).mail));
+    expect(headers).toMatch(/^Auto-Submitted: auto-generated$/m);
+    expect(headers).toMatch(/^X-Auto-Response-Suppress: All$/m);
+  });
+
+  test("name object, episode and reason", async () => {
+    const { mail, entry } = mailed(problem);
+    const { headers } = await parsed(mail);
+    const value = (name: string) => headers.find(({ key }) => key === name)?.value;
+    expect(value("x-hardstate-object")).toBe("web1/HTTP");
+    expect(value("x-hardstate-episode")).toBe(entry.episode?.id);
+    expect(value("x-hardstate-reason")).toBe("R1 first news of this problem");
+  });
+
+  test("hold the reverse-path in the envelope alone", async () => {
+    const { mail } = mailed(problem);
+    expect(mail.envelope).toEqual({ from: "bounce@example.com", to: "ops@example.org" });
+    expect((await mimeBytes(mail)).toString("latin1")).not.toContain("bounce@");
+  });
+});
+
+describe("a subject", () => {
+  test.for<[kind: string, Change]>([
+    ["PROBLEM CRITICAL", {}],
+    ["ACKNOWLEDGEMENT CRITICAL", { type: "ACKNOWLEDGEMENT" }],
+    ["DOWNTIMESTART WARNING", { type: "DOWNTIMESTART", state: "WARNING" }],
+    ["DOWNTIMECANCELLED UNKNOWN", { type: "DOWNTIMECANCELLED", state: "UNKNOWN" }],
+    [
+      "FLAPPINGDISABLED UNREACHABLE",
+      { type: "FLAPPINGDISABLED", state: "UNREACHABLE", object: { service: null } },
+    ],
+    ["CUSTOM UP", { type: "CUSTOM", state: "UP", object: { service: null } }],
+  ])("begins with %s within 40 characters, however long the name", ([kind, change]) => {
+    const object = { host: "h".repeat(255), ...change.object };
+    const { subject } = mailed(queued(alertOf({ ...change, object }))).mail;
+    expect(subject.slice(0, 40)).toContain(`${kind}: h`);
+  });
+
+  test("names a service as host/service and a host alone", () => {
+    expect(mailed(problem).mail.subject).toBe("PROBLEM CRITICAL: web1/HTTP");
+    const host = alertOf({ object: { service: null }, state: "DOWN" });
+    expect(mailed(queued(host)).mail.subject).toBe("PROBLEM DOWN: web1");
+  });
+});
+
+describe("hostile text", () => {
+  const inputs: [string, string][] = [
+    ["CRLF", "CPU\r\nBcc: evil@evil.com"],
+    ["a lone LF", "CPU\nBcc: evil@evil.com"],
+    ["a lone CR", "CPU\rBcc: evil@evil.com"],
+    ["U+2028", "CPU\u2028Bcc: evil@evil.com"],
+    ["U+2029", "CPU\u2029Bcc: evil@evil.com"],
+    ["U+0085", "CPU\u0085Bcc: evil@evil.com"],
+    ["NUL", "CPU\0Bcc: evil@evil.com"],
+    ["an empty line and a content type", "line1\n\nContent-Type: text/html\n\n<b>"],
+    ["a folded header", "CPU\r\n Subject: evil\r\n\tBcc: evil@evil.com"],
+    ["an encoded-word in Q", "=?utf-8?Q?x=0D=0ABcc:_evil@evil.com?="],
+    ["an encoded-word in B", "=?utf-8?B?eA0KQmNjOiBldmlsQGV2aWwuY29t?="],
+    ["an encoded-word beside other letters", "Größe =?utf-8?Q?x=0D=0ABcc:_evil@evil.com?="],
+    ["a MIME boundary", "--=_boundary\r\nContent-Type: text/html"],
+    ["direction overrides", "a@ok\u202emoc.live@"],
+    ["half a surrogate pair", "CPU \ud83d"],
+    ["a word that cannot be folded", "x".repeat(255)],
+    ["a long word in other letters", "日".repeat(85)],
+  ];
+  /** The queued alert of a post that says `text` wherever it may say something. */
+  const everywhere = (text: string): QueuedAlert => {
+    const reading = readPost(
+      {
+        ...fields,
+        id: "alert-0001",
+        object: { host: text, service: text, alias: text, address: text, groups: [text] },
+        type: "ACKNOWLEDGEMENT",
+        author: text,
+        comment: text,
+        output: text,
+        long_output: text.repeat(30),
+        perfdata: text,
+        recipients: [{ name: text, email: "ops@example.org" }],
+      },
+      { site: "berlin", now, aliases: new Map(), allowed: () => true },
+    );
+    if (!reading.ok || !reading.value[0]) throw new Error(JSON.stringify(reading));
+    return reading.value[0];
+  };
+
+  test.for(inputs)("with %s adds no header and no second subject", async ([, text]) => {
+    const { mail } = mailed(everywhere(text));
+    const bytes = await mimeBytes(mail);
+    expect(namesOf(bytes)).toEqual(namesOf(await mimeBytes(mailed(everywhere("plain")).mail)));
+    const { subject, headers, cc, bcc, to, text: body } = await PostalMime.parse(bytes);
+    expect(headers.filter(({ key }) => key === "subject")).toHaveLength(1);
+    expect([cc, bcc]).toEqual([undefined, undefined]);
+    expect(to).toEqual([{ name: "", address: "ops@example.org" }]);
+    expect(subject).toBe(mail.subject);
+    expect(body?.trimEnd()).toBe(mail.text.trimEnd());
+  });
+
+  test.for(inputs)("with %s makes no line of more than 998 bytes", async ([, text]) => {
+    const bytes = await mimeBytes(mailed(everywhere(text)).mail);
+    const longest = Math.max(
+      ...bytes
+        .toString("latin1")
+        .split("\r\n")
+        .map(({ length }) => length),
+    );
+    expect(longest).toBeLessThanOrEqual(998);
+  });
+
+  test.for(inputs)("with %s stays on its line and visible where it is a name", ([, text]) => {
+    const { mail } = mailed(everywhere(text));
+    const labelled = mail.text
+      .split("\n")
+      .filter((line) => /^(Host|Service|Author|Groups|Contact) /.test(line));
+    expect(labelled).toHaveLength(5);
+    for (const line of [mail.subject, ...labelled]) {
+      expect(line).toContain(text.slice(0, 2));
+      expect(line).not.toMatch(/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u);
+    }
+  });
+
+  test("in output longer than allowed leaves lines of 998 bytes", async () => {
+    const { mail } = mailed(queued(alertOf({ long_output: "€".repeat(40_000) })));
+    const lines = (await mimeBytes(mail)).toString("latin1").split("\r\n");
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(998);
+    expect(mail.text).toContain("The monitor's text was longer; the rest was cut.");
+  });
+});
+
+describe("HTML", () => {
+  const markup = `</pre></td><script>alert(1)</script><img src=http://evil.com/x><a href="javascript:alert(1)">x</a>" onclick='x' style="background:url(http://evil.com)" &amp;`;
+  const { html } = mailed(
+    queued(
+      alertOf({
+        object: {
+          host: markup.slice(0, 200),
+          service: markup.slice(0, 200),
+          alias: markup,
+          address: markup,
+          groups: [markup],
+          urls: {
+            action: 'https://wiki.example.com/"><script>',
+            notes: "javascript:alert(1)",
+            info: "data:text/html,<script>",
+          },
+        },
+        author: markup,
+        comment: markup,
+        output: markup,
+        long_output: markup,
+        perfdata: markup,
+      }),
+      { contactName: markup },
+    ),
+  ).mail;
+  const tags = [...html.matchAll(/<[a-z!/][^>]*>/gi)].map(([tag]) => tag);
+
+  test("has only our own elements, whatever was sent", () => {
+    const names = new Set(tags.map((tag) => tag.replace(/^<\/?([a-z0-9!]+).*$/is, "$1").toLowerCase()));
+    expect([...names].sort().join(" ")).toBe(
+      "!doctype a b body br div head html meta p pre table td th title tr",
+    );
+  });
+
+  test("shows what was sent as text", () => {
+    expect(html).toContain("&lt;/pre&gt;&lt;/td&gt;&lt;script&gt;alert(1)&lt;/script&gt;");
+    expect(html).toContain("&amp;amp;");
+  });
+
+  test("has no remote content", () => {
+    const unlinked = tags.map((tag) => tag.replace(/ href="[^"]*"/, ""));
+    expect(unlinked.join("\n")).not.toMatch(/\ssrc\s*=|url\(|@import|<link|<script|\son[a-z]+\s*=/i);
+  });
+
+  test("links to http and https alone", () => {
+    const links = tags.filter((tag) => tag.startsWith("<a")).map((tag) => /href="([^"]*)"/.exec(tag)?.[1]);
+    expect(links).toHaveLength(2);
+    for (const link of links) expect(link).toMatch(/^https?:\/\/(nagios|wiki)\.example\.com\//);
+  });
+});
+
+describe("a link to the monitor", () => {
+  test("holds host and service as one component each", () => {
+    const alert = alertOf({ object: { host: "a/b&service=x#{service}", service: "C: $& 100%" } });
+    expect(mailed(queued(alert)).mail.text).toContain(
+      "https://nagios.example.com/status?host=a%2Fb%26service%3Dx%23%7Bservice%7D&service=C%3A%20%24%26%20100%25\n",
+    );
+  });
+});

@@ -1,0 +1,41 @@
+import { generate } from "selfsigned";
+
+/** A private key and its certificate, PEM. */
+export type Certificate = { key: string; cert: string };
+
+const oneDay = 86_400_000;
+
+/** An authority of its own, as a company may run for its relays. */
+export const authority = async (): Promise<Certificate> => {
+  const { private: key, cert } = await generate([{ name: "commonName", value: "Private CA" }], {
+    keyType: "ec",
+    algorithm: "sha256",
+    extensions: [{ name: "basicConstraints", cA: true }],
+  });
+  return { key, cert };
+};
+
+/** A relay's certificate by `ca`, or self-signed; for 127.0.0.1 unless `forName` is given. */
+export const certificate = async (options: {
+  ca?: Certificate;
+  forName?: string;
+  expired?: boolean;
+}): Promise<Certificate> => {
+  const { ca, forName, expired } = options;
+  const now = Date.now();
+  const { private: key, cert } = await generate([{ name: "commonName", value: forName ?? "127.0.0.1" }], {
+    keyType: "ec",
+    algorithm: "sha256",
+    ca,
+    notBeforeDate: new Date(now - 2 * oneDay),
+    notAfterDate: new Date(expired ? now - oneDay : now + oneDay),
+    extensions: [
+      { name: "basicConstraints", cA: false },
+      {
+        name: "subjectAltName",
+        altNames: [forName ? { type: 2, value: forName } : { type: 7, ip: "127.0.0.1" }],
+      },
+    ],
+  });
+  return { key, cert };
+};
