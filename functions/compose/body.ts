@@ -27,7 +27,7 @@ const rows = ({ alert, since, contact }: Facts): [string, string][] => {
   const about = [object.alias, object.address].filter((word) => word && word !== object.host).join(", ");
   const attempt =
     alert.attempt && alert.max_attempts ? `, attempt ${alert.attempt} of ${alert.max_attempts}` : "";
-  const before = alert.prev_state && alert.prev_state !== alert.state ? `, before ${alert.prev_state}` : "";
+  const before = alert.prev_state && alert.prev_state !== alert.state ? `, was ${alert.prev_state}` : "";
   const table: [string, string | undefined][] = [
     ["Host", about ? `${object.host} (${about})` : object.host],
     ["Service", object.service ?? undefined],

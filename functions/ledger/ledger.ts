@@ -3,44 +3,7 @@ import type { NotificationType, State } from "../alert.ts";
 import type { DeliveryOutcome } from "../deliver/delivery.ts";
 import { eventKey, objectKey } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
-import type { Kind, Row, Verdict } from "./verdict.ts";
-
-/** Where an event stands among those of one monitor process; never compared across monitors (nagios.md §5.1). */
-export type Order = { start?: number; number?: number; time: number };
-
-/** What one monitor last said of an object. */
-export type MonitorView = {
-  open: boolean;
-  start?: number;
-  epoch?: number;
-  problemId?: string;
-  problem?: Order;
-  recovery?: Order;
-};
-
-/** What one contact was told in the current episode. */
-export type Told = { worst: number; state: State; at: number; recovered: boolean };
-
-/** From the first HARD problem to its recovery. Times are Unix milliseconds of the bridge. */
-export type Episode = {
-  id: string;
-  since: number;
-  state: State;
-  opener: string;
-  closedAt?: number;
-  acknowledgedAt?: number;
-};
-
-/** All that contacts and monitors share about one object. Written only on the revision it was read at. */
-export type Entry = {
-  /** 0: nothing was written yet. */
-  revision: number;
-  episode?: Episode;
-  monitors: Record<string, MonitorView>;
-  contacts: Record<string, Told>;
-};
-
-export const emptyEntry: Entry = { revision: 0, monitors: {}, contacts: {} };
+import type { Entry, Kind, Row, Verdict } from "./verdict.ts";
 
 /** One try to hand a mail to a relay. */
 export type Attempt = { at: number; route: string; outcome: DeliveryOutcome };

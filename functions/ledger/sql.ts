@@ -1,4 +1,5 @@
-import { type Entry, emptyEntry, type JournalRecord, type Ledger, newRecord } from "./ledger.ts";
+import { type JournalRecord, type Ledger, newRecord } from "./ledger.ts";
+import { type Entry, emptyEntry } from "./verdict.ts";
 
 type Value = string | number | null;
 

@@ -1,8 +1,44 @@
 import { contactKey } from "../address.ts";
-import { type Alert, objectName, severity } from "../alert.ts";
+import { type Alert, objectName, type State, severity } from "../alert.ts";
 import { digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
-import type { Entry, Episode, MonitorView, Order, Told } from "./ledger.ts";
+
+/** Where an event stands among those of one monitor process; never compared across monitors (nagios.md §5.1). */
+export type Order = { start?: number; number?: number; time: number };
+
+/** What one monitor last said of an object. */
+export type MonitorView = {
+  open: boolean;
+  start?: number;
+  epoch?: number;
+  problemId?: string;
+  problem?: Order;
+  recovery?: Order;
+};
+
+/** What one contact was told in the current episode. */
+export type Told = { worst: number; state: State; at: number; recovered: boolean };
+
+/** From the first HARD problem to its recovery. Times are Unix milliseconds of the bridge. */
+export type Episode = {
+  id: string;
+  since: number;
+  state: State;
+  opener: string;
+  closedAt?: number;
+  acknowledgedAt?: number;
+};
+
+/** All that contacts and monitors share about one object. Written only on the revision it was read at. */
+export type Entry = {
+  /** 0: nothing was written yet. */
+  revision: number;
+  episode?: Episode;
+  monitors: Record<string, MonitorView>;
+  contacts: Record<string, Told>;
+};
+
+export const emptyEntry: Entry = { revision: 0, monitors: {}, contacts: {} };
 
 /** A row of the decision table in nagios.md §5.2. */
 export type Row = `R${number}`;

@@ -1,4 +1,4 @@
-import { DatabaseSync } from "node:sqlite";
+import { openDatabase } from "../sqlite.ts";
 import { alertId, type DeadLetter, type OutgoingMessage, type Queue, type ReceivedMessage } from "./queue.ts";
 
 // `ready_at` is set on the first message of each group alone: that makes a receive one walk along one index, however
@@ -36,25 +36,11 @@ export type SqliteQueue = Queue & {
 };
 
 /**
- * A queue in one SQLite file (WAL, synchronous=FULL: a commit is on disk). Posts that arrive while a commit runs
- * share the next one. A lock held by another process is waited for at most 250 ms, then the call rejects.
+ * A queue in one SQLite file. Posts that arrive while a commit runs share the next one.
  */
 export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
-  const db = new DatabaseSync(path, { timeout: 250 });
-  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+  const db = openDatabase(path);
   db.exec(schema);
-  const transaction = <T>(work: () => T): T => {
-    db.exec("BEGIN IMMEDIATE");
-    try {
-      const result = work();
-      db.exec("COMMIT");
-      return result;
-    } catch (error) {
-      if (db.isTransaction) db.exec("ROLLBACK");
-      throw error;
-    }
-  };
-
   const insert = db.prepare(`
     INSERT INTO message (message_group, deduplication_id, body, sent_at, ready_at)
     SELECT :group, :deduplicationId, :body, :now,
@@ -95,7 +81,7 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
     const posts = waiting;
     waiting = [];
     try {
-      transaction(() => {
+      db.transaction(() => {
         const now = clock();
         for (const { messages } of posts)
           for (const { group, deduplicationId, body } of messages)
@@ -122,7 +108,7 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
   const takeReady = (max: number, visibilityTimeoutSeconds: number): ReceivedMessage[] => {
     const now = clock();
     if (select.get(now, 1) === undefined) return [];
-    return transaction(() =>
+    return db.transaction(() =>
       (select.all(now, max) as Row[]).map((row) => {
         const visibleAgainAt = now + visibilityTimeoutSeconds * 1000;
         handOut.run(visibleAgainAt, row.sequence);
@@ -167,7 +153,7 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
     },
     remove: async (messages) => {
       if (messages.length === 0) return;
-      transaction(() => {
+      db.transaction(() => {
         for (const message of messages) end(message, () => {});
       });
       wake();
@@ -176,11 +162,11 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
       hide.run(clock() + visibilityTimeoutSeconds * 1000, ...parts(message));
     },
     bury: async (message, reason) => {
-      transaction(() => end(message, (sequence) => inter.run(reason, clock(), sequence)));
+      db.transaction(() => end(message, (sequence) => inter.run(reason, clock(), sequence)));
       wake();
     },
     redrive: async (id) => {
-      const count = transaction(() => {
+      const count = db.transaction(() => {
         const letters = dead.all(-1).filter((row) => id === undefined || alertId(String(row.body)) === id);
         for (const row of letters) {
           insert.run({
@@ -207,7 +193,7 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
       ),
     holds: async (deduplicationId) => find.get(deduplicationId) !== undefined,
     ready: async () => {
-      transaction(() => {});
+      db.transaction(() => {});
     },
     recover: () =>
       Number(

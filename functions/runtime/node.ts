@@ -3,7 +3,6 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Fault } from "../alert.ts";
@@ -15,6 +14,7 @@ import { pipeline } from "../pipeline.ts";
 import { dispose, drainInOrder, type Queue } from "../queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../queue/sqlite.ts";
 import { sqsQueue } from "../queue/sqs.ts";
+import { lockFile } from "../sqlite.ts";
 import { complain, type Report, say, toConsole } from "../telemetry.ts";
 import { type CapturingRelay, capturingRelay, trialToken } from "./trial.ts";
 
@@ -56,19 +56,13 @@ const wrongSettings = (faults: readonly Fault[]): never => {
 };
 
 /** Makes the state folder ours alone, and keeps a second bridge out of it until this process ends, however it ends. */
-const takeState = (state: string): DatabaseSync => {
+const takeState = (state: string): { close(): void } => {
   mkdirSync(state, { recursive: true, mode: 0o700 });
   chmodSync(state, 0o700);
-  const lock = new DatabaseSync(join(state, "lock"), { timeout: 0 });
-  try {
-    lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
-  } catch {
-    complain(
-      `Another bridge is running on the state folder ${state}. Stop it first, or set HARDSTATE_STATE.`,
-    );
-    process.exit(3);
-  }
-  return lock;
+  const lock = lockFile(join(state, "lock"));
+  if (lock) return lock;
+  complain(`Another bridge is running on the state folder ${state}. Stop it first, or set HARDSTATE_STATE.`);
+  process.exit(3);
 };
 
 /** The name for EHLO (RFC 5321 §4.1.1.1): this machine's, if it is a full one, else its address literal. */

@@ -4,8 +4,7 @@ import { type Alert, readAlert } from "../../functions/alert.ts";
 import { compose, type Sender } from "../../functions/compose/mail.ts";
 import { mimeBytes } from "../../functions/compose/mime.ts";
 import { readPost } from "../../functions/intake/post.ts";
-import { type Entry, emptyEntry } from "../../functions/ledger/ledger.ts";
-import { decide, told } from "../../functions/ledger/verdict.ts";
+import { decide, type Entry, emptyEntry, told } from "../../functions/ledger/verdict.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
 
 const sender: Sender = {

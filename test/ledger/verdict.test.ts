@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Entry, emptyEntry } from "../../functions/ledger/ledger.ts";
-import { decide, type Policy, told } from "../../functions/ledger/verdict.ts";
+import { decide, type Entry, emptyEntry, type Policy, told } from "../../functions/ledger/verdict.ts";
 import { queuedAlert } from "../alerts.ts";
 
 /** One alert of a story: when the bridge looks at it, for whom, and what differs from a first HARD CRITICAL. */
