@@ -199,7 +199,7 @@ export const readSettings = (environment: Record<string, string | undefined>): R
   const known = new Set(settings.map(({ name }) => name));
   for (const name of Object.keys(environment))
     if (name.startsWith("HARDSTATE_") && !name.startsWith("HARDSTATE_SHIM_") && !known.has(name))
-      faults.push({ field: name, expected: "no such setting; see the table in README" });
+      faults.push({ field: name, expected: "to be left out: there is no such setting" });
 
   const given = (name: string): string | undefined => environment[name]?.trim() || undefined;
   const expecting = (name: string) => (expected: string) => faults.push({ field: name, expected });
@@ -214,7 +214,8 @@ export const readSettings = (environment: Record<string, string | undefined>): R
     return value as T;
   };
   for (const { name, required } of settings)
-    if (required && given(name) === undefined) faults.push({ field: name, expected: "required" });
+    if (required && given(name) === undefined)
+      faults.push({ field: name, expected: "a value: it is required" });
 
   const tokens = given("HARDSTATE_TOKENS");
   const siteTokens = tokens ? readTokens(tokens, expecting("HARDSTATE_TOKENS")) : [];
@@ -224,7 +225,7 @@ export const readSettings = (environment: Record<string, string | undefined>): R
   if (relay && !relay.ok) for (const { expected } of relay.faults) expecting("HARDSTATE_RELAYS")(expected);
   const ca = given("HARDSTATE_RELAY_CA");
   if (ca && !/-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/.test(ca))
-    expecting("HARDSTATE_RELAY_CA")("certificates in PEM");
+    expecting("HARDSTATE_RELAY_CA")("the text of certificates in PEM (HARDSTATE_RELAY_CA_FILE wants a path)");
 
   const address = "an address, or a name and an address: Monitoring <nagios@example.com>";
   const from = given("HARDSTATE_FROM") && take("HARDSTATE_FROM", mailbox, address, "");

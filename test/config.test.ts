@@ -259,7 +259,7 @@ describe("bad settings", () => {
     "%s is required, and blanks are not enough",
     (name) => {
       for (const value of [undefined, "", " \n"])
-        expect(faultsOf({ [name]: value })).toEqual([{ field: name, expected: "required" }]);
+        expect(faultsOf({ [name]: value })).toEqual([{ field: name, expected: "a value: it is required" }]);
     },
   );
 

@@ -10,7 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -305,15 +305,117 @@ describe("many notifications at once", () => {
     await until("an empty spool", 10, () => waiting().length === 0);
     const services = (await taken()).map(({ alert }) => alert.object.service);
     expect(services.toSorted()).toEqual(numbers.map((n) => `s${n}`).toSorted());
-    expect(existsSync(join(spool, "lock"))).toBe(false);
+    expect(readdirSync(spool)).toEqual([]);
   });
 
   it("are not held up by the lock of a process that was killed", async () => {
     await notify(problem, ops);
-    writeFileSync(join(spool, "lock"), "999999 9999999999\n");
+    symlinkSync("999999-9999999999", join(spool, "lock"));
     await notify(problem, ops);
     expect(await taken()).toHaveLength(2);
     expect(waiting()).toEqual([]);
+  });
+});
+
+/** Something between the shim and the bridge: answers what `say` writes. */
+const between = async (say: (request: IncomingMessage, response: ServerResponse) => void) => {
+  const portal = createServer(say);
+  await new Promise<void>((done) => portal.listen(0, "127.0.0.1", done));
+  configure(`http://127.0.0.1:${(portal.address() as AddressInfo).port}/v1/alerts`);
+  return () => {
+    portal.closeAllConnections();
+    portal.close();
+  };
+};
+
+describe("an answer that is not the bridge's", () => {
+  it.each<[string, number, string]>([
+    ["a portal's page with status 202", 202, "<html>Please log in</html>"],
+    ["an empty 202", 202, ""],
+    ["half of a 202", 202, '{"alerts":[{"item":0,"id":"x","object":"web01/HTTP","con'],
+    ["a 202 that names no alert", 202, '{"alerts":[]}'],
+    ["a 200", 200, "ok"],
+    ["a redirect", 302, ""],
+    ["a proxy's 422", 422, "unprocessable"],
+    ["a 429", 429, "slow down"],
+  ])("deletes nothing: %s", async (_, status, body) => {
+    const stop = await between((_request, response) => response.writeHead(status).end(body));
+    const { status: exit, stderr } = await notify(problem, ops);
+    stop();
+    expect([exit, stderr]).toEqual([0, expect.stringContaining(String(status))]);
+    expect(waiting()).toHaveLength(1);
+    expect(existsSync(join(spool, "rejected"))).toBe(false);
+  });
+
+  it("that says too large of many at once makes it send fewer at once", async () => {
+    await close();
+    for (const id of ["1", "2", "3", "4", "5"]) await notify([...problem, "-P", "1", "-i", id], ops);
+    await listen(port);
+    let forwarded = 0;
+    const stop = await between(async (request, response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk);
+      const body = Buffer.concat(chunks);
+      if (body.length > 1500) return response.writeHead(413).end("too large");
+      const answer = await fetch(`http://127.0.0.1:${port}/v1/alerts`, {
+        method: "POST",
+        body,
+        headers: { "Content-Type": "application/x-ndjson", Authorization: `Bearer ${token}` },
+      });
+      forwarded += 1;
+      return response.writeHead(answer.status).end(await answer.text());
+    });
+    expect((await notify(["--drain"])).status).toBe(0);
+    stop();
+    expect((await taken()).map(({ alert }) => alert.notification.id)).toEqual(["1", "2", "3", "4", "5"]);
+    expect(forwarded).toBeGreaterThan(1);
+    expect(existsSync(join(spool, "rejected"))).toBe(false);
+  });
+});
+
+describe("a run that was killed", () => {
+  const part = (pid: number, text: string) =>
+    writeFileSync(join(spool, `.${pid}.0000001000-0000000001-adopted.json`), text);
+
+  it("between writing and naming its alert has it taken up by the next drain", async () => {
+    mkdirSync(spool, { mode: 0o700 });
+    part(
+      999_999,
+      `${JSON.stringify(posted({ id: "adopted-1", recipients: [{ email: "ops@example.com" }] }))}\n`,
+    );
+    expect((await notify(["--drain"])).status).toBe(0);
+    expect((await taken()).map(({ id }) => id)).toEqual(["adopted-1"]);
+  });
+
+  it("while it wrote leaves nothing that is sent", async () => {
+    mkdirSync(spool, { mode: 0o700 });
+    part(999_999, '{"v":1,"id":"cut-off-1"');
+    expect((await notify(["--drain"])).status).toBe(0);
+    expect(await taken()).toEqual([]);
+    expect(readdirSync(spool)).toEqual([]);
+  });
+
+  it.each([
+    ["an empty file", ""],
+    ["an old one", "999999 1\n"],
+  ])("does not leave a lock that jams the spool: %s", async (_, text) => {
+    mkdirSync(spool, { mode: 0o700 });
+    writeFileSync(join(spool, "lock"), text);
+    await notify(problem, ops);
+    expect(await taken()).toHaveLength(1);
+  });
+
+  it("by a power cut may leave zeros for an alert: those are rejected, and no other", async () => {
+    await close();
+    for (const id of ["2", "3"]) await notify([...problem, "-P", "1", "-i", id], ops);
+    writeFileSync(join(spool, "0000000001-0000000001-zeros.json"), Buffer.alloc(900));
+    await listen(port);
+    expect((await notify(["--drain"])).status).toBe(0);
+    expect((await taken()).map(({ alert }) => alert.notification.id)).toEqual(["2", "3"]);
+    expect(readdirSync(join(spool, "rejected")).sort()).toEqual([
+      "0000000001-0000000001-zeros.answer",
+      "0000000001-0000000001-zeros.json",
+    ]);
   });
 });
 
@@ -326,6 +428,13 @@ describe("the spool", () => {
     expect(await taken()).toHaveLength(1);
   });
 
+  it("that cannot keep what the bridge rejects keeps the alert itself", async () => {
+    mkdirSync(spool, { mode: 0o700 });
+    writeFileSync(join(spool, "rejected"), "in the way");
+    await notify([...problem, "-s", "DOWN"], ops);
+    expect(waiting()).toHaveLength(1);
+  });
+
   it("that is a link is refused", async () => {
     mkdirSync(join(folder, "elsewhere"), { mode: 0o700 });
     symlinkSync(join(folder, "elsewhere"), spool);
@@ -333,23 +442,27 @@ describe("the spool", () => {
     expect(readdirSync(join(folder, "elsewhere"))).toEqual([]);
   });
 
-  it("that is full leaves the alert to be sent at once; if that fails too, the shim says that it is lost", async () => {
-    mkdirSync(spool, { mode: 0o700 });
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4k,mode=700", "tmpfs", spool]);
-    try {
-      expect((await notify(problem, { ...ops, NAGIOS_LONGSERVICEOUTPUT: "x".repeat(20_000) })).status).toBe(
-        0,
-      );
-      expect(await taken()).toHaveLength(1);
-      expect(readdirSync(spool)).toEqual([]);
-      await close();
-      const lost = await notify(problem, { ...ops, NAGIOS_LONGSERVICEOUTPUT: "x".repeat(20_000) });
-      expect([lost.status, lost.stderr]).toEqual([1, expect.stringContaining("this alert is lost")]);
-      await listen(port);
-    } finally {
-      execFileSync("umount", [spool]);
-    }
-  });
+  it.each(Object.keys(hosts))(
+    "that is full leaves the alert to be sent at once; if that fails too, the shim says that it is lost: %s",
+    async (host) => {
+      environment.PATH = `${join(programs, host)}:/usr/bin:/bin`;
+      mkdirSync(spool, { mode: 0o700 });
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=4k,mode=700", "tmpfs", spool]);
+      try {
+        expect((await notify(problem, { ...ops, NAGIOS_LONGSERVICEOUTPUT: "x".repeat(20_000) })).status).toBe(
+          0,
+        );
+        expect(await taken()).toHaveLength(1);
+        expect(readdirSync(spool)).toEqual([]);
+        await close();
+        const lost = await notify(problem, { ...ops, NAGIOS_LONGSERVICEOUTPUT: "x".repeat(20_000) });
+        expect([lost.status, lost.stderr]).toEqual([1, expect.stringContaining("this alert is lost")]);
+        await listen(port);
+      } finally {
+        execFileSync("umount", [spool]);
+      }
+    },
+  );
 
   it("sends no link and no empty file that stands in it", async () => {
     await notify(problem, ops);

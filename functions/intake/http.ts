@@ -38,21 +38,23 @@ const problems = {
 } as const;
 type ProblemName = keyof typeof problems;
 
+/** JSON on a line of its own, so that a terminal's next prompt is on one too. */
+const answer = (
+  value: unknown,
+  status = 200,
+  headers: Record<string, string> = { "Content-Type": "application/json" },
+): Response => new Response(`${JSON.stringify(value)}\n`, { status, headers });
+
 /** A problem document; `errors` lists every fault, `alerts` each item of a batch. */
 const problem = (name: ProblemName, detail: string, more: Record<string, unknown> = {}): Response => {
   const { status, title } = problems[name];
-  return Response.json(
-    { type: `urn:hardstate:problem:${name}`, title, status, detail, ...more },
-    {
-      status,
-      headers: {
-        "Content-Type": "application/problem+json",
-        ...(status === 503 && { "Retry-After": retryAfterSeconds }),
-        ...(status === 401 && { "WWW-Authenticate": "Bearer" }),
-        ...(status === 405 && { Allow: "POST" }),
-      },
-    },
-  );
+  const headers = {
+    "Content-Type": "application/problem+json",
+    ...(status === 503 && { "Retry-After": retryAfterSeconds }),
+    ...(status === 401 && { "WWW-Authenticate": "Bearer" }),
+    ...(status === 405 && { Allow: "POST" }),
+  };
+  return answer({ type: `urn:hardstate:problem:${name}`, title, status, detail, ...more }, status, headers);
 };
 
 /** One item of a post: what it says, or why it says nothing. */
@@ -151,8 +153,8 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   });
   app.notFound(() => problem("not-found", "The paths are listed in README."));
 
-  app.get("/healthz", (c) => c.json({ status: "alive" }));
-  app.get("/readyz", async (c) => {
+  app.get("/healthz", () => answer({ status: "alive" }));
+  app.get("/readyz", async () => {
     for (const [what, part] of Object.entries({ queue, ledger })) {
       try {
         await part.ready();
@@ -160,7 +162,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         return unavailable(what, error);
       }
     }
-    return c.json({ status: "ready" });
+    return answer({ status: "ready" });
   });
 
   app.use("/v1/*", async (c, next) => {
@@ -236,7 +238,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         });
       if (faults.length > 0)
         report({ event: "request-refused", status: 202, reason: "some alerts of a batch", faults, site });
-      return c.json({ alerts: answers }, 202);
+      return answer({ alerts: answers }, 202);
     },
   );
 
@@ -244,10 +246,10 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     const [site, id] = [c.get("site"), c.req.param("id")];
     try {
       const record = await ledger.story(site, id);
-      if (record) return c.json(storyOf(record));
+      if (record) return answer(storyOf(record));
       const held = await queue.holds(deduplicationId(site, id));
       if (held)
-        return c.json({ id, status: "pending", detail: "It waits in the queue; nothing was decided yet." });
+        return answer({ id, status: "pending", detail: "It waits in the queue; nothing was decided yet." });
     } catch (error) {
       return unavailable("ledger", error);
     }

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
@@ -50,17 +50,22 @@ const withFiles = (environment: Environment): { environment: Environment; faults
 
 const wrongSettings = (faults: readonly Fault[]): never => {
   complain("Hardstate cannot start. These settings are wrong:\n");
-  for (const { field, expected } of faults) complain(`  ${field}: expected ${expected}`);
+  for (const { field, expected } of faults) complain(`  ${field} wants ${expected}`);
   complain("\nWithout any HARDSTATE_ setting it starts as a trial. README lists them all.");
   process.exit(2);
 };
 
 /** Makes the state folder ours alone, and keeps a second bridge out of it until this process ends, however it ends. */
 const takeState = (state: string): { close(): void } => {
-  mkdirSync(state, { recursive: true, mode: 0o700 });
-  chmodSync(state, 0o700);
-  const lock = lockFile(join(state, "lock"));
-  if (lock) return lock;
+  try {
+    if (!existsSync(state)) mkdirSync(state, { mode: 0o700 });
+    chmodSync(state, 0o700);
+    const lock = lockFile(join(state, "lock"));
+    if (lock) return lock;
+  } catch (error) {
+    complain(`HARDSTATE_STATE must be a folder that this user may write (${(error as Error).message}).`);
+    process.exit(3);
+  }
   complain(`Another bridge is running on the state folder ${state}. Stop it first, or set HARDSTATE_STATE.`);
   process.exit(3);
 };

@@ -151,7 +151,7 @@ describe("settings that are wrong", () => {
     for (const name of [
       "HARDSTATE_TOKENS",
       "HARDSTATE_RELAYS",
-      "HARDSTATE_RELAY:",
+      "HARDSTATE_RELAY wants",
       "HARDSTATE_FROM",
       "HARDSTATE_RECIPIENTS",
     ])
@@ -162,6 +162,6 @@ describe("settings that are wrong", () => {
   it("may stand in files", async () => {
     const bridge = await start({ HARDSTATE_TOKENS_FILE: join(state, "no-such-file") });
     expect(await bridge.ended).toBe(2);
-    expect(bridge.log()).toContain("HARDSTATE_TOKENS_FILE: expected a readable file (ENOENT)");
+    expect(bridge.log()).toContain("HARDSTATE_TOKENS_FILE wants a readable file (ENOENT)");
   });
 });
