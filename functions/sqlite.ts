@@ -8,10 +8,10 @@ export type Database = DatabaseSync & {
 
 /**
  * Opens a database that survives a power cut (WAL, synchronous=FULL) and may be shared by several processes. A lock
- * held elsewhere is waited for at most 250 ms, since waiting blocks the whole process; then the call throws.
+ * held elsewhere is waited for at most so long, and the whole process with it; then the call throws.
  */
-export const openDatabase = (path: string): Database => {
-  const db = new DatabaseSync(path, { timeout: 250 });
+export const openDatabase = (path: string, lockMilliseconds: number): Database => {
+  const db = new DatabaseSync(path, { timeout: lockMilliseconds });
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
   const transaction = <T>(work: () => T): T => {
     db.exec("BEGIN IMMEDIATE");

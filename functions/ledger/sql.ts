@@ -23,8 +23,6 @@ const schema = `
     site TEXT NOT NULL,
     id TEXT NOT NULL,
     event_key TEXT NOT NULL,
-    received_at INTEGER NOT NULL,
-    ending TEXT,
     body TEXT NOT NULL,
     PRIMARY KEY (site, id)
   ) STRICT, WITHOUT ROWID;
@@ -74,13 +72,11 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
               );
         if (changed === 0) return false;
         engine.run(
-          `INSERT INTO record (site, id, event_key, received_at, ending, body) VALUES (?, ?, ?, ?, ?, ?)
-           ON CONFLICT (site, id) DO UPDATE SET ending = excluded.ending, body = excluded.body`,
+          `INSERT INTO record (site, id, event_key, body) VALUES (?, ?, ?, ?)
+           ON CONFLICT (site, id) DO UPDATE SET body = excluded.body`,
           record.site,
           record.id,
           record.eventKey,
-          record.receivedAt,
-          record.ending?.as ?? null,
           JSON.stringify(record),
         );
         return true;

@@ -8,7 +8,8 @@ export type SqliteLedger = Ledger & { close(): void };
 
 /** The ledger in one SQLite file, which several processes may share. */
 export const sqliteLedger = (path: string): SqliteLedger => {
-  const db = openDatabase(path);
+  // A mail that was sent and cannot be noted is sent again: worth some waiting.
+  const db = openDatabase(path, 5000);
   const prepared = new Map<string, StatementSync>();
   const prepare = (statement: string): StatementSync => {
     const known = prepared.get(statement) ?? db.prepare(statement);

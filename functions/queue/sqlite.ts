@@ -9,7 +9,6 @@ const schema = `
     message_group TEXT NOT NULL,
     deduplication_id TEXT NOT NULL UNIQUE,
     body TEXT NOT NULL,
-    sent_at INTEGER NOT NULL,
     receive_count INTEGER NOT NULL DEFAULT 0,
     handed_out INTEGER NOT NULL DEFAULT 0,
     ready_at INTEGER
@@ -26,6 +25,9 @@ const schema = `
   ) STRICT;
 `;
 
+/** Nothing is hidden for longer than this: what seems to be was hidden before the clock was set back. */
+const farMilliseconds = 3_600_000;
+
 type Row = { sequence: number; message_group: string; body: string; receive_count: number };
 
 /** A queue for the process that owns the file. */
@@ -36,14 +38,14 @@ export type SqliteQueue = Queue & {
 };
 
 /**
- * A queue in one SQLite file. Posts that arrive while a commit runs share the next one.
+ * A queue in one SQLite file. A lock held elsewhere is waited for 250 ms, then a call rejects. Posts that arrive while a commit runs share the next one.
  */
 export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
-  const db = openDatabase(path);
+  const db = openDatabase(path, 250);
   db.exec(schema);
   const insert = db.prepare(`
-    INSERT INTO message (message_group, deduplication_id, body, sent_at, ready_at)
-    SELECT :group, :deduplicationId, :body, :now,
+    INSERT INTO message (message_group, deduplication_id, body, ready_at)
+    SELECT :group, :deduplicationId, :body,
       CASE WHEN EXISTS (SELECT 1 FROM message WHERE message_group = :group) THEN NULL ELSE :now END
     WHERE true
     ON CONFLICT (deduplication_id) DO NOTHING`);
@@ -54,6 +56,8 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
     "UPDATE message SET ready_at = ?, receive_count = receive_count + 1, handed_out = 1 WHERE sequence = ?",
   );
   const held = db.prepare("SELECT message_group FROM message WHERE sequence = ? AND receive_count = ?");
+  const far = db.prepare("SELECT 1 FROM message WHERE ready_at > ?");
+  const approach = db.prepare("UPDATE message SET ready_at = ? WHERE ready_at > ?");
   const erase = db.prepare("DELETE FROM message WHERE sequence = ?");
   const promote = db.prepare(`
     UPDATE message SET ready_at = ?
@@ -107,7 +111,10 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
   };
   const takeReady = (max: number, visibilityTimeoutSeconds: number): ReceivedMessage[] => {
     const now = clock();
-    if (select.get(now, 1) === undefined) return [];
+    if (select.get(now, 1) === undefined) {
+      if (far.get(now + farMilliseconds) !== undefined) approach.run(now, now + farMilliseconds);
+      return [];
+    }
     return db.transaction(() =>
       (select.all(now, max) as Row[]).map((row) => {
         const visibleAgainAt = now + visibilityTimeoutSeconds * 1000;

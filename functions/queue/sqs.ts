@@ -108,16 +108,19 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       if (ours) throw new Error(`SQS did not delete a message: ${ours.Code} ${ours.Message}`);
     }
   };
-  /** Walks the dead letters; what `keep` leaves is visible again at once. */
+  /** Visits each dead letter once; those that are still there are visible again at once. */
   const eachDeadLetter = async (limit: number, visit: (letter: Message, url: string) => Promise<void>) => {
     const url = await deadLetterQueue();
     const seen: Message[] = [];
     try {
       while (seen.length < limit) {
         const letters = await receiveFrom(url, Math.min(batchEntries, limit - seen.length), 0, 30);
-        if (letters.length === 0) return;
+        const fresh = letters.filter(
+          (letter) => !seen.some(({ MessageId }) => MessageId === letter.MessageId),
+        );
+        if (fresh.length === 0) return;
         seen.push(...letters);
-        for (const letter of letters) await visit(letter, url);
+        for (const letter of fresh) await visit(letter, url);
       }
     } finally {
       for (const letter of seen) await setVisibility(url, letter.ReceiptHandle, 0);

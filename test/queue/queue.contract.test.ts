@@ -209,6 +209,17 @@ describe("sqlite alone", () => {
     expect(await next.receive(options)).toHaveLength(1);
   });
 
+  it("goes on when the clock is set back by a year", async () => {
+    let now = Date.now();
+    const queue = sqliteQueue(path(), () => now);
+    await queue.send([message("a", "a1"), message("b", "b1")]);
+    const [first] = await queue.receive({ ...options, max: 1 });
+    if (first) await queue.giveBack(first, 1800);
+    now -= 365 * 86_400_000;
+    await queue.receive(options);
+    expect(await queue.receive(options)).toHaveLength(2);
+  });
+
   it("shares one commit among the posts of one moment", async () => {
     const file = path();
     const queue = sqliteQueue(file, clock);
