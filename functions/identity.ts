@@ -30,11 +30,14 @@ export const messageGroup = (site: string, alert: Alert, contact: string): strin
  */
 export const eventKey = (site: string, alert: Alert, contact: string): string => {
   const { monitor, object, type, notification, problem, state } = alert;
+  const since = String(problem.epoch ?? alert.time);
+  const stateful = type === "PROBLEM" || type === "RECOVERY";
   const occurrence = notification.id
-    ? ["id", notification.id]
-    : notification.number === undefined
-      ? ["time", String(alert.time), state]
-      : ["number", String(notification.number), state, String(problem.epoch ?? alert.time)];
+    ? // Without its process's start a counter may have begun again (nagios.md §1.5).
+      ["id", notification.id, monitor.start === undefined ? since : ""]
+    : stateful && notification.number !== undefined
+      ? ["number", String(notification.number), state, since]
+      : ["time", String(alert.time), state];
   return digest(
     "event",
     site,

@@ -95,6 +95,8 @@ describe("object key and message group", () => {
   });
 });
 
+const problem = { type: "PROBLEM", state: "CRITICAL" };
+
 describe("event key", () => {
   it.each<[string, Record<string, unknown>]>([
     ["its time", { time: 1_795_366_999 }],
@@ -108,7 +110,7 @@ describe("event key", () => {
   });
 
   it("without a notification id stays when the time differs and the epoch is known", () => {
-    const again = { notification: { number: 2 } };
+    const again = { ...problem, notification: { number: 2 } };
     expect(keyOf({ ...again, time: 1_795_366_999 })).toBe(keyOf(again));
   });
 
@@ -128,7 +130,20 @@ describe("event key", () => {
     ["state", { notification: { number: 2 }, state: "WARNING" }],
     ["epoch", { notification: { number: 2 }, problem: { epoch: 1_795_400_000 } }],
   ])("without a notification id differs with another %s", (_, changes) => {
-    expect(keyOf(changes)).not.toBe(keyOf({ notification: { number: 2 } }));
+    expect(keyOf({ ...problem, ...changes })).not.toBe(keyOf({ ...problem, notification: { number: 2 } }));
+  });
+
+  it.each(["CUSTOM", "ACKNOWLEDGEMENT"])(
+    "of a %s without a notification id differs with the time: the number stays",
+    (type) => {
+      const one = { type, notification: { number: 1 } };
+      expect(keyOf({ ...one, time: 1 })).not.toBe(keyOf({ ...one, time: 2 }));
+    },
+  );
+
+  it("with an id but no start of the monitor differs with the epoch: the counter may have begun again", () => {
+    const one = { ...problem, monitor: { id: "monitor1" }, notification: { id: "7" } };
+    expect(keyOf({ ...one, problem: { epoch: 1 } })).not.toBe(keyOf({ ...one, problem: { epoch: 2 } }));
   });
 
   it("with neither id nor number differs with the time", () => {
