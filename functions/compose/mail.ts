@@ -33,16 +33,11 @@ export type Mail = {
 const domainOf = (address: string) => address.slice(address.lastIndexOf("@") + 1);
 
 /**
- * The Message-ID (RFC 5322 §3.6.4) of one transition of an episode for one contact. It depends on nothing that a
- * second try changes, so a second copy of a mail can be told from a second mail.
+ * The Message-ID (RFC 5322 §3.6.4) of the mail that one alert makes. It depends on nothing that the ledger may
+ * decide otherwise at a second try, so a second copy of a mail can be told from a second mail.
  */
-export const messageIdOf = (
-  queued: QueuedAlert,
-  episodeId: string | undefined,
-  kind: Kind,
-  sender: Sender,
-): string =>
-  `<${digest("mail", queued.site, episodeId ?? "", kind, queued.id, contactKey(queued.contact)).slice(0, 40)}@${domainOf(sender.from.address)}>`;
+export const messageIdOf = ({ site, id, contact }: QueuedAlert, { from }: Sender): string =>
+  `<${digest("mail", site, id, contactKey(contact)).slice(0, 40)}@${domainOf(from.address)}>`;
 
 const linkTo = ({ link }: Sender, host: string, service: string | null): string | undefined =>
   link
@@ -74,7 +69,7 @@ export const compose = (queued: QueuedAlert, verdict: Verdict & { action: "send"
   };
   return {
     envelope: { from: sender.envelopeFrom, to: queued.contact },
-    messageId: messageIdOf(queued, episodeId, verdict.kind, sender),
+    messageId: messageIdOf(queued, sender),
     date: queued.receivedAt,
     from: sender.from,
     to: queued.contact,
