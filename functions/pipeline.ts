@@ -30,7 +30,8 @@ export type PipelineParts = {
   report: Report;
 };
 
-const mostDecisions = 50;
+// Of all who decide at once about one object one wins each round, so this many rounds end any storm.
+const mostDecisions = 1000;
 /** An attempt that has less time than this before its message is visible to others is not begun. */
 const leastAttemptMilliseconds = 20_000;
 /** Kept back from an attempt's time, to write its outcome. */

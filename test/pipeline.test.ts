@@ -216,6 +216,16 @@ describe("two workers", () => {
     expect(mails).toHaveLength(1);
   });
 
+  it("and 200 more, with one object's alerts for as many contacts, make one mail for each", async () => {
+    const all = Array.from({ length: 200 }, (_, n) =>
+      queuedAlert({ id: `alert-${n}`, contact: `c${n}@example.com` }),
+    );
+    const dispositions = await Promise.all(all.map((queued) => worker()(handOut(queued))));
+    expect(dispositions.every(({ message }) => message === "remove")).toBe(true);
+    expect(new Set(mails.map(({ to }) => to)).size).toBe(200);
+    expect(mails).toHaveLength(200);
+  });
+
   it("with two contacts' alerts of one object make one mail for each, in one episode", async () => {
     const both = [queuedAlert(), queuedAlert({ id: "alert-0002", contact: "bob@example.com" })];
     await Promise.all(both.map((queued) => worker()(handOut(queued))));

@@ -106,7 +106,7 @@ export const settleUnsent = (ledger: Ledger, page: Page, verdict: Verdict, now: 
   });
 };
 
-const mostConflicts = 50;
+const mostConflicts = 1000;
 
 /**
  * Writes what happened to a claimed alert, whatever others wrote to the entry meanwhile: `change` is applied to the

@@ -25,6 +25,7 @@ export type Episode = {
   since: number;
   state: State;
   opener: string;
+  /** When the bridge took the recovery that ended it. */
   closedAt?: number;
   acknowledgedAt?: number;
 };
@@ -76,7 +77,9 @@ const orderOf = ({ monitor, notification, time }: Alert): Order => ({
 const before = (a: Order, b: Order): boolean => {
   if (a.start === undefined || a.number === undefined || b.start === undefined || b.number === undefined)
     return a.time < b.time;
-  return a.start === b.start ? a.number < b.number : a.start < b.start;
+  if (a.start === b.start) return a.number < b.number;
+  // A standby that takes over under the same name may have started earlier: then its clock must agree.
+  return a.start < b.start && a.time <= b.time;
 };
 
 /** nagios.md §5.1, "same problem": equal epochs; else same process and id; without an epoch the ids, if both speak. */
@@ -114,7 +117,7 @@ type Case = {
   object: string;
 };
 
-/** R1-R13, R19: a HARD problem. */
+/** R1-R13, R19, R30: a HARD problem. */
 const problem = (c: Case): Verdict => {
   const { alert, order, view, open, told, object, queued } = c;
   const { monitor, state, notification } = alert;
@@ -137,13 +140,23 @@ const problem = (c: Case): Verdict => {
   const touched = (): Entry =>
     seen({ ...c.entry, ...(open && { episode: { ...open, state: newest === order ? state : open.state } }) });
 
-  if (view?.recovery && before(order, view.recovery))
+  const { episode } = c.entry;
+  if (view?.recovery && before(order, view.recovery)) {
+    if (!told && episode?.closedAt !== undefined && queued.receivedAt <= episode.closedAt)
+      return {
+        action: "send",
+        kind: "PROBLEM",
+        row: "R30",
+        reason: "it waited for the relay; its recovery follows",
+        entry: c.entry,
+      };
     return {
       action: "suppress",
       row: "R13",
       reason: `${object} had recovered before this could be told`,
       entry: c.entry,
     };
+  }
   if (!open) {
     const first = (notification.number ?? 1) <= 1;
     const reason = first
@@ -227,7 +240,7 @@ const recovery = (c: Case): Verdict => {
       entry: c.entry,
     };
   const closed = withView(
-    { ...c.entry, ...(open && { episode: { ...open, state: alert.state, closedAt: c.now } }) },
+    { ...c.entry, ...(open && { episode: { ...open, state: alert.state, closedAt: queued.receivedAt } }) },
     alert.monitor.id,
     { open: false, recovery: order },
   );
@@ -272,8 +285,11 @@ const auxiliary = (c: Case): Verdict => {
     case "CUSTOM":
       return send("CUSTOM", "R32", "somebody sent this by hand");
     case "ACKNOWLEDGEMENT": {
+      const late = c.view?.problem !== undefined && before(c.order, c.view.problem);
       if (!open) return send("ACKNOWLEDGEMENT", "R34", "somebody has taken it on");
-      const acknowledged = { ...entry, episode: { ...open, acknowledgedAt: open.acknowledgedAt ?? c.now } };
+      const acknowledged = late
+        ? entry
+        : { ...entry, episode: { ...open, acknowledgedAt: open.acknowledgedAt ?? c.now } };
       if (told) return send("ACKNOWLEDGEMENT", "R33", "somebody has taken it on", acknowledged);
       const reason = `${queued.contact} was not told of the problem of ${object}`;
       return { action: "record", row: "R34", reason, entry: acknowledged };

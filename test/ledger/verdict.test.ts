@@ -5,6 +5,8 @@ import { queuedAlert } from "../alerts.ts";
 /** One alert of a story: when the bridge looks at it, for whom, and what differs from a first HARD CRITICAL. */
 type Step = {
   at?: number;
+  /** When the bridge took it, if that was before it was looked at. */
+  taken?: number;
   to?: string;
   type?: string;
   state?: string;
@@ -30,7 +32,11 @@ const play = (steps: readonly Step[], policy: Policy = {}) => {
   let verdict: ReturnType<typeof decide> | undefined;
   for (const [index, step] of steps.entries()) {
     const queued = queuedAlert(
-      { id: `alert-${index}`, contact: `${step.to ?? "alice"}@example.com` },
+      {
+        id: `alert-${index}`,
+        contact: `${step.to ?? "alice"}@example.com`,
+        receivedAt: (step.taken ?? step.at ?? index) * 1000,
+      },
       {
         type: step.type ?? "PROBLEM",
         state: step.state ?? (step.type === "RECOVERY" ? "OK" : "CRITICAL"),
@@ -200,6 +206,38 @@ describe("the decision table", () => {
     ["R1", "PROBLEM", "and a SOFT one leaves no trace", [{ st: "SOFT" }, {}]],
   ])("%s %s: %s", (row, action, _, steps, policy) => {
     expect(play(steps, policy).is).toEqual([action, row]);
+  });
+
+  it("R30 R20: a contact whose problem waited for the relay gets it and its recovery, though another's recovery came first", () => {
+    const waited = [
+      { nid: 1 },
+      { to: "bob", nid: 1, unsent: true },
+      { ...recovery, nid: 2, at: 600 },
+      { to: "bob", nid: 1, taken: 1, at: 900 },
+    ] satisfies Step[];
+    expect(play(waited).is).toEqual(["PROBLEM", "R30"]);
+    expect(play([...waited, { ...recovery, to: "bob", nid: 2, taken: 600, at: 901 }]).is).toEqual([
+      "RECOVERY",
+      "R20",
+    ]);
+  });
+
+  it("R1: a standby that takes over under the same name, started earlier, is not taken for the past", () => {
+    const failback = [
+      { ...recovery, start: 2000, time: 100_000 },
+      { start: 1000, nid: 7, time: 200_000 },
+    ];
+    expect(play(failback).is).toEqual(["PROBLEM", "R1"]);
+  });
+
+  it("R33: a late acknowledgement of the problem before does not silence the reminders of this one", () => {
+    const story = [
+      { nid: 1 },
+      { nid: 3, pid: "6", ep: 100_290 },
+      { nid: 2, type: "ACKNOWLEDGEMENT" },
+      { nid: 4, pid: "6", ep: 100_290, at: 7300, num: 2 },
+    ];
+    expect(play(story, { renotifyAfterSeconds: 7200 }).is).toEqual(["REMINDER", "R4"]);
   });
 
   it("says again what it said when the relay had not taken the mail", () => {
