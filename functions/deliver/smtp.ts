@@ -90,6 +90,7 @@ const withoutSecrets = (reply: string, credentials: Relay["credentials"]): strin
 const connectStep = ({ code, originalCode, command, message, responseCode }: SessionError): Step => {
   // RFC 5321 §3.8: it may close so at any command, which says nothing of the command.
   if (responseCode === 421) return "connect";
+  if (command === "EHLO" && responseCode !== undefined && responseCode < 500) return "connect";
   if (code === "ETLS" || command === "STARTTLS" || command === "EHLO") return "tls";
   return certificateRefused.test(originalCode ?? "") || /wrong version number/.test(message)
     ? "tls"

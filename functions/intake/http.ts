@@ -184,7 +184,9 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       const form = (c.req.header("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
       if (!forms.includes(form) || c.req.header("Content-Encoding"))
         return refuse("not-supported", `Send ${forms.join(", ")}, not compressed.`, site);
-      const items = itemsOf(form, await c.req.text());
+      const text = await c.req.text().catch(() => undefined);
+      if (text === undefined) return refuse("not-readable", "The body was cut off.", site);
+      const items = itemsOf(form, text);
       if (items === undefined)
         return refuse("not-readable", "The body is not JSON.", site, [{ field: "body", expected: "JSON" }]);
       if (items.length === 0 || items.length > mostAlerts)

@@ -23,6 +23,8 @@ const clock = () => Date.now();
 /** Longer than one attempt may take (deliver/smtp.ts); after a crash `recover` does not wait for it. */
 const visibilityTimeoutSeconds = 400;
 const stopWithinMilliseconds = 60_000;
+/** Of up to ten messages each: so many alerts may wait for a slow relay before those that make no mail wait too. */
+const loops = 10;
 
 type Environment = Record<string, string | undefined>;
 
@@ -85,7 +87,7 @@ const startTrial = async (
   environment: Environment,
   report: Report,
 ): Promise<{ settings: Settings; trial: Trial }> => {
-  const state = environment.HARDSTATE_STATE ?? ".hardstate";
+  const state = environment.HARDSTATE_STATE || ".hardstate";
   const [token, relay] = [await trialToken(state), await capturingRelay(state, clock, report)];
   const reading = readSettings({
     ...environment,
@@ -153,7 +155,7 @@ const main = async () => {
   const reading = configured ? readSettings(environment) : undefined;
   if (reading && (!reading.ok || faults.length > 0))
     wrongSettings([...faults, ...(reading.ok ? [] : reading.faults)]);
-  const lock = takeState(reading?.ok ? reading.value.state : (environment.HARDSTATE_STATE ?? ".hardstate"));
+  const lock = takeState(reading?.ok ? reading.value.state : environment.HARDSTATE_STATE || ".hardstate");
   const { settings, trial } = reading?.ok
     ? { settings: reading.value, trial: undefined }
     : await startTrial(environment, report);
@@ -179,10 +181,7 @@ const main = async () => {
 
   const stopping = new AbortController();
   const handle = pipeline({ ...settings, ledger, transport, clock, report });
-  // One loop more than connections: while all are busy sending, suppressed alerts still get through.
-  const workers = Array.from({ length: relay.connections + 1 }, () =>
-    work(queue, handle, report, stopping.signal),
-  );
+  const workers = Array.from({ length: loops }, () => work(queue, handle, report, stopping.signal));
   const url = `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${port}`;
   report({ event: "started", url, route: relay.route, state: settings.state });
   if (trial) say(trialWords(url, settings));
@@ -204,4 +203,9 @@ const main = async () => {
   for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, stop);
 };
 
-await main();
+try {
+  await main();
+} catch (error) {
+  complain(`Hardstate cannot start: ${error instanceof Error ? error.message : error}`);
+  process.exit(3);
+}
