@@ -1,0 +1,46 @@
+import { execFile } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+
+const house = mkdtempSync(join(tmpdir(), "hardstate-house-"));
+for (const name of ["biome.json", ".biome", ".gitignore"])
+  cpSync(name, join(house, name), { recursive: true });
+afterAll(() => rmSync(house, { recursive: true }));
+
+/** What Biome says of a file with this text at this place in the house. */
+const lint = (path: string, text: string): Promise<string> => {
+  mkdirSync(dirname(join(house, path)), { recursive: true });
+  writeFileSync(join(house, path), text);
+  return new Promise((done) =>
+    execFile(resolve("node_modules/.bin/biome"), ["lint", path], { cwd: house }, (_, stdout, stderr) =>
+      done(stdout + stderr),
+    ),
+  );
+};
+
+describe("a pure file", () => {
+  it.each([
+    ["a clock", "export const x = Date.now();", "takes the time as an argument"],
+    ["randomness", "export const x = Math.random();", "takes its randomness as an argument"],
+    ["crypto", "export const x = crypto.randomUUID();", "takes its randomness as an argument"],
+    ["the environment", "export const x = process.env.HOME;", "Only runtime/ knows the environment"],
+    ["the network", 'export const x = fetch("/");', "Only a file named for an outside system"],
+    ["the console", 'console.log("x");', "Only telemetry.ts writes"],
+    [
+      "an adapter",
+      'import { sqliteQueue } from "../queue/sqlite.ts"; export const x = sqliteQueue;',
+      "imports no adapter",
+    ],
+    ["Node", 'import { readFileSync } from "node:fs"; export const x = readFileSync;', "imports no adapter"],
+  ])("that names %s is a lint error", async (_, text, words) => {
+    expect(await lint("functions/ledger/verdict.ts", `${text}\n`)).toContain(words);
+  });
+
+  it("that names none of it is not", async () => {
+    expect(
+      await lint("functions/ledger/verdict.ts", "export const x = (now: number) => Math.max(now, 0);\n"),
+    ).not.toContain("×");
+  });
+});
