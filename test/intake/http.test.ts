@@ -7,7 +7,7 @@ import { readAliases, readAllowList } from "../../functions/address.ts";
 import { Secret } from "../../functions/config.ts";
 import { intake } from "../../functions/intake/http.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { type QueuedAlert, readQueuedAlert } from "../../functions/queue/queue.ts";
+import { type Queue, type QueuedAlert, readQueuedAlert } from "../../functions/queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../../functions/queue/sqlite.ts";
 import type { Event } from "../../functions/telemetry.ts";
 import { posted } from "../alerts.ts";
@@ -24,11 +24,9 @@ let queue: SqliteQueue;
 let file: string;
 let events: Event[];
 let app: ReturnType<typeof intake>;
-beforeEach(() => {
-  file = join(folder, `${count++}.sqlite`);
-  queue = sqliteQueue(file, () => Date.now());
-  events = [];
-  app = intake({
+/** Intake in front of `on`. */
+const intakeOf = (on: Queue) =>
+  intake({
     tokens: [
       { site: "site", token: new Secret(tokens.first) },
       { site: "site", token: new Secret(tokens.second) },
@@ -36,11 +34,16 @@ beforeEach(() => {
     ],
     aliases: aliases.value,
     allowed: allowed.value,
-    queue,
+    queue: on,
     ledger: sqliteLedger(join(folder, `${count++}.sqlite`)),
     clock: () => 100_000_000,
     report: (event) => events.push(event),
   });
+beforeEach(() => {
+  file = join(folder, `${count++}.sqlite`);
+  queue = sqliteQueue(file, () => Date.now());
+  events = [];
+  app = intakeOf(queue);
 });
 
 const alert = (change: Record<string, unknown> = {}) =>
@@ -207,6 +210,25 @@ describe("POST /v1/alerts", () => {
     expect(await taken()).toEqual([]);
     expect((await app.request("/readyz")).status).toBe(200);
     expect(events.map(({ event }) => event)).toEqual(["unavailable", "unavailable"]);
+  });
+});
+
+describe("a queue that takes only some", () => {
+  it("makes the answer 503, and the whole post may come again without doubling", async () => {
+    let room = 1;
+    const narrow: Queue = {
+      ...queue,
+      send: async (messages) => {
+        await queue.send(messages.slice(0, room));
+        return messages.map((_, index) => index < room);
+      },
+    };
+    app = intakeOf(narrow);
+    const two = alert({ id: "client-id-1", recipients: [{ name: "team" }] });
+    expect((await postJson(two)).status).toBe(503);
+    room = 2;
+    expect((await postJson(two)).status).toBe(202);
+    expect((await taken()).map(({ contact }) => contact)).toEqual(["ann@example.com", "bob@example.com"]);
   });
 });
 
