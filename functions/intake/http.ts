@@ -8,7 +8,7 @@ import type { SiteToken } from "../config.ts";
 import type { JournalRecord, Ledger } from "../ledger/ledger.ts";
 import { deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
 import type { Report } from "../telemetry.ts";
-import { fromMacros } from "./monitors.ts";
+import { fromMacros, inMacros } from "./monitors.ts";
 import { readPost } from "./post.ts";
 
 export type IntakeParts = {
@@ -68,10 +68,12 @@ const parseJson = (text: string): Item => {
   }
 };
 
+const formPost = "application/x-www-form-urlencoded";
+
 /** The items of a body; undefined if its form as a whole cannot be read. */
 const itemsOf = (form: string, text: string): Item[] | undefined => {
   switch (form) {
-    case "application/x-www-form-urlencoded":
+    case formPost:
       return [{ input: fromMacros(Object.fromEntries(new URLSearchParams(text))) }];
     case "application/x-ndjson":
       return text
@@ -86,7 +88,7 @@ const itemsOf = (form: string, text: string): Item[] | undefined => {
   }
 };
 
-const forms = ["application/json", "application/x-ndjson", "application/x-www-form-urlencoded"];
+const forms = ["application/json", "application/x-ndjson", formPost];
 
 const idOf = (item: Item): string | undefined => {
   const id =
@@ -201,7 +203,10 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           "faults" in item
             ? { ok: false as const, faults: item.faults }
             : readPost(item.input, circumstances);
-        if (!reading.ok) return [{ item: index, id: idOf(item), status: "rejected", errors: reading.faults }];
+        if (!reading.ok) {
+          const errors = form === formPost ? reading.faults.map(inMacros) : reading.faults;
+          return [{ item: index, id: idOf(item), status: "rejected", errors }];
+        }
         queued.push(...reading.value);
         return reading.value.map(({ id, contact, alert }) => ({
           item: index,

@@ -1,3 +1,5 @@
+import type { Fault } from "../alert.ts";
+
 /** Fields of a form post: macro names, and what one curl line of a command definition adds. */
 export type Macros = Record<string, string>;
 
@@ -10,6 +12,22 @@ const unescapeLong = (text: string): string =>
 
 const whole = (text: string | undefined): number | undefined =>
   text !== undefined && /^-?\d{1,15}$/.test(text) ? Number(text) : undefined;
+
+const macroOf: Record<string, string> = {
+  type: "NOTIFICATIONTYPE",
+  "object.host": "HOSTNAME",
+  "object.service": "SERVICEDESC",
+  state: "HOSTSTATE or SERVICESTATE",
+  time: "TIMET",
+  "monitor.id": "MONITOR",
+  "recipients.0.email": "CONTACTEMAIL",
+};
+
+/** A fault of a form's alert, with the macro beside the field: whoever posts a form knows no other names. */
+export const inMacros = (fault: Fault): Fault => {
+  const macro = macroOf[fault.field];
+  return macro ? { ...fault, field: `${fault.field} (${macro})` } : fault;
+};
 
 /** A number as the schema wants it, or the text itself so that the schema can say what is wrong with it. */
 const numberOr = (text: string | undefined): number | string | undefined => whole(text) ?? text;

@@ -99,6 +99,16 @@ describe("POST /v1/alerts", () => {
     ]);
   });
 
+  it("names the macro beside the field when a form lacks it", async () => {
+    const response = await post("HOSTNAME=web01&HOSTSTATE=DOWN", "application/x-www-form-urlencoded");
+    const { errors } = (await response.json()) as { errors: { field: string }[] };
+    expect(errors.map(({ field }) => field)).toEqual([
+      "type (NOTIFICATIONTYPE)",
+      "time (TIMET)",
+      "recipients.0.email (CONTACTEMAIL)",
+    ]);
+  });
+
   it("makes one queued alert of each recipient, with ids that a retry makes again", async () => {
     const two = alert({ id: "client-id-1", recipients: [{ name: "team" }, { email: "root" }] });
     await postJson(two);
