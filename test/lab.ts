@@ -9,6 +9,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
 import { join, resolve } from "node:path";
@@ -54,6 +55,7 @@ export const openLab = (): Lab => {
     onStop: (end) => ends.push(end),
     stop: async () => {
       for (const end of ends.reverse()) await end();
+      rmSync(folder, { recursive: true });
     },
   };
 };

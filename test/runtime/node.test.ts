@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { startFauxqs } from "fauxqs";
 import PostalMime from "postal-mime";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { capturingRelay } from "../../functions/runtime/trial.ts";
+import type { Event } from "../../functions/telemetry.ts";
 import { posted } from "../alerts.ts";
 
 type Bridge = { process: ChildProcess; url: string; log: () => string; ended: Promise<number | null> };
@@ -46,11 +49,11 @@ const start = async (environment: Record<string, string> = {}): Promise<Bridge> 
 };
 
 const token = () => readFileSync(join(state, "token"), "utf8").trim();
-const post = (bridge: Bridge, alerts: unknown) =>
+const post = (bridge: Bridge, alerts: unknown, bearer = token()) =>
   fetch(`${bridge.url}/v1/alerts`, {
     method: "POST",
     body: JSON.stringify(alerts),
-    headers: { "Content-Type": "application/json", Authorization: `Bearer ${token()}` },
+    headers: { "Content-Type": "application/json", Authorization: `Bearer ${bearer}` },
   });
 const mailFiles = () =>
   (existsSync(join(state, "mail")) ? readdirSync(join(state, "mail")) : []).filter((f) => f.endsWith(".eml"));
@@ -138,6 +141,46 @@ describe("a bridge that ends", () => {
     // Three connections: at most three mails were between the relay's 250 and the ledger.
     expect(all.length).toBeLessThanOrEqual(203);
   }, 40_000);
+});
+
+describe("settings that are right", () => {
+  it("put SQS in place of the embedded queue, and a relay in place of the trial's", async () => {
+    const server = await startFauxqs({ port: 0, host: "127.0.0.1", logger: false });
+    const captured: Event[] = [];
+    const relay = await capturingRelay(
+      dirname(state),
+      () => Date.now(),
+      (event) => captured.push(event),
+    );
+    try {
+      const { queueArn } = server.createQueue("dead.fifo", { attributes: { FifoQueue: "true" } });
+      const RedrivePolicy = JSON.stringify({ deadLetterTargetArn: queueArn, maxReceiveCount: 1000 });
+      server.createQueue("alerts.fifo", {
+        attributes: { FifoQueue: "true", RedrivePolicy },
+      });
+      const url = `http://127.0.0.1:${server.port}/000000000000/alerts.fifo`;
+      const token = "a-token-of-twenty-four-letters";
+      const bridge = await start({
+        AWS_ACCESS_KEY_ID: "test",
+        AWS_SECRET_ACCESS_KEY: "test",
+        HARDSTATE_QUEUE: `sqs:${url}`,
+        HARDSTATE_TOKENS: `site=${token}`,
+        HARDSTATE_RELAYS: `smtp://${relay.user}:${relay.password}@localhost:${relay.port}`,
+        HARDSTATE_RELAY_CA: relay.certificate,
+        HARDSTATE_FROM: "nagios@example.com",
+        HARDSTATE_RECIPIENTS: "example.com",
+      });
+      expect((await fetch(`${bridge.url}/readyz`)).status).toBe(200);
+      expect((await post(bridge, problems(3), token)).status).toBe(202);
+      await expect.poll(() => captured.length, { timeout: 10_000 }).toBe(3);
+      bridge.process.kill("SIGTERM");
+      expect(await bridge.ended).toBe(0);
+      expect(server.inspectQueue("alerts.fifo")?.messages).toEqual({ ready: [], delayed: [], inflight: [] });
+    } finally {
+      await relay.close();
+      await server.stop();
+    }
+  });
 });
 
 describe("settings that are wrong", () => {
