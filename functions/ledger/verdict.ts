@@ -209,13 +209,6 @@ const problem = (c: Case): Verdict => {
       entry: touched(),
     };
   const since = `${object} was already reported ${told.state} to ${queued.contact} at ${clockOf(told.at)} UTC`;
-  if (state !== open.state)
-    return {
-      action: "record",
-      row: "R6",
-      reason: `still a problem, and no worse: ${since}`,
-      entry: touched(),
-    };
   const { renotifyAfterSeconds } = c.policy;
   const due = renotifyAfterSeconds !== undefined && c.now - told.at >= renotifyAfterSeconds * 1000;
   if (due && open.acknowledgedAt === undefined && open.opener === monitor.id)
@@ -224,6 +217,13 @@ const problem = (c: Case): Verdict => {
       kind: "REMINDER",
       row: "R4",
       reason: `still open, and a reminder is due since ${since}`,
+      entry: touched(),
+    };
+  if (state !== open.state)
+    return {
+      action: "record",
+      row: "R6",
+      reason: `still a problem, and no worse: ${since}`,
       entry: touched(),
     };
   return { action: "suppress", row: "R3", reason: since, entry: touched() };

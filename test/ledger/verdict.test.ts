@@ -87,6 +87,13 @@ describe("the decision table", () => {
     ],
     ["R3", "suppress", "and not before", [{}, { at: 7199, num: 2 }], { renotifyAfterSeconds: 7200 }],
     [
+      "R4",
+      "REMINDER",
+      "and whatever became of the state, as long as it is no worse",
+      [{}, { at: 7200, num: 2, state: "WARNING" }],
+      { renotifyAfterSeconds: 7200 },
+    ],
+    [
       "R3",
       "suppress",
       "nor again before the next is due",
