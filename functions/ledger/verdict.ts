@@ -242,7 +242,7 @@ const recovery = (c: Case): Verdict => {
   const closed = withView(
     { ...c.entry, ...(open && { episode: { ...open, state: alert.state, closedAt: queued.receivedAt } }) },
     alert.monitor.id,
-    { open: false, recovery: order },
+    { open: false, recovery: view?.recovery && before(order, view.recovery) ? view.recovery : order },
   );
   if (!c.entry.episode)
     return { action: "record", row: "R26", reason: `no problem of ${object} is known here`, entry: closed };

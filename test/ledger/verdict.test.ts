@@ -155,6 +155,12 @@ describe("the decision table", () => {
       [{ ...recovery, nid: 21 }, { nid: 20 }, { nid: 22, ep: 100_490 }],
     ],
     [
+      "R13",
+      "suppress",
+      "nor when an older recovery came in late between",
+      [{ nid: 1 }, { ...recovery, nid: 4 }, { ...recovery, nid: 2 }, { nid: 3 }],
+    ],
+    [
       "R19",
       "PROBLEM",
       "per-contact processes may overtake each other",
