@@ -1,5 +1,5 @@
 import { type Alert, readAlert } from "../functions/alert.ts";
-import type { QueuedAlert } from "../functions/queue/queue.ts";
+import { type Queue, type QueuedAlert, readQueuedAlert } from "../functions/queue/queue.ts";
 
 /** The wire form of a service's HARD problem, with whatever a test wants otherwise. */
 export const posted = (change: Record<string, unknown> = {}): Record<string, unknown> => ({
@@ -37,3 +37,18 @@ export const queuedAlert = (
   alert: alertOf(alert),
   ...change,
 });
+
+/** Takes and removes all that a queue holds. */
+export const takenFrom = async (queue: Queue): Promise<QueuedAlert[]> => {
+  const alerts: QueuedAlert[] = [];
+  for (;;) {
+    const messages = await queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 30 });
+    if (messages.length === 0) return alerts;
+    for (const { body } of messages) {
+      const reading = readQueuedAlert(body);
+      if (!reading.ok) throw new Error(JSON.stringify(reading.faults));
+      alerts.push(reading.value);
+    }
+    await queue.remove(messages);
+  }
+};

@@ -20,9 +20,8 @@ import { readAliases, readAllowList } from "../functions/address.ts";
 import { Secret } from "../functions/config.ts";
 import { intake } from "../functions/intake/http.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
-import { type QueuedAlert, readQueuedAlert } from "../functions/queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../functions/queue/sqlite.ts";
-import { posted } from "./alerts.ts";
+import { posted, takenFrom } from "./alerts.ts";
 import { labScript, until } from "./lab.ts";
 
 const run = promisify(execFile);
@@ -121,18 +120,7 @@ const problem = [
 ];
 const ops = { NAGIOS_CONTACTEMAIL: "ops@example.com", NAGIOS_SERVICEOUTPUT: "it broke" };
 
-const taken = async (): Promise<QueuedAlert[]> => {
-  const alerts: QueuedAlert[] = [];
-  for (;;) {
-    const messages = await queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 30 });
-    if (messages.length === 0) return alerts;
-    for (const { body } of messages) {
-      const reading = readQueuedAlert(body);
-      if (reading.ok) alerts.push(reading.value);
-    }
-    await queue.remove(messages);
-  }
-};
+const taken = () => takenFrom(queue);
 const waiting = () => readdirSync(spool).filter((name) => name.endsWith(".json"));
 
 /** The environment of a recorded notification, byte for byte. */

@@ -7,10 +7,10 @@ import { readAliases, readAllowList } from "../../functions/address.ts";
 import { Secret } from "../../functions/config.ts";
 import { intake } from "../../functions/intake/http.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { type Queue, type QueuedAlert, readQueuedAlert } from "../../functions/queue/queue.ts";
+import type { Queue } from "../../functions/queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../../functions/queue/sqlite.ts";
 import type { Event } from "../../functions/telemetry.ts";
-import { posted } from "../alerts.ts";
+import { posted, takenFrom } from "../alerts.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-http-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -55,19 +55,7 @@ const post = (body: string, type = "application/json", headers: Record<string, s
     headers: { "Content-Type": type, Authorization: `Bearer ${tokens.first}`, ...headers },
   });
 const postJson = (value: unknown) => post(JSON.stringify(value));
-/** All that the queue took. */
-const taken = async (): Promise<QueuedAlert[]> => {
-  const alerts: QueuedAlert[] = [];
-  for (;;) {
-    const messages = await queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 30 });
-    if (messages.length === 0) return alerts;
-    for (const { body } of messages) {
-      const reading = readQueuedAlert(body);
-      if (reading.ok) alerts.push(reading.value);
-    }
-    await queue.remove(messages);
-  }
-};
+const taken = () => takenFrom(queue);
 
 describe("POST /v1/alerts", () => {
   it("takes one alert and answers with its id, object and contact", async () => {
