@@ -275,5 +275,5 @@ export const readAlert = (input: unknown): Reading<Alert> => {
 };
 
 /** The object as people read it: `host/service`, a host alone as `host`. */
-export const objectName = ({ object }: Alert): string =>
+export const objectName = ({ object }: { object: Pick<Alert["object"], "host" | "service"> }): string =>
   object.service === null ? object.host : `${object.host}/${object.service}`;

@@ -1,7 +1,7 @@
 import { type Aliases, type AllowList, parseAddress, readAliases, readAllowList } from "./address.ts";
 import type { Fault, Reading } from "./alert.ts";
 import type { Sender } from "./compose/mail.ts";
-import type { Policy } from "./ledger/verdict.ts";
+import { defaultPolicy, type Policy } from "./ledger/policy.ts";
 
 /** A value that must not be seen: however it is printed or serialised, it shows as [redacted]. */
 export class Secret {
@@ -78,6 +78,11 @@ export const settings: readonly Setting[] = [
   { name: "HARDSTATE_LEDGER", secret: false, required: false, fallback: "sqlite:STATE/ledger.sqlite" },
   { name: "HARDSTATE_LINK", secret: false, required: false },
   { name: "HARDSTATE_RENOTIFY_AFTER", secret: false, required: false, fallback: "never" },
+  { name: "HARDSTATE_WORSENING", secret: false, required: false, fallback: "send" },
+  { name: "HARDSTATE_PAIR_RECOVERY", secret: false, required: false, fallback: "10min" },
+  { name: "HARDSTATE_FLAP_HOLD", secret: false, required: false, fallback: "30s" },
+  { name: "HARDSTATE_HOST_COVER", secret: false, required: false, fallback: "5min" },
+  { name: "HARDSTATE_ORPHAN_RECOVERY", secret: false, required: false, fallback: "suppress" },
   { name: "HARDSTATE_GIVE_UP_AFTER", secret: false, required: false, fallback: "48h" },
   { name: "HARDSTATE_STATE", secret: false, required: false, fallback: ".hardstate" },
   { name: "HARDSTATE_HOST", secret: false, required: false, fallback: "127.0.0.1" },
@@ -248,12 +253,35 @@ export const readSettings = (environment: Record<string, string | undefined>): R
   const aliases = lists("HARDSTATE_ALIASES", readAliases(words(given("HARDSTATE_ALIASES") ?? "")));
 
   const duration = "a duration such as 90s, 10min, 48h or 7d";
-  const renotifyAfterSeconds = take(
-    "HARDSTATE_RENOTIFY_AFTER",
-    (text) => (text === "never" ? Number.POSITIVE_INFINITY : durationSeconds(text)),
-    `never, or ${duration}`,
-    "never",
-  );
+  /** A duration, or one word for no duration at all. */
+  const time = (name: string, word: string, fallback: string): number =>
+    take(
+      name,
+      (text) => (text === word ? Number.POSITIVE_INFINITY : durationSeconds(text)),
+      `${word}, or ${duration}`,
+      fallback,
+    );
+  const choice = (name: string, words: readonly [string, string]): boolean =>
+    take(
+      name,
+      (text) => (words.includes(text) ? text : undefined),
+      `${words[0]} or ${words[1]}`,
+      words[0],
+    ) === "send";
+  const renotify = time("HARDSTATE_RENOTIFY_AFTER", "never", "never");
+  const pairRecovery = time("HARDSTATE_PAIR_RECOVERY", "any", "10min");
+  const flapHold = time("HARDSTATE_FLAP_HOLD", "off", "30s");
+  const hostCover = time("HARDSTATE_HOST_COVER", "off", "5min");
+  const finite = (seconds: number) => (Number.isFinite(seconds) ? seconds : undefined);
+  const policy: Policy = {
+    ...defaultPolicy,
+    renotifyAfterSeconds: finite(renotify),
+    worsening: choice("HARDSTATE_WORSENING", ["send", "suppress"]),
+    pairRecoverySeconds: finite(pairRecovery) ?? 0,
+    flapHoldSeconds: finite(flapHold) ?? 0,
+    hostCoverSeconds: finite(hostCover),
+    orphanRecovery: choice("HARDSTATE_ORPHAN_RECOVERY", ["suppress", "send"]),
+  };
   const giveUpAfterSeconds = take("HARDSTATE_GIVE_UP_AFTER", durationSeconds, duration, "48h");
   const state = given("HARDSTATE_STATE") ?? ".hardstate";
   const sqlite = (text: string) => (/^sqlite:./.test(text) ? text.slice("sqlite:".length) : undefined);
@@ -292,7 +320,7 @@ export const readSettings = (environment: Record<string, string | undefined>): R
       sender: { from, envelopeFrom: envelopeFrom?.ok ? envelopeFrom.value : from.address, link },
       allowed,
       aliases,
-      policy: renotifyAfterSeconds === Number.POSITIVE_INFINITY ? {} : { renotifyAfterSeconds },
+      policy,
       giveUpAfterSeconds,
       queue,
       ledger,

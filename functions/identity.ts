@@ -20,6 +20,9 @@ export const objectKey = (site: string, { object }: Alert): string =>
     ? digest("object", site, object.host)
     : digest("object", site, object.host, object.service);
 
+/** Names the host of an alert's object in the ledger. */
+export const hostKey = (site: string, { object }: Alert): string => digest("object", site, object.host);
+
 /** The message group: what must stay in order. One object's alerts for one contact. */
 export const messageGroup = (site: string, alert: Alert, contact: string): string =>
   digest("group", objectKey(site, alert), contact);

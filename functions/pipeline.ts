@@ -1,16 +1,22 @@
 import { objectName } from "./alert.ts";
 import { compose, type Sender } from "./compose/mail.ts";
 import type { DeliveryOutcome, Transport } from "./deliver/delivery.ts";
+import type { Verdict } from "./ledger/case.ts";
+import { told } from "./ledger/entry.ts";
+import type { Attempt, Ending } from "./ledger/journal.ts";
 import {
-  type Attempt,
   claim,
-  type Ending,
+  drop,
+  hold,
+  holdUnsent,
   type Ledger,
+  type Page,
   release,
   settle,
   settleUnsent,
 } from "./ledger/ledger.ts";
-import { decide, type Policy, told } from "./ledger/verdict.ts";
+import type { Policy } from "./ledger/policy.ts";
+import { decide } from "./ledger/verdict.ts";
 import {
   type Disposition,
   type QueuedAlert,
@@ -38,22 +44,27 @@ const leastAttemptMilliseconds = 20_000;
 const settleMilliseconds = 5_000;
 
 /**
+ * What is to be done with an alert. A mail that was decided stays decided: only its delivery is tried again, so that
+ * problem and recovery both go out, in order, however long the relay was away (R30).
+ */
+const verdictOf = (page: Page, queued: QueuedAlert, policy: Policy, now: number): Verdict => {
+  const { verdict, claim, attempts } = page.record;
+  if (verdict?.action !== "send" || !verdict.kind || (!claim && attempts.length === 0))
+    return decide(page, queued, policy, now);
+  const { kind, row, reason, episode } = verdict;
+  return { action: "send", kind, row, reason, episode, entry: { ...page.entry, touchedAt: now } };
+};
+
+/**
  * Takes one message from the queue to its end: read, decide, claim, compose, deliver, settle. Resolves to what may be
  * done with the message; rejects if the ledger could not be read or written, and then the message must stay.
  */
 export const pipeline = (parts: PipelineParts) => {
   const { ledger, transport, sender, policy, clock, report } = parts;
 
+  const about = ({ id, alert, contact }: QueuedAlert) => ({ id, object: objectName(alert), contact });
   const ended = (queued: QueuedAlert, ending: Ending, reason: string, queueId?: string) =>
-    report({
-      event: "ended",
-      id: queued.id,
-      object: objectName(queued.alert),
-      contact: queued.contact,
-      ending,
-      reason,
-      queueId,
-    });
+    report({ event: "ended", ...about(queued), ending, reason, queueId });
 
   /** How an attempt ends the alert's story; undefined: it does not. */
   const endingOf = (
@@ -79,17 +90,29 @@ export const pipeline = (parts: PipelineParts) => {
       const now = clock();
       const page = await ledger.read(queued);
       const { ending, claim: claimed } = page.record;
+      const waiting = page.entry.held[queued.id];
       const dead = ending?.as === "refused" || ending?.as === "dead";
       // We died between settling and burying if this is not the first hand-out; else it was put back by hand.
       if (ending && dead && message.receiveCount > 1) return { message: "bury", reason: ending.reason };
-      if (ending && !dead) return { message: "remove" };
+      if (ending && !dead) {
+        if (waiting && !(await drop(ledger, page))) continue;
+        return { message: "remove" };
+      }
+      // We died between holding it and removing its message: the sweep has it now.
+      if (waiting && !waiting.queued && now < waiting.due) return { message: "remove" };
       // A later hand-out of the same message says that the worker before us is out of time or dead.
       if (claimed && now < claimed.until && message.receiveCount <= claimed.receiveCount)
         return { message: "give-back", afterSeconds: Math.ceil((claimed.until - now) / 1000) };
       if (message.visibleAgainAt - now < leastAttemptMilliseconds)
         return { message: "give-back", afterSeconds: 0 };
 
-      const verdict = decide(page.entry, queued, page.twin, policy, now);
+      const verdict = verdictOf(page, queued, policy, now);
+      if (verdict.action === "hold") {
+        if (!(await hold(ledger, page, queued, verdict, now))) continue;
+        const { row, reason, due } = verdict;
+        report({ event: "held", ...about(queued), reason: `${reason} (${row})`, until: due });
+        return { message: "remove" };
+      }
       if (verdict.action !== "send") {
         if (!(await settleUnsent(ledger, page, verdict, now))) continue;
         ended(queued, "suppressed", `${verdict.reason} (${verdict.row})`);
@@ -104,11 +127,13 @@ export const pipeline = (parts: PipelineParts) => {
         AbortSignal.timeout(Math.max(message.visibleAgainAt - clock() - settleMilliseconds, 1)),
       );
       const attempt: Attempt = { at: now, route: transport.route, outcome };
+      const inDoubt = mine.record.inDoubt || (outcome.result === "deferred" && outcome.lostAfterData);
       const end = endingOf(queued, outcome);
       if (end) {
-        const episode = verdict.entry.episode?.id;
+        // R43: who may have the mail is treated as told.
+        const heard = end.as === "mailed" || inDoubt;
         await settle(ledger, queued, mine, attempt, { ...end, at: clock() }, (entry) =>
-          end.as === "mailed" ? told(entry, verdict.kind, queued, episode, clock()) : entry,
+          heard ? told(entry, verdict.kind, queued, verdict.episode?.id, clock()) : entry,
         );
         ended(
           queued,
@@ -118,19 +143,22 @@ export const pipeline = (parts: PipelineParts) => {
         );
         return end.as === "mailed" ? { message: "remove" } : { message: "bury", reason: end.reason };
       }
-      await release(ledger, queued, mine, attempt);
+      // R29: until then its recovery may come and spare both; the queue would keep that behind it.
+      const flapEnds = queued.receivedAt + policy.flapHoldSeconds * 1000;
+      const unheard = (verdict.kind === "PROBLEM" && verdict.row !== "R11") || verdict.kind === "ESCALATION";
+      const mayFlap = unheard && !inDoubt && clock() < flapEnds;
       const afterSeconds = retryDelaySeconds(mine.record.attempts.length + 1);
+      if (mayFlap) await holdUnsent(ledger, queued, mine, attempt, flapEnds, now);
+      else await release(ledger, queued, mine, attempt);
       report({
         event: "attempt-failed",
-        id: queued.id,
-        object: objectName(queued.alert),
-        contact: queued.contact,
+        ...about(queued),
         route: transport.route,
         result: outcome.result,
         reply: outcome.reply,
-        retryAfterSeconds: afterSeconds,
+        retryAfterSeconds: mayFlap ? Math.ceil((flapEnds - now) / 1000) : afterSeconds,
       });
-      return { message: "give-back", afterSeconds };
+      return mayFlap ? { message: "remove" } : { message: "give-back", afterSeconds };
     }
     throw new Error(`the ledger's entry changed ${mostDecisions} times while one alert was decided`);
   };

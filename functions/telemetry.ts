@@ -1,6 +1,6 @@
 import type { Fault, NotificationType, State } from "./alert.ts";
 import type { DeliveryOutcome } from "./deliver/delivery.ts";
-import type { Ending } from "./ledger/ledger.ts";
+import type { Ending } from "./ledger/journal.ts";
 
 /** Everything the bridge tells its operator while it runs. No event has a field that could hold a secret. */
 export type Event =
@@ -24,6 +24,8 @@ export type Event =
       reason: string;
       queueId?: string;
     }
+  | { event: "held"; id: string; object: string; contact: string; reason: string; until: number }
+  | { event: "forgotten"; object: string; since: number }
   | {
       event: "attempt-failed";
       id: string;
@@ -61,6 +63,10 @@ const sentence = (event: Event): string => {
       return `${event.ending.padEnd(10)} ${event.object} for ${event.contact}: ${event.reason}${
         event.queueId ? `, relay's queue id ${event.queueId}` : ""
       }`;
+    case "held":
+      return `held       ${event.object} for ${event.contact} until ${new Date(event.until).toISOString().slice(11, 19)}: ${event.reason}`;
+    case "forgotten":
+      return `forgotten  ${event.object}: open since ${new Date(event.since).toISOString()}, and nothing was heard of it for 30 days (R44)`;
     case "attempt-failed":
       return `${event.result.padEnd(10)} ${event.object} for ${event.contact} by ${event.route}: ${event.reply}; again in ${event.retryAfterSeconds} s`;
     case "captured":

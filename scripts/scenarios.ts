@@ -4,13 +4,9 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse } from "yaml";
 import type { Mail } from "../functions/compose/mail.ts";
-import { readPost } from "../functions/intake/post.ts";
-import type { SqliteLedger } from "../functions/ledger/sqlite.ts";
-import { sqliteLedger } from "../functions/ledger/sqlite.ts";
-import { pipeline } from "../functions/pipeline.ts";
-import { dispose, drainInOrder, toMessage } from "../functions/queue/queue.ts";
-import { sqliteQueue } from "../functions/queue/sqlite.ts";
+import { defaultPolicy, type Policy } from "../functions/ledger/policy.ts";
 import { complain, say } from "../functions/telemetry.ts";
+import { rehearse } from "./rehearsal.ts";
 
 type Event = {
   t: number;
@@ -31,13 +27,37 @@ type Event = {
   ep?: number;
   mt?: number;
   ps?: number;
+  cluster?: boolean;
+  lsc?: number;
+};
+
+/** The policies of a file or a scenario, as scenarios name them. */
+type Policies = {
+  renotify?: "never" | "every" | { interval: number };
+  worsening?: "send" | "suppress";
+  orphan_recovery?: "suppress" | "send";
+  recovery_fanout?: "escalated" | "all" | "none";
+  fanout_wait?: number;
+  pair_recovery?: "all" | "any";
+  pair_recovery_timeout?: number;
+  pair_late?: number;
+  flap_hold?: number;
+  flap_settle?: number;
+  host_cover?: boolean;
+  cover_settle?: number;
+  restart_grace?: number;
+  aux?: "send" | "suppress";
+  aux_window?: number;
+  volatile?: "send" | "suppress";
+  degraded_hold?: number;
 };
 
 /** A story and the mails that it must make; the format is explained at the head of test/scenarios.yaml. */
 export type Scenario = {
   id: string;
   title: string;
-  policy?: { renotify?: "never" | "every" | { interval: number } };
+  policy?: Policies;
+  cluster?: boolean;
   events: Event[];
   until?: number;
   mails: Record<string, string[]>;
@@ -45,9 +65,35 @@ export type Scenario = {
 
 type File = {
   groups: Record<string, string[]>;
-  policy: Scenario["policy"];
+  policy?: Policies;
   event_defaults: Partial<Event>;
   scenarios: Scenario[];
+};
+
+const policyOf = (file: Policies, scenario: Policies): Policy => {
+  const given = { ...file, ...scenario };
+  const { renotify = "never" } = given;
+  const number = (name: keyof Policies, fallback: number): number => Number(given[name] ?? fallback);
+  const p = defaultPolicy;
+  return {
+    renotifyAfterSeconds: renotify === "never" ? undefined : renotify === "every" ? 0 : renotify.interval,
+    worsening: given.worsening !== "suppress",
+    restartGraceSeconds: number("restart_grace", p.restartGraceSeconds),
+    volatile: given.volatile !== "suppress",
+    pairLateSeconds: number("pair_late", p.pairLateSeconds),
+    hostCoverSeconds:
+      given.host_cover === false ? undefined : number("cover_settle", p.hostCoverSeconds ?? 300),
+    pairRecoverySeconds:
+      given.pair_recovery === "any" ? 0 : number("pair_recovery_timeout", p.pairRecoverySeconds),
+    orphanRecovery: given.orphan_recovery === "send",
+    recoveryFanout: given.recovery_fanout ?? p.recoveryFanout,
+    fanoutSeconds: number("fanout_wait", p.fanoutSeconds),
+    flapHoldSeconds: number("flap_hold", p.flapHoldSeconds),
+    auxiliary: given.aux !== "suppress",
+    auxiliaryWindowSeconds: number("aux_window", p.auxiliaryWindowSeconds),
+    flapSettleSeconds: number("flap_settle", p.flapSettleSeconds),
+    degradedHoldSeconds: number("degraded_hold", p.degradedHoldSeconds),
+  };
 };
 
 const kinds: Record<string, string> = { ACKNOWLEDGEMENT: "ACK" };
@@ -63,19 +109,21 @@ const written = ({ subject }: Mail, seconds: number, withObject: boolean): strin
 const placeOf = (groups: File["groups"], mon: string): string =>
   Object.entries(groups).find(([, members]) => members.includes(mon))?.[0] ?? mon;
 
-const postOf = (event: Event) => {
+const postOf = (event: Event, monitor: string) => {
   const [host, service] = event.obj.split("/");
+  // Icinga has no notification id: its number and last change name the event (nagios.md §4).
+  const icinga = event.lsc === undefined ? undefined : `${event.lsc}-${event.num ?? 0}-${event.state}`;
   return {
     v: 1,
     source: "nagios",
-    monitor: { id: event.mon, start: event.ps ?? (event.mon === "B" ? 2000 : 1000) },
+    monitor: { id: monitor, start: event.ps ?? (event.mon === "B" ? 2000 : 1000) },
     type: event.type,
     object: { host, service: service ?? null },
     state: event.state,
     state_type: event.st,
     problem: { id: event.pid, last_id: event.lpid, epoch: event.ep },
     notification: {
-      id: event.nid === undefined ? undefined : String(event.nid),
+      id: event.nid === undefined ? icinga : String(event.nid),
       number: event.num,
       escalated: event.esc === 1,
       volatile: event.vol === 1,
@@ -87,101 +135,60 @@ const postOf = (event: Event) => {
   };
 };
 
+/** Second 0 of every story. */
+const began = 100_000_000;
+
 /**
- * Plays one scenario against intake, queue, ledger and pipeline as they are, on a virtual clock, with a relay that
+ * Plays one scenario against intake, ledger, pipeline and sweep as they are, on a virtual clock, with a relay that
  * takes everything unless it is down. Resolves to the mails of each recipient, in order.
  */
 export const playScenario = async (scenario: Scenario, file: File): Promise<Record<string, string[]>> => {
   const folder = mkdtempSync(join(tmpdir(), "hardstate-scenario-"));
   const ledgerFile = join(folder, "ledger.sqlite");
-  let seconds = 0;
-  const clock = () => Math.round(100_000_000 + seconds * 1000);
-  const queue = sqliteQueue(join(folder, "queue.sqlite"), clock);
-  let ledger: SqliteLedger = sqliteLedger(ledgerFile);
-  let relayIsUp = true;
-  const mails: Record<string, string[]> = {};
   const events = scenario.events.map((event): Event => ({ ...file.event_defaults, ...event }) as Event);
   const withObject = new Set(events.filter(({ ctl }) => !ctl).map(({ obj }) => obj)).size > 1;
-  const renotify = scenario.policy?.renotify ?? "never";
-  const renotifyAfterSeconds =
-    renotify === "never" ? undefined : renotify === "every" ? 0 : renotify.interval;
-
-  const worker = () =>
-    pipeline({
-      ledger,
-      transport: {
-        route: "smtp://relay",
-        send: async (mail) => {
-          if (!relayIsUp)
-            return {
-              result: "deferred",
-              reply: "the relay is away",
-              lostAfterData: false,
-              durationMilliseconds: 0,
-            };
-          const name = mail.to.split("@")[0] ?? "";
-          mails[name] = [...(mails[name] ?? []), written(mail, seconds, withObject)];
-          return { result: "accepted", reply: "250", durationMilliseconds: 0 };
-        },
-      },
-      sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
-      policy: { renotifyAfterSeconds },
-      giveUpAfterSeconds: 48 * 3600,
-      clock,
-      report: () => undefined,
-    });
-  const fail = (_: unknown, error: unknown) => {
-    throw error;
-  };
-  const drain = async () => {
-    for (;;) {
-      const messages = await queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 400 });
-      if (messages.length === 0) return;
-      await dispose(queue, await drainInOrder(messages, worker(), fail));
-    }
-  };
-  /** Lets the clock run; what becomes visible meanwhile is handled at its second. */
-  const passTo = async (end: number) => {
-    while (seconds < end) {
-      seconds = Math.min(Math.floor(seconds) + 1, end);
-      await drain();
-    }
-  };
+  let relayIsUp = true;
+  const mails: Record<string, string[]> = {};
+  const stage = rehearse({
+    policy: policyOf(file.policy ?? {}, scenario.policy ?? {}),
+    begin: began,
+    ledgerFile,
+    relay: (mail, now) => {
+      if (!relayIsUp) return "deferred";
+      const name = mail.to.split("@")[0] ?? "";
+      mails[name] = [...(mails[name] ?? []), written(mail, (now - began) / 1000, withObject)];
+      return "accepted";
+    },
+  });
   const control: Record<NonNullable<Event["ctl"]>, () => void> = {
     smtp_down: () => {
       relayIsUp = false;
     },
+    // A story tells of no retry times: what waits for the relay is tried when it is back.
     smtp_up: () => {
       relayIsUp = true;
+      stage.hasten();
     },
-    restart_bridge: () => {
-      ledger.close();
-      ledger = sqliteLedger(ledgerFile);
-    },
-    ledger_lost: () => {
-      ledger.close();
-      for (const suffix of ["", "-wal", "-shm"]) rmSync(ledgerFile + suffix, { force: true });
-      ledger = sqliteLedger(ledgerFile);
-    },
+    restart_bridge: () => stage.reopen(),
+    ledger_lost: () =>
+      stage.reopen(() => {
+        for (const suffix of ["", "-wal", "-shm"]) rmSync(ledgerFile + suffix, { force: true });
+      }),
   };
   try {
     for (const event of events) {
-      await passTo(event.t);
-      if (event.ctl) {
-        control[event.ctl]();
-        continue;
+      await stage.passTo(began + Math.round(event.t * 1000));
+      if (event.ctl) control[event.ctl]();
+      else {
+        const site = placeOf(file.groups, event.mon);
+        const zone = (scenario.cluster ?? event.cluster) && site !== event.mon;
+        await stage.post(site, postOf(event, zone ? site : event.mon));
       }
-      const site = placeOf(file.groups, event.mon);
-      const post = readPost(postOf(event), { site, now: clock(), aliases: new Map(), allowed: () => true });
-      if (!post.ok) throw new Error(`${scenario.id}: ${JSON.stringify(post.faults)}`);
-      await queue.send(post.value.map(toMessage));
-      await drain();
     }
-    await passTo(scenario.until ?? (events.at(-1)?.t ?? 0) + 2000);
+    await stage.passTo(began + (scenario.until ?? (events.at(-1)?.t ?? 0) + 2000) * 1000);
     return mails;
   } finally {
-    queue.close();
-    ledger.close();
+    stage.close();
     rmSync(folder, { recursive: true });
   }
 };

@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { durationSeconds, readSettings, Secret, type Settings, settings } from "../functions/config.ts";
+import { defaultPolicy } from "../functions/ledger/policy.ts";
 
 type Environment = Record<string, string | undefined>;
 
@@ -53,7 +54,7 @@ describe("good settings", () => {
         connections: 3,
       },
       sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
-      policy: {},
+      policy: defaultPolicy,
       giveUpAfterSeconds: 48 * 3600,
       queue: { kind: "sqlite", path: ".hardstate/queue.sqlite" },
       ledger: { kind: "sqlite", path: ".hardstate/ledger.sqlite" },
@@ -90,8 +91,39 @@ describe("good settings", () => {
       { HARDSTATE_LINK: "https://nagios.example.com/?h={host}&s={service}" },
       { sender: { link: "https://nagios.example.com/?h={host}&s={service}" } },
     ],
-    ["repeated mail", { HARDSTATE_RENOTIFY_AFTER: "4h" }, { policy: { renotifyAfterSeconds: 14_400 } }],
-    ["never repeated mail", { HARDSTATE_RENOTIFY_AFTER: "never" }, { policy: {} }],
+    [
+      "repeated mail",
+      { HARDSTATE_RENOTIFY_AFTER: "4h" },
+      { policy: { ...defaultPolicy, renotifyAfterSeconds: 14_400 } },
+    ],
+    ["never repeated mail", { HARDSTATE_RENOTIFY_AFTER: "never" }, { policy: defaultPolicy }],
+    [
+      "every policy the other way",
+      {
+        HARDSTATE_WORSENING: "suppress",
+        HARDSTATE_PAIR_RECOVERY: "any",
+        HARDSTATE_FLAP_HOLD: "off",
+        HARDSTATE_HOST_COVER: "off",
+        HARDSTATE_ORPHAN_RECOVERY: "send",
+      },
+      {
+        policy: {
+          ...defaultPolicy,
+          worsening: false,
+          pairRecoverySeconds: 0,
+          flapHoldSeconds: 0,
+          hostCoverSeconds: undefined,
+          orphanRecovery: true,
+        },
+      },
+    ],
+    [
+      "every policy's time",
+      { HARDSTATE_PAIR_RECOVERY: "20min", HARDSTATE_FLAP_HOLD: "45s", HARDSTATE_HOST_COVER: "1h" },
+      {
+        policy: { ...defaultPolicy, pairRecoverySeconds: 1200, flapHoldSeconds: 45, hostCoverSeconds: 3600 },
+      },
+    ],
     ["when to give up", { HARDSTATE_GIVE_UP_AFTER: "7d" }, { giveUpAfterSeconds: 604_800 }],
     [
       "a queue in a file",
@@ -245,6 +277,8 @@ describe("bad settings", () => {
     ["a link that is a script", "HARDSTATE_LINK", "javascript:canary9f"],
     ["a link that is no URL", "HARDSTATE_LINK", "https://canary9f:x/{host}"],
     ["a duration without a unit", "HARDSTATE_RENOTIFY_AFTER", "90"],
+    ["a policy that there is not", "HARDSTATE_WORSENING", "canary9f"],
+    ["another word than any", "HARDSTATE_PAIR_RECOVERY", "off"],
     ["a duration in words", "HARDSTATE_RENOTIFY_AFTER", "canary9f"],
     ["no duration", "HARDSTATE_GIVE_UP_AFTER", "0h"],
     ["never giving up", "HARDSTATE_GIVE_UP_AFTER", "never"],

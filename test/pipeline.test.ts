@@ -2,9 +2,16 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Mail } from "../functions/compose/mail.ts";
 import type { DeliveryOutcome } from "../functions/deliver/delivery.ts";
 import type { Ledger } from "../functions/ledger/ledger.ts";
+import { defaultPolicy, type Policy } from "../functions/ledger/policy.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { pipeline } from "../functions/pipeline.ts";
-import { type QueuedAlert, type ReceivedMessage, toMessage } from "../functions/queue/queue.ts";
+import {
+  type QueuedAlert,
+  type ReceivedMessage,
+  readQueuedAlert,
+  toMessage,
+} from "../functions/queue/queue.ts";
+import { sweep } from "../functions/sweep.ts";
 import { queuedAlert } from "./alerts.ts";
 
 const accepted: DeliveryOutcome = {
@@ -45,7 +52,7 @@ beforeEach(() => {
 
 type Send = (mail: Mail) => Promise<DeliveryOutcome>;
 /** A worker whose relay answers by `send`. */
-const worker = (send: Send = async () => accepted, using: Ledger = ledger) =>
+const worker = (send: Send = async () => accepted, using: Ledger = ledger, policy: Partial<Policy> = {}) =>
   pipeline({
     ledger: using,
     transport: {
@@ -56,7 +63,7 @@ const worker = (send: Send = async () => accepted, using: Ledger = ledger) =>
       },
     },
     sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
-    policy: {},
+    policy: { ...defaultPolicy, flapHoldSeconds: 0, ...policy },
     giveUpAfterSeconds: 48 * 3600,
     clock: () => now,
     report: () => {},
@@ -135,6 +142,32 @@ describe("a message", () => {
     expect(await story()).toMatchObject({ ending: { as: "dead", reason: "given up after 48 h: 450 later" } });
   });
 
+  it("keeps its verdict while the relay is away: problem and recovery go out in order, whatever others did", async () => {
+    const away = worker(async () => deferred);
+    await away(handOut(queuedAlert()));
+    const recovery = { type: "RECOVERY", state: "OK", notification: { id: "102" } };
+    const bobs = queuedAlert({ id: "alert-of-bob", contact: "bob@example.com" });
+    await worker()(handOut(bobs));
+    await worker()(handOut({ ...bobs, id: "recovery-bob", alert: queuedAlert({}, recovery).alert }));
+    now += 600_000;
+    expect(await worker()(handOut(queuedAlert(), 2))).toEqual({ message: "remove" });
+    await worker()(handOut(queuedAlert({ id: "recovery-ops", receivedAt: now }, recovery)));
+    expect(mails.filter(({ to }) => to === "ops@example.com").map(({ subject }) => subject)).toEqual([
+      "PROBLEM CRITICAL: web01/HTTP",
+      "PROBLEM CRITICAL: web01/HTTP",
+      "RECOVERY OK: web01/HTTP",
+    ]);
+  });
+
+  it("of which a relay may have the mail counts as told when it is given up: its recovery is mailed (R43)", async () => {
+    await worker(async () => ({ ...deferred, lostAfterData: true }))(handOut(queuedAlert()));
+    now += 48 * 3_600_000;
+    expect(await worker(async () => deferred)(handOut(queuedAlert(), 9))).toMatchObject({ message: "bury" });
+    const recovery = { type: "RECOVERY", state: "OK", notification: { id: "102" } };
+    await worker()(handOut(queuedAlert({ id: "alert-0002", receivedAt: now }, recovery)));
+    expect(mails.at(-1)?.subject).toBe("RECOVERY OK: web01/HTTP");
+  });
+
   it("that was buried and put back by hand is tried anew", async () => {
     await worker(async () => refused)(handOut(queuedAlert()));
     expect(await worker()(handOut(queuedAlert(), 1))).toEqual({ message: "remove" });
@@ -205,6 +238,77 @@ describe("a worker that is killed", () => {
     const again = queuedAlert({ id: "alert-0002" }, { notification: { id: "102", number: 2 } });
     for (const count of [1, 2]) expect(await worker()(handOut(again, count))).toEqual({ message: "remove" });
     expect(mails).toHaveLength(1);
+  });
+});
+
+describe("a message that the ledger holds", () => {
+  const policy = { flapHoldSeconds: 30 };
+  const waiting = async () => (await ledger.due(Number.MAX_SAFE_INTEGER, 10)).flatMap(({ alerts }) => alerts);
+  const queued: { deduplicationId: string; body: string }[] = [];
+  const sweepNow = async () => {
+    queued.length = 0;
+    const send = async (messages: readonly { deduplicationId: string; body: string }[]) => {
+      queued.push(...messages);
+      return messages.map(() => true);
+    };
+    return sweep({ ledger, queue: { send }, report: () => {} }, now);
+  };
+
+  it("is removed from the queue once it is on disk, and put there again when it is due, as another message", async () => {
+    expect(await worker(async () => deferred, ledger, policy)(handOut(queuedAlert()))).toEqual({
+      message: "remove",
+    });
+    expect(await story()).toMatchObject({ verdict: { action: "hold", row: "R29" }, attempts: [{}] });
+    now += 29_999;
+    expect(await sweepNow()).toBe(0);
+    now += 1;
+    expect(await sweepNow()).toBe(1);
+    expect(readQueuedAlert(queued[0]?.body ?? "")).toEqual({ ok: true, value: queuedAlert() });
+    expect(queued[0]?.deduplicationId).not.toBe(toMessage(queuedAlert()).deduplicationId);
+    expect(await sweepNow()).toBe(0);
+    expect(await worker(undefined, ledger, policy)(handOut(queuedAlert()))).toEqual({ message: "remove" });
+    expect(await story()).toMatchObject({ ending: { as: "mailed" }, attempts: [{}, {}] });
+    expect(await waiting()).toEqual([]);
+  });
+
+  it("waits on if we die after holding it, before it is removed", async () => {
+    await worker(async () => deferred, ledger, policy)(handOut(queuedAlert()));
+    expect(await worker(undefined, ledger, policy)(handOut(queuedAlert(), 2))).toEqual({ message: "remove" });
+    expect(mails).toHaveLength(1);
+    expect(await waiting()).toHaveLength(1);
+  });
+
+  it("goes to the queue twice if we die between queue and ledger, and is mailed once", async () => {
+    await worker(async () => deferred, ledger, policy)(handOut(queuedAlert()));
+    now += 30_000;
+    const dying: Ledger = { ...ledger, write: () => Promise.reject(new Error("killed")) };
+    const send = async () => [true];
+    await expect(sweep({ ledger: dying, queue: { send }, report: () => {} }, now)).rejects.toThrow("killed");
+    expect(await sweepNow()).toBe(1);
+    for (const count of [1, 1])
+      expect(await worker(undefined, ledger, policy)(handOut(queuedAlert(), count))).toEqual({
+        message: "remove",
+      });
+    expect(mails).toHaveLength(2);
+  });
+
+  it("stays due if the queue does not take it", async () => {
+    await worker(async () => deferred, ledger, policy)(handOut(queuedAlert()));
+    now += 30_000;
+    const full = { send: () => Promise.reject(new Error("disk full")) };
+    await expect(sweep({ ledger, queue: full, report: () => {} }, now)).rejects.toThrow("disk full");
+    expect(await sweepNow()).toBe(1);
+  });
+
+  it("is one of 250 that are due at once, and all are put there", async () => {
+    const away = worker(async () => deferred, ledger, policy);
+    for (let n = 0; n < 250; n++)
+      await away(
+        handOut(queuedAlert({ id: `alert-number-${n}` }, { object: { host: "farm", service: `S${n}` } })),
+      );
+    now += 30_000;
+    expect(await sweepNow()).toBe(250);
+    expect(await sweepNow()).toBe(0);
   });
 });
 

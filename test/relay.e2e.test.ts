@@ -3,7 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compose } from "../functions/compose/mail.ts";
 import { type Relay as Route, Secret } from "../functions/config.ts";
 import { smtpTransport } from "../functions/deliver/smtp.ts";
-import { decide, emptyEntry } from "../functions/ledger/verdict.ts";
+import { emptyEntry } from "../functions/ledger/entry.ts";
+import { defaultPolicy } from "../functions/ledger/policy.ts";
+import { decide } from "../functions/ledger/verdict.ts";
 import { queuedAlert } from "./alerts.ts";
 import { type Lab, mailsIn, openLab, type Relay, startRelay, until } from "./lab.ts";
 
@@ -34,7 +36,7 @@ const send = async (change: Partial<Route> = {}) => {
     () => Date.now(),
   );
   const queued = queuedAlert({ id: `relay-alert-${count++}` });
-  const verdict = decide(emptyEntry, queued, undefined, {}, 0);
+  const verdict = decide({ entry: emptyEntry }, queued, defaultPolicy, 0);
   if (verdict.action !== "send") throw new Error("the first news of a problem is sent");
   const mail = compose(queued, verdict, {
     from: { address: "nagios@example.com" },

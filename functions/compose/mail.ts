@@ -1,7 +1,8 @@
 import { contactKey } from "../address.ts";
 import { objectName } from "../alert.ts";
 import { digest } from "../identity.ts";
-import type { Kind, Verdict } from "../ledger/verdict.ts";
+import type { Verdict } from "../ledger/case.ts";
+import type { Kind } from "../ledger/entry.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { type Facts, htmlBody, textBody } from "./body.ts";
 
@@ -55,14 +56,14 @@ const headline = (kind: Kind, type: string): string =>
 export const compose = (queued: QueuedAlert, verdict: Verdict & { action: "send" }, sender: Sender): Mail => {
   const { alert } = queued;
   const object = objectName(alert);
-  const episodeId = verdict.entry.episode?.id;
+  const episodeId = verdict.episode?.id;
   const title = headline(verdict.kind, alert.type);
   const facts: Facts = {
     title,
     object,
     alert,
     contact: queued.contactName ?? queued.contact,
-    since: verdict.entry.episode?.since,
+    since: verdict.episode?.since,
     link: linkTo(sender, alert.object.host, alert.object.service),
     why: `${verdict.reason} (${verdict.row})`,
     id: queued.id,

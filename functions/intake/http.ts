@@ -1,11 +1,13 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { Aliases, AllowList } from "../address.ts";
 import { type Fault, objectName } from "../alert.ts";
 import type { SiteToken } from "../config.ts";
-import type { JournalRecord, Ledger } from "../ledger/ledger.ts";
+import { openEpisode } from "../ledger/entry.ts";
+import { type JournalRecord, objectOf, outcomeOf, storyOf } from "../ledger/journal.ts";
+import type { Ledger, Listing, OpenProblem } from "../ledger/ledger.ts";
 import { deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
 import type { Report } from "../telemetry.ts";
 import { fromMacros, inMacros } from "./monitors.ts";
@@ -46,13 +48,18 @@ const answer = (
 ): Response => new Response(`${JSON.stringify(value)}\n`, { status, headers });
 
 /** A problem document; `errors` lists every fault, `alerts` each item of a batch. */
-const problem = (name: ProblemName, detail: string, more: Record<string, unknown> = {}): Response => {
+const problem = (
+  name: ProblemName,
+  detail: string,
+  more: Record<string, unknown> = {},
+  allowed = "POST",
+): Response => {
   const { status, title } = problems[name];
   const headers = {
     "Content-Type": "application/problem+json",
     ...(status === 503 && { "Retry-After": retryAfterSeconds }),
     ...(status === 401 && { "WWW-Authenticate": "Bearer" }),
-    ...(status === 405 && { Allow: "POST" }),
+    ...(status === 405 && { Allow: allowed }),
   };
   return answer({ type: `urn:hardstate:problem:${name}`, title, status, detail, ...more }, status, headers);
 };
@@ -98,21 +105,54 @@ const idOf = (item: Item): string | undefined => {
 
 const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** An alert's story as `GET /v1/alerts/{id}` tells it. */
-const storyOf = (record: JournalRecord) => ({
+/** An alert as lists show it. */
+const alertOf = (record: JournalRecord) => ({
   id: record.id,
-  object: record.service === null ? record.host : `${record.host}/${record.service}`,
+  object: objectOf(record),
   contact: record.contact,
+  monitor: record.monitor,
   type: record.type,
   state: record.state,
   received: record.receivedAt,
+  made: record.made,
   status: record.ending?.as ?? "pending",
-  ending: record.ending,
+  outcome: outcomeOf(record),
+});
+
+/** The whole story, in words and in parts. */
+const wholeOf = (record: JournalRecord) => ({
+  ...alertOf(record),
+  story: storyOf(record),
   verdict: record.verdict,
+  holds: record.holds,
   claim: record.claim,
   message_id: record.messageId,
   attempts: record.attempts.map(({ at, route, outcome }) => ({ at, route, ...outcome })),
+  ending: record.ending,
 });
+
+/** An open episode, with everyone who was told of it. */
+const problemOf = ({ host, service, entry }: OpenProblem) => {
+  const open = openEpisode(entry);
+  return {
+    object: objectOf({ host, service }),
+    state: open?.state,
+    since: open?.since,
+    acknowledged: open?.acknowledgedAt,
+    monitors: Object.keys(entry.monitors).filter((id) => {
+      const view = entry.monitors[id];
+      return view?.open && view.episode === open?.id;
+    }),
+    told: Object.entries(entry.contacts)
+      .filter(([, { episode }]) => episode === open?.id)
+      .map(([contact, { state, at }]) => ({ contact, state, at })),
+    waiting: Object.values(entry.held).map(({ contact, row, due }) => ({ contact, row, due })),
+    suppressed: open?.suppressed,
+  };
+};
+
+const mostListed = 500;
+const usualListed = 100;
 
 /**
  * The HTTP side of the bridge, for any runtime. Answers 202 only after the queue's commit; whatever goes wrong
@@ -253,7 +293,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     const [site, id] = [c.get("site"), c.req.param("id")];
     try {
       const record = await ledger.story(site, id);
-      if (record) return answer(storyOf(record));
+      if (record) return answer(wholeOf(record));
       const held = await queue.holds(deduplicationId(site, id));
       if (held)
         return answer({ id, status: "pending", detail: "It waits in the queue; nothing was decided yet." });
@@ -263,6 +303,57 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     return problem("not-found", "The ledger has no alert of this id and site.");
   });
 
+  /** Answers one page of what `list` finds; wrong parameters are told all at once. */
+  const listing = async <T>(
+    c: Context<{ Variables: { site: string } }>,
+    filters: readonly string[],
+    list: (limit: number) => Promise<Listing<T>>,
+    shown: (items: T[], next: string | undefined) => unknown,
+  ): Promise<Response> => {
+    const given = c.req.query();
+    const limit = given.limit ?? String(usualListed);
+    const faults: Fault[] = Object.keys(given)
+      .filter((name) => ![...filters, "before", "limit"].includes(name))
+      .map((name) => ({ field: name, expected: `one of ${[...filters, "before", "limit"].join(", ")}` }));
+    if (!/^[1-9]\d{0,3}$/.test(limit) || Number(limit) > mostListed)
+      faults.push({ field: "limit", expected: `a number from 1 to ${mostListed}` });
+    if (given.before !== undefined && !/^\d{1,16}\.[A-Za-z0-9._-]{1,128}$/.test(given.before))
+      faults.push({ field: "before", expected: "what the page before gave as next" });
+    if (faults.length > 0)
+      return refuse("not-readable", "The question cannot be read.", c.get("site"), faults);
+    try {
+      const { items, next } = await list(Number(limit));
+      return answer(shown(items, next));
+    } catch (error) {
+      return unavailable("ledger", error);
+    }
+  };
+
+  app.get("/v1/problems", (c) =>
+    listing(
+      c,
+      [],
+      (limit) => ledger.problems({ site: c.get("site"), before: c.req.query("before"), limit }),
+      (items, next) => ({ problems: items.map(problemOf), next }),
+    ),
+  );
+
+  app.get("/v1/journal", (c) => {
+    const [site, { object, contact, before }] = [c.get("site"), c.req.query()];
+    let totals: Record<string, number> | undefined;
+    return listing(
+      c,
+      ["object", "contact"],
+      async (limit) => {
+        if (before === undefined) totals = await ledger.totals(site);
+        return ledger.journal({ site, object, contact, before, limit });
+      },
+      (items, next) => ({ alerts: items.map(alertOf), next, totals }),
+    );
+  });
+
+  const getsAlone = ["/v1/alerts/:id", "/v1/problems", "/v1/journal", "/healthz", "/readyz"];
+  for (const path of getsAlone) app.all(path, () => problem("not-allowed", "GET this.", {}, "GET"));
   app.all("/v1/alerts", () => problem("not-allowed", "POST alerts here."));
   return app;
 };

@@ -1,72 +1,96 @@
-import { contactKey } from "../address.ts";
-import type { NotificationType, State } from "../alert.ts";
-import type { DeliveryOutcome } from "../deliver/delivery.ts";
-import { eventKey, objectKey } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
-import type { Entry, Kind, Row, Verdict } from "./verdict.ts";
-
-/** One try to hand a mail to a relay. */
-export type Attempt = { at: number; route: string; outcome: DeliveryOutcome };
-
-/** How an alert's story ends; everything else is pending. */
-export type Ending = "mailed" | "suppressed" | "refused" | "dead";
-
-/** The journal's page of one accepted alert: the whole story, kept beside the entry and written with it. */
-export type JournalRecord = {
-  id: string;
-  site: string;
-  objectKey: string;
-  eventKey: string;
-  host: string;
-  service: string | null;
-  contact: string;
-  type: NotificationType;
-  state: State;
-  receivedAt: number;
-  /** The verdict of the latest decision, with the row of nagios.md §5.2 behind it. */
-  verdict?: { at: number; action: Verdict["action"]; row: Row; reason: string; kind?: Kind };
-  /** Set while a worker may be sending: before `until` nobody sends who was not handed the message after it. */
-  claim?: { attempt: number; since: number; until: number; receiveCount: number };
-  attempts: Attempt[];
-  messageId?: string;
-  ending?: { at: number; as: Ending; reason: string };
-};
+import type { Known, Verdict } from "./case.ts";
+import { type Entry, type Run, withHeld, withoutHeld } from "./entry.ts";
+import { type Attempt, type Ending, type JournalRecord, newRecord } from "./journal.ts";
 
 /** What the ledger knows when an alert is looked at. */
-export type Page = {
-  entry: Entry;
+export type Page = Known & {
+  /** Names the object. */
+  key: string;
   record: JournalRecord;
-  /** The id of another alert that reported the very same event before. */
-  twin?: string;
 };
 
+/** One step of an object's entry, with the journal's records that change with it. */
+export type Change = { key: string; entry: Entry; records: readonly JournalRecord[]; run?: Run };
+
+/** An entry that the sweep is to look at, and those of its alerts whose time is over, the first due first. */
+export type Due = {
+  key: string;
+  /** As people read it. */
+  object: string;
+  entry: Entry;
+  alerts: { queued: QueuedAlert; due: number }[];
+};
+
+/** Which records of the journal are wanted; newest first, those before the cursor of the page before. */
+export type JournalQuery = {
+  site: string;
+  object?: string;
+  contact?: string;
+  before?: string;
+  limit: number;
+};
+
+/** A page of something; `next` is the cursor of the page after it, if there may be one. */
+export type Listing<T> = { items: T[]; next?: string };
+
+/** An open episode. */
+export type OpenProblem = { host: string; service: string | null; entry: Entry };
+
 /**
- * Entries and journal. A write is one conditional step on the entry's revision: both are on disk when it resolves
- * true, nothing has changed when it resolves false (read and decide again).
+ * Entries and journal. A write is one conditional step on the entry's revision: entry and records are on disk when it
+ * resolves true, nothing has changed when it resolves false (read and decide again).
  */
 export type Ledger = {
   read(queued: QueuedAlert): Promise<Page>;
-  write(page: Page): Promise<boolean>;
+  write(change: Change): Promise<boolean>;
+  /** At most `limit` entries whose time has come, the longest due first. */
+  due(now: number, limit: number): Promise<Due[]>;
   /** The journal's record of one alert of a site. */
   story(site: string, id: string): Promise<JournalRecord | undefined>;
+  journal(query: JournalQuery): Promise<Listing<JournalRecord>>;
+  problems(query: { site: string; before?: string; limit: number }): Promise<Listing<OpenProblem>>;
+  /** How many records of a site end how; `pending` is the rest. */
+  totals(site: string): Promise<Record<Ending | "pending", number>>;
+  /** Forgets at most `limit` finished records and as many idle, closed entries from before a time. */
+  prune(before: number, limit: number): Promise<number>;
   /** Rejects with the reason if the ledger cannot be written now. */
   ready(): Promise<void>;
 };
 
-/** The record of an alert that the ledger has not met before. */
-export const newRecord = ({ id, site, contact, receivedAt, alert }: QueuedAlert): JournalRecord => ({
-  id,
-  site,
-  objectKey: objectKey(site, alert),
-  eventKey: eventKey(site, alert, contactKey(contact)),
-  host: alert.object.host,
-  service: alert.object.service,
-  contact,
-  type: alert.type,
-  state: alert.state,
-  receivedAt,
-  attempts: [],
-});
+/** The record of an alert that waits. A wait that is prolonged for the same row is one. */
+const held = (
+  record: JournalRecord,
+  queued: QueuedAlert,
+  hold: JournalRecord["holds"][number],
+): JournalRecord => {
+  const { at, row, reason } = hold;
+  const last = record.holds.at(-1);
+  const holds =
+    last?.row === row ? [...record.holds.slice(0, -1), { ...hold, at: last.at }] : [...record.holds, hold];
+  return { ...record, queued, claim: undefined, holds, verdict: { at, action: "hold", row, reason } };
+};
+
+/** The first records of what a verdict makes; what waits already has one. */
+const madeBy = ({ made = [], entry }: Verdict, page: Page, now: number): JournalRecord[] =>
+  made
+    .filter(({ id }) => page.entry.held[id] === undefined)
+    .map((queued) =>
+      held(newRecord(queued), queued, {
+        at: now,
+        row: queued.made ?? "R27",
+        reason: "the monitor may not send this contact a recovery",
+        until: entry.held[queued.id]?.due ?? now,
+      }),
+    );
+
+const writeVerdict = (ledger: Ledger, page: Page, verdict: Verdict, record: JournalRecord, now: number) =>
+  ledger.write({
+    key: page.key,
+    entry: verdict.entry,
+    records: [record, ...madeBy(verdict, page, now)],
+    run: page.run,
+  });
 
 /** Notes "attempt n, since t, mine until u" before anything is sent. The page with the new revision, or a conflict. */
 export const claim = async (
@@ -77,33 +101,56 @@ export const claim = async (
   now: number,
   { visibleAgainAt, receiveCount }: { visibleAgainAt: number; receiveCount: number },
 ): Promise<Page | undefined> => {
-  const { action, row, reason, kind, entry } = verdict;
-  const claimed: Page = {
-    entry,
-    record: {
-      ...page.record,
-      verdict: { at: now, action, row, reason, kind },
-      claim: { attempt: page.record.attempts.length + 1, since: now, until: visibleAgainAt, receiveCount },
-      messageId,
-      ending: undefined,
+  const { action, row, reason, kind, episode, entry } = verdict;
+  const record: JournalRecord = {
+    ...page.record,
+    verdict: {
+      at: now,
+      action,
+      row,
+      reason,
+      kind,
+      episode: episode && { id: episode.id, since: episode.since },
     },
+    claim: { attempt: page.record.attempts.length + 1, since: now, until: visibleAgainAt, receiveCount },
+    // Whoever held a claim that nobody settled may have sent it.
+    ...(page.record.claim && { inDoubt: true }),
+    messageId,
+    ending: undefined,
   };
-  if (!(await ledger.write(claimed))) return undefined;
-  return { ...claimed, entry: { ...entry, revision: entry.revision + 1 } };
+  if (!(await writeVerdict(ledger, page, verdict, record, now))) return undefined;
+  return { ...page, entry: { ...entry, revision: entry.revision + 1 }, record };
 };
 
 /** Ends the story of an alert that makes no mail. False: a conflict, decide again. */
 export const settleUnsent = (ledger: Ledger, page: Page, verdict: Verdict, now: number): Promise<boolean> => {
   const { action, row, reason, entry } = verdict;
-  return ledger.write({
-    entry,
-    record: {
-      ...page.record,
-      verdict: { at: now, action, row, reason },
-      claim: undefined,
-      ending: { at: now, as: "suppressed", reason },
-    },
-  });
+  const record: JournalRecord = {
+    ...page.record,
+    verdict: { at: now, action, row, reason },
+    queued: undefined,
+    claim: undefined,
+    ending: { at: now, as: "suppressed", reason },
+  };
+  return writeVerdict(ledger, page, { ...verdict, entry: withoutHeld(entry, record.id) }, record, now);
+};
+
+/** Keeps an alert in the ledger until it is due: the queue may forget it. False: a conflict, decide again. */
+export const hold = (
+  ledger: Ledger,
+  page: Page,
+  queued: QueuedAlert,
+  verdict: Verdict & { action: "hold" },
+  now: number,
+): Promise<boolean> => {
+  const { row, reason, due } = verdict;
+  return writeVerdict(
+    ledger,
+    page,
+    verdict,
+    held(page.record, queued, { at: now, row, reason, until: due }),
+    now,
+  );
 };
 
 const mostConflicts = 1000;
@@ -116,15 +163,23 @@ const amend = async (
   ledger: Ledger,
   queued: QueuedAlert,
   page: Page,
-  change: (page: Page) => Page,
+  change: (page: Page) => { entry: Entry; record: JournalRecord },
 ): Promise<void> => {
   let current = page;
   for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
-    if (await ledger.write(change(current))) return;
+    const { entry, record } = change(current);
+    if (await ledger.write({ key: page.key, entry, records: [record] })) return;
     current = await ledger.read(queued);
   }
   throw new Error(`the ledger's entry changed ${mostConflicts} times while one outcome was written`);
 };
+
+const tried = (record: JournalRecord, attempt: Attempt): JournalRecord => ({
+  ...record,
+  claim: undefined,
+  attempts: [...record.attempts, attempt],
+  ...(attempt.outcome.result === "deferred" && attempt.outcome.lostAfterData && { inDoubt: true }),
+});
 
 /** Ends the story of an alert that was sent: `told` says what the entry learns from it. */
 export const settle = (
@@ -136,13 +191,33 @@ export const settle = (
   told: (entry: Entry) => Entry,
 ): Promise<void> =>
   amend(ledger, queued, page, ({ entry, record }) => ({
-    entry: told(entry),
-    record: { ...record, claim: undefined, attempts: [...record.attempts, attempt], ending },
+    entry: withoutHeld(told(entry), queued.id),
+    record: { ...tried(record, attempt), queued: undefined, ending },
   }));
 
 /** Gives a claim back after an attempt that did not end the story. */
 export const release = (ledger: Ledger, queued: QueuedAlert, page: Page, attempt: Attempt): Promise<void> =>
+  amend(ledger, queued, page, ({ entry, record }) => ({ entry, record: tried(record, attempt) }));
+
+/** R29: gives a claim back after a first attempt, and keeps the alert until it is due: its recovery may come. */
+export const holdUnsent = (
+  ledger: Ledger,
+  queued: QueuedAlert,
+  page: Page,
+  attempt: Attempt,
+  due: number,
+  now: number,
+): Promise<void> =>
   amend(ledger, queued, page, ({ entry, record }) => ({
-    entry,
-    record: { ...record, claim: undefined, attempts: [...record.attempts, attempt] },
+    entry: withHeld(entry, queued, "R29", due),
+    record: held(tried(record, attempt), queued, {
+      at: now,
+      row: "R29",
+      reason: "the relay did not take it; if it recovers meanwhile, nobody need know",
+      until: due,
+    }),
   }));
+
+/** Drops what still waits of an alert whose story has ended. False: a conflict. */
+export const drop = (ledger: Ledger, { key, entry, record }: Page): Promise<boolean> =>
+  ledger.write({ key, entry: withoutHeld(entry, record.id), records: [] });

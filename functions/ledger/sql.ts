@@ -1,5 +1,7 @@
-import { type JournalRecord, type Ledger, newRecord } from "./ledger.ts";
-import { type Entry, emptyEntry } from "./verdict.ts";
+import { hostKey } from "../identity.ts";
+import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
+import { type Ending, endings, type JournalRecord, newRecord, objectOf, twinOf } from "./journal.ts";
+import type { Ledger } from "./ledger.ts";
 
 type Value = string | number | null;
 
@@ -14,74 +16,236 @@ export type SqlEngine = {
 };
 
 const schema = `
-  CREATE TABLE IF NOT EXISTS entry (
+  CREATE TABLE IF NOT EXISTS object (
     object_key TEXT PRIMARY KEY,
+    site TEXT NOT NULL,
+    host TEXT NOT NULL,
+    service TEXT,
     revision INTEGER NOT NULL,
+    open_since INTEGER,
+    due_at INTEGER,
+    touched_at INTEGER NOT NULL,
     body TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS record (
+  CREATE INDEX IF NOT EXISTS object_due ON object (due_at) WHERE due_at IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS object_open ON object (site, open_since, object_key) WHERE open_since IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS object_idle ON object (touched_at) WHERE due_at IS NULL;
+  CREATE TABLE IF NOT EXISTS journal (
     site TEXT NOT NULL,
     id TEXT NOT NULL,
     event_key TEXT NOT NULL,
+    object TEXT NOT NULL,
+    contact TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    ending TEXT,
     body TEXT NOT NULL,
     PRIMARY KEY (site, id)
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS record_of_event ON record (event_key);
+  CREATE INDEX IF NOT EXISTS journal_event ON journal (event_key);
+  CREATE INDEX IF NOT EXISTS journal_time ON journal (site, received_at, id);
+  CREATE INDEX IF NOT EXISTS journal_object ON journal (site, object, received_at, id);
+  CREATE INDEX IF NOT EXISTS journal_contact ON journal (site, contact, received_at, id);
+  CREATE INDEX IF NOT EXISTS journal_ending ON journal (site, ending);
+  CREATE INDEX IF NOT EXISTS journal_ended ON journal (received_at) WHERE ending IS NOT NULL;
+  CREATE TABLE IF NOT EXISTS monitor (
+    site TEXT NOT NULL,
+    monitor TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    highest INTEGER NOT NULL,
+    rolled_back INTEGER NOT NULL,
+    PRIMARY KEY (site, monitor)
+  ) STRICT, WITHOUT ROWID;
 `;
 
-/** The ledger in SQL: an entry and its alert's journal record change together, or not at all. */
+const parse = <T>(row: Record<string, unknown>): T => JSON.parse(String(row.body)) as T;
+const entryOf = (row: Record<string, unknown>): Entry => ({
+  ...parse<Entry>(row),
+  revision: Number(row.revision),
+});
+
+const placeOf = ({ host, service }: Record<string, unknown>) => ({
+  host: String(host),
+  service: service === null ? null : String(service),
+});
+
+/** Where a page begins: a time and, for those of the same time, a name. */
+const cursorOf = (at: unknown, name: unknown): string => `${at}.${name}`;
+const readCursor = (cursor: string | undefined): [number, string] => {
+  const [, at = "", name = ""] = /^(\d{1,16})\.(.*)$/s.exec(cursor ?? "") ?? [];
+  return at === "" ? [Number.MAX_SAFE_INTEGER, ""] : [Number(at), name];
+};
+
+/** The ledger in SQL: an entry and its alerts' journal records change together, or not at all. */
 export const sqlLedger = (engine: SqlEngine): Ledger => {
   engine.exec(schema);
   const recordOf = (site: string, id: string): JournalRecord | undefined => {
-    const [row] = engine.all("SELECT body FROM record WHERE site = ? AND id = ?", site, id);
-    return row && (JSON.parse(String(row.body)) as JournalRecord);
+    const [row] = engine.all("SELECT body FROM journal WHERE site = ? AND id = ?", site, id);
+    return row && parse(row);
   };
+  const entryAt = (key: string): Entry | undefined => {
+    const [row] = engine.all("SELECT revision, body FROM object WHERE object_key = ?", key);
+    return row && entryOf(row);
+  };
+  const runOf = (site: string, monitor: string): Run | undefined => {
+    const [row] = engine.all("SELECT * FROM monitor WHERE site = ? AND monitor = ?", site, monitor);
+    return (
+      row && { start: Number(row.start), highest: Number(row.highest), rolledBack: row.rolled_back === 1 }
+    );
+  };
+  const keepRecord = (record: JournalRecord) =>
+    engine.run(
+      `INSERT INTO journal (site, id, event_key, object, contact, received_at, ending, body)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (site, id) DO UPDATE SET ending = excluded.ending, body = excluded.body`,
+      record.site,
+      record.id,
+      record.eventKey,
+      objectOf(record),
+      record.contact,
+      record.receivedAt,
+      record.ending?.as ?? null,
+      JSON.stringify(record),
+    );
+  // Two workers may note a monitor's runs in any order: the later one stays.
+  const keepRun = ({ site, monitor }: JournalRecord, { start, highest, rolledBack }: Run) =>
+    engine.run(
+      `INSERT INTO monitor (site, monitor, start, highest, rolled_back) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (site, monitor) DO UPDATE
+       SET start = excluded.start, highest = excluded.highest, rolled_back = excluded.rolled_back
+       WHERE (excluded.start, excluded.highest) > (start, highest)`,
+      site,
+      monitor,
+      start,
+      highest,
+      rolledBack ? 1 : 0,
+    );
   return {
     read: async (queued) => {
+      const { site, alert } = queued;
       const fresh = newRecord(queued);
-      const [row] = engine.all("SELECT revision, body FROM entry WHERE object_key = ?", fresh.objectKey);
-      const entry = row
-        ? { ...(JSON.parse(String(row.body)) as Entry), revision: Number(row.revision) }
-        : emptyEntry;
-      const record = recordOf(queued.site, queued.id);
-      // The twin is whoever was first in the ledger: an alert that was looked at before is its own.
-      const [other] = record
-        ? []
-        : engine.all("SELECT id FROM record WHERE event_key = ? LIMIT 1", fresh.eventKey);
+      const record = recordOf(site, queued.id);
+      const others = engine.all(
+        "SELECT body FROM journal WHERE event_key = ? AND NOT (site = ? AND id = ?) LIMIT 20",
+        fresh.eventKey,
+        site,
+        queued.id,
+      );
       return {
-        entry,
+        key: fresh.objectKey,
+        entry: entryAt(fresh.objectKey) ?? emptyEntry,
+        host: alert.object.service === null ? undefined : entryAt(hostKey(site, alert)),
+        run: runAfter(runOf(site, alert.monitor.id), alert),
         record: record ?? fresh,
-        twin: other ? String(other.id) : undefined,
+        twin: twinOf(record, alert.degraded ?? false, others.map(parse<JournalRecord>)),
+        inDoubt: record?.inDoubt,
       };
     },
-    write: async ({ entry, record }) =>
+    write: async ({ key, entry, records, run }) =>
       engine.transaction(() => {
         const { revision, ...body } = entry;
+        const columns = [
+          openEpisode(entry)?.since ?? null,
+          dueAt(entry) ?? null,
+          entry.touchedAt,
+          JSON.stringify(body),
+        ];
+        const [first] = records;
         const changed =
-          revision === 0
+          revision === 0 && first
             ? engine.run(
-                "INSERT INTO entry (object_key, revision, body) VALUES (?, 1, ?) ON CONFLICT DO NOTHING",
-                record.objectKey,
-                JSON.stringify(body),
+                `INSERT INTO object (object_key, site, host, service, revision, open_since, due_at, touched_at, body)
+                 VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+                key,
+                first.site,
+                first.host,
+                first.service,
+                ...columns,
               )
             : engine.run(
-                "UPDATE entry SET revision = revision + 1, body = ? WHERE object_key = ? AND revision = ?",
-                JSON.stringify(body),
-                record.objectKey,
+                `UPDATE object SET revision = revision + 1, open_since = ?, due_at = ?, touched_at = ?, body = ?
+                 WHERE object_key = ? AND revision = ?`,
+                ...columns,
+                key,
                 revision,
               );
         if (changed === 0) return false;
-        engine.run(
-          `INSERT INTO record (site, id, event_key, body) VALUES (?, ?, ?, ?)
-           ON CONFLICT (site, id) DO UPDATE SET body = excluded.body`,
-          record.site,
-          record.id,
-          record.eventKey,
-          JSON.stringify(record),
-        );
+        for (const record of records) keepRecord(record);
+        if (first && run) keepRun(first, run);
         return true;
       }),
+    due: async (now, limit) =>
+      engine.all("SELECT * FROM object WHERE due_at <= ? ORDER BY due_at LIMIT ?", now, limit).map((row) => {
+        const entry = entryOf(row);
+        const over = Object.entries(entry.held)
+          .filter(([, { due, queued }]) => due <= now && !queued)
+          .sort(([, a], [, b]) => a.due - b.due || a.receivedAt - b.receivedAt);
+        const alerts = over.flatMap(([id, { due }]) => {
+          const queued = recordOf(String(row.site), id)?.queued;
+          return queued ? [{ queued, due }] : [];
+        });
+        return { key: String(row.object_key), object: objectOf(placeOf(row)), entry, alerts };
+      }),
     story: async (site, id) => recordOf(site, id),
+    journal: async ({ site, object, contact, before, limit }) => {
+      const [at, id] = readCursor(before);
+      const items = engine
+        .all(
+          `SELECT body FROM journal WHERE site = ? AND (received_at, id) < (?, ?)
+           ${object === undefined ? "" : "AND object = ?"} ${contact === undefined ? "" : "AND contact = ?"}
+           ORDER BY received_at DESC, id DESC LIMIT ?`,
+          site,
+          at,
+          id,
+          ...[object, contact].filter((value) => value !== undefined),
+          limit,
+        )
+        .map(parse<JournalRecord>);
+      const last = items.at(-1);
+      return { items, next: last && items.length === limit ? cursorOf(last.receivedAt, last.id) : undefined };
+    },
+    problems: async ({ site, before, limit }) => {
+      const rows = engine.all(
+        `SELECT object_key, host, service, revision, open_since, body FROM object
+         WHERE site = ? AND open_since IS NOT NULL AND (open_since, object_key) < (?, ?)
+         ORDER BY open_since DESC, object_key DESC LIMIT ?`,
+        site,
+        ...readCursor(before),
+        limit,
+      );
+      const last = rows.at(-1);
+      return {
+        items: rows.map((row) => ({
+          ...placeOf(row),
+          entry: entryOf(row),
+        })),
+        next: last && rows.length === limit ? cursorOf(last.open_since, last.object_key) : undefined,
+      };
+    },
+    totals: async (site) => {
+      const rows = engine.all(
+        "SELECT ending, count(*) AS count FROM journal WHERE site = ? GROUP BY ending",
+        site,
+      );
+      const count = (ending: Ending | null) => Number(rows.find((row) => row.ending === ending)?.count ?? 0);
+      const ended = Object.fromEntries(endings.map((ending) => [ending, count(ending)]));
+      return { pending: count(null), ...ended } as Record<Ending | "pending", number>;
+    },
+    prune: async (before, limit) =>
+      engine.transaction(
+        () =>
+          engine.run(
+            `DELETE FROM journal WHERE (site, id) IN
+             (SELECT site, id FROM journal WHERE ending IS NOT NULL AND received_at < ? LIMIT ?)`,
+            before,
+            limit,
+          ) +
+          engine.run(
+            `DELETE FROM object WHERE object_key IN
+             (SELECT object_key FROM object WHERE due_at IS NULL AND touched_at < ? LIMIT ?)`,
+            before,
+            limit,
+          ),
+      ),
     ready: async () => {
       engine.transaction(() => {});
     },

@@ -14,6 +14,8 @@ export type QueuedAlert = {
   contactName?: string;
   /** When the bridge took it, Unix milliseconds of the bridge's clock. */
   receivedAt: number;
+  /** The ledger made it itself by this row (nagios.md §5.2); no monitor sent it. */
+  made?: "R27" | "R37";
   alert: Alert;
 };
 
@@ -76,6 +78,12 @@ export const toMessage = (queued: QueuedAlert): OutgoingMessage => ({
   body: JSON.stringify(queued).replace(forbiddenInSqs, escaped),
 });
 
+/** The message of an alert that was held until `due`: with its first id SQS would drop it for five minutes. */
+export const toDueMessage = (queued: QueuedAlert, due: number): OutgoingMessage => ({
+  ...toMessage(queued),
+  deduplicationId: digest("held alert", queued.site, queued.id, String(due)),
+});
+
 const envelope = v.object(
   {
     v: v.literal(1, "1, the only version known here"),
@@ -84,6 +92,7 @@ const envelope = v.object(
     contact: v.pipe(v.string("text"), v.nonEmpty("an address")),
     contactName: v.optional(v.string("text")),
     receivedAt: v.pipe(v.number("Unix milliseconds"), v.safeInteger("Unix milliseconds")),
+    made: v.optional(v.picklist(["R27", "R37"], "R27 or R37")),
     alert: v.unknown(),
   },
   "an object",

@@ -3,6 +3,7 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Fault } from "../alert.ts";
@@ -15,6 +16,7 @@ import { dispose, drainInOrder, type Queue } from "../queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../queue/sqlite.ts";
 import { sqsQueue } from "../queue/sqs.ts";
 import { lockFile } from "../sqlite.ts";
+import { sweep } from "../sweep.ts";
 import { complain, type Report, say, toConsole } from "../telemetry.ts";
 import { type CapturingRelay, capturingRelay, trialToken } from "./trial.ts";
 
@@ -23,6 +25,8 @@ const clock = () => Date.now();
 /** Longer than one attempt may take (deliver/smtp.ts); after a crash `recover` does not wait for it. */
 const visibilityTimeoutSeconds = 400;
 const stopWithinMilliseconds = 60_000;
+/** How late a held alert may be, and how often the ledger is asked for one. */
+const sweepMilliseconds = 1000;
 /** Of up to ten messages each: so many alerts may wait for a slow relay before those that make no mail wait too. */
 const loops = 10;
 
@@ -109,6 +113,9 @@ Try it from another terminal:
 Once more, and it is suppressed; with RECOVERY and OK in it, the recovery is mailed.
 `;
 
+const trace = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);
+
 /** Takes messages and works on them until `signal` aborts; ends when what it holds is dealt with. */
 const work = async (
   queue: Queue,
@@ -117,11 +124,7 @@ const work = async (
   signal: AbortSignal,
 ) => {
   const failed = (during: string) => (error: unknown) =>
-    report({
-      event: "failed",
-      during,
-      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-    });
+    report({ event: "failed", during, error: trace(error) });
   while (!signal.aborted) {
     try {
       const messages = await queue.receive({ max: 10, waitSeconds: 20, visibilityTimeoutSeconds, signal });
@@ -132,8 +135,21 @@ const work = async (
     } catch (error) {
       // What was received and not disposed of comes back when its time is over.
       failed("working on the queue")(error);
-      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await setTimeout(1000);
     }
+  }
+};
+
+/** Sweeps until `signal` aborts, one sweep at a time. */
+const sweeping = async (parts: Parameters<typeof sweep>[0], signal: AbortSignal) => {
+  while (!signal.aborted) {
+    try {
+      await sweep(parts, clock());
+    } catch (error) {
+      // What was due stays due, on disk.
+      parts.report({ event: "failed", during: "sweeping the ledger", error: trace(error) });
+    }
+    await setTimeout(sweepMilliseconds, undefined, { signal }).catch(() => undefined);
   }
 };
 
@@ -180,6 +196,7 @@ const main = async () => {
   const stopping = new AbortController();
   const handle = pipeline({ ...settings, ledger, transport, clock, report });
   const workers = Array.from({ length: loops }, () => work(queue, handle, report, stopping.signal));
+  const timers = sweeping({ ledger, queue, report }, stopping.signal);
   const url = `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${port}`;
   report({ event: "started", url, route: relay.route, state: settings.state });
   if (trial) say(trialWords(url, settings));
@@ -189,8 +206,8 @@ const main = async () => {
     const closed = new Promise((resolve) => server.close(resolve));
     stopping.abort();
     // What is still under way then is on disk, and the next start takes it up at once.
-    setTimeout(() => process.exit(1), stopWithinMilliseconds).unref();
-    await Promise.all([closed, ...workers]);
+    setTimeout(stopWithinMilliseconds, undefined, { ref: false }).then(() => process.exit(1));
+    await Promise.all([closed, timers, ...workers]);
     transport.close();
     await trial?.close();
     embedded?.close();

@@ -4,7 +4,9 @@ import { type Alert, readAlert } from "../../functions/alert.ts";
 import { compose, type Sender } from "../../functions/compose/mail.ts";
 import { mimeBytes } from "../../functions/compose/mime.ts";
 import { readPost } from "../../functions/intake/post.ts";
-import { decide, type Entry, emptyEntry, told } from "../../functions/ledger/verdict.ts";
+import { type Entry, emptyEntry, told } from "../../functions/ledger/entry.ts";
+import { defaultPolicy } from "../../functions/ledger/policy.ts";
+import { decide } from "../../functions/ledger/verdict.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
 
 const sender: Sender = {
@@ -47,10 +49,10 @@ const queued = (alert: Alert, change: Partial<QueuedAlert> = {}): QueuedAlert =>
 
 /** The mail for an alert, and the entry once its contact was told. */
 const mailed = (alert: QueuedAlert, entry: Entry = emptyEntry) => {
-  const verdict = decide(entry, alert, undefined, {}, alert.receivedAt);
+  const verdict = decide({ entry }, alert, defaultPolicy, alert.receivedAt);
   if (verdict.action !== "send") throw new Error(verdict.reason);
   const mail = compose(alert, verdict, sender);
-  const episodeId = verdict.entry.episode?.id;
+  const episodeId = verdict.episode?.id;
   return { mail, entry: told(verdict.entry, verdict.kind, alert, episodeId, alert.receivedAt) };
 };
 

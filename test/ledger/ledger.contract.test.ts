@@ -2,17 +2,22 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import type { Verdict } from "../../functions/ledger/case.ts";
+import { emptyEntry, told } from "../../functions/ledger/entry.ts";
+import type { Attempt } from "../../functions/ledger/journal.ts";
 import {
-  type Attempt,
   claim,
+  hold,
   type Ledger,
   type Page,
   release,
   settle,
   settleUnsent,
 } from "../../functions/ledger/ledger.ts";
+import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { decide, told, type Verdict } from "../../functions/ledger/verdict.ts";
+import { decide } from "../../functions/ledger/verdict.ts";
+import type { QueuedAlert } from "../../functions/queue/queue.ts";
 import { queuedAlert } from "../alerts.ts";
 
 const attempt: Attempt = {
@@ -28,7 +33,7 @@ const attempt: Attempt = {
 };
 const handOut = { visibleAgainAt: 60_000, receiveCount: 1 };
 const toSend = (page: Page, queued = queuedAlert()): Verdict & { action: "send" } => {
-  const verdict = decide(page.entry, queued, page.twin, {}, 1000);
+  const verdict = decide(page, queued, defaultPolicy, 1000);
   if (verdict.action !== "send") throw new Error(`not to be sent: ${verdict.reason}`);
   return verdict;
 };
@@ -44,7 +49,8 @@ const contract = (name: string, make: () => { ledger: Ledger; reopen: () => Ledg
 
     it("knows nothing of an object that it never met", async () => {
       const page = await ledger.read(queuedAlert());
-      expect(page.entry).toEqual({ revision: 0, monitors: {}, contacts: {} });
+      expect(page.entry).toEqual(emptyEntry);
+      expect(page.host).toBeUndefined();
       expect(page.record).toMatchObject({ id: queuedAlert().id, attempts: [] });
       expect(page.record.ending).toBeUndefined();
       expect(page.twin).toBeUndefined();
@@ -94,7 +100,7 @@ const contract = (name: string, make: () => { ledger: Ledger; reopen: () => Ledg
       const bobs = await ledger.read(bob);
       await claim(ledger, bobs, toSend(bobs, bob), "<n@example.com>", 1001, handOut);
       await settle(ledger, alice, mine, attempt, { at: 2000, as: "mailed", reason: "250" }, (entry) =>
-        told(entry, verdict.kind, alice, verdict.entry.episode?.id, 2000),
+        told(entry, verdict.kind, alice, verdict.episode?.id, 2000),
       );
       const after = await reopen().read(alice);
       expect(after.record).toMatchObject({ ending: { as: "mailed" }, attempts: [attempt] });
@@ -158,6 +164,148 @@ const contract = (name: string, make: () => { ledger: Ledger; reopen: () => Ledg
         }),
       );
       expect((await reopen().read(queuedAlert())).entry.revision).toBe(20);
+    });
+
+    /** Takes an alert to its end without a mail. */
+    const suppressed = async (queued: QueuedAlert) => {
+      const page = await ledger.read(queued);
+      const verdict = decide(page, queued, defaultPolicy, queued.receivedAt);
+      await settleUnsent(ledger, page, { ...verdict, action: "suppress" } as Verdict, queued.receivedAt);
+    };
+    const waits = (id: string, until: number, service = "HTTP") => {
+      const queued = queuedAlert({ id }, { object: { host: "web01", service }, degraded: true });
+      return { queued: { ...queued, receivedAt: until - 5000 }, until };
+    };
+    const holdIt = async ({ queued }: { queued: QueuedAlert }) => {
+      const page = await ledger.read(queued);
+      const verdict = decide(page, queued, defaultPolicy, queued.receivedAt);
+      if (verdict.action !== "hold") throw new Error("not to be held");
+      return hold(ledger, page, queued, verdict, queued.receivedAt);
+    };
+
+    it("gives what it holds when it is due, and not before, the first due first", async () => {
+      const [late, early] = [waits("alert-late", 20_000, "Disk"), waits("alert-early", 10_000)];
+      for (const one of [late, early]) expect(await holdIt(one)).toBe(true);
+      expect(await ledger.due(9999, 10)).toEqual([]);
+      const due = await reopen().due(20_000, 10);
+      expect(due.map(({ object, alerts }) => [object, alerts])).toEqual([
+        ["web01/HTTP", [{ queued: early.queued, due: 10_000 }]],
+        ["web01/Disk", [{ queued: late.queued, due: 20_000 }]],
+      ]);
+      expect(await ledger.due(20_000, 1)).toHaveLength(1);
+    });
+
+    it("does not give again what the queue has", async () => {
+      const one = waits("alert-0001", 10_000);
+      await holdIt(one);
+      const [due] = await ledger.due(10_000, 10);
+      const held = due?.entry.held["alert-0001"];
+      if (!due || !held) throw new Error("nothing is due");
+      const entry = { ...due.entry, held: { "alert-0001": { ...held, queued: true as const } } };
+      expect(await ledger.write({ key: due.key, entry, records: [] })).toBe(true);
+      expect(await ledger.write({ key: due.key, entry, records: [] })).toBe(false);
+      expect(await reopen().due(10_000, 10)).toEqual([]);
+    });
+
+    it("shows a service's alert what is known of its host", async () => {
+      const host = queuedAlert({ id: "alert-of-host" }, { object: { host: "web01" }, state: "DOWN" });
+      const page = await ledger.read(host);
+      await claim(ledger, page, toSend(page, host), "<m@example.com>", 1000, handOut);
+      const { host: known, entry } = await reopen().read(queuedAlert());
+      expect(known?.episode?.state).toBe("DOWN");
+      expect(entry).toEqual(emptyEntry);
+      expect((await ledger.read(queuedAlert({ site: "other" }))).host).toBeUndefined();
+    });
+
+    it("knows a monitor's run by its numbers, whatever the object, and not by a late alert of the run before", async () => {
+      const from = (id: string, start: number, number: number) =>
+        queuedAlert(
+          { id },
+          {
+            object: { host: id, service: null },
+            state: "DOWN",
+            monitor: { id: "A", start },
+            notification: { id: String(number) },
+          },
+        );
+      await suppressed(from("alert-0001", 1000, 5001));
+      expect((await ledger.read(from("alert-0002", 2000, 9))).run).toEqual({
+        start: 2000,
+        highest: 9,
+        rolledBack: true,
+      });
+      await suppressed(from("alert-0002", 2000, 9));
+      await suppressed(from("alert-0003", 1000, 5002));
+      expect((await reopen().read(from("alert-0004", 2000, 10))).run).toEqual({
+        start: 2000,
+        highest: 10,
+        rolledBack: true,
+      });
+      expect((await ledger.read(from("alert-0005", 3000, 11))).run).toMatchObject({ rolledBack: false });
+    });
+
+    it("lists the journal page by page, newest first, by object and by contact", async () => {
+      for (let n = 0; n < 7; n++)
+        await suppressed(
+          queuedAlert(
+            { id: `alert-000${n}`, receivedAt: 1000 + Math.floor(n / 2), contact: `c${n % 2}@example.com` },
+            { object: { host: "web01", service: n < 4 ? "HTTP" : "Disk" }, notification: { id: String(n) } },
+          ),
+        );
+      const ids = async (query: object) =>
+        (await ledger.journal({ site: "site", limit: 100, ...query })).items
+          .map(({ id }) => id.slice(-1))
+          .join("");
+      expect(await ids({})).toBe("6543210");
+      expect(await ids({ object: "web01/Disk" })).toBe("654");
+      expect(await ids({ contact: "c1@example.com" })).toBe("531");
+      expect(await ids({ site: "other" })).toBe("");
+      let [pages, before]: [string, string | undefined] = ["", undefined];
+      for (let page = 0; page < 5; page++) {
+        const { items, next } = await ledger.journal({ site: "site", limit: 3, before });
+        pages += `${items.map(({ id }) => id.slice(-1)).join("")}|`;
+        before = next;
+        if (!next) break;
+      }
+      expect(pages).toBe("654|321|0|");
+      expect(await ledger.totals("site")).toMatchObject({ suppressed: 7, pending: 0, mailed: 0 });
+    });
+
+    it("lists the problems that are open, page by page", async () => {
+      for (let n = 0; n < 3; n++) {
+        const queued = queuedAlert(
+          { id: `alert-000${n}` },
+          { object: { host: `web0${n}`, service: null }, state: "DOWN" },
+        );
+        const page = await ledger.read(queued);
+        await claim(ledger, page, toSend(page, queued), "<m@example.com>", 1000, handOut);
+      }
+      const first = await ledger.problems({ site: "site", limit: 2 });
+      const second = await ledger.problems({ site: "site", limit: 2, before: first.next });
+      expect([...first.items, ...second.items].map(({ host }) => host).sort()).toEqual([
+        "web00",
+        "web01",
+        "web02",
+      ]);
+      expect(second.next).toBeUndefined();
+      expect((await ledger.problems({ site: "other", limit: 2 })).items).toEqual([]);
+    });
+
+    it("forgets what ended before a time, and nothing else", async () => {
+      const old = queuedAlert({ id: "alert-ended", receivedAt: 1000 }, { type: "RECOVERY", state: "OK" });
+      await suppressed(old);
+      const open = queuedAlert(
+        { id: "alert-open", receivedAt: 1000 },
+        { object: { host: "db01", service: null }, state: "DOWN" },
+      );
+      const page = await ledger.read(open);
+      await claim(ledger, page, toSend(page, open), "<m@example.com>", 1000, handOut);
+      expect(await ledger.prune(1000, 10)).toBe(0);
+      expect(await ledger.prune(2000, 10)).toBe(2);
+      expect(await ledger.story("site", "alert-ended")).toBeUndefined();
+      expect(await ledger.story("site", "alert-open")).toBeDefined();
+      expect((await ledger.problems({ site: "site", limit: 9 })).items).toHaveLength(1);
+      expect((await ledger.read(old)).entry).toEqual(emptyEntry);
     });
 
     it("says that it is ready", async () => {

@@ -1,0 +1,245 @@
+import { contactKey } from "../address.ts";
+import { type Alert, type State, severity } from "../alert.ts";
+import type { QueuedAlert } from "../queue/queue.ts";
+
+/** A row of the decision table in nagios.md §5.2. */
+export type Row = `R${number}`;
+
+/** What a mail announces; UPDATE is a problem that got worse, REMINDER one that lasts. */
+export type Kind =
+  | "PROBLEM"
+  | "UPDATE"
+  | "ESCALATION"
+  | "REMINDER"
+  | "RECOVERY"
+  | "ACKNOWLEDGEMENT"
+  | "CUSTOM"
+  | "DOWNTIME"
+  | "FLAPPING";
+
+/** Where an event stands among those of one monitor process; never compared across monitors (nagios.md §5.1). */
+export type Order = { start?: number; number?: number; time: number };
+
+/** What one monitor last said of an object. */
+export type MonitorView = {
+  open: boolean;
+  /** The episode it last took part in. */
+  episode?: string;
+  start?: number;
+  epoch?: number;
+  problemId?: string;
+  problem?: Order;
+  recovery?: Order;
+};
+
+/** What one contact was told in the episode that he was last told of. */
+export type Told = { episode: string; worst: number; state: State; at: number; recovered: boolean };
+
+/** From the first HARD problem to its recovery. Times are Unix milliseconds of the bridge. */
+export type Episode = {
+  id: string;
+  since: number;
+  state: State;
+  opener: string;
+  /** Everyone to whom a mail of its problem was begun. */
+  addressed: string[];
+  escalated?: true;
+  /** How many alerts about it made no mail. */
+  suppressed: number;
+  acknowledgedAt?: number;
+  /** When the bridge took the recovery that ended it, and from which monitor. */
+  closedAt?: number;
+  closedBy?: string;
+};
+
+/** An alert that waits in the ledger, until it is due or a recovery lets it go. */
+export type Held = {
+  row: Row;
+  contact: string;
+  monitor: string;
+  receivedAt: number;
+  due: number;
+  /** Its time is over and the queue has it again. */
+  queued?: true;
+};
+
+/** All that contacts and monitors share about one object. Written only on the revision it was read at. */
+export type Entry = {
+  /** 0: nothing was written yet. */
+  revision: number;
+  touchedAt: number;
+  episode?: Episode;
+  monitors: Record<string, MonitorView>;
+  contacts: Record<string, Told>;
+  /** By the alert's id. */
+  held: Record<string, Held>;
+  /** The last ACKNOWLEDGEMENT, DOWNTIME and FLAPPING mailed: by type and contact, who reported it when. */
+  announced: Record<string, { at: number; monitor: string }>;
+};
+
+export const emptyEntry: Entry = {
+  revision: 0,
+  touchedAt: 0,
+  monitors: {},
+  contacts: {},
+  held: {},
+  announced: {},
+};
+
+/** What one monitor process has sent in all, whatever the object: by this a lost retention is known. */
+export type Run = { start: number; highest: number; rolledBack: boolean };
+
+const numberOf = ({ notification }: Alert): number | undefined =>
+  /^\d{1,15}$/.test(notification.id ?? "") ? Number(notification.id) : undefined;
+
+export const orderOf = (alert: Alert): Order => ({
+  start: alert.monitor.start,
+  number: numberOf(alert),
+  time: alert.time,
+});
+
+/** Whether `a` came before `b` in the same monitor: by process and notification id, else by the monitor's clock. */
+export const before = (a: Order, b: Order): boolean => {
+  if (a.start === undefined || a.number === undefined || b.start === undefined || b.number === undefined)
+    return a.time < b.time;
+  if (a.start === b.start) return a.number < b.number;
+  // A standby that takes over under the same name may have started earlier: then its clock must agree.
+  return a.start < b.start && a.time <= b.time;
+};
+
+/**
+ * The monitor's run after this alert. A run is rolled back if its first notification has a number that an earlier run
+ * had used: the monitor has lost what it knew (nagios.md §5.1, "rollback").
+ */
+export const runAfter = (run: Run | undefined, alert: Alert): Run | undefined => {
+  const [start, number] = [alert.monitor.start, numberOf(alert)];
+  if (start === undefined || number === undefined || (run && start < run.start)) return run;
+  if (!run) return { start, highest: number, rolledBack: false };
+  if (start > run.start) return { start, highest: number, rolledBack: number <= run.highest };
+  return number > run.highest ? { ...run, highest: number } : run;
+};
+
+/** The open episode, if there is one. */
+export const openEpisode = ({ episode }: Entry): Episode | undefined =>
+  episode?.closedAt === undefined ? episode : undefined;
+
+/** The other monitors that have reported the open episode and not its end. */
+export const othersOpen = (entry: Entry, monitor: string): string[] => {
+  const open = openEpisode(entry);
+  return Object.entries(entry.monitors)
+    .filter(([id, view]) => id !== monitor && view.open && open && view.episode === open.id)
+    .map(([id]) => id);
+};
+
+/** The entry with one monitor's view changed. */
+export const withView = (entry: Entry, monitor: string, change: Partial<MonitorView>): Entry => ({
+  ...entry,
+  monitors: { ...entry.monitors, [monitor]: { open: false, ...entry.monitors[monitor], ...change } },
+});
+
+/** The entry with the alert held until it is due. */
+export const withHeld = (entry: Entry, queued: QueuedAlert, row: Row, due: number): Entry => ({
+  ...entry,
+  held: {
+    ...entry.held,
+    [queued.id]: {
+      row,
+      contact: contactKey(queued.contact),
+      monitor: queued.alert.monitor.id,
+      receivedAt: queued.receivedAt,
+      due,
+    },
+  },
+});
+
+/** The entry without the alert among those that wait. */
+export const withoutHeld = (entry: Entry, id: string): Entry => {
+  const { [id]: _, ...held } = entry.held;
+  return { ...entry, held };
+};
+
+/** The entry with some of those that wait due now. */
+export const released = (entry: Entry, now: number, which: (held: Held) => boolean): Entry => ({
+  ...entry,
+  held: Object.fromEntries(
+    Object.entries(entry.held).map(([id, held]) => [
+      id,
+      which(held) && !held.queued && held.due > now ? { ...held, due: now } : held,
+    ]),
+  ),
+});
+
+/** R44: an open problem of which nothing is heard for so long was deleted in the monitor. */
+const forgetAfterMilliseconds = 30 * 86_400_000;
+
+/** When the sweep is to look at an entry; undefined: never. */
+export const dueAt = (entry: Entry): number | undefined => {
+  const times = Object.values(entry.held).flatMap(({ due, queued }) => (queued ? [] : [due]));
+  if (openEpisode(entry)) times.push(entry.touchedAt + forgetAfterMilliseconds);
+  return times.length > 0 ? Math.min(...times) : undefined;
+};
+
+/** R44: the entry with its episode closed without a word, if nothing was heard of it for too long. */
+export const forgotten = (entry: Entry, now: number): Entry | undefined => {
+  const open = openEpisode(entry);
+  if (!open || now < entry.touchedAt + forgetAfterMilliseconds) return undefined;
+  return { ...entry, episode: { ...open, closedAt: now } };
+};
+
+const announcedKey = (kind: string, contact: string): string => `${kind} ${contact}`;
+
+/** What was last announced of this type to this contact. */
+export const lastAnnounced = (
+  entry: Entry,
+  { alert, contact }: QueuedAlert,
+): { at: number; monitor: string } | undefined =>
+  entry.announced[announcedKey(alert.type, contactKey(contact))];
+
+/** The entry after a contact got a mail of this episode: only now does the ledger hold that he was told. */
+export const told = (
+  entry: Entry,
+  kind: Kind,
+  queued: QueuedAlert,
+  episode: string | undefined,
+  now: number,
+): Entry => {
+  const key = contactKey(queued.contact);
+  const { alert, receivedAt } = queued;
+  const before = entry.contacts[key];
+  const learned = (): Told | undefined => {
+    switch (kind) {
+      case "PROBLEM":
+      case "UPDATE":
+      case "ESCALATION":
+      case "REMINDER": {
+        // A mail that waited long may be of an episode before the one that he was told of meanwhile.
+        if (!episode || (before && before.episode === entry.episode?.id && before.episode !== episode))
+          return before;
+        const worst = before?.episode === episode ? before.worst : 0;
+        return {
+          episode,
+          worst: Math.max(worst, severity[alert.state]),
+          state: alert.state,
+          at: now,
+          recovered: false,
+        };
+      }
+      case "RECOVERY":
+        return before && { ...before, recovered: true };
+      default:
+        return before;
+    }
+  };
+  const known = learned();
+  const once = kind === "ACKNOWLEDGEMENT" || kind === "DOWNTIME" || kind === "FLAPPING";
+  return {
+    ...entry,
+    ...(known && { contacts: { ...entry.contacts, [key]: known } }),
+    ...(once && {
+      announced: {
+        ...entry.announced,
+        [announcedKey(alert.type, key)]: { at: receivedAt, monitor: alert.monitor.id },
+      },
+    }),
+  };
+};

@@ -1,0 +1,133 @@
+import { contactKey } from "../address.ts";
+import { type NotificationType, objectName, type State } from "../alert.ts";
+import type { DeliveryOutcome } from "../deliver/delivery.ts";
+import { eventKey, objectKey } from "../identity.ts";
+import type { QueuedAlert } from "../queue/queue.ts";
+import type { Verdict } from "./case.ts";
+import type { Episode, Kind, Row } from "./entry.ts";
+
+/** One try to hand a mail to a relay. */
+export type Attempt = { at: number; route: string; outcome: DeliveryOutcome };
+
+/** How an alert's story ends; everything else is pending. */
+export const endings = ["mailed", "suppressed", "digested", "refused", "dead"] as const;
+export type Ending = (typeof endings)[number];
+
+/** The journal's page of one accepted alert: the whole story, kept beside the entry and written with it. */
+export type JournalRecord = {
+  id: string;
+  site: string;
+  objectKey: string;
+  eventKey: string;
+  host: string;
+  service: string | null;
+  contact: string;
+  monitor: string;
+  type: NotificationType;
+  state: State;
+  receivedAt: number;
+  /** The ledger made this alert itself, by this row. */
+  made?: Row;
+  /** The verdict of the latest decision, with the row of nagios.md §5.2 behind it. */
+  verdict?: {
+    at: number;
+    action: Verdict["action"];
+    row: Row;
+    reason: string;
+    kind?: Kind;
+    episode?: Pick<Episode, "id" | "since">;
+  };
+  /** Each time it was made to wait in the ledger; one that was prolonged is one. */
+  holds: { at: number; until: number; row: Row; reason: string }[];
+  /** While it waits: what the queue will be given when its time is over. */
+  queued?: QueuedAlert;
+  /** Set while a worker may be sending: before `until` nobody sends who was not handed the message after it. */
+  claim?: { attempt: number; since: number; until: number; receiveCount: number };
+  attempts: Attempt[];
+  /** A relay may have the mail, though it never said so. */
+  inDoubt?: true;
+  messageId?: string;
+  ending?: { at: number; as: Ending; reason: string };
+};
+
+/** The record of an alert that the ledger has not met before. */
+export const newRecord = (queued: QueuedAlert): JournalRecord => {
+  const { id, site, contact, receivedAt, made, alert } = queued;
+  return {
+    id,
+    site,
+    objectKey: objectKey(site, alert),
+    eventKey: eventKey(site, alert, contactKey(contact)),
+    host: alert.object.host,
+    service: alert.object.service,
+    contact,
+    monitor: alert.monitor.id,
+    type: alert.type,
+    state: alert.state,
+    receivedAt,
+    ...(made && { made }),
+    holds: [],
+    attempts: [],
+  };
+};
+
+/**
+ * The other alert that was taken in place of this one, if any: it reports the same event for the same contact. One
+ * without texts gives way to one with them while it waits for that (R39).
+ */
+export const twinOf = (
+  mine: JournalRecord | undefined,
+  degraded: boolean,
+  others: readonly JournalRecord[],
+): string | undefined => {
+  const waits = (record: JournalRecord) => record.verdict?.row === "R39";
+  if (mine && !waits(mine)) return undefined;
+  return others.find((other) => other.verdict?.row !== "R0" && (!waits(other) || (!mine && degraded)))?.id;
+};
+
+const seconds = new Intl.DateTimeFormat("sv-SE", {
+  dateStyle: "short",
+  timeStyle: "medium",
+  timeZone: "UTC",
+});
+const time = (at: number): string => `${seconds.format(at)} UTC`;
+
+/** The object as people read it. */
+export const objectOf = ({ host, service }: Pick<JournalRecord, "host" | "service">): string =>
+  objectName({ object: { host, service } });
+
+const because = ({ row, reason }: { row: Row; reason: string }): string => `${reason} (${row})`;
+
+/** How it stands with an alert, in one sentence: its ending, or what it waits for. */
+export const outcomeOf = ({ verdict, claim, attempts, queued, holds, ending }: JournalRecord): string => {
+  const why = verdict ? because(verdict) : "nothing was decided yet";
+  if (ending?.as === "suppressed") return `suppressed: ${why}`;
+  if (ending) return `${ending.as}: ${verdict?.kind} mail, ${why}; ${ending.reason}`;
+  const hold = holds.at(-1);
+  if (queued && hold) return `held until ${time(hold.until)}: ${because(hold)}`;
+  const last = attempts.at(-1);
+  if (claim) return `pending: attempt ${claim.attempt} began ${time(claim.since)}; ${why}`;
+  return last
+    ? `pending: waits for its next try, the last said: ${last.outcome.reply}; ${why}`
+    : `pending: ${why}`;
+};
+
+/** An alert's story, a line for each thing that happened to it, in order; the last says how it stands. */
+export const storyOf = (record: JournalRecord): string[] => {
+  const from = record.made ? `made here (${record.made})` : `received from ${record.monitor}`;
+  const happened = [
+    {
+      at: record.receivedAt,
+      line: `${from}: ${record.type} ${record.state} of ${objectOf(record)} for ${record.contact}`,
+    },
+    ...record.holds.map((hold) => ({
+      at: hold.at,
+      line: `held until ${time(hold.until)}: ${because(hold)}`,
+    })),
+    ...record.attempts.map(({ at, route, outcome }) => ({
+      at,
+      line: `${route} ${outcome.result}${outcome.tls ? ` over ${outcome.tls.version}` : ""}: ${outcome.reply}`,
+    })),
+  ].sort((a, b) => a.at - b.at);
+  return [...happened.map(({ at, line }) => `${time(at)}  ${line}`), outcomeOf(record)];
+};

@@ -1,0 +1,49 @@
+/** What the operator chose among the ways a row of nagios.md §5.2 may go. Times are seconds. */
+export type Policy = {
+  /** R4: a reminder when this time has gone by and Nagios repeats the problem; undefined: never. */
+  renotifyAfterSeconds?: number;
+  /** R5: whether a problem that got worse is mailed. */
+  worsening: boolean;
+  /** R10: how long after a monitor's start a problem that it forgot may come back as a new one. */
+  restartGraceSeconds: number;
+  /** R11: whether each event of a volatile service is mailed. */
+  volatile: boolean;
+  /** R14: how long after a closure the other monitor may report the same blip, and is waited for. */
+  pairLateSeconds: number;
+  /** R16, R18: how long after its host is up a covered service is waited for; undefined: hosts cover nothing. */
+  hostCoverSeconds?: number;
+  /** R22, R24: how long a recovery waits for the monitors that still report the problem; 0: not at all. */
+  pairRecoverySeconds: number;
+  /** R26: whether a recovery of something unknown is mailed. */
+  orphanRecovery: boolean;
+  /** R27: who else hears of a recovery when Nagios names only some: those of an escalated episode, all, none. */
+  recoveryFanout: "escalated" | "all" | "none";
+  fanoutSeconds: number;
+  /** R29: how long a problem that the relay did not take waits for its recovery, and both are dropped. */
+  flapHoldSeconds: number;
+  /** R33, R35, R36: whether these are mailed, and within what time two monitors mean the same. */
+  auxiliary: boolean;
+  auxiliaryWindowSeconds: number;
+  /** R37: how long after the end of flapping in a good state a recovery is waited for. */
+  flapSettleSeconds: number;
+  /** R39: how long a notification without its texts waits for the one that has them. */
+  degradedHoldSeconds: number;
+};
+
+/** The defaults of nagios.md §5.1. */
+export const defaultPolicy: Policy = {
+  worsening: true,
+  restartGraceSeconds: 900,
+  volatile: true,
+  pairLateSeconds: 120,
+  hostCoverSeconds: 300,
+  pairRecoverySeconds: 600,
+  orphanRecovery: false,
+  recoveryFanout: "escalated",
+  fanoutSeconds: 60,
+  flapHoldSeconds: 30,
+  auxiliary: true,
+  auxiliaryWindowSeconds: 120,
+  flapSettleSeconds: 60,
+  degradedHoldSeconds: 5,
+};

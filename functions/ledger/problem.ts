@@ -1,0 +1,240 @@
+import { type Alert, severity } from "../alert.ts";
+import { digest } from "../identity.ts";
+import { type Case, clockOf, madeRecovery, type Verdict } from "./case.ts";
+import {
+  before,
+  type Entry,
+  type Episode,
+  type Kind,
+  type MonitorView,
+  othersOpen,
+  type Row,
+  withHeld,
+  withView,
+} from "./entry.ts";
+
+/** nagios.md §5.1, "same problem": equal epochs; else same process and id; without an epoch the ids, if both speak. */
+const sameProblem = (view: MonitorView, { monitor, problem }: Alert): boolean => {
+  const sameId = view.problemId !== undefined && view.problemId === problem.id;
+  if (view.epoch !== undefined && problem.epoch !== undefined)
+    return view.epoch === problem.epoch || (sameId && view.start === monitor.start);
+  return sameId || view.problemId === undefined || problem.id === undefined;
+};
+
+/** R10: the monitor lost its retention and found a running problem again, as a new one, soon after its start. */
+const foundAgain = ({ alert, run, view, policy }: Case): boolean => {
+  const { start } = alert.monitor;
+  if (!run?.rolledBack || start === undefined || run.start !== start || view?.start === start) return false;
+  return (alert.problem.epoch ?? alert.time) - start <= policy.restartGraceSeconds;
+};
+
+/** R1-R13, R19 and what they become later: a HARD problem, whatever its host and the other monitors say. */
+const ownProblem = (c: Case): Verdict => {
+  const { alert, order, view, open, told, object, queued, key, policy, entry } = c;
+  const { monitor, state, notification } = alert;
+  const newest = view?.problem && before(order, view.problem) ? view.problem : order;
+  const seen = (base: Entry, episode: Episode): Entry =>
+    withView({ ...base, episode }, monitor.id, {
+      open: true,
+      episode: episode.id,
+      problem: newest,
+      ...(newest === order && {
+        start: monitor.start,
+        epoch: alert.problem.epoch,
+        problemId: alert.problem.id,
+      }),
+    });
+  const send = (kind: Kind, row: Row, reason: string, at: Episode, base = entry): Verdict => {
+    const addressed = [...new Set([...at.addressed, key])];
+    const escalated = at.escalated || notification.escalated ? { escalated: true as const } : {};
+    return {
+      action: "send",
+      kind,
+      row,
+      reason,
+      episode: at,
+      entry: seen(base, { ...at, addressed, ...escalated }),
+    };
+  };
+  const opening = (kind: Kind, row: Row, reason: string): Verdict => {
+    const id = digest("episode", queued.site, object, queued.id);
+    // Who was told of an earlier episode and not yet of its end is kept: his recovery may still be on its way.
+    const contacts = Object.fromEntries(
+      Object.entries(entry.contacts).filter(([, { recovered }]) => !recovered),
+    );
+    return send(
+      kind,
+      row,
+      reason,
+      { id, since: c.now, state, opener: monitor.id, addressed: [], suppressed: 0 },
+      { ...entry, contacts },
+    );
+  };
+
+  // R13, R29, R30: the monitor has already said that this is over.
+  if (view?.recovery && before(order, view.recovery)) {
+    const { episode } = entry;
+    const toldOfIt = entry.contacts[key]?.episode === episode?.id;
+    if (c.held?.row === "R16")
+      return {
+        action: "record",
+        row: "R31",
+        reason: `${object} recovered while its host's problem covered it`,
+        entry,
+      };
+    if (
+      c.held?.row !== "R14" &&
+      episode?.closedAt !== undefined &&
+      !toldOfIt &&
+      queued.receivedAt <= episode.closedAt
+    ) {
+      if (!c.inDoubt && episode.closedAt - queued.receivedAt <= policy.flapHoldSeconds * 1000)
+        return {
+          action: "suppress",
+          row: "R29",
+          reason: `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`,
+          entry,
+        };
+      const reason = "it waited for the relay; its recovery follows";
+      // R27: at the closure nobody knew that this contact would be told.
+      const fanout = policy.recoveryFanout === "all" || episode.escalated || notification.escalated;
+      const made = fanout && policy.recoveryFanout !== "none" ? [madeRecovery(c, "R27", key, episode)] : [];
+      const due = c.now + policy.fanoutSeconds * 1000;
+      const next = made.reduce((base, alert) => withHeld(base, alert, "R27", due), entry);
+      return { action: "send", kind: "PROBLEM", row: "R30", reason, episode, entry: next, made };
+    }
+    return {
+      action: "suppress",
+      row: "R13",
+      reason: `${object} had recovered before this could be told`,
+      entry,
+    };
+  }
+
+  // R1, R2, R14, R15: nothing is open.
+  if (!open) {
+    const last = entry.episode;
+    if (
+      last?.closedAt !== undefined &&
+      last.closedBy !== undefined &&
+      last.closedBy !== monitor.id &&
+      view?.episode !== last.id
+    ) {
+      const due = queued.receivedAt + policy.pairLateSeconds * 1000;
+      if (queued.receivedAt - last.closedAt <= policy.pairLateSeconds * 1000 && c.now < due)
+        return {
+          action: "hold",
+          row: "R14",
+          reason: `${last.closedBy} has just reported its end: ${monitor.id} may be the slower of the two`,
+          due,
+          entry: withView(entry, monitor.id, {
+            open: true,
+            problem: newest,
+            start: monitor.start,
+            epoch: alert.problem.epoch,
+            problemId: alert.problem.id,
+          }),
+        };
+    }
+    if (c.held?.row === "R14")
+      return opening("PROBLEM", "R15", `${monitor.id} still reports it after ${policy.pairLateSeconds} s`);
+    if ((notification.number ?? 1) <= 1) return opening("PROBLEM", "R1", "first news of this problem");
+    return opening("PROBLEM", "R2", "first news of this problem here, whatever its number says");
+  }
+
+  // R9: the core swallowed a recovery.
+  const forgot = foundAgain(c);
+  const others = othersOpen(entry, monitor.id);
+  const same = !view?.open || newest !== order || forgot || sameProblem(view, alert);
+  if (!same && others.length === 0)
+    return opening("PROBLEM", "R9", "a new problem: the recovery of the one before never came");
+
+  const current: Episode = { ...open, state: newest === order ? state : open.state };
+  const quiet = (action: "suppress" | "record", row: Row, reason: string): Verdict => ({
+    action,
+    row,
+    reason,
+    entry: seen(entry, { ...current, suppressed: open.suppressed + 1 }),
+  });
+
+  // R2, R7, R8, R19: this contact was not told of it.
+  if (!told) {
+    const newer = Object.entries(entry.held).some(
+      ([id, held]) =>
+        id !== queued.id &&
+        held.contact === key &&
+        ["R14", "R16", "R29"].includes(held.row) &&
+        held.receivedAt > queued.receivedAt,
+    );
+    if (c.held && newer)
+      return quiet("suppress", "R3", "a later notification of the same problem waits in its place");
+    if (notification.escalated)
+      return send(
+        "ESCALATION",
+        "R7",
+        `open since ${clockOf(open.since)}, now escalated to this contact`,
+        current,
+      );
+    const byNumber = (notification.number ?? 1) > 1 ? "R2" : "R1";
+    const row = newest !== order ? "R19" : view?.open ? byNumber : "R8";
+    return send("PROBLEM", row, "this contact had not been told of it", current);
+  }
+
+  // R3-R6, R10-R12: he was.
+  const since = `${object} was already reported ${told.state} to ${queued.contact} at ${clockOf(told.at)}`;
+  if (notification.volatile && policy.volatile)
+    return send("PROBLEM", "R11", "the service is volatile: each event is news", current);
+  if (severity[state] > told.worst)
+    return policy.worsening
+      ? send("UPDATE", "R5", `worse than the ${told.state} that this contact was told`, current)
+      : quiet("record", "R5", `it got worse, and that is not to be mailed: ${since}`);
+  if (forgot)
+    return quiet("record", "R10", `${monitor.id} has lost what it knew and found this again: ${since}`);
+  const due =
+    policy.renotifyAfterSeconds !== undefined && c.now - told.at >= policy.renotifyAfterSeconds * 1000;
+  if (due && open.acknowledgedAt === undefined && open.opener === monitor.id)
+    return send("REMINDER", "R4", `still open, and a reminder is due since ${since}`, current);
+  if (view && !view.open && others.length > 0)
+    return quiet(
+      "suppress",
+      "R12",
+      `its end at ${monitor.id} was not told, for ${others.join(", ")} saw it on: ${since}`,
+    );
+  if (state !== open.state) return quiet("record", "R6", `still a problem, and no worse: ${since}`);
+  return quiet("suppress", "R3", since);
+};
+
+/** R16-R18: a service's problem that would be mailed, if this contact was told that its host is down. */
+const underHost = (c: Case, verdict: Verdict & { action: "send" }): Verdict => {
+  const { alert, host, policy, queued, key, now } = c;
+  const { hostCoverSeconds } = policy;
+  const episode = host?.episode;
+  if (hostCoverSeconds === undefined || !host || !episode || alert.notification.volatile) return verdict;
+  const toldOfHost = host.contacts[key];
+  const covers = toldOfHost?.episode === episode.id;
+  if (episode.closedAt === undefined && !covers)
+    return { ...verdict, row: "R17", reason: "the host is down, and this contact was not told of that" };
+  const settle = hostCoverSeconds * 1000;
+  const wait = (due: number, reason: string): Verdict => ({
+    action: "hold",
+    row: "R16",
+    reason,
+    due,
+    entry: verdict.entry,
+  });
+  const down = `${alert.object.host} was reported ${toldOfHost?.state} to ${queued.contact} at ${clockOf(toldOfHost?.at ?? now)}`;
+  if (episode.closedAt === undefined) return wait(now + settle, `covered: ${down}`);
+  if (c.held?.row !== "R16") return verdict;
+  if (covers && now < episode.closedAt + settle)
+    return wait(episode.closedAt + settle, `covered: ${down}, and has just come back`);
+  return { ...verdict, row: "R18", reason: `the host is up again, and this is still a problem` };
+};
+
+/** R1-R19, R29, R30: a HARD problem. */
+export const problem = (c: Case): Verdict => {
+  const own = ownProblem(c);
+  const verdict = own.action === "send" && own.row !== "R30" ? underHost(c, own) : own;
+  return verdict.action === "hold"
+    ? { ...verdict, entry: withHeld(verdict.entry, c.queued, verdict.row, verdict.due) }
+    : verdict;
+};

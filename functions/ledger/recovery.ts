@@ -1,0 +1,185 @@
+import type { QueuedAlert } from "../queue/queue.ts";
+import { type Case, madeRecovery, type Verdict } from "./case.ts";
+import {
+  before,
+  type Entry,
+  type Episode,
+  type Held,
+  othersOpen,
+  type Row,
+  released,
+  withHeld,
+  withView,
+} from "./entry.ts";
+
+const isProblem = ({ row }: Held): boolean => row === "R14" || row === "R16" || row === "R29";
+
+/** R27: those whom the core may pass over with the recovery of this episode. */
+const passed = ({ entry, key, policy }: Case, open: Episode): string[] => {
+  if (policy.recoveryFanout === "none") return [];
+  const heard = (contact: string) =>
+    entry.contacts[contact]?.episode === open.id && entry.contacts[contact]?.recovered;
+  const unheard = new Set([
+    ...(policy.recoveryFanout === "all" || open.escalated
+      ? open.addressed.filter((contact) => !heard(contact))
+      : []),
+    // Who was told of an earlier episode only, and not of its end, still believes in it.
+    ...Object.keys(entry.contacts).filter(
+      (contact) => entry.contacts[contact]?.episode !== open.id && !entry.contacts[contact]?.recovered,
+    ),
+  ]);
+  unheard.delete(key);
+  return [...unheard];
+};
+
+/** R27: whoever was told, and was passed over when the recovery came. */
+const passedOver = ({ entry, key, open, object, queued }: Case): Verdict => {
+  const told = entry.contacts[key];
+  if (open)
+    return {
+      action: "suppress",
+      row: "R28",
+      reason: `${object} has a newer problem than the one that ended`,
+      entry,
+    };
+  if (!told)
+    return { action: "record", row: "R21", reason: `${queued.contact} was not told of the problem`, entry };
+  if (told.recovered)
+    return {
+      action: "record",
+      row: "R21",
+      reason: `${queued.contact} was told by the monitor that it is over`,
+      entry,
+    };
+  return {
+    action: "send",
+    kind: "RECOVERY",
+    row: "R27",
+    reason: "it is over, and the monitor did not say so to this contact",
+    episode: { id: told.episode, since: told.at },
+    entry,
+  };
+};
+
+/** R20-R31: a recovery. Object and order decide: the ids that a recovery carries are unreliable (R25). */
+export const recovery = (c: Case): Verdict => {
+  if (c.queued.made === "R27") return passedOver(c);
+  const { alert, order, view, open, object, queued, key, policy, entry, now } = c;
+  const { monitor } = alert;
+  const { episode } = entry;
+  const told = entry.contacts[key];
+  const toldEpisode = told && (told.episode === episode?.id ? episode : { id: told.episode, since: told.at });
+
+  if (view?.problem && before(order, view.problem)) {
+    if (told && !told.recovered && told.episode !== episode?.id)
+      return {
+        action: "send",
+        kind: "RECOVERY",
+        row: "R30",
+        reason: "the end of an earlier problem, that this contact was told of late",
+        episode: toldEpisode,
+        entry,
+      };
+    return {
+      action: "suppress",
+      row: "R28",
+      reason: `${object} has a newer problem than the one this recovery ends`,
+      entry,
+    };
+  }
+
+  const others = othersOpen(entry, monitor.id);
+  const waitsUntil = queued.receivedAt + policy.pairRecoverySeconds * 1000;
+  const overdue = others.length > 0 && told !== undefined && !told.recovered && now >= waitsUntil;
+  const closes = open !== undefined && (others.length === 0 || overdue);
+  const seen = released(
+    withView(entry, monitor.id, {
+      open: false,
+      recovery: view?.recovery && before(order, view.recovery) ? view.recovery : order,
+    }),
+    now,
+    (held) => (isProblem(held) && (closes || held.monitor === monitor.id)) || (closes && held.row === "R22"),
+  );
+  const made: QueuedAlert[] = [];
+  const closed = (): Entry => {
+    if (!closes) return seen;
+    const closedAt = overdue ? now : queued.receivedAt;
+    const over = { ...seen, episode: { ...open, state: alert.state, closedAt, closedBy: monitor.id } };
+    const due = closedAt + policy.fanoutSeconds * 1000;
+    made.push(...passed(c, open).map((contact) => madeRecovery(c, "R27", contact, open)));
+    return made.reduce((base, alert) => withHeld(base, alert, "R27", due), over as Entry);
+  };
+  const next = closed();
+  const record = (row: Row, reason: string): Verdict => ({
+    action: "record",
+    row,
+    reason,
+    entry: next,
+    made,
+  });
+  const hold = (row: Row, due: number, reason: string): Verdict => ({
+    action: "hold",
+    row,
+    due,
+    reason,
+    entry: withHeld(next, queued, row, due),
+    made,
+  });
+  const send = (row: Row, reason: string): Verdict => ({
+    action: "send",
+    kind: "RECOVERY",
+    row,
+    reason,
+    episode: toldEpisode,
+    entry: next,
+    made,
+  });
+
+  if (!episode)
+    return policy.orphanRecovery
+      ? send("R26", `no problem of ${object} is known here, and such recoveries are to be mailed`)
+      : record("R26", `no problem of ${object} is known here`);
+  const mine = Object.values(entry.held).filter((held) => held.contact === key);
+  const unsent = mine.find((held) => held.row === "R29");
+  if (unsent && !(told?.episode === episode.id)) {
+    const age = queued.receivedAt - unsent.receivedAt;
+    if (age > policy.flapHoldSeconds * 1000)
+      return hold(
+        "R30",
+        Math.max(unsent.due, now) + 1,
+        "its problem still waits for the relay, and goes first",
+      );
+    return {
+      action: "suppress",
+      row: "R29",
+      reason: `${object} recovered ${Math.round(age / 1000)} s after its problem, which was not mailed yet`,
+      entry: next,
+      made,
+    };
+  }
+  if (!told)
+    return mine.some((held) => held.row === "R16")
+      ? record(
+          "R31",
+          `the problem of ${object} was covered by its host's, and ${queued.contact} not told of it`,
+        )
+      : record("R21", `${queued.contact} was not told of the problem`);
+  if (told.recovered) return record("R21", `${queued.contact} was already told that it is over`);
+  if (overdue)
+    return policy.pairRecoverySeconds === 0
+      ? send("R20", "the problem that this contact was told of is over")
+      : send(
+          "R24",
+          `over at ${monitor.id}; ${others.join(", ")} still reports it, ${policy.pairRecoverySeconds} s later`,
+        );
+  if (others.length > 0)
+    return hold("R22", waitsUntil, `over at ${monitor.id}, while ${others.join(", ")} still reports it`);
+  if (queued.made === "R37") return send("R37", "flapping ended well, and the monitor sent no recovery");
+  const pair = Object.entries(entry.monitors).some(
+    ([id, { episode: in_ }]) => id !== monitor.id && in_ === episode.id,
+  );
+  if (pair) return send("R23", "every monitor that reported the problem has reported its end");
+  const named = alert.problem.id ?? alert.problem.last_id;
+  const mismatch = named !== undefined && view?.problemId !== undefined && named !== view.problemId;
+  return send(mismatch ? "R25" : "R20", "the problem that this contact was told of is over");
+};

@@ -1,0 +1,152 @@
+import type { Mail } from "../functions/compose/mail.ts";
+import type { DeliveryOutcome } from "../functions/deliver/delivery.ts";
+import { readPost } from "../functions/intake/post.ts";
+import { dueAt } from "../functions/ledger/entry.ts";
+import type { Ledger } from "../functions/ledger/ledger.ts";
+import type { Policy } from "../functions/ledger/policy.ts";
+import { type SqliteLedger, sqliteLedger } from "../functions/ledger/sqlite.ts";
+import { pipeline } from "../functions/pipeline.ts";
+import { type OutgoingMessage, type QueuedAlert, toMessage } from "../functions/queue/queue.ts";
+import { sweep } from "../functions/sweep.ts";
+import type { Report } from "../functions/telemetry.ts";
+
+/** What the relay of a rehearsal does with a mail; `lost` took it or not and never said, `crash` ends the worker. */
+export type RelayAnswer = "accepted" | "deferred" | "refused" | "lost" | "crash";
+
+export type RehearsalParts = {
+  policy: Policy;
+  /** Unix milliseconds when it begins. */
+  begin: number;
+  relay: (mail: Mail, now: number) => RelayAnswer;
+  /** In memory if absent. */
+  ledgerFile?: string;
+  report?: Report;
+};
+
+/** The bridge without its servers: intake's reading, ledger, pipeline and sweep as they are, on a virtual clock. */
+export type Rehearsal = {
+  ledger(): Ledger;
+  /** Takes a post as intake does, and works until nothing is to be done. Throws what is wrong with it. */
+  post(site: string, input: unknown): Promise<QueuedAlert[]>;
+  /** Lets the clock run; whatever is due meanwhile is done at its time. */
+  passTo(time: number): Promise<void>;
+  /** What waits for the relay is tried now. */
+  hasten(): void;
+  /** The ids of alerts still in the queue, and of those buried. */
+  waiting(): string[];
+  buried(): string[];
+  /** Closes the ledger, and opens it again. */
+  reopen(meanwhile?: () => void): void;
+  close(): void;
+};
+
+type Message = OutgoingMessage & { sequence: number; receiveCount: number; readyAt: number };
+
+const visibilityMilliseconds = 400_000;
+
+const outcomes: Record<Exclude<RelayAnswer, "crash">, DeliveryOutcome> = {
+  accepted: { result: "accepted", reply: "250 2.0.0 Ok", code: 250, durationMilliseconds: 0 },
+  deferred: { result: "deferred", reply: "the relay is away", lostAfterData: false, durationMilliseconds: 0 },
+  refused: { result: "refused", reply: "550 5.1.1 unknown", code: 550, durationMilliseconds: 0 },
+  lost: { result: "deferred", reply: "connection lost", lostAfterData: true, durationMilliseconds: 0 },
+};
+
+export const rehearse = (parts: RehearsalParts): Rehearsal => {
+  const path = parts.ledgerFile ?? ":memory:";
+  const report = parts.report ?? (() => undefined);
+  let ledger: SqliteLedger = sqliteLedger(path);
+  let now = parts.begin;
+  let sequence = 0;
+  let messages: Message[] = [];
+  const dead: Message[] = [];
+  const idOf = ({ body }: Message): string => (JSON.parse(body) as QueuedAlert).id;
+
+  const queue = {
+    send: async (outgoing: readonly OutgoingMessage[]) => {
+      for (const message of outgoing)
+        if (!messages.some(({ deduplicationId }) => deduplicationId === message.deduplicationId))
+          messages.push({ ...message, sequence: sequence++, receiveCount: 0, readyAt: now });
+      return outgoing.map(() => true);
+    },
+  };
+  const handle = () =>
+    pipeline({
+      ledger,
+      transport: {
+        route: "smtp://relay",
+        send: async (mail) => {
+          const answer = parts.relay(mail, now);
+          if (answer === "crash") throw new Error("the worker ends here");
+          return outcomes[answer];
+        },
+      },
+      sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
+      policy: parts.policy,
+      giveUpAfterSeconds: 48 * 3600,
+      clock: () => now,
+      report,
+    });
+  /** Those that may be handed out: the first of each group. */
+  const heads = () => {
+    const groups = new Set<string>();
+    return messages.filter(({ group }) => !groups.has(group) && groups.add(group));
+  };
+  const workOff = async () => {
+    for (;;) {
+      await sweep({ ledger, queue, report }, now);
+      const message = heads().find(({ readyAt }) => readyAt <= now);
+      if (!message) return;
+      message.receiveCount += 1;
+      message.readyAt = now + visibilityMilliseconds;
+      try {
+        const disposition = await handle()({
+          ...message,
+          receipt: String(message.sequence),
+          visibleAgainAt: message.readyAt,
+        });
+        if (disposition.message === "give-back") message.readyAt = now + disposition.afterSeconds * 1000;
+        else messages = messages.filter((other) => other !== message);
+        if (disposition.message === "bury") dead.push(message);
+      } catch (error) {
+        if ((error as Error).message !== "the worker ends here") throw error;
+      }
+    }
+  };
+  const nextTime = async (): Promise<number> => {
+    const [first] = await ledger.due(Number.MAX_SAFE_INTEGER, 1);
+    return Math.min(
+      (first && dueAt(first.entry)) ?? Number.POSITIVE_INFINITY,
+      ...heads().map(({ readyAt }) => readyAt),
+    );
+  };
+  return {
+    ledger: () => ledger,
+    post: async (site, input) => {
+      const reading = readPost(input, { site, now, aliases: new Map(), allowed: () => true });
+      if (!reading.ok) throw new Error(JSON.stringify(reading.faults));
+      await queue.send(reading.value.map(toMessage));
+      await workOff();
+      return reading.value;
+    },
+    passTo: async (time) => {
+      for (;;) {
+        await workOff();
+        const next = await nextTime();
+        if (next > time) break;
+        now = Math.max(now, next);
+      }
+      now = Math.max(now, time);
+    },
+    hasten: () => {
+      for (const message of messages) message.readyAt = Math.min(message.readyAt, now);
+    },
+    waiting: () => messages.map(idOf),
+    buried: () => dead.map(idOf),
+    reopen: (meanwhile = () => undefined) => {
+      ledger.close();
+      meanwhile();
+      ledger = sqliteLedger(path);
+    },
+    close: () => ledger.close(),
+  };
+};
