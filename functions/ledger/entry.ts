@@ -32,8 +32,15 @@ export type MonitorView = {
   recovery?: Order;
 };
 
-/** What one contact was told in the episode that he was last told of. */
-export type Told = { episode: string; worst: number; state: State; at: number; recovered: boolean };
+/** What one contact was told in the episode that he was last told of, and by which problem of which monitor. */
+export type Told = {
+  episode: string;
+  worst: number;
+  state: State;
+  at: number;
+  recovered: boolean;
+  by: { monitor: string; start?: number; epoch?: number; problemId?: string };
+};
 
 /** From the first HARD problem to its recovery. Times are Unix milliseconds of the bridge. */
 export type Episode = {
@@ -123,13 +130,11 @@ export const runAfter = (run: Run | undefined, alert: Alert): Run | undefined =>
 export const openEpisode = ({ episode }: Entry): Episode | undefined =>
   episode?.closedAt === undefined ? episode : undefined;
 
-/** The other monitors that have reported the open episode and not its end. */
-export const othersOpen = (entry: Entry, monitor: string): string[] => {
-  const open = openEpisode(entry);
-  return Object.entries(entry.monitors)
-    .filter(([id, view]) => id !== monitor && view.open && open && view.episode === open.id)
+/** The other monitors that have reported the last episode and not its end. */
+export const othersOpen = ({ episode, monitors }: Entry, monitor: string): string[] =>
+  Object.entries(monitors)
+    .filter(([id, view]) => id !== monitor && view.open && episode && view.episode === episode.id)
     .map(([id]) => id);
-};
 
 /** The entry with one monitor's view changed. */
 export const withView = (entry: Entry, monitor: string, change: Partial<MonitorView>): Entry => ({
@@ -222,6 +227,12 @@ export const told = (
           state: alert.state,
           at: now,
           recovered: false,
+          by: {
+            monitor: alert.monitor.id,
+            start: alert.monitor.start,
+            epoch: alert.problem.epoch,
+            problemId: alert.problem.id,
+          },
         };
       }
       case "RECOVERY":

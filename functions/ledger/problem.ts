@@ -7,8 +7,10 @@ import {
   type Episode,
   type Kind,
   type MonitorView,
+  openEpisode,
   othersOpen,
   type Row,
+  type Told,
   withHeld,
   withView,
 } from "./entry.ts";
@@ -21,6 +23,41 @@ const sameProblem = (view: MonitorView, { monitor, problem }: Alert): boolean =>
   return sameId || view.problemId === undefined || problem.id === undefined;
 };
 
+/** Whether the contact, never told of its end, was told of this very problem, in whatever episode. */
+const stillTheSame = ({ by, recovered }: Told, { monitor, problem }: Alert): boolean => {
+  if (recovered || by.monitor !== monitor.id) return false;
+  if (by.epoch !== undefined && problem.epoch !== undefined) return by.epoch === problem.epoch;
+  return by.problemId !== undefined && by.problemId === problem.id && by.start === monitor.start;
+};
+
+const newEpisode = ({ queued, object, alert, now }: Case): Episode => ({
+  id: digest("episode", queued.site, object, queued.id),
+  since: now,
+  state: alert.state,
+  opener: alert.monitor.id,
+  addressed: [],
+  suppressed: 0,
+});
+
+/** Who was told of an earlier episode and not of its end is kept: his recovery may still be on its way. */
+const withoutRecovered = (entry: Entry): Entry => ({
+  ...entry,
+  contacts: Object.fromEntries(Object.entries(entry.contacts).filter(([, { recovered }]) => !recovered)),
+});
+
+/**
+ * The entry in which this contact was told of the open episode, if he was told of this very problem in one that was
+ * closed without his knowledge (R24): then it goes on, and is no news to him.
+ */
+const continued = (c: Case): Entry => {
+  const { entry, open, key, alert } = c;
+  const about = entry.contacts[key];
+  if (!about || about.episode === open?.id || !stillTheSame(about, alert)) return entry;
+  const episode = open ?? { ...newEpisode(c), addressed: [key] };
+  const base = open ? entry : withoutRecovered(entry);
+  return { ...base, episode, contacts: { ...base.contacts, [key]: { ...about, episode: episode.id } } };
+};
+
 /** R10: the monitor lost its retention and found a running problem again, as a new one, soon after its start. */
 const foundAgain = ({ alert, run, view, policy }: Case): boolean => {
   const { start } = alert.monitor;
@@ -30,8 +67,12 @@ const foundAgain = ({ alert, run, view, policy }: Case): boolean => {
 
 /** R1-R13, R19 and what they become later: a HARD problem, whatever its host and the other monitors say. */
 const ownProblem = (c: Case): Verdict => {
-  const { alert, order, view, open, told, object, queued, key, policy, entry } = c;
+  const { alert, order, view, object, queued, key, policy } = c;
   const { monitor, state, notification } = alert;
+  const entry = continued(c);
+  const open = openEpisode(entry);
+  const about = entry.contacts[key];
+  const told = about?.episode === open?.id ? about : undefined;
   const newest = view?.problem && before(order, view.problem) ? view.problem : order;
   const seen = (base: Entry, episode: Episode): Entry =>
     withView({ ...base, episode }, monitor.id, {
@@ -56,23 +97,12 @@ const ownProblem = (c: Case): Verdict => {
       entry: seen(base, { ...at, addressed, ...escalated }),
     };
   };
-  const opening = (kind: Kind, row: Row, reason: string): Verdict => {
-    const id = digest("episode", queued.site, object, queued.id);
-    // Who was told of an earlier episode and not yet of its end is kept: his recovery may still be on its way.
-    const contacts = Object.fromEntries(
-      Object.entries(entry.contacts).filter(([, { recovered }]) => !recovered),
-    );
-    return send(
-      kind,
-      row,
-      reason,
-      { id, since: c.now, state, opener: monitor.id, addressed: [], suppressed: 0 },
-      { ...entry, contacts },
-    );
-  };
+  const opening = (kind: Kind, row: Row, reason: string): Verdict =>
+    send(kind, row, reason, newEpisode(c), withoutRecovered(entry));
 
   // R13, R29, R30: the monitor has already said that this is over.
   if (view?.recovery && before(order, view.recovery)) {
+    const { entry } = c;
     const { episode } = entry;
     const toldOfIt = entry.contacts[key]?.episode === episode?.id;
     if (c.held?.row === "R16")
@@ -145,8 +175,8 @@ const ownProblem = (c: Case): Verdict => {
   // R9: the core swallowed a recovery.
   const forgot = foundAgain(c);
   const others = othersOpen(entry, monitor.id);
-  const same = !view?.open || newest !== order || forgot || sameProblem(view, alert);
-  if (!same && others.length === 0)
+  const another = view?.open && newest === order && !forgot && !sameProblem(view, alert);
+  if (another && others.length === 0)
     return opening("PROBLEM", "R9", "a new problem: the recovery of the one before never came");
 
   const current: Episode = { ...open, state: newest === order ? state : open.state };

@@ -1,4 +1,3 @@
-import type { QueuedAlert } from "../queue/queue.ts";
 import { type Case, madeRecovery, type Verdict } from "./case.ts";
 import {
   before,
@@ -100,16 +99,16 @@ export const recovery = (c: Case): Verdict => {
     now,
     (held) => (isProblem(held) && (closes || held.monitor === monitor.id)) || (closes && held.row === "R22"),
   );
-  const made: QueuedAlert[] = [];
-  const closed = (): Entry => {
-    if (!closes) return seen;
-    const closedAt = overdue ? now : queued.receivedAt;
-    const over = { ...seen, episode: { ...open, state: alert.state, closedAt, closedBy: monitor.id } };
-    const due = closedAt + policy.fanoutSeconds * 1000;
-    made.push(...passed(c, open).map((contact) => madeRecovery(c, "R27", contact, open)));
-    return made.reduce((base, alert) => withHeld(base, alert, "R27", due), over as Entry);
-  };
-  const next = closed();
+  const closedAt = overdue ? now : queued.receivedAt;
+  const over: Entry = closes
+    ? { ...seen, episode: { ...open, state: alert.state, closedAt, closedBy: monitor.id } }
+    : seen;
+  // Not by R24: whoever listens to the other monitor is told when that has seen the end.
+  const last = others.length === 0 && (closes || (view?.open && view.episode === episode?.id));
+  const made =
+    episode && last ? passed(c, episode).map((contact) => madeRecovery(c, "R27", contact, episode)) : [];
+  const fanoutDue = closedAt + policy.fanoutSeconds * 1000;
+  const next = made.reduce((base, alert) => withHeld(base, alert, "R27", fanoutDue), over);
   const record = (row: Row, reason: string): Verdict => ({
     action: "record",
     row,
