@@ -285,7 +285,8 @@ describe("other paths", () => {
 
 describe("every notification that a real Nagios sent", () => {
   const corpus = new URL("../corpus/", import.meta.url);
-  it.each(readdirSync(corpus))("is taken from the form post of its environment: %s", async (name) => {
+  const recordings = readdirSync(corpus).filter((file) => file.endsWith(".env"));
+  it.each(recordings)("is taken from the form post of its environment: %s", async (name) => {
     const form = new URLSearchParams();
     for (const line of readFileSync(new URL(name, corpus), "utf8").split("\n")) {
       const [, key, value] = /^(NAGIOS_\w+)=(.*)$/.exec(line) ?? [];
