@@ -84,9 +84,15 @@ export const startRelay = async (on: Lab): Promise<Relay> => {
   };
 };
 
+/** When Postfix began to write a file of a maildir, in microseconds: SECONDS.VdeviceIinodeMmicroseconds.host. */
+const writtenAt = (file: string): number => {
+  const [, seconds, microseconds] = /^(\d+)\.V\w+M(\d+)\./.exec(file) ?? [];
+  return Number(seconds) * 1e6 + Number(microseconds);
+};
+
 /** Every mail in a maildir, oldest first as the relay wrote them. */
 export const mailsIn = async (maildir: string): Promise<Email[]> => {
-  const files = readdirSync(maildir).sort();
+  const files = readdirSync(maildir).sort((one, other) => writtenAt(one) - writtenAt(other));
   return Promise.all(files.map((file) => PostalMime.parse(readFileSync(join(maildir, file)))));
 };
 
