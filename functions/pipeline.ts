@@ -63,8 +63,8 @@ export const pipeline = (parts: PipelineParts) => {
   const { ledger, transport, sender, policy, clock, report } = parts;
 
   const about = ({ id, alert, contact }: QueuedAlert) => ({ id, object: objectName(alert), contact });
-  const ended = (queued: QueuedAlert, ending: Ending, reason: string, queueId?: string) =>
-    report({ event: "ended", ...about(queued), ending, reason, queueId });
+  const ended = (queued: QueuedAlert, ending: Ending, { row, reason }: Verdict, queueId?: string) =>
+    report({ event: "ended", ...about(queued), ending, row, reason, queueId });
 
   /** How an attempt ends the alert's story; undefined: it does not. */
   const endingOf = (
@@ -110,12 +110,12 @@ export const pipeline = (parts: PipelineParts) => {
       if (verdict.action === "hold") {
         if (!(await hold(ledger, page, queued, verdict, now))) continue;
         const { row, reason, due } = verdict;
-        report({ event: "held", ...about(queued), reason: `${reason} (${row})`, until: due });
+        report({ event: "held", ...about(queued), row, reason, until: due });
         return { message: "remove" };
       }
       if (verdict.action !== "send") {
         if (!(await settleUnsent(ledger, page, verdict, now))) continue;
-        ended(queued, "suppressed", `${verdict.reason} (${verdict.row})`);
+        ended(queued, "suppressed", verdict);
         return { message: "remove" };
       }
       const mail = compose(queued, verdict, sender);
@@ -138,7 +138,7 @@ export const pipeline = (parts: PipelineParts) => {
         ended(
           queued,
           end.as,
-          `${verdict.reason} (${verdict.row}): ${end.reason}`,
+          { ...verdict, reason: `${verdict.reason}: ${end.reason}` },
           outcome.result === "accepted" ? outcome.queueId : undefined,
         );
         return end.as === "mailed" ? { message: "remove" } : { message: "bury", reason: end.reason };

@@ -1,5 +1,6 @@
 import type { Fault, NotificationType, State } from "./alert.ts";
 import type { DeliveryOutcome } from "./deliver/delivery.ts";
+import type { Row } from "./ledger/entry.ts";
 import type { Ending } from "./ledger/journal.ts";
 
 /** Everything the bridge tells its operator while it runs. No event has a field that could hold a secret. */
@@ -21,10 +22,11 @@ export type Event =
       object: string;
       contact: string;
       ending: Ending;
+      row: Row;
       reason: string;
       queueId?: string;
     }
-  | { event: "held"; id: string; object: string; contact: string; reason: string; until: number }
+  | { event: "held"; id: string; object: string; contact: string; row: Row; reason: string; until: number }
   | { event: "forgotten"; object: string; since: number }
   | {
       event: "attempt-failed";
@@ -60,11 +62,11 @@ const sentence = (event: Event): string => {
     case "unavailable":
       return `unavailable ${event.what}: ${event.error}`;
     case "ended":
-      return `${event.ending.padEnd(10)} ${event.object} for ${event.contact}: ${event.reason}${
+      return `${event.ending.padEnd(10)} ${event.object} for ${event.contact}: ${event.reason} (${event.row})${
         event.queueId ? `, relay's queue id ${event.queueId}` : ""
       }`;
     case "held":
-      return `held       ${event.object} for ${event.contact} until ${new Date(event.until).toISOString().slice(11, 19)}: ${event.reason}`;
+      return `held       ${event.object} for ${event.contact} until ${new Date(event.until).toISOString().slice(11, 19)}: ${event.reason} (${event.row})`;
     case "forgotten":
       return `forgotten  ${event.object}: open since ${new Date(event.since).toISOString()}, and nothing was heard of it for 30 days (R44)`;
     case "attempt-failed":

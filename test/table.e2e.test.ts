@@ -13,17 +13,13 @@ import {
   until,
 } from "./lab.ts";
 
-/** Whether the bridge has the settings below; without them it does not start when they are given. */
-const hasWaits: boolean = false;
 /** Shorter than the bridge's own waits, which are minutes. */
-const waits: Record<string, string> = hasWaits
-  ? { HARDSTATE_PAIR_RECOVERY: "15s", HARDSTATE_HOST_COVER: "10s", HARDSTATE_FLAP_HOLD: "30s" }
-  : {};
+const waits = { HARDSTATE_PAIR_RECOVERY: "15s", HARDSTATE_HOST_COVER: "10s", HARDSTATE_FLAP_HOLD: "30s" };
 const pairRecoverySeconds = 15;
 /** For a mail that waits for no timer. */
 const promptly = 30;
-/** For one that does: what is due is looked for once a minute. */
-const afterTimer = (seconds: number) => seconds + 75;
+/** For one that does. */
+const afterTimer = (seconds: number) => seconds + 30;
 
 /** A Nagios of its own state folder, whose name is the monitor's. */
 type Monitor = {

@@ -345,7 +345,10 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       c,
       ["object", "contact"],
       async (limit) => {
-        if (before === undefined) totals = await ledger.totals(site);
+        if (before === undefined) {
+          const ended = await ledger.totals(site);
+          totals = { accepted: Object.values(ended).reduce((sum, count) => sum + count, 0), ...ended };
+        }
         return ledger.journal({ site, object, contact, before, limit });
       },
       (items, next) => ({ alerts: items.map(alertOf), next, totals }),

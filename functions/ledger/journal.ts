@@ -120,13 +120,13 @@ export const storyOf = (record: JournalRecord): string[] => {
       at: record.receivedAt,
       line: `${from}: ${record.type} ${record.state} of ${objectOf(record)} for ${record.contact}`,
     },
-    ...record.holds.map((hold) => ({
-      at: hold.at,
-      line: `held until ${time(hold.until)}: ${because(hold)}`,
-    })),
     ...record.attempts.map(({ at, route, outcome }) => ({
       at,
       line: `${route} ${outcome.result}${outcome.tls ? ` over ${outcome.tls.version}` : ""}: ${outcome.reply}`,
+    })),
+    ...record.holds.map((hold) => ({
+      at: hold.at,
+      line: `held until ${time(hold.until)}: ${because(hold)}`,
     })),
   ].sort((a, b) => a.at - b.at);
   return [...happened.map(({ at, line }) => `${time(at)}  ${line}`), outcomeOf(record)];

@@ -116,6 +116,7 @@ export const claim = async (
     // Whoever held a claim that nobody settled may have sent it.
     ...(page.record.claim && { inDoubt: true }),
     messageId,
+    queued: undefined,
     ending: undefined,
   };
   if (!(await writeVerdict(ledger, page, verdict, record, now))) return undefined;

@@ -207,7 +207,9 @@ const ownProblem = (c: Case): Verdict => {
       );
     const byNumber = (notification.number ?? 1) > 1 ? "R2" : "R1";
     const row = newest !== order ? "R19" : view?.open ? byNumber : "R8";
-    return send("PROBLEM", row, "this contact had not been told of it", current);
+    const reason =
+      row === "R1" ? "first news of this problem" : "this contact had not been told of this problem";
+    return send("PROBLEM", row, reason, current);
   }
 
   // R3-R6, R10-R12: he was.

@@ -1,3 +1,4 @@
+import { contactKey } from "../address.ts";
 import { hostKey } from "../identity.ts";
 import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
 import { type Ending, endings, type JournalRecord, newRecord, objectOf, twinOf } from "./journal.ts";
@@ -101,7 +102,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       record.id,
       record.eventKey,
       objectOf(record),
-      record.contact,
+      contactKey(record.contact),
       record.receivedAt,
       record.ending?.as ?? null,
       JSON.stringify(record),
@@ -196,7 +197,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
           site,
           at,
           id,
-          ...[object, contact].filter((value) => value !== undefined),
+          ...[object, contact && contactKey(contact)].filter((value) => value !== undefined),
           limit,
         )
         .map(parse<JournalRecord>);

@@ -6,10 +6,12 @@ import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { readAliases, readAllowList } from "../../functions/address.ts";
 import { Secret } from "../../functions/config.ts";
 import { intake } from "../../functions/intake/http.ts";
+import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import type { Queue } from "../../functions/queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../../functions/queue/sqlite.ts";
 import type { Event } from "../../functions/telemetry.ts";
+import { rehearse } from "../../scripts/rehearsal.ts";
 import { posted, takenFrom } from "../alerts.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-http-"));
@@ -25,7 +27,7 @@ let file: string;
 let events: Event[];
 let app: ReturnType<typeof intake>;
 /** Intake in front of `on`. */
-const intakeOf = (on: Queue) =>
+const intakeOf = (on: Queue, ledgerFile = join(folder, `${count++}.sqlite`)) =>
   intake({
     tokens: [
       { site: "site", token: new Secret(tokens.first) },
@@ -35,7 +37,7 @@ const intakeOf = (on: Queue) =>
     aliases: aliases.value,
     allowed: allowed.value,
     queue: on,
-    ledger: sqliteLedger(join(folder, `${count++}.sqlite`)),
+    ledger: sqliteLedger(ledgerFile),
     clock: () => 100_000_000,
     report: (event) => events.push(event),
   });
@@ -265,6 +267,119 @@ describe("a token", () => {
       app.request("/v1/alerts/client-id-1", { headers: { Authorization: `Bearer ${token}` } });
     expect(await (await story(tokens.first)).json()).toMatchObject({ id: "client-id-1", status: "pending" });
     expect((await story(tokens.other)).status).toBe(404);
+  });
+});
+
+describe("GET /v1/problems and /v1/journal", () => {
+  /** A ledger with a problem told twice, one recovered, and one of another site. */
+  const withHistory = async () => {
+    const ledgerFile = join(folder, `${count++}.sqlite`);
+    const stage = rehearse({
+      policy: defaultPolicy,
+      begin: 100_000_000,
+      relay: () => "accepted",
+      ledgerFile,
+    });
+    const at = async (seconds: number, site: string, change: Record<string, unknown>) => {
+      await stage.passTo(100_000_000 + seconds * 1000);
+      await stage.post(
+        site,
+        alert({ id: `alert-at-${seconds}`, notification: { id: String(seconds) }, ...change }),
+      );
+    };
+    const disk = { object: { host: "web01", service: "Disk" } };
+    await at(1, "site", {});
+    await at(2, "site", { notification: { id: "2", number: 2 } });
+    await at(3, "site", { ...disk, state: "WARNING", recipients: [{ email: "Ann@Example.com" }] });
+    await at(4, "site", {
+      ...disk,
+      type: "RECOVERY",
+      state: "OK",
+      recipients: [{ email: "ann@example.com" }],
+    });
+    await at(5, "other", {});
+    stage.close();
+    const listing = intakeOf(queue, ledgerFile);
+    return async (path: string, token = tokens.first) => {
+      const response = await listing.request(path, { headers: { Authorization: `Bearer ${token}` } });
+      return { status: response.status, body: (await response.json()) as Record<string, never> };
+    };
+  };
+
+  it("list the open problems with who was told, and how often nothing was mailed", async () => {
+    const ask = await withHistory();
+    expect((await ask("/v1/problems")).body).toEqual({
+      problems: [
+        {
+          object: "web01/HTTP",
+          state: "CRITICAL",
+          since: 100_001_000,
+          monitors: ["monitor1"],
+          told: [{ contact: "ops@example.com", state: "CRITICAL", at: 100_001_000 }],
+          waiting: [],
+          suppressed: 1,
+        },
+      ],
+    });
+  });
+
+  it("list a site's alerts newest first, with their outcome in words, and what adds up", async () => {
+    const ask = await withHistory();
+    const { body } = await ask("/v1/journal");
+    const { alerts, totals } = body as unknown as {
+      alerts: { id: string; outcome: string }[];
+      totals: object;
+    };
+    expect(alerts.map(({ id }) => id)).toEqual(["alert-at-4", "alert-at-3", "alert-at-2", "alert-at-1"]);
+    expect(alerts[2]).toMatchObject({
+      object: "web01/HTTP",
+      status: "suppressed",
+      outcome: expect.stringMatching(/^suppressed: web01\/HTTP was already reported .* \(R3\)$/),
+    });
+    expect(totals).toEqual({
+      accepted: 4,
+      pending: 0,
+      mailed: 3,
+      suppressed: 1,
+      digested: 0,
+      refused: 0,
+      dead: 0,
+    });
+    const other = (await ask("/v1/journal", tokens.other)).body as unknown as { alerts: { id: string }[] };
+    expect(other.alerts.map(({ id }) => id)).toEqual(["alert-at-5"]);
+  });
+
+  it("take an object, a contact in any case, and a page", async () => {
+    const ask = await withHistory();
+    const ids = async (query: string) => {
+      const { body } = await ask(`/v1/journal?${query}`);
+      const { alerts, next } = body as unknown as { alerts: { id: string }[]; next?: string };
+      return { ids: alerts.map(({ id }) => id.at(-1)).join(""), next };
+    };
+    expect((await ids("object=web01/Disk")).ids).toBe("43");
+    expect((await ids("contact=ANN@example.com")).ids).toBe("43");
+    const first = await ids("limit=3");
+    expect(first.ids).toBe("432");
+    expect(await ids(`limit=3&before=${first.next}`)).toEqual({ ids: "1" });
+  });
+
+  it.each(["limit=0", "limit=501", "limit=x", "before=x", "before=1.'; DROP", "colour=red"])(
+    "refuse %s and name the field",
+    async (query) => {
+      const ask = await withHistory();
+      const { status, body } = await ask(`/v1/journal?${query}`);
+      expect(status).toBe(400);
+      expect(body).toMatchObject({ errors: [{ field: query.split("=")[0] }] });
+    },
+  );
+
+  it("want a token, and GET", async () => {
+    for (const path of ["/v1/problems", "/v1/journal"]) {
+      expect((await app.request(path)).status).toBe(401);
+      const headers = { Authorization: `Bearer ${tokens.first}` };
+      const response = await app.request(path, { method: "DELETE", headers });
+      expect([response.status, response.headers.get("Allow")]).toEqual([405, "GET"]);
+    }
   });
 });
 

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -319,4 +320,55 @@ let count = 0;
 contract("sqlite", () => {
   const path = join(folder, `${count++}.sqlite`);
   return { ledger: sqliteLedger(path), reopen: () => sqliteLedger(path) };
+});
+
+describe("two processes on one SQLite file", () => {
+  const writer = (path: string, name: string, count: number) => {
+    const child = spawn(process.execPath, ["test/ledger/writer.ts", path, name, String(count)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    child.stdout.on("data", (chunk) => {
+      output += chunk;
+    });
+    const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+    return { child, ended, mailed: () => output.split("\n").filter(Boolean) };
+  };
+  const perProcess = 60;
+
+  it("tell each of 120 contacts once, in one episode, and lose no change", async () => {
+    const path = join(folder, "two-processes.sqlite");
+    const both = ["a", "b"].map((name) => writer(path, name, perProcess));
+    expect(await Promise.all(both.map(({ ended }) => ended))).toEqual([0, 0]);
+    const mailed = both.flatMap(({ mailed }) => mailed());
+    expect(new Set(mailed).size).toBe(2 * perProcess);
+    expect(mailed).toHaveLength(2 * perProcess);
+    const ledger = sqliteLedger(path);
+    const { entry } = await ledger.read(queuedAlert());
+    expect(Object.keys(entry.contacts).sort()).toEqual(mailed.sort());
+    expect(new Set(Object.values(entry.contacts).map(({ episode }) => episode))).toEqual(
+      new Set([entry.episode?.id]),
+    );
+    // A claim and a settlement for each, not one of them written over another's.
+    expect(entry.revision).toBe(4 * perProcess);
+    expect(await ledger.totals("site")).toMatchObject({ mailed: 2 * perProcess, pending: 0 });
+    ledger.close();
+  });
+
+  it("go on when one is killed, and what it had told or claimed is known", async () => {
+    const path = join(folder, "killed-process.sqlite");
+    const [killed, other] = [writer(path, "a", 10_000), writer(path, "b", perProcess)];
+    await expect.poll(() => killed.mailed().length, { timeout: 20_000 }).toBeGreaterThan(20);
+    killed.child.kill("SIGKILL");
+    await killed.ended;
+    expect(await other.ended).toBe(0);
+    const ledger = sqliteLedger(path);
+    const { entry } = await ledger.read(queuedAlert());
+    const { pending, mailed } = await ledger.totals("site");
+    expect(pending).toBeLessThanOrEqual(1);
+    expect(Object.keys(entry.contacts)).toHaveLength(mailed);
+    // At most one mail was taken and not noted; its claim is there.
+    expect(killed.mailed().length + perProcess - mailed).toBeLessThanOrEqual(pending);
+    ledger.close();
+  });
 });

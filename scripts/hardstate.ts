@@ -1,0 +1,196 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { complain, say } from "../functions/telemetry.ts";
+import { replay, replayWords } from "./replay.ts";
+
+/** 0 good, 1 the thing asked about is bad, 2 wrong use, 3 could not be found out. */
+type Status = 0 | 1 | 2 | 3;
+type Values = Record<string, string | boolean | undefined>;
+type Command = {
+  summary: string;
+  usage: string;
+  options: Record<string, { type: "string" | "boolean" }>;
+  run(words: string[], values: Values): Promise<Status>;
+};
+
+/** Wrong use: what is wrong, and where the right use is found. */
+class WrongUse extends Error {}
+/** What was asked could not be found out. */
+class NotFoundOut extends Error {}
+
+const wordOf = (value: string | boolean | undefined): string | undefined =>
+  typeof value === "string" ? value : undefined;
+
+const fileText = (path: string, what: string): string => {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch (error) {
+    throw new NotFoundOut(`${what} ${path} cannot be read (${(error as NodeJS.ErrnoException).code}).`);
+  }
+};
+
+/** The tokens to try: those of the settings, or the trial's. */
+const tokensOf = ({ "token-file": file }: Values): string[] => {
+  const { HARDSTATE_TOKENS, HARDSTATE_TOKENS_FILE, HARDSTATE_STATE = ".hardstate" } = process.env;
+  const given = wordOf(file);
+  if (given) return [fileText(given, "The token file")];
+  const pairs =
+    HARDSTATE_TOKENS ?? (HARDSTATE_TOKENS_FILE && fileText(HARDSTATE_TOKENS_FILE, "HARDSTATE_TOKENS_FILE"));
+  if (pairs) return pairs.split(/\s+/).map((pair) => pair.slice(pair.indexOf("=") + 1));
+  return [fileText(join(HARDSTATE_STATE, "token"), "There is no HARDSTATE_TOKENS, and the trial's token")];
+};
+
+const bridgeOf = ({ url }: Values): string => {
+  const { HARDSTATE_HOST = "127.0.0.1", HARDSTATE_PORT = "8787" } = process.env;
+  const given =
+    wordOf(url) ??
+    `http://${HARDSTATE_HOST.includes(":") ? `[${HARDSTATE_HOST}]` : HARDSTATE_HOST}:${HARDSTATE_PORT}`;
+  if (!/^https?:\/\//.test(given) || !URL.canParse(given))
+    throw new WrongUse("--url wants the bridge's address, such as http://127.0.0.1:8787");
+  return given.replace(/\/+$/, "");
+};
+
+const explain: Command = {
+  summary: "tells what became of an alert, and why",
+  usage: `usage: hardstate explain ID [--json] [--url URL] [--token-file FILE]
+
+Tells what became of the alert of this id, and why. Ids are in the answer to a
+post, in the log, and in the last line of each mail. The bridge is asked at
+HARDSTATE_HOST and HARDSTATE_PORT, or URL, with the tokens of HARDSTATE_TOKENS
+(HARDSTATE_TOKENS_FILE), with that in FILE, or with the trial's.
+
+exit status: 0 all is well  1 the alert was refused or given up  2 wrong use
+             3 there is no such alert, or the bridge cannot be asked`,
+  options: { url: { type: "string" }, "token-file": { type: "string" } },
+  run: async ([id, ...more], values) => {
+    if (id === undefined || more.length > 0) throw new WrongUse("explain wants one ID");
+    if (!/^[A-Za-z0-9._-]{8,80}$/.test(id)) throw new WrongUse("an ID is 8 or more letters, digits, . _ -");
+    const bridge = bridgeOf(values);
+    let answer: Response | undefined;
+    for (const token of tokensOf(values)) {
+      try {
+        answer = await fetch(`${bridge}/v1/alerts/${id}`, {
+          headers: { Authorization: `Bearer ${token}` },
+          signal: AbortSignal.timeout(10_000),
+        });
+      } catch (error) {
+        const { cause, message } = error as Error;
+        const why = (cause as NodeJS.ErrnoException | undefined)?.code ?? message;
+        throw new NotFoundOut(
+          `${bridge} does not answer (${why}). Is the bridge running? --url names another.`,
+        );
+      }
+      if (answer.status !== 404) break;
+    }
+    if (answer?.status === 404) throw new NotFoundOut(`There is no alert ${id} at ${bridge}.`);
+    if (answer?.status === 401)
+      throw new NotFoundOut(`${bridge} does not know this token. --token-file names another.`);
+    if (answer?.status !== 200) throw new NotFoundOut(`${bridge} answered ${answer?.status}.`);
+    const story = (await answer.json()) as { status: string; story?: string[]; detail?: string };
+    if (values.json) say(JSON.stringify(story));
+    else for (const line of story.story ?? [`${story.status}: ${story.detail}`]) say(line);
+    return story.status === "refused" || story.status === "dead" ? 1 : 0;
+  },
+};
+
+const interval = 2000;
+
+/** Tells how far a long work is, on standard error, not more often than every two seconds. */
+const progress = () => {
+  const begun = Date.now();
+  let last = begun;
+  return (share: number, lines: number) => {
+    const now = Date.now();
+    if (now - last < interval) return;
+    last = now;
+    const left = Math.round(((now - begun) / share - (now - begun)) / 1000);
+    process.stderr.write(`${lines} lines, ${Math.floor(share * 100)} %, about ${left} s left\n`);
+  };
+};
+
+const replayCommand: Command = {
+  summary: "what Nagios mailed, and what Hardstate would have mailed",
+  usage: `usage: hardstate replay FILE... [--command NAME] [--list] [--json]
+
+Reads the notifications of nagios.log files, oldest file first, and tells what
+Nagios mailed and what Hardstate would have mailed with its default settings,
+by contact and by reason. Nothing is sent; the files are only read.
+
+  --command NAME   only notifications that this command sent
+  --list           also each notification, and what would become of it
+  --json           the same as one JSON object
+
+exit status: 0 done  2 wrong use  3 a file cannot be read or tells nothing`,
+  options: { command: { type: "string" }, list: { type: "boolean" } },
+  run: async (paths, values) => {
+    if (paths.length === 0) throw new WrongUse("replay wants at least one FILE");
+    const only = { command: wordOf(values.command) };
+    const result = await replay(paths, only, progress()).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === undefined) throw error;
+      throw new NotFoundOut(`${error.path ?? "A file"} cannot be read (${error.code}).`);
+    });
+    if (result.notifications === 0) {
+      const { broken } = result;
+      const what = broken[0]
+        ? ` ${broken.length} lines could not be read, the first: ${broken[0].reason}.`
+        : "";
+      throw new NotFoundOut(
+        `There is no notification in ${paths.join(", ")}.${what} Is it a nagios.log, and log_notifications=1?`,
+      );
+    }
+    if (values.json) say(JSON.stringify(values.list ? result : { ...result, all: undefined }));
+    else for (const line of replayWords(result, values.list === true)) say(line);
+    return 0;
+  },
+};
+
+const commands: Record<string, Command> = { explain, replay: replayCommand };
+
+const usage = `usage: hardstate COMMAND [--help]
+
+${Object.entries(commands)
+  .map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
+  .join("\n")}
+
+The bridge itself is started by npm start.`;
+
+/** Runs one command line. */
+const main = async ([name, ...rest]: string[]): Promise<Status> => {
+  const command = commands[name ?? ""];
+  if (name === "--help" || name === "help") {
+    say(usage);
+    return 0;
+  }
+  if (!command) {
+    if (name !== undefined) complain(`hardstate: there is no command ${name}\n`);
+    complain(usage);
+    return 2;
+  }
+  try {
+    const { positionals, values } = parseArgs({
+      args: rest,
+      allowPositionals: true,
+      options: { ...command.options, json: { type: "boolean" }, help: { type: "boolean", short: "h" } },
+    });
+    if (values.help) {
+      say(command.usage);
+      return 0;
+    }
+    return await command.run(positionals, values);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (error instanceof NotFoundOut) {
+      complain(`hardstate ${name}: ${message}`);
+      return 3;
+    }
+    if (!(error instanceof WrongUse) && !code?.startsWith("ERR_PARSE_ARGS")) throw error;
+    complain(`hardstate ${name}: ${message.split(". To specify")[0]}\n\n${command.usage}`);
+    return 2;
+  }
+};
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href)
+  process.exitCode = await main(process.argv.slice(2));

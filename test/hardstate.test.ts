@@ -1,0 +1,230 @@
+import { execFile, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { posted } from "./alerts.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "hardstate-command-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Runs `hardstate WORDS`. */
+const run = (words: string[], environment: Record<string, string> = {}) =>
+  new Promise<{ status: number; out: string; err: string }>((done) =>
+    execFile(
+      process.execPath,
+      ["scripts/hardstate.ts", ...words],
+      { env: { PATH: process.env.PATH, ...environment } },
+      (error, out, err) => done({ status: Number(error?.code ?? 0), out, err }),
+    ),
+  );
+const write = (name: string, text: string | Buffer) => {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+};
+
+describe("hardstate", () => {
+  it.each<[string, string[], number, RegExp]>([
+    ["nothing", [], 2, /usage: hardstate COMMAND/],
+    ["an unknown command", ["frobnicate"], 2, /there is no command frobnicate/],
+    [
+      "an unknown option",
+      ["replay", "--frobnicate", "x"],
+      2,
+      /Unknown option '--frobnicate'[\s\S]*usage: hardstate replay/,
+    ],
+    ["no file", ["replay"], 2, /replay wants at least one FILE/],
+    ["a file that is not there", ["replay", "/nonexistent"], 3, /\/nonexistent cannot be read \(ENOENT\)/],
+    ["no id", ["explain"], 2, /explain wants one ID/],
+    ["what is no id", ["explain", "../x"], 2, /an ID is/],
+    ["a URL that is none", ["explain", "alert-0001", "--url", "gopher"], 2, /--url wants/],
+  ])("with %s says what is wrong", async (_, words, status, text) => {
+    const result = await run(words, { HARDSTATE_STATE: folder });
+    expect([result.status, result.out]).toEqual([status, ""]);
+    expect(result.err).toMatch(text);
+  });
+
+  it.each([["--help"], ["explain", "--help"], ["replay", "--help"]])(
+    "%s %s fits a terminal of 80 columns",
+    async (...words) => {
+      const { status, out } = await run(words);
+      expect(status).toBe(0);
+      expect(out).toMatch(/^usage: hardstate/);
+      expect(out.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    },
+  );
+});
+
+describe("hardstate replay", () => {
+  const corpus = "test/corpus/nagios.log";
+
+  it("counts what Nagios mailed and what we would have, by contact and reason", async () => {
+    const { status, out } = await run(["replay", corpus]);
+    expect(status).toBe(0);
+    const notifications = readFileSync(corpus, "latin1").match(/ NOTIFICATION: /g)?.length;
+    expect(out).toMatch(new RegExp(`66 lines, ${notifications} notifications, 2026-11-22`));
+    expect(out.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    const { out: json } = await run(["replay", "--json", "--list", corpus]);
+    const result = JSON.parse(json) as {
+      contacts: Record<string, { nagios: number; hardstate: number }>;
+      mailed: Record<string, number>;
+      suppressed: Record<string, number>;
+      all: { type: string; mailed?: string }[];
+    };
+    const sum = (counts: number[]) => counts.reduce((all, count) => all + count, 0);
+    const mailed = sum(Object.values(result.mailed));
+    expect(sum(Object.values(result.contacts).map(({ nagios }) => nagios))).toBe(notifications);
+    expect(sum(Object.values(result.contacts).map(({ hardstate }) => hardstate))).toBe(mailed);
+    const own = result.all.filter(({ type, mailed }) => !type && mailed).length;
+    expect(mailed - own + sum(Object.values(result.suppressed))).toBe(notifications);
+  });
+
+  /** A log in which Nagios repeats a problem ten times, with the names of others between. */
+  const repeated = (seconds: number) =>
+    Array.from(
+      { length: 10 },
+      (_, n) =>
+        `[${1_795_385_000 + n * seconds}] SERVICE NOTIFICATION: ops;web01;HTTP;CRITICAL;notify-service;Socket timeout`,
+    ).join("\n");
+
+  it("shows ten mails of one problem as one, and why", async () => {
+    const { out } = await run(["replay", write("ten.log", `${repeated(3600)}\n`)]);
+    expect(out).toMatch(/^ops +10 +1$/m);
+    expect(out).toMatch(/^ +9 {2}told already: the problem lasts \(R3\)$/m);
+  });
+
+  it("takes the same contact's second command for the same mail, and can look at one command alone", async () => {
+    const line = "[1795385000] HOST NOTIFICATION: ops;web01;DOWN";
+    const path = write("two.log", `${line};by-mail;dead\n${line};by-pager;dead\n`);
+    expect((await run(["replay", path])).out).toMatch(/^ops +2 +1$/m);
+    expect((await run(["replay", path, "--command", "by-mail"])).out).toMatch(/^ops +1 +1$/m);
+  });
+
+  it("keeps a DOWN, UP and DOWN of one second apart", async () => {
+    const lines = ["DOWN", "UP", "DOWN"].map(
+      (state) => `[1795385000] HOST NOTIFICATION: ops;web01;${state};by-mail;x`,
+    );
+    expect((await run(["replay", write("fast.log", lines.join("\n"))])).out).toMatch(/^ops +3 +3$/m);
+  });
+
+  it("makes the recovery that Nagios forgets after flapping", async () => {
+    const path = write(
+      "flapping.log",
+      ["CRITICAL", "FLAPPINGSTART (CRITICAL)", "FLAPPINGSTOP (OK)"]
+        .map(
+          (state, n) =>
+            `[${1_795_385_000 + n * 100}] SERVICE NOTIFICATION: ops;web01;HTTP;${state};by-mail;x`,
+        )
+        .join("\n"),
+    );
+    const { out } = await run(["replay", "--list", path]);
+    expect(out).toMatch(/^ops +3 +4$/m);
+    expect(out).toMatch(/\(no notification\) web01\/HTTP to ops\n +mailed as RECOVERY: .*\(R37\)/);
+  });
+
+  it("counts broken lines and names them, and goes on", async () => {
+    const path = write(
+      "broken.log",
+      Buffer.concat([
+        Buffer.from("no time here\n[1795385000] HOST NOTIFICATION: ops;web01;BURNING;by-mail;x\n"),
+        Buffer.from([0x5b, 0xff, 0x1b, 0x0a]),
+        Buffer.from("[1795385001] HOST NOTIFICATION: ops;web01;DOWN;by-mail;x"),
+      ]),
+    );
+    const { status, out } = await run(["replay", path]);
+    expect(status).toBe(0);
+    expect(out).toMatch(/^4 lines, 1 notifications/);
+    expect(out).toMatch(/^3 lines could not be read$/m);
+    expect(out).toContain(`${path}:1: no [Unix time] at the start of the line`);
+    expect(out).toContain(`${path}:2: no state of a host that fits`);
+    expect(out).not.toMatch(/[^\P{Cc}\n]/u);
+  });
+
+  it("says so when a file has no notification", async () => {
+    const { status, err } = await run(["replay", "package.json"]);
+    expect(status).toBe(3);
+    expect(err).toMatch(/no notification in package.json.*lines could not be read/);
+  });
+});
+
+describe("hardstate explain", () => {
+  const state = join(folder, "state");
+  let url = "";
+  let bridge: ReturnType<typeof spawn>;
+  let ended: Promise<void>;
+  beforeAll(async () => {
+    bridge = spawn(process.execPath, ["functions/runtime/node.ts"], {
+      env: { PATH: process.env.PATH, HARDSTATE_STATE: state, HARDSTATE_PORT: "0" },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    ended = new Promise((resolve) => bridge.once("close", () => resolve()));
+    let output = "";
+    url = await new Promise((resolve) => {
+      bridge.stdout?.on("data", (chunk) => {
+        output += chunk;
+        const started = /"url":"([^"]+)"/.exec(output);
+        if (started) resolve(started[1] ?? "");
+      });
+    });
+  });
+  afterAll(async () => {
+    bridge.kill("SIGTERM");
+    await ended;
+  });
+  const explain = (...words: string[]) =>
+    run(["explain", ...words, "--url", url], { HARDSTATE_STATE: state });
+
+  it("tells the story of an alert in words, and as JSON", async () => {
+    const recipients = [{ email: "ops@example.com" }];
+    const alerts = [
+      posted({ id: "alert-one", recipients }),
+      posted({ id: "alert-two", recipients, notification: { id: "102", number: 2 } }),
+    ];
+    const response = await fetch(`${url}/v1/alerts`, {
+      method: "POST",
+      body: JSON.stringify(alerts),
+      headers: {
+        "Content-Type": "application/json",
+        Authorization: `Bearer ${readFileSync(join(state, "token"), "utf8").trim()}`,
+      },
+    });
+    expect(response.status).toBe(202);
+    await expect
+      .poll(async () => (await explain("alert-two")).out, { timeout: 10_000, interval: 200 })
+      .toMatch(
+        /^suppressed: web01\/HTTP was already reported CRITICAL to ops@example\.com at .* UTC \(R3\)$/m,
+      );
+    const mailed = await explain("alert-one");
+    expect(mailed.status).toBe(0);
+    expect(mailed.out).toMatch(
+      / {2}received from monitor1: PROBLEM CRITICAL of web01\/HTTP for ops@example\.com\n/,
+    );
+    expect(mailed.out).toMatch(
+      /accepted over TLSv1\.3: 250 .*\nmailed: PROBLEM mail, first news of this problem \(R1\)/,
+    );
+    expect(JSON.parse((await explain("alert-one", "--json")).out)).toMatchObject({ status: "mailed" });
+  });
+
+  it("says what it cannot find out", async () => {
+    expect(await explain("no-such-alert")).toMatchObject({
+      status: 3,
+      err: expect.stringMatching(/no alert no-such-alert/),
+    });
+    const wrong = write("wrong-token", "w".repeat(30));
+    expect(await explain("alert-one", "--token-file", wrong)).toMatchObject({
+      status: 3,
+      err: expect.stringMatching(/does not know this token/),
+    });
+    expect(
+      await run(["explain", "alert-one", "--url", "http://127.0.0.1:9"], { HARDSTATE_STATE: state }),
+    ).toMatchObject({
+      status: 3,
+      err: expect.stringMatching(/does not answer \(.*\)\. Is the bridge running\?/),
+    });
+    expect(await run(["explain", "alert-one"], { HARDSTATE_STATE: folder })).toMatchObject({
+      status: 3,
+      err: expect.stringMatching(/trial's token .* cannot be read \(ENOENT\)/),
+    });
+  });
+});

@@ -1,0 +1,93 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import type { JournalRecord } from "../../functions/ledger/journal.ts";
+import { storyOf } from "../../functions/ledger/journal.ts";
+import { defaultPolicy } from "../../functions/ledger/policy.ts";
+import { meaning } from "../../functions/ledger/rows.ts";
+import { type RelayAnswer, rehearse } from "../../scripts/rehearsal.ts";
+import { posted } from "../alerts.ts";
+
+// 10:00 on a day in 2026.
+const begin = Date.UTC(2026, 10, 22, 10);
+const toOps = { recipients: [{ email: "ops@example.com" }] };
+
+/** The story of the last of some posts, ten seconds apart, when `later` seconds have gone by. */
+const storyAfter = async (posts: Record<string, unknown>[], relay: RelayAnswer[] = [], later = 0) => {
+  const stage = rehearse({ policy: defaultPolicy, begin, relay: () => relay.shift() ?? "accepted" });
+  let record: JournalRecord | undefined;
+  try {
+    let id = "";
+    for (const [index, change] of posts.entries()) {
+      await stage.passTo(begin + index * 10_000);
+      const input = posted({ ...toOps, notification: { id: String(index + 1), number: 1 }, ...change });
+      id = (await stage.post("site", input))[0]?.id ?? "";
+    }
+    await stage.passTo(begin + (posts.length - 1) * 10_000 + later * 1000);
+    record = await stage.ledger().story("site", id);
+  } finally {
+    stage.close();
+  }
+  return record ? storyOf(record) : [];
+};
+
+const recovery = { type: "RECOVERY", state: "OK" };
+
+describe("an alert's story", () => {
+  it("of a suppressed one names what was told to whom and when, and the row", async () => {
+    expect((await storyAfter([{}, { notification: { id: "2", number: 2 } }])).at(-1)).toBe(
+      "suppressed: web01/HTTP was already reported CRITICAL to ops@example.com at 22 Nov 2026, 10:00 UTC (R3)",
+    );
+  });
+
+  it("of a mailed one tells each step, with the relay's words", async () => {
+    expect(await storyAfter([{}])).toEqual([
+      "2026-11-22 10:00:00 UTC  received from monitor1: PROBLEM CRITICAL of web01/HTTP for ops@example.com",
+      "2026-11-22 10:00:00 UTC  smtp://relay accepted: 250 2.0.0 Ok",
+      "mailed: PROBLEM mail, first news of this problem (R1); 250 2.0.0 Ok",
+    ]);
+  });
+
+  it("of one that the relay does not take tells what it waits for", async () => {
+    const story = await storyAfter([{}], ["deferred", "deferred"], 30);
+    expect(story.slice(1)).toEqual([
+      "2026-11-22 10:00:00 UTC  smtp://relay deferred: the relay is away",
+      "2026-11-22 10:00:00 UTC  held until 2026-11-22 10:00:30 UTC: the relay did not take it; if it recovers meanwhile, nobody need know (R29)",
+      "2026-11-22 10:00:30 UTC  smtp://relay deferred: the relay is away",
+      "pending: waits for its next try, the last said: the relay is away; first news of this problem (R1)",
+    ]);
+  });
+
+  it("of one that is held says until when and why", async () => {
+    const twin = { monitor: { id: "monitor2", start: 2000 }, problem: { id: "77", epoch: 99_000 } };
+    expect((await storyAfter([{}, twin, recovery])).at(-1)).toBe(
+      "held until 2026-11-22 10:10:20 UTC: over at monitor1, while monitor2 still reports it (R22)",
+    );
+    expect((await storyAfter([{}, twin, recovery], [], 600)).at(-1)).toMatch(
+      /^mailed: RECOVERY mail, over at monitor1; monitor2 still reports it, 600 s later \(R24\)/,
+    );
+  });
+
+  it("of a refused one has the relay's refusal", async () => {
+    expect((await storyAfter([{}], ["refused"])).at(-1)).toBe(
+      "refused: PROBLEM mail, first news of this problem (R1); 550 5.1.1 unknown",
+    );
+  });
+
+  it("of one given up says after how long", async () => {
+    const relay = Array.from({ length: 200 }, () => "deferred" as const);
+    expect((await storyAfter([{}], relay, 49 * 3600)).at(-1)).toMatch(/^dead: .*given up after 48 h/);
+  });
+});
+
+describe("the rows of the table", () => {
+  it("have a meaning in words, every one that a verdict can have", () => {
+    const folder = new URL("../../functions/ledger/", import.meta.url);
+    const source = readdirSync(folder)
+      .filter((name) => name !== "rows.ts")
+      .map((name) => readFileSync(new URL(name, folder), "utf8"))
+      .join("");
+    const rows = new Set([...source.matchAll(/"(R\d+)"/g)].map(([, row]) => row ?? ""));
+    expect(rows.size).toBeGreaterThan(35);
+    expect([...rows].sort()).toEqual(Object.keys(meaning).sort());
+  });
+});

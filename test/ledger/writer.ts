@@ -1,0 +1,40 @@
+import { defaultPolicy } from "../../functions/ledger/policy.ts";
+import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
+import { pipeline } from "../../functions/pipeline.ts";
+import { toMessage } from "../../functions/queue/queue.ts";
+import { queuedAlert } from "../alerts.ts";
+
+// A worker process of its own: node writer.ts LEDGER NAME COUNT. It takes COUNT alerts of one object, each for another
+// contact, through the pipeline, and prints the contacts whose mail was taken, a line for each.
+const [, , path = "", name = "", count = "0"] = process.argv;
+const handle = pipeline({
+  ledger: sqliteLedger(path),
+  transport: {
+    route: "smtp://relay",
+    send: async ({ to }) => {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      process.stdout.write(`${to}\n`);
+      return { result: "accepted", reply: "250 Ok", code: 250, durationMilliseconds: 1 };
+    },
+  },
+  sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
+  policy: defaultPolicy,
+  giveUpAfterSeconds: 3600,
+  clock: () => Date.now(),
+  report: () => undefined,
+});
+for (let n = 0; n < Number(count); n++) {
+  const queued = queuedAlert({
+    id: `alert-${name}-${n}`,
+    contact: `${name}${n}@example.com`,
+    receivedAt: Date.now(),
+  });
+  const message = {
+    ...toMessage(queued),
+    receipt: "1",
+    receiveCount: 1,
+    visibleAgainAt: Date.now() + 400_000,
+  };
+  const disposition = await handle(message);
+  if (disposition.message !== "remove") throw new Error(JSON.stringify(disposition));
+}
