@@ -141,6 +141,20 @@ describe("a bridge that ends", () => {
     // Three connections: at most three mails were between the relay's 250 and the ledger.
     expect(all.length).toBeLessThanOrEqual(203);
   }, 40_000);
+
+  it("by SIGKILL holding an alert mails it after the start, though its time fell due while nothing ran", async () => {
+    const first = await start();
+    const [alert] = problems(1);
+    expect((await post(first, { ...alert, degraded: true })).status).toBe(202);
+    await expect.poll(first.log, { timeout: 5000 }).toContain('"held"');
+    const [, until] = /"event":"held".*"until":(\d+)/.exec(first.log()) ?? [];
+    first.process.kill("SIGKILL");
+    await first.ended;
+    await expect.poll(() => Date.now(), { timeout: 10_000 }).toBeGreaterThan(Number(until));
+    expect(mailFiles()).toHaveLength(0);
+    await start();
+    await expect.poll(mailFiles, { timeout: 5000 }).toHaveLength(1);
+  }, 25_000);
 });
 
 describe("settings that are right", () => {
