@@ -193,6 +193,7 @@ const ownProblem = (c: Case): Verdict => {
       ([id, held]) =>
         id !== queued.id &&
         held.contact === key &&
+        held.monitor === monitor.id &&
         ["R14", "R16", "R29"].includes(held.row) &&
         held.receivedAt > queued.receivedAt,
     );
