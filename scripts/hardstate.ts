@@ -39,7 +39,11 @@ const tokensOf = ({ "token-file": file }: Values): string[] => {
   if (given) return [fileText(given, "The token file")];
   const pairs =
     HARDSTATE_TOKENS ?? (HARDSTATE_TOKENS_FILE && fileText(HARDSTATE_TOKENS_FILE, "HARDSTATE_TOKENS_FILE"));
-  if (pairs) return pairs.split(/\s+/).map((pair) => pair.slice(pair.indexOf("=") + 1));
+  if (pairs)
+    return pairs
+      .trim()
+      .split(/\s+/)
+      .map((pair) => pair.slice(pair.indexOf("=") + 1));
   return [fileText(join(HARDSTATE_STATE, "token"), "There is no HARDSTATE_TOKENS, and the trial's token")];
 };
 
@@ -83,7 +87,7 @@ exit status: 0 all is well  1 the alert was refused or given up  2 wrong use
           `${bridge} does not answer (${why}). Is the bridge running? --url names another.`,
         );
       }
-      if (answer.status !== 404) break;
+      if (answer.ok) break;
     }
     if (answer?.status === 404) throw new NotFoundOut(`There is no alert ${id} at ${bridge}.`);
     if (answer?.status === 401)
@@ -96,15 +100,15 @@ exit status: 0 all is well  1 the alert was refused or given up  2 wrong use
   },
 };
 
-const interval = 2000;
+const progressMilliseconds = 2000;
 
-/** Tells how far a long work is, on standard error, not more often than every two seconds. */
+/** Tells how far a long work is, on standard error, now and then. */
 const progress = () => {
   const begun = Date.now();
   let last = begun;
   return (share: number, lines: number) => {
     const now = Date.now();
-    if (now - last < interval) return;
+    if (now - last < progressMilliseconds) return;
     last = now;
     const left = Math.round(((now - begun) / share - (now - begun)) / 1000);
     process.stderr.write(`${lines} lines, ${Math.floor(share * 100)} %, about ${left} s left\n`);
@@ -130,8 +134,11 @@ exit status: 0 done  2 wrong use  3 a file cannot be read or tells nothing`,
     const only = { command: wordOf(values.command) };
     const result = await replay(paths, only, progress()).catch((error: NodeJS.ErrnoException) => {
       if (error.code === undefined) throw error;
-      throw new NotFoundOut(`${error.path ?? "A file"} cannot be read (${error.code}).`);
+      throw new NotFoundOut(`${error.path ?? paths.join(" or ")} cannot be read (${error.code}).`);
     });
+    const commands = Object.keys(result.commands);
+    if (result.notifications === 0 && commands.length > 0)
+      throw new NotFoundOut(`No notification is by ${only.command}; there are ${commands.join(", ")}.`);
     if (result.notifications === 0) {
       const { broken } = result;
       const what = broken[0]
@@ -147,20 +154,21 @@ exit status: 0 done  2 wrong use  3 a file cannot be read or tells nothing`,
   },
 };
 
-const commands: Record<string, Command> = { explain, replay: replayCommand };
+const commands = new Map([
+  ["explain", explain],
+  ["replay", replayCommand],
+]);
 
 const usage = `usage: hardstate COMMAND [--help]
 
-${Object.entries(commands)
-  .map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
-  .join("\n")}
+${[...commands].map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`).join("\n")}
 
 The bridge itself is started by npm start.`;
 
 /** Runs one command line. */
 const main = async ([name, ...rest]: string[]): Promise<Status> => {
-  const command = commands[name ?? ""];
-  if (name === "--help" || name === "help") {
+  const command = commands.get(name ?? "");
+  if (name === "--help" || name === "-h" || name === "help") {
     say(usage);
     return 0;
   }

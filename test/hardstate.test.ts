@@ -28,6 +28,7 @@ describe("hardstate", () => {
   it.each<[string, string[], number, RegExp]>([
     ["nothing", [], 2, /usage: hardstate COMMAND/],
     ["an unknown command", ["frobnicate"], 2, /there is no command frobnicate/],
+    ["a command that every object has", ["toString", "--help"], 2, /there is no command toString/],
     [
       "an unknown option",
       ["replay", "--frobnicate", "x"],
@@ -36,6 +37,13 @@ describe("hardstate", () => {
     ],
     ["no file", ["replay"], 2, /replay wants at least one FILE/],
     ["a file that is not there", ["replay", "/nonexistent"], 3, /\/nonexistent cannot be read \(ENOENT\)/],
+    ["a folder", ["replay", "test"], 3, /test cannot be read \(EISDIR\)/],
+    [
+      "a notification command that the log has not",
+      ["replay", "--command", "by-mail", "test/corpus/nagios.log"],
+      3,
+      /No notification is by by-mail; there are notify-service, page-service, notify-host/,
+    ],
     ["no id", ["explain"], 2, /explain wants one ID/],
     ["what is no id", ["explain", "../x"], 2, /an ID is/],
     ["a URL that is none", ["explain", "alert-0001", "--url", "gopher"], 2, /--url wants/],
@@ -45,7 +53,7 @@ describe("hardstate", () => {
     expect(result.err).toMatch(text);
   });
 
-  it.each([["--help"], ["explain", "--help"], ["replay", "--help"]])(
+  it.each([["--help"], ["-h"], ["explain", "--help"], ["replay", "--help"]])(
     "%s %s fits a terminal of 80 columns",
     async (...words) => {
       const { status, out } = await run(words);
@@ -221,6 +229,10 @@ describe("hardstate explain", () => {
     ).toMatchObject({
       status: 3,
       err: expect.stringMatching(/does not answer \(.*\)\. Is the bridge running\?/),
+    });
+    const tokens = `a=${"w".repeat(30)} trial=${readFileSync(join(state, "token"), "utf8")}`;
+    expect(await run(["explain", "alert-one", "--url", url], { HARDSTATE_TOKENS: tokens })).toMatchObject({
+      status: 0,
     });
     expect(await run(["explain", "alert-one"], { HARDSTATE_STATE: folder })).toMatchObject({
       status: 3,
