@@ -65,12 +65,12 @@ export const textBody = (facts: Facts): string => {
     `${title}: ${object} is ${alert.state}\n`,
     alert.output ? `\n${alert.output}\n` : "",
     block("Comment", alert.comment),
-    "\n",
+    `\nWhy this mail: ${why}\n\n`,
     ...labelled.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`),
     block("Output", alert.long_output),
     block("Performance data", alert.perfdata),
     alert.truncated ? `\n${cutMark}\n` : "",
-    `\n-- \nWhy this mail: ${why}\nAlert ${id}, by Hardstate\n`,
+    `\n-- \nAlert ${id}, by Hardstate\n`,
   ].join("");
 };
 
@@ -92,6 +92,7 @@ export const htmlBody = (facts: Facts): string => {
 <div style="border-left:6px solid ${colours[severity[alert.state]]};padding:2px 0 2px 12px"><div style="${small}">${title}</div><div style="font-size:20px;overflow-wrap:anywhere"><b>${object}</b> is <b style="color:${colours[severity[alert.state]]}">${alert.state}</b></div></div>
 <p style="font-size:16px;overflow-wrap:anywhere">${alert.output ?? ""}</p>
 ${block("Comment", alert.comment)}
+<p style="overflow-wrap:anywhere">Why this mail: ${why}</p>
 <table role="presentation" style="border-collapse:collapse;margin:0 0 16px">
 ${rows(facts).map(([label, value]) => row(label, value))}
 ${links(facts).map(([label, url]) => row(label, html`<a href="${url}">${url}</a>`))}
@@ -99,7 +100,7 @@ ${links(facts).map(([label, url]) => row(label, html`<a href="${url}">${url}</a>
 ${block("Output", alert.long_output)}
 ${block("Performance data", alert.perfdata)}
 ${alert.truncated ? html`<p style="${small}">${cutMark}</p>` : ""}
-<p style="${small};border-top:1px solid #8884;padding-top:8px">Why this mail: ${why}<br>Alert ${id}, by Hardstate</p>
+<p style="${small};border-top:1px solid #8884;padding-top:8px">Alert ${id}, by Hardstate</p>
 </div></body></html>
 `;
   return String(page);

@@ -260,7 +260,11 @@ const underHost = (c: Case, verdict: Verdict & { action: "send" }): Verdict => {
   if (c.held?.row !== "R16") return verdict;
   if (covers && now < episode.closedAt + settle)
     return wait(episode.closedAt + settle, `covered: ${down}, and has just come back`);
-  return { ...verdict, row: "R18", reason: `the host is up again, and this is still a problem` };
+  return {
+    ...verdict,
+    row: "R18",
+    reason: `${alert.object.host} is up since ${clockOf(episode.closedAt)}, and no recovery of this has come`,
+  };
 };
 
 /** R1-R19, R29, R30: a HARD problem. */

@@ -169,10 +169,14 @@ export const recovery = (c: Case): Verdict => {
       ? send("R20", "the problem that this contact was told of is over")
       : send(
           "R24",
-          `over at ${monitor.id}; ${others.join(", ")} still reports it, ${policy.pairRecoverySeconds} s later`,
+          `over at ${monitor.id} alone: ${others.join(", ")} still reports the problem ${policy.pairRecoverySeconds} s later`,
         );
   if (others.length > 0)
-    return hold("R22", waitsUntil, `over at ${monitor.id}, while ${others.join(", ")} still reports it`);
+    return hold(
+      "R22",
+      waitsUntil,
+      `over at ${monitor.id}, while ${others.join(", ")} still reports the problem`,
+    );
   if (queued.made === "R37") return send("R37", "flapping ended well, and the monitor sent no recovery");
   const pair = Object.entries(entry.monitors).some(
     ([id, { episode: in_ }]) => id !== monitor.id && in_ === episode.id,

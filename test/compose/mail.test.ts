@@ -138,6 +138,12 @@ describe("a mail as a file", () => {
   });
 });
 
+test("the reason of a mail is in its body, not in the signature that mail programs grey out or hide", () => {
+  const [body, signature] = mailed(problem).mail.text.split("\n-- \n");
+  expect(body).toContain("\n\nWhy this mail: first news of this problem (R1)\n\n");
+  expect(signature).toBe("Alert alert-0001, by Hardstate\n");
+});
+
 describe("a second try", () => {
   test("makes the same bytes", async () => {
     expect(await mimeBytes(mailed(problem).mail)).toEqual(await mimeBytes(mailed(problem).mail));
@@ -341,7 +347,7 @@ describe("HTML", () => {
   test("has only our own elements, whatever was sent", () => {
     const names = new Set(tags.map((tag) => tag.replace(/^<\/?([a-z0-9!]+).*$/is, "$1").toLowerCase()));
     expect([...names].sort().join(" ")).toBe(
-      "!doctype a b body br div head html meta p pre table td th title tr",
+      "!doctype a b body div head html meta p pre table td th title tr",
     );
   });
 

@@ -60,10 +60,10 @@ describe("an alert's story", () => {
   it("of one that is held says until when and why", async () => {
     const twin = { monitor: { id: "monitor2", start: 2000 }, problem: { id: "77", epoch: 99_000 } };
     expect((await storyAfter([{}, twin, recovery])).at(-1)).toBe(
-      "held until 2026-11-22 10:10:20 UTC: over at monitor1, while monitor2 still reports it (R22)",
+      "held until 2026-11-22 10:10:20 UTC: over at monitor1, while monitor2 still reports the problem (R22)",
     );
     expect((await storyAfter([{}, twin, recovery], [], 600)).at(-1)).toMatch(
-      /^mailed: RECOVERY mail, over at monitor1; monitor2 still reports it, 600 s later \(R24\)/,
+      /^mailed: RECOVERY mail, over at monitor1 alone: monitor2 still reports the problem 600 s later \(R24\)/,
     );
   });
 
