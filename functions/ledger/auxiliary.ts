@@ -1,4 +1,4 @@
-import { type Case, clockOf, madeRecovery, type Verdict } from "./case.ts";
+import { type Case, clockOf, madeRecovery, unmailed, type Verdict } from "./case.ts";
 import { before, type Entry, type Kind, lastAnnounced, type Row, withHeld } from "./entry.ts";
 
 /** R32-R38: everything that is not about a state. */
@@ -9,13 +9,7 @@ export const auxiliary = (c: Case): Verdict => {
     kind,
     row,
     reason,
-    episode: entry.episode && { id: entry.episode.id, since: entry.episode.since },
-    entry: next,
-  });
-  const record = (row: Row, reason: string, next = entry): Verdict => ({
-    action: "record",
-    row,
-    reason,
+    episode: entry.episode,
     entry: next,
   });
   if (alert.type === "CUSTOM") return send("CUSTOM", "R32", "somebody sent this by hand");
@@ -25,16 +19,12 @@ export const auxiliary = (c: Case): Verdict => {
     last !== undefined &&
     last.monitor !== alert.monitor.id &&
     queued.receivedAt - last.at <= policy.auxiliaryWindowSeconds * 1000;
-  /** R33, R35, R36: once per pair. */
+  /** R33-R36, R38: once per pair. */
   const once = (kind: Kind, row: Row, reason: string, next = entry): Verdict => {
-    if (!policy.auxiliary) return record(row, `a ${alert.type} is not to be mailed`, next);
+    if (!policy.auxiliary) return unmailed("record", row, `a ${alert.type} is not to be mailed`, next);
     if (!twice) return send(kind, row, reason, next);
-    return {
-      action: "suppress",
-      row,
-      reason: `${last.monitor} reported the same ${alert.type} at ${clockOf(last.at)}`,
-      entry: next,
-    };
+    const twin = `${last.monitor} reported the same ${alert.type} at ${clockOf(last.at)}`;
+    return unmailed("suppress", row, twin, next);
   };
 
   if (alert.type === "ACKNOWLEDGEMENT") {
@@ -56,7 +46,12 @@ export const auxiliary = (c: Case): Verdict => {
       };
     }
     if (told) return once("ACKNOWLEDGEMENT", "R33", reason, acknowledged);
-    return record("R34", `${queued.contact} was not told of the problem of ${object}`, acknowledged);
+    return unmailed(
+      "record",
+      "R34",
+      `${queued.contact} was not told of the problem of ${object}`,
+      acknowledged,
+    );
   }
 
   if (!alert.type.startsWith("FLAPPING")) return once("DOWNTIME", "R35", "the contact asked for downtimes");

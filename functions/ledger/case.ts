@@ -15,6 +15,14 @@ export type Verdict = { row: Row; reason: string; entry: Entry; made?: QueuedAle
   | { action: "hold"; due: number }
 );
 
+/** A verdict that makes no mail. */
+export const unmailed = (action: "suppress" | "record", row: Row, reason: string, entry: Entry): Verdict => ({
+  action,
+  row,
+  reason,
+  entry,
+});
+
 /** What the ledger knows when it decides. */
 export type Known = {
   entry: Entry;

@@ -1,5 +1,5 @@
 import { contactKey } from "../address.ts";
-import { type Alert, type State, severity } from "../alert.ts";
+import { type Alert, type NotificationType, type State, severity } from "../alert.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 
 /** A row of the decision table in nagios.md §5.2. */
@@ -163,6 +163,9 @@ export const withoutHeld = (entry: Entry, id: string): Entry => {
   return { ...entry, held };
 };
 
+/** Whether a problem waits: for the slower monitor, for its host, or for a recovery that spares it. */
+export const isWaitingProblem = ({ row }: Held): boolean => row === "R14" || row === "R16" || row === "R29";
+
 /** The entry with some of those that wait due now. */
 export const released = (entry: Entry, now: number, which: (held: Held) => boolean): Entry => ({
   ...entry,
@@ -191,7 +194,7 @@ export const forgotten = (entry: Entry, now: number): Entry | undefined => {
   return { ...entry, episode: { ...open, closedAt: now } };
 };
 
-const announcedKey = (kind: string, contact: string): string => `${kind} ${contact}`;
+const announcedKey = (type: NotificationType, contact: string): string => `${type} ${contact}`;
 
 /** What was last announced of this type to this contact. */
 export const lastAnnounced = (

@@ -1,10 +1,11 @@
 import { type Alert, severity } from "../alert.ts";
 import { digest } from "../identity.ts";
-import { type Case, clockOf, madeRecovery, type Verdict } from "./case.ts";
+import { type Case, clockOf, madeRecovery, unmailed, type Verdict } from "./case.ts";
 import {
   before,
   type Entry,
   type Episode,
+  isWaitingProblem,
   type Kind,
   type MonitorView,
   openEpisode,
@@ -65,7 +66,43 @@ const foundAgain = ({ alert, run, view, policy }: Case): boolean => {
   return (alert.problem.epoch ?? alert.time) - start <= policy.restartGraceSeconds;
 };
 
-/** R1-R13, R19 and what they become later: a HARD problem, whatever its host and the other monitors say. */
+/** R13, R29-R31: the monitor has already said that this problem is over. */
+const alreadyOver = (c: Case): Verdict => {
+  const { entry, key, held, object, queued, policy, alert } = c;
+  const { episode } = entry;
+  if (held?.row === "R16")
+    return unmailed("record", "R31", `${object} recovered while its host's problem covered it`, entry);
+  const toldOfIt = entry.contacts[key]?.episode === episode?.id;
+  if (
+    episode?.closedAt === undefined ||
+    queued.receivedAt > episode.closedAt ||
+    toldOfIt ||
+    held?.row === "R14"
+  )
+    return unmailed("suppress", "R13", `${object} had recovered before this could be told`, entry);
+  if (!c.inDoubt && episode.closedAt - queued.receivedAt <= policy.flapHoldSeconds * 1000)
+    return unmailed(
+      "suppress",
+      "R29",
+      `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`,
+      entry,
+    );
+  // R27: at the closure nobody knew that this contact would be told.
+  const fanout = policy.recoveryFanout === "all" || episode.escalated || alert.notification.escalated;
+  const made = fanout && policy.recoveryFanout !== "none" ? [madeRecovery(c, "R27", key, episode)] : [];
+  const due = c.now + policy.fanoutSeconds * 1000;
+  return {
+    action: "send",
+    kind: "PROBLEM",
+    row: "R30",
+    reason: "it waited for the relay; its recovery follows",
+    episode,
+    entry: made.reduce((base, alert) => withHeld(base, alert, "R27", due), entry),
+    made,
+  };
+};
+
+/** R1-R15, R19: a HARD problem, whatever its host says. */
 const ownProblem = (c: Case): Verdict => {
   const { alert, order, view, object, queued, key, policy } = c;
   const { monitor, state, notification } = alert;
@@ -74,17 +111,17 @@ const ownProblem = (c: Case): Verdict => {
   const about = entry.contacts[key];
   const told = about?.episode === open?.id ? about : undefined;
   const newest = view?.problem && before(order, view.problem) ? view.problem : order;
+  const reported: Partial<MonitorView> = {
+    open: true,
+    problem: newest,
+    ...(newest === order && {
+      start: monitor.start,
+      epoch: alert.problem.epoch,
+      problemId: alert.problem.id,
+    }),
+  };
   const seen = (base: Entry, episode: Episode): Entry =>
-    withView({ ...base, episode }, monitor.id, {
-      open: true,
-      episode: episode.id,
-      problem: newest,
-      ...(newest === order && {
-        start: monitor.start,
-        epoch: alert.problem.epoch,
-        problemId: alert.problem.id,
-      }),
-    });
+    withView({ ...base, episode }, monitor.id, { ...reported, episode: episode.id });
   const send = (kind: Kind, row: Row, reason: string, at: Episode, base = entry): Verdict => {
     const addressed = [...new Set([...at.addressed, key])];
     const escalated = at.escalated || notification.escalated ? { escalated: true as const } : {};
@@ -100,72 +137,27 @@ const ownProblem = (c: Case): Verdict => {
   const opening = (kind: Kind, row: Row, reason: string): Verdict =>
     send(kind, row, reason, newEpisode(c), withoutRecovered(entry));
 
-  // R13, R29, R30: the monitor has already said that this is over.
-  if (view?.recovery && before(order, view.recovery)) {
-    const { entry } = c;
-    const { episode } = entry;
-    const toldOfIt = entry.contacts[key]?.episode === episode?.id;
-    if (c.held?.row === "R16")
-      return {
-        action: "record",
-        row: "R31",
-        reason: `${object} recovered while its host's problem covered it`,
-        entry,
-      };
-    if (
-      c.held?.row !== "R14" &&
-      episode?.closedAt !== undefined &&
-      !toldOfIt &&
-      queued.receivedAt <= episode.closedAt
-    ) {
-      if (!c.inDoubt && episode.closedAt - queued.receivedAt <= policy.flapHoldSeconds * 1000)
-        return {
-          action: "suppress",
-          row: "R29",
-          reason: `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`,
-          entry,
-        };
-      const reason = "it waited for the relay; its recovery follows";
-      // R27: at the closure nobody knew that this contact would be told.
-      const fanout = policy.recoveryFanout === "all" || episode.escalated || notification.escalated;
-      const made = fanout && policy.recoveryFanout !== "none" ? [madeRecovery(c, "R27", key, episode)] : [];
-      const due = c.now + policy.fanoutSeconds * 1000;
-      const next = made.reduce((base, alert) => withHeld(base, alert, "R27", due), entry);
-      return { action: "send", kind: "PROBLEM", row: "R30", reason, episode, entry: next, made };
-    }
-    return {
-      action: "suppress",
-      row: "R13",
-      reason: `${object} had recovered before this could be told`,
-      entry,
-    };
-  }
+  if (view?.recovery && before(order, view.recovery)) return alreadyOver(c);
 
   // R1, R2, R14, R15: nothing is open.
   if (!open) {
     const last = entry.episode;
+    const due = queued.receivedAt + policy.pairLateSeconds * 1000;
     if (
       last?.closedAt !== undefined &&
       last.closedBy !== undefined &&
       last.closedBy !== monitor.id &&
-      view?.episode !== last.id
-    ) {
-      const due = queued.receivedAt + policy.pairLateSeconds * 1000;
-      if (queued.receivedAt - last.closedAt <= policy.pairLateSeconds * 1000 && c.now < due)
-        return {
-          action: "hold",
-          row: "R14",
-          reason: `${last.closedBy} has just reported its end: ${monitor.id} may be the slower of the two`,
-          due,
-          entry: withView(entry, monitor.id, {
-            open: true,
-            problem: newest,
-            start: monitor.start,
-            epoch: alert.problem.epoch,
-            problemId: alert.problem.id,
-          }),
-        };
-    }
+      view?.episode !== last.id &&
+      queued.receivedAt - last.closedAt <= policy.pairLateSeconds * 1000 &&
+      c.now < due
+    )
+      return {
+        action: "hold",
+        row: "R14",
+        reason: `${last.closedBy} has just reported its end: ${monitor.id} may be the slower of the two`,
+        due,
+        entry: withView(entry, monitor.id, reported),
+      };
     if (c.held?.row === "R14")
       return opening("PROBLEM", "R15", `${monitor.id} still reports it after ${policy.pairLateSeconds} s`);
     if ((notification.number ?? 1) <= 1) return opening("PROBLEM", "R1", "first news of this problem");
@@ -180,12 +172,8 @@ const ownProblem = (c: Case): Verdict => {
     return opening("PROBLEM", "R9", "a new problem: the recovery of the one before never came");
 
   const current: Episode = { ...open, state: newest === order ? state : open.state };
-  const quiet = (action: "suppress" | "record", row: Row, reason: string): Verdict => ({
-    action,
-    row,
-    reason,
-    entry: seen(entry, { ...current, suppressed: open.suppressed + 1 }),
-  });
+  const quiet = (action: "suppress" | "record", row: Row, reason: string): Verdict =>
+    unmailed(action, row, reason, seen(entry, { ...current, suppressed: open.suppressed + 1 }));
 
   // R2, R7, R8, R19: this contact was not told of it.
   if (!told) {
@@ -194,7 +182,7 @@ const ownProblem = (c: Case): Verdict => {
         id !== queued.id &&
         held.contact === key &&
         held.monitor === monitor.id &&
-        ["R14", "R16", "R29"].includes(held.row) &&
+        isWaitingProblem(held) &&
         held.receivedAt > queued.receivedAt,
     );
     if (c.held && newer)
@@ -243,31 +231,24 @@ const underHost = (c: Case, verdict: Verdict & { action: "send" }): Verdict => {
   const { hostCoverSeconds } = policy;
   const episode = host?.episode;
   if (hostCoverSeconds === undefined || !host || !episode || alert.notification.volatile) return verdict;
-  const toldOfHost = host.contacts[key];
-  const covers = toldOfHost?.episode === episode.id;
-  if (episode.closedAt === undefined && !covers)
+  const { host: name } = alert.object;
+  const toldOfHost = host.contacts[key]?.episode === episode.id ? host.contacts[key] : undefined;
+  const up = episode.closedAt;
+  if (up === undefined && !toldOfHost)
     return { ...verdict, row: "R17", reason: "the host is down, and this contact was not told of that" };
-  const settle = hostCoverSeconds * 1000;
-  const wait = (due: number, reason: string): Verdict => ({
-    action: "hold",
-    row: "R16",
-    reason,
-    due,
-    entry: verdict.entry,
-  });
-  const down = `${alert.object.host} was reported ${toldOfHost?.state} to ${queued.contact} at ${clockOf(toldOfHost?.at ?? now)}`;
-  if (episode.closedAt === undefined) return wait(now + settle, `covered: ${down}`);
-  if (c.held?.row !== "R16") return verdict;
-  if (covers && now < episode.closedAt + settle)
-    return wait(episode.closedAt + settle, `covered: ${down}, and has just come back`);
-  return {
-    ...verdict,
-    row: "R18",
-    reason: `${alert.object.host} is up since ${clockOf(episode.closedAt)}, and no recovery of this has come`,
-  };
+  const covered = c.held?.row === "R16";
+  const due = (up ?? now) + hostCoverSeconds * 1000;
+  if (toldOfHost && (up === undefined || (covered && now < due))) {
+    const down = `${name} was reported ${toldOfHost.state} to ${queued.contact} at ${clockOf(toldOfHost.at)}`;
+    const reason = `covered: ${down}${up === undefined ? "" : ", and has just come back"}`;
+    return { action: "hold", row: "R16", reason, due, entry: verdict.entry };
+  }
+  if (up === undefined || !covered) return verdict;
+  const reason = `${name} is up since ${clockOf(up)}, and no recovery of this has come`;
+  return { ...verdict, row: "R18", reason };
 };
 
-/** R1-R19, R29, R30: a HARD problem. */
+/** R1-R19, and R29-R31 of a problem that is over: a HARD problem. */
 export const problem = (c: Case): Verdict => {
   const own = ownProblem(c);
   const verdict = own.action === "send" && own.row !== "R30" ? underHost(c, own) : own;

@@ -1,17 +1,15 @@
-import { type Case, madeRecovery, type Verdict } from "./case.ts";
+import { type Case, madeRecovery, unmailed, type Verdict } from "./case.ts";
 import {
   before,
   type Entry,
   type Episode,
-  type Held,
+  isWaitingProblem,
   othersOpen,
   type Row,
   released,
   withHeld,
   withView,
 } from "./entry.ts";
-
-const isProblem = ({ row }: Held): boolean => row === "R14" || row === "R16" || row === "R29";
 
 /** R27: those whom the core may pass over with the recovery of this episode. */
 const passed = ({ entry, key, policy }: Case, open: Episode): string[] => {
@@ -33,29 +31,18 @@ const passed = ({ entry, key, policy }: Case, open: Episode): string[] => {
 
 /** R27: whoever was told, and was passed over when the recovery came. */
 const passedOver = ({ entry, key, open, object, queued }: Case): Verdict => {
-  const told = entry.contacts[key];
+  const about = entry.contacts[key];
   if (open)
-    return {
-      action: "suppress",
-      row: "R28",
-      reason: `${object} has a newer problem than the one that ended`,
-      entry,
-    };
-  if (!told)
-    return { action: "record", row: "R21", reason: `${queued.contact} was not told of the problem`, entry };
-  if (told.recovered)
-    return {
-      action: "record",
-      row: "R21",
-      reason: `${queued.contact} was told by the monitor that it is over`,
-      entry,
-    };
+    return unmailed("suppress", "R28", `${object} has a newer problem than the one that ended`, entry);
+  if (!about) return unmailed("record", "R21", `${queued.contact} was not told of the problem`, entry);
+  if (about.recovered)
+    return unmailed("record", "R21", `${queued.contact} was told by the monitor that it is over`, entry);
   return {
     action: "send",
     kind: "RECOVERY",
     row: "R27",
     reason: "it is over, and the monitor did not say so to this contact",
-    episode: { id: told.episode, since: told.at },
+    episode: { id: about.episode, since: about.at },
     entry,
   };
 };
@@ -66,11 +53,12 @@ export const recovery = (c: Case): Verdict => {
   const { alert, order, view, open, object, queued, key, policy, entry, now } = c;
   const { monitor } = alert;
   const { episode } = entry;
-  const told = entry.contacts[key];
-  const toldEpisode = told && (told.episode === episode?.id ? episode : { id: told.episode, since: told.at });
+  const about = entry.contacts[key];
+  const toldEpisode =
+    about && (about.episode === episode?.id ? episode : { id: about.episode, since: about.at });
 
   if (view?.problem && before(order, view.problem)) {
-    if (told && !told.recovered && told.episode !== episode?.id)
+    if (about && !about.recovered && about.episode !== episode?.id)
       return {
         action: "send",
         kind: "RECOVERY",
@@ -79,17 +67,18 @@ export const recovery = (c: Case): Verdict => {
         episode: toldEpisode,
         entry,
       };
-    return {
-      action: "suppress",
-      row: "R28",
-      reason: `${object} has a newer problem than the one this recovery ends`,
+    return unmailed(
+      "suppress",
+      "R28",
+      `${object} has a newer problem than the one this recovery ends`,
       entry,
-    };
+    );
   }
 
+  // What the object's entry is from now on, whatever this contact gets.
   const others = othersOpen(entry, monitor.id);
   const waitsUntil = queued.receivedAt + policy.pairRecoverySeconds * 1000;
-  const overdue = others.length > 0 && told !== undefined && !told.recovered && now >= waitsUntil;
+  const overdue = others.length > 0 && about !== undefined && !about.recovered && now >= waitsUntil;
   const closes = open !== undefined && (others.length === 0 || overdue);
   const seen = released(
     withView(entry, monitor.id, {
@@ -97,7 +86,8 @@ export const recovery = (c: Case): Verdict => {
       recovery: view?.recovery && before(order, view.recovery) ? view.recovery : order,
     }),
     now,
-    (held) => (isProblem(held) && (closes || held.monitor === monitor.id)) || (closes && held.row === "R22"),
+    (held) =>
+      (isWaitingProblem(held) && (closes || held.monitor === monitor.id)) || (closes && held.row === "R22"),
   );
   const closedAt = overdue ? now : queued.receivedAt;
   const over: Entry = closes
@@ -109,11 +99,8 @@ export const recovery = (c: Case): Verdict => {
     episode && last ? passed(c, episode).map((contact) => madeRecovery(c, "R27", contact, episode)) : [];
   const fanoutDue = closedAt + policy.fanoutSeconds * 1000;
   const next = made.reduce((base, alert) => withHeld(base, alert, "R27", fanoutDue), over);
-  const record = (row: Row, reason: string): Verdict => ({
-    action: "record",
-    row,
-    reason,
-    entry: next,
+  const quiet = (action: "suppress" | "record", row: Row, reason: string): Verdict => ({
+    ...unmailed(action, row, reason, next),
     made,
   });
   const hold = (row: Row, due: number, reason: string): Verdict => ({
@@ -134,13 +121,14 @@ export const recovery = (c: Case): Verdict => {
     made,
   });
 
+  // What this contact gets: R26, R29-R31, R21, R24, R22, R37, R23, and else R20 or R25.
   if (!episode)
     return policy.orphanRecovery
       ? send("R26", `no problem of ${object} is known here, and such recoveries are to be mailed`)
-      : record("R26", `no problem of ${object} is known here`);
+      : quiet("record", "R26", `no problem of ${object} is known here`);
   const mine = Object.values(entry.held).filter((held) => held.contact === key);
   const unsent = mine.find((held) => held.row === "R29");
-  if (unsent && !(told?.episode === episode.id)) {
+  if (unsent && about?.episode !== episode.id) {
     const age = queued.receivedAt - unsent.receivedAt;
     if (age > policy.flapHoldSeconds * 1000)
       return hold(
@@ -148,22 +136,21 @@ export const recovery = (c: Case): Verdict => {
         Math.max(unsent.due, now) + 1,
         "its problem still waits for the relay, and goes first",
       );
-    return {
-      action: "suppress",
-      row: "R29",
-      reason: `${object} recovered ${Math.round(age / 1000)} s after its problem, which was not mailed yet`,
-      entry: next,
-      made,
-    };
+    return quiet(
+      "suppress",
+      "R29",
+      `${object} recovered ${Math.round(age / 1000)} s after its problem, which was not mailed yet`,
+    );
   }
-  if (!told)
+  if (!about)
     return mine.some((held) => held.row === "R16")
-      ? record(
+      ? quiet(
+          "record",
           "R31",
           `the problem of ${object} was covered by its host's, and ${queued.contact} not told of it`,
         )
-      : record("R21", `${queued.contact} was not told of the problem`);
-  if (told.recovered) return record("R21", `${queued.contact} was already told that it is over`);
+      : quiet("record", "R21", `${queued.contact} was not told of the problem`);
+  if (about.recovered) return quiet("record", "R21", `${queued.contact} was already told that it is over`);
   if (overdue)
     return policy.pairRecoverySeconds === 0
       ? send("R20", "the problem that this contact was told of is over")

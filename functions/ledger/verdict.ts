@@ -2,7 +2,7 @@ import { contactKey } from "../address.ts";
 import { objectName } from "../alert.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { auxiliary } from "./auxiliary.ts";
-import type { Case, Known, Verdict } from "./case.ts";
+import { type Case, type Known, unmailed, type Verdict } from "./case.ts";
 import { openEpisode, orderOf, withHeld } from "./entry.ts";
 import type { Policy } from "./policy.ts";
 import { problem } from "./problem.ts";
@@ -11,12 +11,7 @@ import { recovery } from "./recovery.ts";
 /** R0, R39, R45: whether this is an event of its own, and a confirmed one. */
 const identity = ({ entry, queued, alert, twin, policy, now }: Case): Verdict | undefined => {
   if (twin !== undefined)
-    return {
-      action: "suppress",
-      row: "R0",
-      reason: `the same notification was taken before, as ${twin}`,
-      entry,
-    };
+    return unmailed("suppress", "R0", `the same notification was taken before, as ${twin}`, entry);
   const due = queued.receivedAt + policy.degradedHoldSeconds * 1000;
   if (alert.degraded && now < due)
     return {
@@ -28,7 +23,7 @@ const identity = ({ entry, queued, alert, twin, policy, now }: Case): Verdict | 
     };
   const stateful = alert.type === "PROBLEM" || alert.type === "RECOVERY";
   if (stateful && alert.state_type === "SOFT")
-    return { action: "record", row: "R45", reason: "the state is SOFT: not confirmed yet", entry };
+    return unmailed("record", "R45", "the state is SOFT: not confirmed yet", entry);
   return undefined;
 };
 
