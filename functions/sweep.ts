@@ -4,7 +4,7 @@ import { type Queue, toDueMessage } from "./queue/queue.ts";
 import type { Report } from "./telemetry.ts";
 
 const keepMilliseconds = 30 * 86_400_000;
-const most = 100;
+const mostEntries = 100;
 
 /** The entry after the queue was given those of its alerts whose time has come. */
 const handedOver = (entry: Entry, now: number): Entry => ({
@@ -25,9 +25,9 @@ export const sweep = async (
   now: number,
 ): Promise<number> => {
   let count = 0;
-  let written = most;
-  while (written === most) {
-    const due = await ledger.due(now, most);
+  let written = mostEntries;
+  while (written === mostEntries) {
+    const due = await ledger.due(now, mostEntries);
     const alerts = due.flatMap(({ alerts }) => alerts);
     if (alerts.length > 0) {
       const taken = await queue.send(alerts.map(({ queued, due }) => toDueMessage(queued, due)));

@@ -1,7 +1,7 @@
 import type { Fault, NotificationType, State } from "./alert.ts";
 import type { DeliveryOutcome } from "./deliver/delivery.ts";
-import type { Row } from "./ledger/entry.ts";
 import type { Ending } from "./ledger/journal.ts";
+import type { Row } from "./ledger/rows.ts";
 
 /** Everything the bridge tells its operator while it runs. No event has a field that could hold a secret. */
 export type Event =

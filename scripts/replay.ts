@@ -1,7 +1,7 @@
 import { createReadStream, statSync } from "node:fs";
 import { contactOf, type LoggedNotification, readLogLine, toPost } from "../functions/intake/nagios-log.ts";
 import { defaultPolicy } from "../functions/ledger/policy.ts";
-import { meaning } from "../functions/ledger/rows.ts";
+import { meaning, type Row } from "../functions/ledger/rows.ts";
 import type { Event } from "../functions/telemetry.ts";
 import { rehearse } from "./rehearsal.ts";
 
@@ -14,7 +14,7 @@ export type Replayed = {
   type: string;
   state: string;
   mailed?: string;
-  row: string;
+  row: Row;
   reason: string;
 };
 
@@ -26,7 +26,7 @@ export type Replay = {
   commands: Record<string, number>;
   contacts: Record<string, { nagios: number; hardstate: number }>;
   /** How many were not mailed, by row. */
-  suppressed: Record<string, number>;
+  suppressed: Partial<Record<Row, number>>;
   /** How many were mailed, by kind. */
   mailed: Record<string, number>;
   broken: { file: string; line: number; reason: string }[];
@@ -198,7 +198,7 @@ const secondOf = new Intl.DateTimeFormat("sv-SE", {
 /** Text from a log as a terminal may show it. */
 const shown = (text: string): string => text.replace(/\p{Cc}/gu, "?");
 
-const most = 10;
+const mostBroken = 10;
 
 /** A replay in words, for a terminal of 80 columns; with `list` each notification too, which may be wider. */
 export const replayWords = (replay: Replay, list: boolean): string[] => {
@@ -233,15 +233,16 @@ export const replayWords = (replay: Replay, list: boolean): string[] => {
   for (const [kind, count] of counted(mailed)) words.push(`${String(count).padStart(8)}  ${kind}`);
   words.push("", "not mailed, because");
   for (const [name, count] of counted(suppressed))
-    words.push(`${String(count).padStart(8)}  ${meaning[name as keyof typeof meaning]} (${name})`);
+    words.push(`${String(count).padStart(8)}  ${meaning[name as Row]} (${name})`);
   if (Object.keys(commands).length > 1) {
     words.push("", "notification commands in the log (--command NAME looks at one alone)");
     for (const [name, count] of counted(commands)) words.push(`${String(count).padStart(8)}  ${shown(name)}`);
   }
   if (broken.length > 0) {
     words.push("", `${broken.length} lines could not be read`);
-    for (const { file, line, reason } of broken.slice(0, most)) words.push(`  ${file}:${line}: ${reason}`);
-    if (broken.length > most) words.push(`  and ${broken.length - most} more`);
+    for (const { file, line, reason } of broken.slice(0, mostBroken))
+      words.push(`  ${file}:${line}: ${reason}`);
+    if (broken.length > mostBroken) words.push(`  and ${broken.length - mostBroken} more`);
   }
   return words;
 };

@@ -1,5 +1,6 @@
 import { type Case, clockOf, madeRecovery, unmailed, type Verdict } from "./case.ts";
-import { before, type Entry, type Kind, lastAnnounced, type Row, withHeld } from "./entry.ts";
+import { before, type Entry, type Kind, lastAnnounced, withHeld } from "./entry.ts";
+import type { Row } from "./rows.ts";
 
 /** R32-R38: everything that is not about a state. */
 export const auxiliary = (c: Case): Verdict => {

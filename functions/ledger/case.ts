@@ -1,8 +1,9 @@
 import type { Alert } from "../alert.ts";
 import { digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
-import type { Entry, Episode, Held, Kind, MonitorView, Order, Row, Run, Told } from "./entry.ts";
+import type { Entry, Episode, Held, Kind, MonitorView, Order, Run, Told } from "./entry.ts";
 import type { Policy } from "./policy.ts";
+import type { Row } from "./rows.ts";
 
 /**
  * What is to be done with one alert for one contact, the row behind it and the reason in words. `entry` is what the

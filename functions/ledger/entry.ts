@@ -1,9 +1,7 @@
 import { contactKey } from "../address.ts";
 import { type Alert, type NotificationType, type State, severity } from "../alert.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
-
-/** A row of the decision table in nagios.md §5.2. */
-export type Row = `R${number}`;
+import type { Row } from "./rows.ts";
 
 /** What a mail announces; UPDATE is a problem that got worse, REMINDER one that lasts. */
 export type Kind =

@@ -4,7 +4,8 @@ import type { DeliveryOutcome } from "../deliver/delivery.ts";
 import { eventKey, objectKey } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Verdict } from "./case.ts";
-import type { Episode, Kind, Row } from "./entry.ts";
+import type { Episode, Kind } from "./entry.ts";
+import type { Row } from "./rows.ts";
 
 /** One try to hand a mail to a relay. */
 export type Attempt = { at: number; route: string; outcome: DeliveryOutcome };

@@ -10,11 +10,11 @@ import {
   type MonitorView,
   openEpisode,
   othersOpen,
-  type Row,
   type Told,
   withHeld,
   withView,
 } from "./entry.ts";
+import type { Row } from "./rows.ts";
 
 /** nagios.md §5.1, "same problem": equal epochs; else same process and id; without an epoch the ids, if both speak. */
 const sameProblem = (view: MonitorView, { monitor, problem }: Alert): boolean => {

@@ -5,11 +5,11 @@ import {
   type Episode,
   isWaitingProblem,
   othersOpen,
-  type Row,
   released,
   withHeld,
   withView,
 } from "./entry.ts";
+import type { Row } from "./rows.ts";
 
 /** R27: those whom the core may pass over with the recovery of this episode. */
 const passed = ({ entry, key, policy }: Case, open: Episode): string[] => {

@@ -1,7 +1,8 @@
-import type { Row } from "./entry.ts";
-
-/** What each row of nagios.md §5.2 says of an alert, in words for whoever counts them; R41 and R42 are rules for all. */
-export const meaning: Record<Row, string> = {
+/**
+ * What each row of the decision table (nagios.md §5.2) says of an alert, in words for whoever counts them. R40-R43 are
+ * rules for all of them, and R44 closes an episode without an alert.
+ */
+export const meaning = {
   R0: "the same notification, taken before",
   R1: "first news of a problem",
   R2: "first news for this contact, whatever Nagios's number",
@@ -43,4 +44,7 @@ export const meaning: Record<Row, string> = {
   R38: "flapping ended after the recovery",
   R39: "texts are missing: does the whole notification follow?",
   R45: "a SOFT state",
-};
+} as const;
+
+/** A row by which an alert is decided. */
+export type Row = keyof typeof meaning;
