@@ -29,7 +29,7 @@ const retryAfterSeconds = "10";
 
 /** The kinds of problem documents (RFC 9457); `type` is stable, `title` is for people. */
 const problems = {
-  "not-readable": { status: 400, title: "The body cannot be read" },
+  "not-readable": { status: 400, title: "The request cannot be read" },
   "not-authorised": { status: 401, title: "A token of a site is needed" },
   "not-found": { status: 404, title: "There is nothing here" },
   "not-allowed": { status: 405, title: "This path does not take this method" },
@@ -320,7 +320,12 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     if (given.before !== undefined && !/^\d{1,16}\.[A-Za-z0-9._-]{1,128}$/.test(given.before))
       faults.push({ field: "before", expected: "what the page before gave as next" });
     if (faults.length > 0)
-      return refuse("not-readable", "The question cannot be read.", c.get("site"), faults);
+      return refuse(
+        "not-readable",
+        "These parameters are not taken; errors tells each.",
+        c.get("site"),
+        faults,
+      );
     try {
       const { items, next } = await list(Number(limit));
       return answer(shown(items, next));

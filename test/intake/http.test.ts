@@ -361,6 +361,9 @@ describe("GET /v1/problems and /v1/journal", () => {
     const first = await ids("limit=3");
     expect(first.ids).toBe("432");
     expect(await ids(`limit=3&before=${first.next}`)).toEqual({ ids: "1" });
+    const { next, problems } = (await ask("/v1/problems?limit=1")).body;
+    expect(problems).toHaveLength(1);
+    expect((await ask(`/v1/problems?before=${next}`)).body).toEqual({ problems: [] });
   });
 
   it.each(["limit=0", "limit=501", "limit=x", "before=x", "before=1.'; DROP", "colour=red"])(
@@ -384,6 +387,15 @@ describe("GET /v1/problems and /v1/journal", () => {
 });
 
 describe("other paths", () => {
+  it("are none that README does not list", () => {
+    const readme = readFileSync("README.md", "utf8");
+    const paths = app.routes
+      .map(({ path }) => path.replace(/:(\w+)/, "{$1}"))
+      .filter((path) => !path.includes("*"));
+    expect(new Set(paths).size).toBe(6);
+    for (const path of paths) expect(readme).toContain(`${path}\``);
+  });
+
   it("are alive and ready without a token", async () => {
     expect(await (await app.request("/healthz")).json()).toEqual({ status: "alive" });
     expect(await (await app.request("/readyz")).json()).toEqual({ status: "ready" });
