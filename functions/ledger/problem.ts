@@ -31,8 +31,9 @@ const stillTheSame = ({ by, recovered }: Told, { monitor, problem }: Alert): boo
   return by.problemId !== undefined && by.problemId === problem.id && by.start === monitor.start;
 };
 
-const newEpisode = ({ queued, object, alert, now }: Case): Episode => ({
-  id: digest("episode", queued.site, object, queued.id),
+const newEpisode = ({ queued, object, alert, entry, now }: Case): Episode => ({
+  // The alert that opened the last one may be decided again, after R24 closed it: then this is another.
+  id: digest("episode", queued.site, object, queued.id, ...(entry.episode ? [entry.episode.id] : [])),
   since: now,
   state: alert.state,
   opener: alert.monitor.id,

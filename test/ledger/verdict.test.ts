@@ -711,6 +711,15 @@ describe("the decision table", () => {
     expect(verdict.entry.episode?.closedAt).toBeUndefined();
   });
 
+  it("R24: who opened an episode and was decided again after its end opens another one", () => {
+    const opened = [{ mon: "B", nid: 50, unsent: true }, { to: "bob" }] satisfies Step[];
+    const ended = { ...recovery, to: "bob", nid: 3, taken: 10, at: 700, unswept: true } satisfies Step;
+    expect(play([...opened, ended]).is).toEqual(["RECOVERY", "R24"]);
+    const again = play([...opened, ended, { pass: true, at: 701 }]);
+    expect(again.is).toEqual(["PROBLEM", "R1"]);
+    expect(again.entry.episode?.id).not.toBe(play(opened).entry.episode?.id);
+  });
+
   it("R44: an episode of which nothing was heard for 30 days is closed, and not before", () => {
     const days = 86_400_000;
     const { entry } = play([{ at: 0 }]);
