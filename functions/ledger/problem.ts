@@ -182,6 +182,7 @@ const ownProblem = (c: Case): Verdict => {
       ([id, held]) =>
         id !== queued.id &&
         held.contact === key &&
+        // Another monitor's may be dropped by that one's recovery, and then nobody would tell of this.
         held.monitor === monitor.id &&
         isWaitingProblem(held) &&
         held.receivedAt > queued.receivedAt,

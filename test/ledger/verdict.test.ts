@@ -695,6 +695,16 @@ describe("the decision table", () => {
     expect(play(story, { renotifyAfterSeconds: 7200 }).is).toEqual(["REMINDER", "R4"]);
   });
 
+  it("R29: a problem that the relay did not take is not lost because the other monitor's went by in between", () => {
+    const story = [
+      { mon: "B", nid: 50, unsent: true },
+      { at: 1, nid: 1, unsent: true },
+      { ...recovery, at: 30.5, nid: 2 },
+      { pass: true, at: 60 },
+    ] satisfies Step[];
+    expect(play(story).mails).toEqual(["PROBLEM CRITICAL alice"]);
+  });
+
   it("R30: who is told late of an earlier problem is told of its end, while the next one is open", () => {
     const first = play([{}]).entry.episode?.id;
     const { entry } = play([{}, recovery, { nid: 3, pid: "6", ep: 100_200 }]);
