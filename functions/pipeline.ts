@@ -48,11 +48,20 @@ const settleMilliseconds = 5_000;
  * problem and recovery both go out, in order, however long the relay was away (R30).
  */
 const verdictOf = (page: Page, queued: QueuedAlert, policy: Policy, now: number): Verdict => {
-  const { verdict, claim, attempts } = page.record;
-  if (verdict?.action !== "send" || !verdict.kind || (!claim && attempts.length === 0))
+  const { verdict, claim, attempts, ending } = page.record;
+  // What was put back by hand is decided anew: much may have happened since.
+  if (ending || verdict?.action !== "send" || !verdict.kind || (!claim && attempts.length === 0))
     return decide(page, queued, policy, now);
-  const { kind, row, reason, episode } = verdict;
-  return { action: "send", kind, row, reason, episode, entry: { ...page.entry, touchedAt: now } };
+  const { kind, row, reason, episode, at } = verdict;
+  return {
+    action: "send",
+    kind,
+    row,
+    reason,
+    episode,
+    decidedAt: at,
+    entry: { ...page.entry, touchedAt: now },
+  };
 };
 
 /**
@@ -68,12 +77,14 @@ export const pipeline = (parts: PipelineParts) => {
 
   /** How an attempt ends the alert's story; undefined: it does not. */
   const endingOf = (
-    queued: QueuedAlert,
+    { receivedAt }: QueuedAlert,
+    { holds, putBackAt }: Page["record"],
     outcome: DeliveryOutcome,
   ): { as: Ending; reason: string } | undefined => {
     if (outcome.result === "accepted") return { as: "mailed", reason: outcome.reply };
     if (outcome.result === "refused") return { as: "refused", reason: outcome.reply };
-    const age = clock() - queued.receivedAt;
+    // What waited for something else, or was put back, has had the relay since then alone.
+    const age = clock() - Math.max(receivedAt, holds.at(-1)?.until ?? 0, putBackAt ?? 0);
     if (age < parts.giveUpAfterSeconds * 1000) return undefined;
     return { as: "dead", reason: `given up after ${parts.giveUpAfterSeconds / 3600} h: ${outcome.reply}` };
   };
@@ -118,7 +129,7 @@ export const pipeline = (parts: PipelineParts) => {
         ended(queued, "suppressed", verdict);
         return { message: "remove" };
       }
-      const mail = compose(queued, verdict, sender);
+      const mail = compose(queued, verdict, verdict.decidedAt ?? now, sender);
       const mine = await claim(ledger, page, verdict, mail.messageId, now, message);
       if (!mine) continue;
 
@@ -128,7 +139,7 @@ export const pipeline = (parts: PipelineParts) => {
       );
       const attempt: Attempt = { at: now, route: transport.route, outcome };
       const inDoubt = mine.record.inDoubt || (outcome.result === "deferred" && outcome.lostAfterData);
-      const end = endingOf(queued, outcome);
+      const end = endingOf(queued, mine.record, outcome);
       if (end) {
         // R43: who may have the mail is treated as told.
         const heard = end.as === "mailed" || inDoubt;

@@ -323,8 +323,8 @@ describe("what is old", () => {
     await sweep({ ledger, queue: { send }, report: (event) => events.push(event) }, now);
   };
   /** What became of the first alert's event, run again under another id. */
-  const again = async (id: string) => {
-    await worker()(handOut(queuedAlert({ id, receivedAt: now })));
+  const again = async (id: string, change: Record<string, unknown> = {}) => {
+    await worker()(handOut(queuedAlert({ id, receivedAt: now }, change)));
     return (await ledger.story("site", id))?.verdict?.row;
   };
 
@@ -345,7 +345,10 @@ describe("what is old", () => {
     expect((await ledger.problems({ site: "site", limit: 9 })).items).toEqual([]);
     await sweepAt(begin + 30 * days + 1);
     expect(await story()).toBeUndefined();
-    expect(await again("alert-0002")).toBe("R1");
+    expect(await again("alert-0002")).toBe("R3");
+    expect(
+      await again("alert-0003", { problem: { id: "6", epoch: 200_000 }, notification: { id: "300" } }),
+    ).toBe("R9");
   });
 });
 

@@ -38,7 +38,7 @@ const send = async (change: Partial<Route> = {}) => {
   const queued = queuedAlert({ id: `relay-alert-${count++}` });
   const verdict = decide({ entry: emptyEntry }, queued, defaultPolicy, 0);
   if (verdict.action !== "send") throw new Error("the first news of a problem is sent");
-  const mail = compose(queued, verdict, {
+  const mail = compose(queued, verdict, queued.receivedAt, {
     from: { address: "nagios@example.com" },
     envelopeFrom: "nagios@example.com",
   });

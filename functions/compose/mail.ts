@@ -19,7 +19,7 @@ export type Sender = {
 export type Mail = {
   envelope: { from: string; to: string };
   messageId: string;
-  /** Unix milliseconds: when the bridge took the alert, so that every copy has the same Date. */
+  /** Unix milliseconds: when the mail was decided on, so that every copy has the same Date. */
   date: number;
   from: Sender["from"];
   to: string;
@@ -53,7 +53,12 @@ const headline = (kind: Kind, type: string): string =>
  * The mail that a verdict asks for: one recipient, text and HTML, automatic (RFC 3834) and threaded by episode. The
  * subject's first 40 characters hold kind, state and the beginning of the object's name.
  */
-export const compose = (queued: QueuedAlert, verdict: Verdict & { action: "send" }, sender: Sender): Mail => {
+export const compose = (
+  queued: QueuedAlert,
+  verdict: Verdict & { action: "send" },
+  decidedAt: number,
+  sender: Sender,
+): Mail => {
   const { alert } = queued;
   const object = objectName(alert);
   const episodeId = verdict.episode?.id;
@@ -71,7 +76,7 @@ export const compose = (queued: QueuedAlert, verdict: Verdict & { action: "send"
   return {
     envelope: { from: sender.envelopeFrom, to: queued.contact },
     messageId: messageIdOf(queued, sender),
-    date: queued.receivedAt,
+    date: decidedAt,
     from: sender.from,
     to: queued.contact,
     subject: `${title} ${alert.state}: ${object}`,

@@ -11,7 +11,13 @@ import type { Row } from "./rows.ts";
  * are recoveries that no monitor sends; they are held in `entry`, as is the alert itself if the action is `hold`.
  */
 export type Verdict = { row: Row; reason: string; entry: Entry; made?: QueuedAlert[] } & (
-  | { action: "send"; kind: Kind; episode?: Pick<Episode, "id" | "since"> }
+  | {
+      action: "send";
+      kind: Kind;
+      episode?: Pick<Episode, "id" | "since">;
+      /** It was decided at this time already, and only its delivery is tried again. */
+      decidedAt?: number;
+    }
   | { action: "suppress" | "record" }
   | { action: "hold"; due: number }
 );
@@ -35,6 +41,8 @@ export type Known = {
   twin?: string;
   /** A relay may have this alert's mail, though it never said so. */
   inDoubt?: boolean;
+  /** It was a dead letter and was put back by hand: whatever followed it has been decided without it. */
+  putBack?: boolean;
 };
 
 /** What every block of the table looks at. */

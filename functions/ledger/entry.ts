@@ -21,6 +21,8 @@ export type Order = { start?: number; number?: number; time: number };
 /** What one monitor last said of an object. */
 export type MonitorView = {
   open: boolean;
+  /** When an episode was closed though this monitor had not reported its end (R24). */
+  outvotedAt?: number;
   /** The episode it last took part in. */
   episode?: string;
   start?: number;
@@ -189,7 +191,7 @@ export const dueAt = (entry: Entry): number | undefined => {
 export const forgotten = (entry: Entry, now: number): Entry | undefined => {
   const open = openEpisode(entry);
   if (!open || now < entry.touchedAt + forgetAfterMilliseconds) return undefined;
-  return { ...entry, episode: { ...open, closedAt: now } };
+  return { ...entry, touchedAt: now, episode: { ...open, closedAt: now } };
 };
 
 const announcedKey = (type: NotificationType, contact: string): string => `${type} ${contact}`;
@@ -237,7 +239,7 @@ export const told = (
         };
       }
       case "RECOVERY":
-        return before && { ...before, recovered: true };
+        return before?.episode === episode ? before && { ...before, recovered: true } : before;
       default:
         return before;
     }

@@ -48,6 +48,8 @@ export type JournalRecord = {
   /** A relay may have the mail, though it never said so. */
   inDoubt?: true;
   messageId?: string;
+  /** When it was begun again after it had ended as a dead letter. */
+  putBackAt?: number;
   ending?: { at: number; as: Ending; reason: string };
 };
 
@@ -83,7 +85,9 @@ export const twinOf = (
 ): string | undefined => {
   const waits = (record: JournalRecord) => record.verdict?.row === "R39";
   if (mine && !waits(mine)) return undefined;
-  return others.find((other) => other.verdict?.row !== "R0" && (!waits(other) || (!mine && degraded)))?.id;
+  return others.find(
+    (other) => !other.made && other.verdict?.row !== "R0" && (!waits(other) || (!mine && degraded)),
+  )?.id;
 };
 
 const seconds = new Intl.DateTimeFormat("sv-SE", {

@@ -101,11 +101,11 @@ export const claim = async (
   now: number,
   { visibleAgainAt, receiveCount }: { visibleAgainAt: number; receiveCount: number },
 ): Promise<Page | undefined> => {
-  const { action, row, reason, kind, episode, entry } = verdict;
+  const { action, row, reason, kind, episode, entry, decidedAt } = verdict;
   const record: JournalRecord = {
     ...page.record,
     verdict: {
-      at: now,
+      at: decidedAt ?? now,
       action,
       row,
       reason,
@@ -118,6 +118,7 @@ export const claim = async (
     messageId,
     queued: undefined,
     ending: undefined,
+    ...(page.record.ending && { putBackAt: now }),
   };
   if (!(await writeVerdict(ledger, page, verdict, record, now))) return undefined;
   return { ...page, entry: { ...entry, revision: entry.revision + 1 }, record };

@@ -41,10 +41,22 @@ const newEpisode = ({ queued, object, alert, entry, now }: Case): Episode => ({
   suppressed: 0,
 });
 
-/** Who was told of an earlier episode and not of its end is kept: his recovery may still be on its way. */
-const withoutRecovered = (entry: Entry): Entry => ({
+/** For so long a monitor that was outvoted (R24) is still believed to see the problem: it may be switched off. */
+const outvotedMilliseconds = 86_400_000;
+
+/**
+ * The entry in which a new episode may begin. Who was told of an earlier one and not of its end is kept: his recovery
+ * may still be on its way. A monitor that has not reported the end of an earlier one takes part in this one.
+ */
+const begun = ({ entry, now }: Case, { id }: Episode): Entry => ({
   ...entry,
   contacts: Object.fromEntries(Object.entries(entry.contacts).filter(([, { recovered }]) => !recovered)),
+  monitors: Object.fromEntries(
+    Object.entries(entry.monitors).map(([monitor, view]) => {
+      const believed = view.open && !(view.outvotedAt && now - view.outvotedAt > outvotedMilliseconds);
+      return [monitor, believed ? { ...view, episode: id } : { ...view, open: false }];
+    }),
+  ),
 });
 
 /**
@@ -52,11 +64,14 @@ const withoutRecovered = (entry: Entry): Entry => ({
  * closed without his knowledge (R24): then it goes on, and is no news to him.
  */
 const continued = (c: Case): Entry => {
-  const { entry, open, key, alert } = c;
+  const { entry, open, key, alert, view } = c;
   const about = entry.contacts[key];
-  if (!about || about.episode === open?.id || !stillTheSame(about, alert)) return entry;
+  if (!about || about.episode === open?.id) return entry;
+  const byThis = !about.recovered && about.by.monitor === alert.monitor.id;
+  const lasts = byThis && view?.open && sameProblem(view, alert);
+  if (!lasts && !stillTheSame(about, alert)) return entry;
   const episode = open ?? { ...newEpisode(c), addressed: [key] };
-  const base = open ? entry : withoutRecovered(entry);
+  const base = open ? entry : begun(c, episode);
   return { ...base, episode, contacts: { ...base.contacts, [key]: { ...about, episode: episode.id } } };
 };
 
@@ -78,7 +93,8 @@ const alreadyOver = (c: Case): Verdict => {
     episode?.closedAt === undefined ||
     queued.receivedAt > episode.closedAt ||
     toldOfIt ||
-    held?.row === "R14"
+    held?.row === "R14" ||
+    c.putBack
   )
     return unmailed("suppress", "R13", `${object} had recovered before this could be told`, entry);
   if (!c.inDoubt && episode.closedAt - queued.receivedAt <= policy.flapHoldSeconds * 1000)
@@ -114,6 +130,7 @@ const ownProblem = (c: Case): Verdict => {
   const newest = view?.problem && before(order, view.problem) ? view.problem : order;
   const reported: Partial<MonitorView> = {
     open: true,
+    outvotedAt: undefined,
     problem: newest,
     ...(newest === order && {
       start: monitor.start,
@@ -135,8 +152,10 @@ const ownProblem = (c: Case): Verdict => {
       entry: seen(base, { ...at, addressed, ...escalated }),
     };
   };
-  const opening = (kind: Kind, row: Row, reason: string): Verdict =>
-    send(kind, row, reason, newEpisode(c), withoutRecovered(entry));
+  const opening = (kind: Kind, row: Row, reason: string): Verdict => {
+    const episode = newEpisode(c);
+    return send(kind, row, reason, episode, begun(c, episode));
+  };
 
   if (view?.recovery && before(order, view.recovery)) return alreadyOver(c);
 
@@ -236,7 +255,8 @@ const underHost = (c: Case, verdict: Verdict & { action: "send" }): Verdict => {
   const { host: name } = alert.object;
   const toldOfHost = host.contacts[key]?.episode === episode.id ? host.contacts[key] : undefined;
   const up = episode.closedAt;
-  if (up === undefined && !toldOfHost)
+  const first = verdict.kind === "PROBLEM" || verdict.kind === "ESCALATION";
+  if (up === undefined && !toldOfHost && first)
     return { ...verdict, row: "R17", reason: "the host is down, and this contact was not told of that" };
   const covered = c.held?.row === "R16";
   const due = (up ?? now) + hostCoverSeconds * 1000;
@@ -246,6 +266,8 @@ const underHost = (c: Case, verdict: Verdict & { action: "send" }): Verdict => {
     return { action: "hold", row: "R16", reason, due, entry: verdict.entry };
   }
   if (up === undefined || !covered) return verdict;
+  if (episode.closedBy === undefined)
+    return unmailed("record", "R44", `nothing was heard of ${name} for 30 days`, verdict.entry);
   const reason = `${name} is up since ${clockOf(up)}, and no recovery of this has come`;
   return { ...verdict, row: "R18", reason };
 };

@@ -91,7 +91,10 @@ export const recovery = (c: Case): Verdict => {
   );
   const closedAt = overdue ? now : queued.receivedAt;
   const over: Entry = closes
-    ? { ...seen, episode: { ...open, state: alert.state, closedAt, closedBy: monitor.id } }
+    ? others.reduce<Entry>((base, other) => withView(base, other, { outvotedAt: now }), {
+        ...seen,
+        episode: { ...open, state: alert.state, closedAt, closedBy: monitor.id },
+      })
     : seen;
   // Not by R24: whoever listens to the other monitor is told when that has seen the end.
   const last = others.length === 0 && (closes || (view?.open && view.episode === episode?.id));

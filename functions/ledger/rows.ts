@@ -1,6 +1,6 @@
 /**
  * What each row of the decision table (nagios.md §5.2) says of an alert, in words for whoever counts them. R40-R43 are
- * rules for all of them, and R44 closes an episode without an alert.
+ * rules for all of them.
  */
 export const meaning = {
   R0: "the same notification, taken before",
@@ -43,6 +43,7 @@ export const meaning = {
   R37: "flapping ended well, and Nagios sent no recovery",
   R38: "flapping ended after the recovery",
   R39: "texts are missing: does the whole notification follow?",
+  R44: "covered by a host of which nothing is heard any more",
   R45: "a SOFT state",
 } as const;
 

@@ -124,21 +124,25 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
     read: async (queued) => {
       const { site, alert } = queued;
       const fresh = newRecord(queued);
+      // Before all else that a write changes: who then reads something newer finds the revision gone.
+      const entry = entryAt(fresh.objectKey) ?? emptyEntry;
       const record = recordOf(site, queued.id);
       const others = engine.all(
-        "SELECT body FROM journal WHERE event_key = ? AND NOT (site = ? AND id = ?) LIMIT 20",
+        `SELECT body FROM journal WHERE event_key = ? AND NOT (site = ? AND id = ?)
+         AND body ->> '$.verdict.row' <> 'R0' LIMIT 20`,
         fresh.eventKey,
         site,
         queued.id,
       );
       return {
         key: fresh.objectKey,
-        entry: entryAt(fresh.objectKey) ?? emptyEntry,
+        entry,
         host: alert.object.service === null ? undefined : entryAt(hostKey(site, alert)),
         run: runAfter(runOf(site, alert.monitor.id), alert),
         record: record ?? fresh,
         twin: twinOf(record, alert.degraded ?? false, others.map(parse<JournalRecord>)),
         inDoubt: record?.inDoubt,
+        putBack: record?.ending !== undefined,
       };
     },
     write: async ({ key, entry, records, run }) =>

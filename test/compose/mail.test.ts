@@ -51,7 +51,7 @@ const queued = (alert: Alert, change: Partial<QueuedAlert> = {}): QueuedAlert =>
 const mailed = (alert: QueuedAlert, entry: Entry = emptyEntry) => {
   const verdict = decide({ entry }, alert, defaultPolicy, alert.receivedAt);
   if (verdict.action !== "send") throw new Error(verdict.reason);
-  const mail = compose(alert, verdict, sender);
+  const mail = compose(alert, verdict, alert.receivedAt, sender);
   const episodeId = verdict.episode?.id;
   return { mail, entry: told(verdict.entry, verdict.kind, alert, episodeId, alert.receivedAt) };
 };

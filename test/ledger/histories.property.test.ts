@@ -434,7 +434,7 @@ describe(`${runs} random histories of two monitors, three contacts, restarts and
           .map(([promise]) => promise);
         expect(broken, result.log.join("\n")).toEqual([]);
       }),
-      { numRuns: runs },
+      { numRuns: runs, ...(process.env.PROPERTY_SEED && { seed: Number(process.env.PROPERTY_SEED) }) },
     );
     expect(mails).toBeGreaterThan(runs);
   });
