@@ -169,6 +169,57 @@ describe("a message", () => {
     expect(mails.at(-1)?.subject).toBe("RECOVERY OK: web01/HTTP");
   });
 
+  it("whose worker died between claim and settlement counts as told too, if it is given up (R43)", async () => {
+    void worker(() => new Promise(() => {}))(handOut(queuedAlert()));
+    await expect.poll(() => mails.length).toBe(1);
+    now += 48 * 3_600_000;
+    expect(await worker(async () => deferred)(handOut(queuedAlert(), 2))).toMatchObject({ message: "bury" });
+    const recovery = { type: "RECOVERY", state: "OK", notification: { id: "102" } };
+    await worker()(handOut(queuedAlert({ id: "alert-0002", receivedAt: now }, recovery)));
+    expect(mails.at(-1)?.subject).toBe("RECOVERY OK: web01/HTTP");
+  });
+
+  it("that was put back by hand when its problem was over is not mailed, and has its time again if it is not", async () => {
+    await worker(async () => refused)(handOut(queuedAlert()));
+    const recovery = { type: "RECOVERY", state: "OK", notification: { id: "102" } };
+    await worker()(handOut(queuedAlert({ id: "alert-0002", receivedAt: now + 60_000 }, recovery)));
+    now += 72 * 3_600_000;
+    expect(await worker()(handOut(queuedAlert(), 1))).toEqual({ message: "remove" });
+    expect(await story()).toMatchObject({ ending: { as: "suppressed" }, verdict: { row: "R13" } });
+    expect(mails).toHaveLength(1);
+    const other = queuedAlert({ id: "alert-0003" }, { object: { host: "db01" }, state: "DOWN" });
+    await worker(async () => refused)(handOut(other));
+    now += 72 * 3_600_000;
+    expect(await worker(async () => deferred)(handOut(other, 1))).toMatchObject({ message: "give-back" });
+  });
+
+  it("that was held for days is not given up at the relay's first deferral", async () => {
+    const host = { object: { host: "web01", service: null }, state: "DOWN", notification: { id: "7" } };
+    await worker()(handOut(queuedAlert({ id: "alert-of-host" }, host)));
+    await worker()(handOut(queuedAlert()));
+    expect(await story()).toMatchObject({ verdict: { action: "hold", row: "R16" } });
+    const handOver = async () => {
+      const messages: string[] = [];
+      const send = async (all: readonly { body: string }[]) => all.map(({ body }) => messages.push(body) > 0);
+      await sweep({ ledger, queue: { send }, report: () => {} }, now);
+      return messages.length;
+    };
+    for (let polls = 0; polls < 864; polls++) {
+      now += 300_000;
+      expect(await handOver()).toBe(1);
+      await worker()(handOut(queuedAlert()));
+    }
+    const up = { ...host, type: "RECOVERY", state: "UP", notification: { id: "8" } };
+    await worker()(handOut(queuedAlert({ id: "alert-host-up", receivedAt: now }, up)));
+    for (const wait of [300_000, 1]) {
+      now += wait;
+      await handOver();
+      await worker(async () => deferred)(handOut(queuedAlert()));
+    }
+    expect(await story()).toMatchObject({ verdict: { row: "R18" }, holds: [{ row: "R16" }] });
+    expect(await story()).not.toHaveProperty("ending");
+  });
+
   it("that was buried and put back by hand is tried anew", async () => {
     await worker(async () => refused)(handOut(queuedAlert()));
     expect(await worker()(handOut(queuedAlert(), 1))).toEqual({ message: "remove" });

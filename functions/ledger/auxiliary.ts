@@ -61,7 +61,7 @@ export const auxiliary = (c: Case): Verdict => {
   const verdict = once("FLAPPING", "R36", "flapping is news whatever the state");
   if (!stopped || !open || (alert.state !== "OK" && alert.state !== "UP")) return verdict;
   // R37: the core before 4.5.6 sends no recovery after this one; it waits for everyone who was told.
-  const made = open.addressed.map((contact) => madeRecovery(c, "R37", contact, open));
+  const made = open.addressed.map((contact) => madeRecovery(c, "R37", contact, open.id));
   const due = queued.receivedAt + policy.flapSettleSeconds * 1000;
   return {
     ...verdict,

@@ -79,13 +79,13 @@ export const madeRecovery = (
   { alert, queued, now }: Case,
   row: "R27" | "R37",
   contact: string,
-  episode: Episode,
+  episode: string,
 ): QueuedAlert => ({
   ...queued,
   id: digest(
     "made",
     row,
-    episode.id,
+    episode,
     alert.monitor.id,
     alert.notification.id ?? String(alert.time),
     contact,
@@ -93,6 +93,6 @@ export const madeRecovery = (
   contact,
   contactName: undefined,
   receivedAt: now,
-  made: row,
+  made: { row, episode },
   alert: { ...alert, type: "RECOVERY", state: alert.object.service === null ? "UP" : "OK" } as Alert,
 });

@@ -68,7 +68,7 @@ export const newRecord = (queued: QueuedAlert): JournalRecord => {
     type: alert.type,
     state: alert.state,
     receivedAt,
-    ...(made && { made }),
+    ...(made && { made: made.row }),
     holds: [],
     attempts: [],
   };

@@ -78,7 +78,7 @@ const madeBy = ({ made = [], entry }: Verdict, page: Page, now: number): Journal
     .map((queued) =>
       held(newRecord(queued), queued, {
         at: now,
-        row: queued.made ?? "R27",
+        row: queued.made?.row ?? "R27",
         reason: "the monitor may not send this contact a recovery",
         until: entry.held[queued.id]?.due ?? now,
       }),

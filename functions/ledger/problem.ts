@@ -106,7 +106,7 @@ const alreadyOver = (c: Case): Verdict => {
     );
   // R27: at the closure nobody knew that this contact would be told.
   const fanout = policy.recoveryFanout === "all" || episode.escalated || alert.notification.escalated;
-  const made = fanout && policy.recoveryFanout !== "none" ? [madeRecovery(c, "R27", key, episode)] : [];
+  const made = fanout && policy.recoveryFanout !== "none" ? [madeRecovery(c, "R27", key, episode.id)] : [];
   const due = c.now + policy.fanoutSeconds * 1000;
   return {
     action: "send",

@@ -11,22 +11,20 @@ import {
 } from "./entry.ts";
 import type { Row } from "./rows.ts";
 
-/** R27: those whom the core may pass over with the recovery of this episode. */
-const passed = ({ entry, key, policy }: Case, open: Episode): string[] => {
+/** R27: those whom the core may pass over with the recovery of this episode, and the one that each knows of. */
+const passed = ({ entry, key, policy }: Case, open: Episode): [contact: string, episode: string][] => {
   if (policy.recoveryFanout === "none") return [];
+  // Who was told of an earlier episode only, and not of its end, still believes in it.
+  const unheard = Object.entries(entry.contacts)
+    .filter(([, about]) => about.episode !== open.id && !about.recovered)
+    .map(([contact, { episode }]): [string, string] => [contact, episode]);
+  const addressed = policy.recoveryFanout === "all" || open.escalated ? open.addressed : [];
   const heard = (contact: string) =>
     entry.contacts[contact]?.episode === open.id && entry.contacts[contact]?.recovered;
-  const unheard = new Set([
-    ...(policy.recoveryFanout === "all" || open.escalated
-      ? open.addressed.filter((contact) => !heard(contact))
-      : []),
-    // Who was told of an earlier episode only, and not of its end, still believes in it.
-    ...Object.keys(entry.contacts).filter(
-      (contact) => entry.contacts[contact]?.episode !== open.id && !entry.contacts[contact]?.recovered,
-    ),
-  ]);
-  unheard.delete(key);
-  return [...unheard];
+  const mine = addressed
+    .filter((contact) => !heard(contact))
+    .map((contact): [string, string] => [contact, open.id]);
+  return [...new Map([...unheard, ...mine])].filter(([contact]) => contact !== key);
 };
 
 /** R27: whoever was told, and was passed over when the recovery came. */
@@ -37,6 +35,8 @@ const passedOver = ({ entry, key, open, object, queued }: Case): Verdict => {
   if (!about) return unmailed("record", "R21", `${queued.contact} was not told of the problem`, entry);
   if (about.recovered)
     return unmailed("record", "R21", `${queued.contact} was told by the monitor that it is over`, entry);
+  if (about.episode !== queued.made?.episode)
+    return unmailed("record", "R21", `${queued.contact} was told of another problem since`, entry);
   return {
     action: "send",
     kind: "RECOVERY",
@@ -49,7 +49,7 @@ const passedOver = ({ entry, key, open, object, queued }: Case): Verdict => {
 
 /** R20-R31: a recovery. Object and order decide: the ids that a recovery carries are unreliable (R25). */
 export const recovery = (c: Case): Verdict => {
-  if (c.queued.made === "R27") return passedOver(c);
+  if (c.queued.made?.row === "R27") return passedOver(c);
   const { alert, order, view, open, object, queued, key, policy, entry, now } = c;
   const { monitor } = alert;
   const { episode } = entry;
@@ -99,7 +99,7 @@ export const recovery = (c: Case): Verdict => {
   // Not by R24: whoever listens to the other monitor is told when that has seen the end.
   const last = others.length === 0 && (closes || (view?.open && view.episode === episode?.id));
   const made =
-    episode && last ? passed(c, episode).map((contact) => madeRecovery(c, "R27", contact, episode)) : [];
+    episode && last ? passed(c, episode).map(([contact, id]) => madeRecovery(c, "R27", contact, id)) : [];
   const fanoutDue = closedAt + policy.fanoutSeconds * 1000;
   const next = made.reduce((base, alert) => withHeld(base, alert, "R27", fanoutDue), over);
   const quiet = (action: "suppress" | "record", row: Row, reason: string): Verdict => ({
@@ -167,7 +167,7 @@ export const recovery = (c: Case): Verdict => {
       waitsUntil,
       `over at ${monitor.id}, while ${others.join(", ")} still reports the problem`,
     );
-  if (queued.made === "R37") return send("R37", "flapping ended well, and the monitor sent no recovery");
+  if (queued.made?.row === "R37") return send("R37", "flapping ended well, and the monitor sent no recovery");
   const pair = Object.entries(entry.monitors).some(
     ([id, { episode: in_ }]) => id !== monitor.id && in_ === episode.id,
   );

@@ -14,8 +14,8 @@ export type QueuedAlert = {
   contactName?: string;
   /** When the bridge took it, Unix milliseconds of the bridge's clock. */
   receivedAt: number;
-  /** The ledger made it itself by this row (nagios.md §5.2); no monitor sent it. */
-  made?: "R27" | "R37";
+  /** The ledger made it itself, by this row (nagios.md §5.2) and for whoever was told of this episode. */
+  made?: { row: "R27" | "R37"; episode: string };
   alert: Alert;
 };
 
@@ -92,7 +92,9 @@ const envelope = v.object(
     contact: v.pipe(v.string("text"), v.nonEmpty("an address")),
     contactName: v.optional(v.string("text")),
     receivedAt: v.pipe(v.number("Unix milliseconds"), v.safeInteger("Unix milliseconds")),
-    made: v.optional(v.picklist(["R27", "R37"], "R27 or R37")),
+    made: v.optional(
+      v.object({ row: v.picklist(["R27", "R37"], "R27 or R37"), episode: v.string("text") }, "an object"),
+    ),
     alert: v.unknown(),
   },
   "an object",
