@@ -1,6 +1,7 @@
 import { objectName } from "./alert.ts";
-import { compose, type Sender } from "./compose/mail.ts";
+import { compose, type Mail, type Sender } from "./compose/mail.ts";
 import type { DeliveryOutcome, Transport } from "./deliver/delivery.ts";
+import { objectKey } from "./identity.ts";
 import type { Verdict } from "./ledger/case.ts";
 import { told } from "./ledger/entry.ts";
 import type { Attempt, Ending } from "./ledger/journal.ts";
@@ -64,12 +65,26 @@ const verdictOf = (page: Page, queued: QueuedAlert, policy: Policy, now: number)
   };
 };
 
+/** A mail that nobody else sends now, and the page on which that is written. */
+type Claimed = { mine: Page; verdict: Verdict & { action: "send" }; mail: Mail };
+
 /**
  * Takes one message from the queue to its end: read, decide, claim, compose, deliver, settle. Resolves to what may be
  * done with the message; rejects if the ledger could not be read or written, and then the message must stay.
  */
 export const pipeline = (parts: PipelineParts) => {
   const { ledger, transport, sender, policy, clock, report } = parts;
+  const turns = new Map<string, Promise<unknown>>();
+  /** One decision about an object at a time: of a hundred at once one would win each round, and all read again. */
+  const inTurn = <T>(object: string, decision: () => Promise<T>): Promise<T> => {
+    const turn = (turns.get(object) ?? Promise.resolve()).then(decision, decision);
+    const over = () => {
+      if (turns.get(object) === turn) turns.delete(object);
+    };
+    turns.set(object, turn);
+    turn.then(over, over);
+    return turn;
+  };
 
   const about = ({ id, alert, contact }: QueuedAlert) => ({ id, object: objectName(alert), contact });
   const ended = (queued: QueuedAlert, ending: Ending, { row, reason }: Verdict, queueId?: string) =>
@@ -89,14 +104,8 @@ export const pipeline = (parts: PipelineParts) => {
     return { as: "dead", reason: `given up after ${parts.giveUpAfterSeconds / 3600} h: ${outcome.reply}` };
   };
 
-  return async (message: ReceivedMessage): Promise<Disposition> => {
-    const reading = readQueuedAlert(message.body);
-    if (!reading.ok) {
-      const reason = `unreadable: ${reading.faults.map(({ field, expected }) => `${field}, expected ${expected}`).join("; ")}`;
-      report({ event: "unreadable", reason });
-      return { message: "bury", reason };
-    }
-    const queued = reading.value;
+  /** Decides and claims. What may be done with the message, or the mail that is to be sent now. */
+  const begin = async (queued: QueuedAlert, message: ReceivedMessage): Promise<Disposition | Claimed> => {
     for (let decisions = 0; decisions < mostDecisions; decisions++) {
       const now = clock();
       const page = await ledger.read(queued);
@@ -131,46 +140,66 @@ export const pipeline = (parts: PipelineParts) => {
       }
       const mail = compose(queued, verdict, verdict.decidedAt ?? now, sender);
       const mine = await claim(ledger, page, verdict, mail.messageId, now, message);
-      if (!mine) continue;
-
-      const outcome = await transport.send(
-        mail,
-        AbortSignal.timeout(Math.max(message.visibleAgainAt - clock() - settleMilliseconds, 1)),
-      );
-      const attempt: Attempt = { at: now, route: transport.route, outcome };
-      const inDoubt = mine.record.inDoubt || (outcome.result === "deferred" && outcome.lostAfterData);
-      const end = endingOf(queued, mine.record, outcome);
-      if (end) {
-        // R43: who may have the mail is treated as told.
-        const heard = end.as === "mailed" || inDoubt;
-        await settle(ledger, queued, mine, attempt, { ...end, at: clock() }, (entry) =>
-          heard ? told(entry, verdict.kind, queued, verdict.episode?.id, clock()) : entry,
-        );
-        ended(
-          queued,
-          end.as,
-          { ...verdict, reason: `${verdict.reason}: ${end.reason}` },
-          outcome.result === "accepted" ? outcome.queueId : undefined,
-        );
-        return end.as === "mailed" ? { message: "remove" } : { message: "bury", reason: end.reason };
-      }
-      // R29: until then its recovery may come and spare both; the queue would keep that behind it.
-      const flapEnds = queued.receivedAt + policy.flapHoldSeconds * 1000;
-      const unheard = (verdict.kind === "PROBLEM" && verdict.row !== "R11") || verdict.kind === "ESCALATION";
-      const mayFlap = unheard && !inDoubt && clock() < flapEnds;
-      const afterSeconds = retryDelaySeconds(mine.record.attempts.length + 1);
-      if (mayFlap) await holdUnsent(ledger, queued, mine, attempt, flapEnds, now);
-      else await release(ledger, queued, mine, attempt);
-      report({
-        event: "attempt-failed",
-        ...about(queued),
-        route: transport.route,
-        result: outcome.result,
-        reply: outcome.reply,
-        retryAfterSeconds: mayFlap ? Math.ceil((flapEnds - now) / 1000) : afterSeconds,
-      });
-      return mayFlap ? { message: "remove" } : { message: "give-back", afterSeconds };
+      if (mine) return { mine, verdict, mail };
     }
     throw new Error(`the ledger's entry changed ${mostDecisions} times while one alert was decided`);
+  };
+
+  /** Settles what became of a mail, or lets its alert wait. */
+  const finish = async (
+    queued: QueuedAlert,
+    { mine, verdict }: Claimed,
+    outcome: DeliveryOutcome,
+    at: number,
+  ): Promise<Disposition> => {
+    const attempt: Attempt = { at, route: transport.route, outcome };
+    const inDoubt = mine.record.inDoubt || (outcome.result === "deferred" && outcome.lostAfterData);
+    const end = endingOf(queued, mine.record, outcome);
+    if (end) {
+      // R43: who may have the mail is treated as told.
+      const heard = end.as === "mailed" || inDoubt;
+      await settle(ledger, queued, mine, attempt, { ...end, at: clock() }, (entry) =>
+        heard ? told(entry, verdict.kind, queued, verdict.episode?.id, clock()) : entry,
+      );
+      ended(
+        queued,
+        end.as,
+        { ...verdict, reason: `${verdict.reason}: ${end.reason}` },
+        outcome.result === "accepted" ? outcome.queueId : undefined,
+      );
+      return end.as === "mailed" ? { message: "remove" } : { message: "bury", reason: end.reason };
+    }
+    // R29: until then its recovery may come and spare both; the queue would keep that behind it.
+    const flapEnds = queued.receivedAt + policy.flapHoldSeconds * 1000;
+    const unheard = (verdict.kind === "PROBLEM" && verdict.row !== "R11") || verdict.kind === "ESCALATION";
+    const mayFlap = unheard && !inDoubt && clock() < flapEnds;
+    const afterSeconds = retryDelaySeconds(mine.record.attempts.length + 1);
+    if (mayFlap) await holdUnsent(ledger, queued, mine, attempt, flapEnds, at);
+    else await release(ledger, queued, mine, attempt);
+    report({
+      event: "attempt-failed",
+      ...about(queued),
+      route: transport.route,
+      result: outcome.result,
+      reply: outcome.reply,
+      retryAfterSeconds: mayFlap ? Math.ceil((flapEnds - at) / 1000) : afterSeconds,
+    });
+    return mayFlap ? { message: "remove" } : { message: "give-back", afterSeconds };
+  };
+
+  return async (message: ReceivedMessage): Promise<Disposition> => {
+    const reading = readQueuedAlert(message.body);
+    if (!reading.ok) {
+      const reason = `unreadable: ${reading.faults.map(({ field, expected }) => `${field}, expected ${expected}`).join("; ")}`;
+      report({ event: "unreadable", reason });
+      return { message: "bury", reason };
+    }
+    const queued = reading.value;
+    const begun = await inTurn(objectKey(queued.site, queued.alert), () => begin(queued, message));
+    if ("message" in begun) return begun;
+    const at = clock();
+    const time = Math.max(message.visibleAgainAt - at - settleMilliseconds, 1);
+    const outcome = await transport.send(begun.mail, AbortSignal.timeout(time));
+    return finish(queued, begun, outcome, at);
   };
 };

@@ -88,7 +88,10 @@ const alreadyOver = (c: Case): Verdict => {
   const { episode } = entry;
   if (held?.row === "R16")
     return unmailed("record", "R31", `${object} recovered while its host's problem covered it`, entry);
-  const toldOfIt = entry.contacts[key]?.episode === episode?.id;
+  const about = entry.contacts[key];
+  const toldSince = about !== undefined && about.at >= queued.receivedAt;
+  const toldOfIt =
+    toldSince || (about !== undefined && (about.episode === episode?.id || stillTheSame(about, alert)));
   if (
     episode?.closedAt === undefined ||
     queued.receivedAt > episode.closedAt ||
@@ -197,15 +200,16 @@ const ownProblem = (c: Case): Verdict => {
 
   // R2, R7, R8, R19: this contact was not told of it.
   if (!told) {
-    const newer = Object.entries(entry.held).some(
-      ([id, held]) =>
-        id !== queued.id &&
-        held.contact === key &&
-        // Another monitor's may be dropped by that one's recovery, and then nobody would tell of this.
-        held.monitor === monitor.id &&
-        isWaitingProblem(held) &&
-        held.receivedAt > queued.receivedAt,
-    );
+    const newer =
+      newest !== order &&
+      Object.entries(entry.held).some(
+        ([id, held]) =>
+          id !== queued.id &&
+          held.contact === key &&
+          // Another monitor's may be dropped by that one's recovery, and then nobody would tell of this.
+          held.monitor === monitor.id &&
+          isWaitingProblem(held),
+      );
     if (c.held && newer)
       return quiet("suppress", "R3", "a later notification of the same problem waits in its place");
     if (notification.escalated)
@@ -224,9 +228,19 @@ const ownProblem = (c: Case): Verdict => {
 
   // R3-R6, R10-R12: he was.
   const since = `${object} was already reported ${told.state} to ${queued.contact} at ${clockOf(told.at)}`;
+  const sinceTold = queued.receivedAt - told.at;
+  const otherToldIt = told.by.monitor !== monitor.id;
+  if (
+    notification.volatile &&
+    policy.volatile &&
+    otherToldIt &&
+    sinceTold <= policy.auxiliaryWindowSeconds * 1000
+  )
+    return quiet("suppress", "R8", `${told.by.monitor} reported the same: ${since}`);
   if (notification.volatile && policy.volatile)
     return send("PROBLEM", "R11", "the service is volatile: each event is news", current);
-  if (severity[state] > told.worst)
+  const betterSince = newest !== order && severity[open.state] <= told.worst;
+  if (severity[state] > told.worst && !betterSince)
     return policy.worsening
       ? send("UPDATE", "R5", `worse than the ${told.state} that this contact was told`, current)
       : quiet("record", "R5", `it got worse, and that is not to be mailed: ${since}`);
@@ -243,7 +257,7 @@ const ownProblem = (c: Case): Verdict => {
       `its end at ${monitor.id} was not told, for ${others.join(", ")} saw it on: ${since}`,
     );
   if (state !== open.state) return quiet("record", "R6", `still a problem, and no worse: ${since}`);
-  return quiet("suppress", "R3", since);
+  return quiet("suppress", otherToldIt ? "R8" : "R3", since);
 };
 
 /** R16-R18: a service's problem that would be mailed, if this contact was told that its host is down. */
@@ -259,7 +273,7 @@ const underHost = (c: Case, verdict: Verdict & { action: "send" }): Verdict => {
   if (up === undefined && !toldOfHost && first)
     return { ...verdict, row: "R17", reason: "the host is down, and this contact was not told of that" };
   const covered = c.held?.row === "R16";
-  const due = (up ?? now) + hostCoverSeconds * 1000;
+  const due = (up ?? now) + Math.max(hostCoverSeconds, 1) * 1000;
   if (toldOfHost && (up === undefined || (covered && now < due))) {
     const down = `${name} was reported ${toldOfHost.state} to ${queued.contact} at ${clockOf(toldOfHost.at)}`;
     const reason = `covered: ${down}${up === undefined ? "" : ", and has just come back"}`;

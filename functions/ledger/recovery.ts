@@ -47,6 +47,9 @@ const passedOver = ({ entry, key, open, object, queued }: Case): Verdict => {
   };
 };
 
+/** For so long a recovery waits behind a problem that the queue was given again. */
+const unsentMilliseconds = 3_600_000;
+
 /** R20-R31: a recovery. Object and order decide: the ids that a recovery carries are unreliable (R25). */
 export const recovery = (c: Case): Verdict => {
   if (c.queued.made?.row === "R27") return passedOver(c);
@@ -80,6 +83,8 @@ export const recovery = (c: Case): Verdict => {
   const waitsUntil = queued.receivedAt + policy.pairRecoverySeconds * 1000;
   const overdue = others.length > 0 && about !== undefined && !about.recovered && now >= waitsUntil;
   const closes = open !== undefined && (others.length === 0 || overdue);
+  // Not by R24: whoever listens to the other monitor is told when that has seen the end.
+  const last = others.length === 0 && (closes || (view?.open === true && view.episode === episode?.id));
   const seen = released(
     withView(entry, monitor.id, {
       open: false,
@@ -87,7 +92,8 @@ export const recovery = (c: Case): Verdict => {
     }),
     now,
     (held) =>
-      (isWaitingProblem(held) && (closes || held.monitor === monitor.id)) || (closes && held.row === "R22"),
+      (isWaitingProblem(held) && (closes || held.monitor === monitor.id)) ||
+      ((closes || last) && held.row === "R22"),
   );
   const closedAt = overdue ? now : queued.receivedAt;
   const over: Entry = closes
@@ -96,8 +102,6 @@ export const recovery = (c: Case): Verdict => {
         episode: { ...open, state: alert.state, closedAt, closedBy: monitor.id },
       })
     : seen;
-  // Not by R24: whoever listens to the other monitor is told when that has seen the end.
-  const last = others.length === 0 && (closes || (view?.open && view.episode === episode?.id));
   const made =
     episode && last ? passed(c, episode).map(([contact, id]) => madeRecovery(c, "R27", contact, id)) : [];
   const fanoutDue = closedAt + policy.fanoutSeconds * 1000;
@@ -130,7 +134,8 @@ export const recovery = (c: Case): Verdict => {
       ? send("R26", `no problem of ${object} is known here, and such recoveries are to be mailed`)
       : quiet("record", "R26", `no problem of ${object} is known here`);
   const mine = Object.values(entry.held).filter((held) => held.contact === key);
-  const unsent = mine.find((held) => held.row === "R29");
+  // Unless the queue has lost it: then it is not waited for.
+  const unsent = mine.find((held) => held.row === "R29" && now - held.due < unsentMilliseconds);
   if (unsent && about?.episode !== episode.id) {
     const age = queued.receivedAt - unsent.receivedAt;
     if (age > policy.flapHoldSeconds * 1000)

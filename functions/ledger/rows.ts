@@ -11,7 +11,7 @@ export const meaning = {
   R5: "the problem got worse",
   R6: "told already: still a problem, and no worse",
   R7: "escalated to a contact who was not told",
-  R8: "first news for this contact, by the other monitor",
+  R8: "the other monitor reports it too",
   R9: "a new problem, though the end of the last one never came",
   R10: "told already: the monitor lost its memory and found it again",
   R11: "each event of a volatile service",

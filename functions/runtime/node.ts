@@ -3,7 +3,7 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
+import { setImmediate, setTimeout } from "node:timers/promises";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Fault } from "../alert.ts";
@@ -126,6 +126,8 @@ const work = async (
   const failed = (during: string) => (error: unknown) =>
     report({ event: "failed", during, error: trace(error) });
   while (!signal.aborted) {
+    // The embedded queue and ledger answer at once: a backlog would leave HTTP no turn.
+    await setImmediate();
     try {
       const messages = await queue.receive({ max: 10, waitSeconds: 20, visibilityTimeoutSeconds, signal });
       const dispositions = await drainInOrder(messages, handle, (_, error) =>

@@ -181,7 +181,7 @@ describe("the decision table", () => {
       { renotifyAfterSeconds: 7200 },
     ],
     [
-      "R3",
+      "R8",
       "suppress",
       "nor from a monitor that did not open the episode",
       [{}, { mon: "B" }, { mon: "B", at: 7200, num: 2 }],
@@ -203,7 +203,7 @@ describe("the decision table", () => {
     ],
     ["R8", "PROBLEM", "a contact of the other monitor alone is told by it", [{}, { mon: "B", to: "bob" }]],
     [
-      "R3",
+      "R8",
       "suppress",
       "two monitors of one outage make one mail",
       [{}, { mon: "B", ep: 103_550, pid: "91" }],

@@ -1,0 +1,216 @@
+import { describe, expect, it } from "vitest";
+import { defaultPolicy } from "../../functions/ledger/policy.ts";
+import { type RelayAnswer, rehearse } from "../../scripts/rehearsal.ts";
+import { posted } from "../alerts.ts";
+
+/** One post: at which second, from which monitor, for whom, and what differs from a first HARD CRITICAL. */
+type Post = {
+  at: number;
+  nid: number;
+  mon?: string;
+  to?: string;
+  host?: true;
+  type?: string;
+  state?: string;
+  ep?: number;
+  esc?: boolean;
+  vol?: boolean;
+  num?: number;
+  /** From here on the relay answers so. */
+  relay?: RelayAnswer;
+};
+
+const begin = 200_000_000_000;
+
+/** The mails that posts make until `until`, as "second KIND STATE contact". */
+const mailsOf = async (posts: readonly Post[], until: number): Promise<string[]> => {
+  const mails: string[] = [];
+  let answer: RelayAnswer = "accepted";
+  const stage = rehearse({
+    policy: defaultPolicy,
+    begin,
+    relay: ({ subject, to }, at) => {
+      if (answer !== "accepted") return answer;
+      const [, what = "", object = ""] = /^(\S+ \S+): (.*)$/.exec(subject) ?? [];
+      mails.push(`${Math.floor((at - begin) / 1000)} ${what} ${object} ${to.split("@")[0]}`);
+      return answer;
+    },
+  });
+  try {
+    for (const [index, post] of posts.entries()) {
+      await stage.passTo(begin + post.at * 1000);
+      answer = post.relay ?? answer;
+      const type = post.type ?? "PROBLEM";
+      const [good, bad] = post.host ? ["UP", "DOWN"] : ["OK", "CRITICAL"];
+      await stage.post(
+        "site",
+        posted({
+          id: `post-number-${index}`,
+          monitor: { id: post.mon ?? "A", start: post.mon === "B" ? 2000 : 1000 },
+          type,
+          object: { host: "web1", service: post.host ? null : "http" },
+          state: post.state ?? (type === "RECOVERY" ? good : bad),
+          problem: { epoch: post.ep ?? (post.mon === "B" ? 99_991 : 99_990) },
+          notification: {
+            id: String(post.nid),
+            number: post.num ?? 1,
+            escalated: post.esc,
+            volatile: post.vol,
+          },
+          time: 100_000 + post.at,
+          recipients: [{ email: `${post.to ?? "alice"}@example.com` }],
+        }),
+      );
+    }
+    await stage.passTo(begin + until * 1000);
+  } finally {
+    stage.close();
+  }
+  return mails;
+};
+
+const recovery = "RECOVERY";
+const day = 86_400;
+
+describe("stories that once went wrong", () => {
+  it.each<[string, Post[], number, string[]]>([
+    [
+      "a held problem does not give way to another monitor's, which may be over (R8, R29)",
+      [
+        { at: 0, nid: 1, relay: "deferred" },
+        { at: 10, nid: 1, mon: "B" },
+        { at: 35, nid: 2, mon: "B", type: recovery, relay: "accepted" },
+      ],
+      500,
+      ["90 PROBLEM CRITICAL web1/http alice"],
+    ],
+    [
+      "of two covered problems the later in the monitor's order is told, whichever came first (R18)",
+      [
+        { at: 0, nid: 5, host: true },
+        { at: 10, nid: 12, num: 2 },
+        { at: 11, nid: 11, state: "WARNING" },
+        { at: 600, nid: 20, host: true, type: recovery },
+      ],
+      2000,
+      ["0 PROBLEM DOWN web1 alice", "600 RECOVERY UP web1 alice", "900 PROBLEM CRITICAL web1/http alice"],
+    ],
+    [
+      "a worsening that was covered and is better since is not told (R6, R16)",
+      [
+        { at: 0, nid: 1, state: "WARNING" },
+        { at: 10, nid: 5, host: true },
+        { at: 20, nid: 6, num: 2 },
+        { at: 30, nid: 7, num: 3, state: "WARNING" },
+        { at: 600, nid: 20, host: true, type: recovery },
+      ],
+      2000,
+      ["0 PROBLEM WARNING web1/http alice", "10 PROBLEM DOWN web1 alice", "600 RECOVERY UP web1 alice"],
+    ],
+    [
+      "a recovery that Nagios does send an escalated contact goes out at once, and once (R20, R27)",
+      [
+        { at: 0, nid: 1 },
+        { at: 100, nid: 2, num: 2, esc: true, to: "boss" },
+        { at: 200, nid: 3, type: recovery },
+        { at: 202, nid: 3, type: recovery, to: "boss" },
+      ],
+      2000,
+      [
+        "0 PROBLEM CRITICAL web1/http alice",
+        "100 ESCALATION CRITICAL web1/http boss",
+        "200 RECOVERY OK web1/http alice",
+        "202 RECOVERY OK web1/http boss",
+      ],
+    ],
+    [
+      "one notification run 25 times under as many ids is one mail (R0)",
+      Array.from({ length: 25 }, (_, n) => ({ at: n, nid: 1, type: "CUSTOM" })),
+      100,
+      ["0 CUSTOM CRITICAL web1/http alice"],
+    ],
+    [
+      "a recovery after 31 days without a word is told (R44, R20)",
+      [
+        { at: 0, nid: 1 },
+        { at: 31 * day, nid: 2, type: recovery },
+      ],
+      32 * day,
+      ["0 PROBLEM CRITICAL web1/http alice", `${31 * day} RECOVERY OK web1/http alice`],
+    ],
+    [
+      "a service under a host of which nothing is heard for 30 days is not told as if the host were up (R44)",
+      [
+        { at: 0, nid: 1, host: true },
+        { at: 10, nid: 2 },
+      ],
+      40 * day,
+      ["0 PROBLEM DOWN web1 alice"],
+    ],
+    [
+      "who listens to the monitor that was outvoted is told of the end when that has seen it (R24, R27)",
+      [
+        { at: 0, nid: 1 },
+        { at: 5, nid: 1, mon: "B", to: "bob" },
+        { at: 100, nid: 2, type: recovery },
+        { at: 2000, nid: 3, ep: 101_990 },
+        { at: 2100, nid: 4, ep: 101_990, type: recovery },
+        { at: 9000, nid: 2, mon: "B", to: "bob", type: recovery },
+      ],
+      20_000,
+      [
+        "0 PROBLEM CRITICAL web1/http alice",
+        "5 PROBLEM CRITICAL web1/http bob",
+        "700 RECOVERY OK web1/http alice",
+        "2000 PROBLEM CRITICAL web1/http alice",
+        "2700 RECOVERY OK web1/http alice",
+        "9000 RECOVERY OK web1/http bob",
+      ],
+    ],
+    [
+      "and is not told of the problem again (R3)",
+      [
+        { at: 0, nid: 1 },
+        { at: 5, nid: 1, mon: "B", to: "bob" },
+        { at: 100, nid: 2, type: recovery },
+        { at: 2000, nid: 2, num: 2, mon: "B", to: "bob" },
+      ],
+      20_000,
+      [
+        "0 PROBLEM CRITICAL web1/http alice",
+        "5 PROBLEM CRITICAL web1/http bob",
+        "700 RECOVERY OK web1/http alice",
+      ],
+    ],
+    [
+      "a monitor that was switched off delays recoveries for a day, not for ever (R22)",
+      [
+        { at: 0, nid: 1 },
+        { at: 5, nid: 1, mon: "B" },
+        { at: 100, nid: 2, type: recovery },
+        { at: 2 * day, nid: 3, ep: 300_000 },
+        { at: 2 * day + 60, nid: 4, ep: 300_000, type: recovery },
+      ],
+      3 * day,
+      [
+        "0 PROBLEM CRITICAL web1/http alice",
+        "700 RECOVERY OK web1/http alice",
+        `${2 * day} PROBLEM CRITICAL web1/http alice`,
+        `${2 * day + 60} RECOVERY OK web1/http alice`,
+      ],
+    ],
+    [
+      "an event of a volatile service that two monitors see is one mail, and the next one another (R8, R11)",
+      [
+        { at: 0, nid: 1, vol: true },
+        { at: 3, nid: 1, mon: "B", vol: true },
+        { at: 600, nid: 2, vol: true, num: 2 },
+        { at: 603, nid: 2, mon: "B", vol: true, num: 2 },
+      ],
+      1000,
+      ["0 PROBLEM CRITICAL web1/http alice", "600 PROBLEM CRITICAL web1/http alice"],
+    ],
+  ])("%s", async (_, posts, until, mails) => {
+    expect(await mailsOf(posts, until)).toEqual(mails);
+  });
+});
