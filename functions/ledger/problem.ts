@@ -44,13 +44,20 @@ const newEpisode = ({ queued, object, alert, entry, now }: Case): Episode => ({
 /** For so long a monitor that was outvoted (R24) is still believed to see the problem: it may be switched off. */
 const outvotedMilliseconds = 86_400_000;
 
+/** For so long it is known that a contact was told of an earlier problem and its end: notifications may be late. */
+const toldMilliseconds = 7 * 86_400_000;
+
 /**
  * The entry in which a new episode may begin. Who was told of an earlier one and not of its end is kept: his recovery
  * may still be on its way. A monitor that has not reported the end of an earlier one takes part in this one.
  */
 const begun = ({ entry, now }: Case, { id }: Episode): Entry => ({
   ...entry,
-  contacts: Object.fromEntries(Object.entries(entry.contacts).filter(([, { recovered }]) => !recovered)),
+  contacts: Object.fromEntries(
+    Object.entries(entry.contacts).filter(
+      ([, about]) => !about.recovered || now - about.at < toldMilliseconds,
+    ),
+  ),
   monitors: Object.fromEntries(
     Object.entries(entry.monitors).map(([monitor, view]) => {
       const believed = view.open && !(view.outvotedAt && now - view.outvotedAt > outvotedMilliseconds);

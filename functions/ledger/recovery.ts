@@ -56,12 +56,16 @@ export const recovery = (c: Case): Verdict => {
   const { alert, order, view, open, object, queued, key, policy, entry, now } = c;
   const { monitor } = alert;
   const { episode } = entry;
-  const about = entry.contacts[key];
+  const told = entry.contacts[key];
+  // Who knows the end of an earlier episode was not told of this one.
+  const about = told?.recovered && told.episode !== episode?.id ? undefined : told;
   const toldEpisode =
     about && (about.episode === episode?.id ? episode : { id: about.episode, since: about.at });
 
+  const others = othersOpen(entry, monitor.id);
   if (view?.problem && before(order, view.problem)) {
-    if (about && !about.recovered && about.episode !== episode?.id)
+    const late = about && !about.recovered && about.episode !== episode?.id;
+    if (late && about.by.monitor === monitor.id && others.length === 0)
       return {
         action: "send",
         kind: "RECOVERY",
@@ -79,7 +83,6 @@ export const recovery = (c: Case): Verdict => {
   }
 
   // What the object's entry is from now on, whatever this contact gets.
-  const others = othersOpen(entry, monitor.id);
   const waitsUntil = queued.receivedAt + policy.pairRecoverySeconds * 1000;
   const overdue = others.length > 0 && about !== undefined && !about.recovered && now >= waitsUntil;
   const closes = open !== undefined && (others.length === 0 || overdue);
