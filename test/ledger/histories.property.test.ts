@@ -263,7 +263,7 @@ const play = async ({ actions, ways }: { actions: Action[]; ways: Way[] }) => {
         if (!step.forgetful) break;
         Object.assign(monitor, { notification: 0, problem: 0 });
         for (const [object, { bad, epoch }] of [...monitor.views]) {
-          forgot.set(`${step.monitor} ${monitor.start} ${object}`, epoch);
+          if (bad !== 0) forgot.set(`${step.monitor} ${monitor.start} ${object}`, epoch);
           monitor.views.delete(object);
           change(step.monitor, object, bad, [...contacts], false);
         }
