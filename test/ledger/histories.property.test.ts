@@ -20,6 +20,8 @@ type Action =
   | { do: "restart"; monitor: "A" | "B"; forgetful: boolean }
   | { do: "relay"; answer: RelayAnswer }
   | { do: "pass"; seconds: number };
+/** How a monitor sees an object; `truth` names the problem as it is, whatever the monitor forgets. */
+type View = { bad: 0 | 1 | 2; epoch: number; problem: number; number: number; truth: string };
 /** What the way from monitor to bridge does to a post. */
 type Way = { delaySeconds: number; twice: boolean; lost: boolean };
 
@@ -110,8 +112,6 @@ const play = async ({ actions, ways }: { actions: Action[]; ways: Way[] }) => {
   let answer: RelayAnswer = "accepted";
   let now = begin;
   const seen = new Set<string>();
-  /** What a monitor that lost its retention had called a problem that it then found again. */
-  const forgot = new Map<string, number>();
   /** What happened, for whoever reads of a failure. */
   const log: string[] = [];
   const stage = rehearse({
@@ -150,7 +150,7 @@ const play = async ({ actions, ways }: { actions: Action[]; ways: Way[] }) => {
         start: 100_000_000 + n,
         notification: 50 + n * 5000,
         problem: n * 700,
-        views: new Map<ObjectName, { bad: 0 | 1 | 2; epoch: number; problem: number; number: number }>(),
+        views: new Map<ObjectName, View>(),
       },
     ]),
   );
@@ -199,6 +199,7 @@ const play = async ({ actions, ways }: { actions: Action[]; ways: Way[] }) => {
           last_id: String(view.problem),
           epoch: view.epoch,
         },
+        custom: { truth: view.truth },
         notification: { id: String(monitor.notification), number: view.number, escalated },
         time: Math.floor(now / 1000),
         recipients: [{ email: `${contact}@example.com` }],
@@ -226,7 +227,15 @@ const play = async ({ actions, ways }: { actions: Action[]; ways: Way[] }) => {
         });
     }
   };
-  const change = (name: string, object: ObjectName, bad: 0 | 1 | 2, to: Contact[], escalated: boolean) => {
+  let problems = 0;
+  const change = (
+    name: string,
+    object: ObjectName,
+    bad: 0 | 1 | 2,
+    to: Contact[],
+    escalated: boolean,
+    truth = `problem-${++problems}`,
+  ) => {
     const monitor = monitors[name];
     if (!monitor) return;
     const before = monitor.views.get(object);
@@ -236,7 +245,8 @@ const play = async ({ actions, ways }: { actions: Action[]; ways: Way[] }) => {
     monitor.views.set(object, {
       bad,
       epoch: was === 0 ? Math.floor(now / 1000) : (before?.epoch ?? 0),
-      problem: monitor.problem,
+      problem: was === 0 ? monitor.problem : (before?.problem ?? 0),
+      truth: was === 0 ? truth : (before?.truth ?? truth),
       number: was === 0 ? 1 : (before?.number ?? 0) + 1,
     });
     send(name, object, bad === 0 ? "RECOVERY" : "PROBLEM", to, escalated);
@@ -259,13 +269,13 @@ const play = async ({ actions, ways }: { actions: Action[]; ways: Way[] }) => {
       case "restart": {
         const monitor = monitors[step.monitor];
         if (!monitor) break;
-        monitor.start = Math.floor(now / 1000);
+        // Nobody restarts twice in a second: its numbers would begin again under the same start.
+        monitor.start = Math.max(Math.floor(now / 1000), monitor.start + 1);
         if (!step.forgetful) break;
         Object.assign(monitor, { notification: 0, problem: 0 });
-        for (const [object, { bad, epoch }] of [...monitor.views]) {
-          if (bad !== 0) forgot.set(`${step.monitor} ${monitor.start} ${object}`, epoch);
+        for (const [object, { bad, truth }] of [...monitor.views]) {
           monitor.views.delete(object);
-          change(step.monitor, object, bad, [...contacts], false);
+          change(step.monitor, object, bad, [...contacts], false, truth);
         }
         break;
       }
@@ -285,7 +295,7 @@ const play = async ({ actions, ways }: { actions: Action[]; ways: Way[] }) => {
   const totals = await stage.ledger().totals("site");
   const { items } = await stage.ledger().journal({ site: "site", limit: 500 });
   const relayWasAway = actions.some((step) => step.do === "relay" && step.answer !== "accepted");
-  const result = { log, relayWasAway, forgot, got, said, held, totals, posts, items, queue: stage.waiting() };
+  const result = { log, relayWasAway, got, said, held, totals, posts, items, queue: stage.waiting() };
   stage.close();
   return result;
 };
@@ -308,14 +318,10 @@ const lastSaid = (said: readonly Said[]) =>
 
 type Result = Awaited<ReturnType<typeof play>>;
 
-/** The problem that a mail is about, as its monitor names it. */
+/** The problem that a mail is about, as it was in truth, whatever its monitor called it. */
 const problemOf = ({ posts, items }: Result, { mail }: Got) => {
   const record = items.find(({ messageId }) => messageId === mail.messageId);
-  const { monitor, problem } = (posts.get(record?.id ?? "") ?? {}) as {
-    monitor?: { id: string; start: number };
-    problem?: { epoch: number };
-  };
-  return monitor && { ...monitor, epoch: problem?.epoch };
+  return (posts.get(record?.id ?? "")?.custom as { truth: string } | undefined)?.truth;
 };
 
 /** Whether the last word of a monitor on an object was said to this contact too. */
@@ -362,10 +368,8 @@ const promises: [string, (result: Result) => unknown[]][] = [
         mails.some((mail, index) => {
           const before = mails.slice(0, index).findLast(isFirst);
           if (!isFirst(mail) || !before || mails[index - 1]?.kind === "RECOVERY") return false;
-          const [was, is] = [problemOf(result, before), problemOf(result, mail)];
-          const found = is?.epoch === is?.start && is?.id === was?.id;
-          const name = found ? result.forgot.get(`${is?.id} ${is?.start} ${mail.object}`) : is?.epoch;
-          return is !== undefined && was?.id === is.id && was.epoch === name;
+          const problem = problemOf(result, mail);
+          return problem !== undefined && problemOf(result, before) === problem;
         }),
       ),
   ],
