@@ -131,6 +131,24 @@ export const recovery = (c: Case): Verdict => {
     made,
   });
 
+  /** R21: he is known to have had the end, so that a problem which that overtook on its way is not told late (R13). */
+  const untold = (reason: string): Verdict => {
+    if (!episode || (open && !closes)) return quiet("record", "R21", reason);
+    const by = { monitor: monitor.id, start: monitor.start, epoch: alert.problem.epoch };
+    const end = {
+      episode: episode.id,
+      worst: 0,
+      state: alert.state,
+      at: queued.receivedAt,
+      recovered: true,
+      by,
+    };
+    return {
+      ...unmailed("record", "R21", reason, { ...next, contacts: { ...next.contacts, [key]: end } }),
+      made,
+    };
+  };
+
   // What this contact gets: R26, R29-R31, R21, R24, R22, R37, R23, and else R20 or R25.
   if (!episode)
     return policy.orphanRecovery
@@ -160,7 +178,7 @@ export const recovery = (c: Case): Verdict => {
           "R31",
           `the problem of ${object} was covered by its host's, and ${queued.contact} not told of it`,
         )
-      : quiet("record", "R21", `${queued.contact} was not told of the problem`);
+      : untold(`${queued.contact} was not told of the problem`);
   if (about.recovered) return quiet("record", "R21", `${queued.contact} was already told that it is over`);
   if (overdue)
     return policy.pairRecoverySeconds === 0

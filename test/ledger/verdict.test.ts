@@ -242,6 +242,17 @@ describe("the decision table", () => {
         { to: "bob", nid: 1 },
       ],
     ],
+    [
+      "R13",
+      "suppress",
+      "nor one whose end this contact's queue had first, though the relay was away",
+      [
+        { nid: 1 },
+        { ...recovery, nid: 2, at: 240 },
+        { ...recovery, to: "carol", nid: 2, at: 510, taken: 150 },
+        { to: "carol", nid: 1, at: 511, taken: 200 },
+      ],
+    ],
     ["R20", "RECOVERY", "the recovery of a mailed problem is mailed", [{}, recovery]],
     [
       "R20",
