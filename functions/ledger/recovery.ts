@@ -165,11 +165,13 @@ export const recovery = (c: Case): Verdict => {
         Math.max(unsent.due, now) + 1,
         "its problem still waits for the relay, and goes first",
       );
-    return quiet(
-      "suppress",
-      "R29",
-      `${object} recovered ${Math.round(age / 1000)} s after its problem, which was not mailed yet`,
-    );
+    // Who still believes in an earlier problem is told that all is well now.
+    if (!about)
+      return quiet(
+        "suppress",
+        "R29",
+        `${object} recovered ${Math.round(age / 1000)} s after its problem, which was not mailed yet`,
+      );
   }
   if (!about)
     return mine.some((held) => held.row === "R16")

@@ -183,6 +183,16 @@ describe("stories that once went wrong", () => {
       ],
     ],
     [
+      "who believes in a problem whose end was lost hears of the end of the next one, though that was spared him (R29)",
+      [
+        { at: 0, nid: 1 },
+        { at: 500, nid: 3, ep: 100_400, relay: "deferred" },
+        { at: 510, nid: 4, ep: 100_400, type: recovery, relay: "accepted" },
+      ],
+      2000,
+      ["0 PROBLEM CRITICAL web1/http alice", "510 RECOVERY OK web1/http alice"],
+    ],
+    [
       "a monitor that was switched off delays recoveries for a day, not for ever (R22)",
       [
         { at: 0, nid: 1 },
