@@ -74,8 +74,9 @@ const continued = (c: Case): Entry => {
   const { entry, open, key, alert, view } = c;
   const about = entry.contacts[key];
   if (!about || about.episode === open?.id) return entry;
-  const byThis = !about.recovered && about.by.monitor === alert.monitor.id;
-  const lasts = byThis && view?.open && sameProblem(view, alert);
+  // Told by this monitor, or by another while this one reported the same.
+  const byThis = about.by.monitor === alert.monitor.id || view?.episode === about.episode;
+  const lasts = !about.recovered && byThis && view?.open && sameProblem(view, alert);
   if (!lasts && !stillTheSame(about, alert)) return entry;
   const episode = open ?? { ...newEpisode(c), addressed: [key] };
   const base = open ? entry : begun(c, episode);
