@@ -66,6 +66,13 @@ const begun = ({ entry, now }: Case, { id }: Episode): Entry => ({
   ),
 });
 
+/** R10: the monitor lost its retention and found a running problem again, as a new one, soon after its start. */
+const foundAgain = ({ alert, run, view, policy }: Case): boolean => {
+  const { start } = alert.monitor;
+  if (!run?.rolledBack || start === undefined || run.start !== start || view?.start === start) return false;
+  return (alert.problem.epoch ?? alert.time) - start <= policy.restartGraceSeconds;
+};
+
 /**
  * The entry in which this contact was told of the open episode, if he was told of this very problem in one that was
  * closed without his knowledge (R24): then it goes on, and is no news to him.
@@ -76,18 +83,11 @@ const continued = (c: Case): Entry => {
   if (!about || about.episode === open?.id) return entry;
   // Told by this monitor, or by another while this one reported the same.
   const byThis = about.by.monitor === alert.monitor.id || view?.episode === about.episode;
-  const lasts = !about.recovered && byThis && view?.open && sameProblem(view, alert);
+  const lasts = !about.recovered && byThis && view?.open && (sameProblem(view, alert) || foundAgain(c));
   if (!lasts && !stillTheSame(about, alert)) return entry;
   const episode = open ?? { ...newEpisode(c), addressed: [key] };
   const base = open ? entry : begun(c, episode);
   return { ...base, episode, contacts: { ...base.contacts, [key]: { ...about, episode: episode.id } } };
-};
-
-/** R10: the monitor lost its retention and found a running problem again, as a new one, soon after its start. */
-const foundAgain = ({ alert, run, view, policy }: Case): boolean => {
-  const { start } = alert.monitor;
-  if (!run?.rolledBack || start === undefined || run.start !== start || view?.start === start) return false;
-  return (alert.problem.epoch ?? alert.time) - start <= policy.restartGraceSeconds;
 };
 
 /** R13, R29-R31: the monitor has already said that this problem is over. */
