@@ -112,6 +112,7 @@ const play = async ({ actions, ways }: { actions: Action[]; ways: Way[] }) => {
   let answer: RelayAnswer = "accepted";
   let now = begin;
   const seen = new Set<string>();
+  const forgot = new Set<string>();
   /** What happened, for whoever reads of a failure. */
   const log: string[] = [];
   const stage = rehearse({
@@ -271,7 +272,9 @@ const play = async ({ actions, ways }: { actions: Action[]; ways: Way[] }) => {
         if (!monitor) break;
         // Nobody restarts twice in a second: its numbers would begin again under the same start.
         monitor.start = Math.max(Math.floor(now / 1000), monitor.start + 1);
-        if (!step.forgetful) break;
+        // Once: a monitor that has said but little since is not known to have forgotten it again (§5.1, rollback).
+        if (!step.forgetful || forgot.has(step.monitor)) break;
+        forgot.add(step.monitor);
         Object.assign(monitor, { notification: 0, problem: 0 });
         for (const [object, { bad, truth }] of [...monitor.views]) {
           monitor.views.delete(object);
