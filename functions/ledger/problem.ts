@@ -69,7 +69,8 @@ const begun = ({ entry, now }: Case, { id }: Episode): Entry => ({
 /** R10: the monitor lost its retention and found a running problem again, as a new one, soon after its start. */
 const foundAgain = ({ alert, run, view, policy }: Case): boolean => {
   const { start } = alert.monitor;
-  if (!run?.rolledBack || start === undefined || run.start !== start || view?.start === start) return false;
+  // An alert of the run before may come after the first of the next one.
+  if (!run?.rolledBack || start === undefined || start > run.start || view?.start === start) return false;
   return (alert.problem.epoch ?? alert.time) - start <= policy.restartGraceSeconds;
 };
 
