@@ -200,6 +200,8 @@ const shown = (text: string): string => text.replace(/\p{Cc}/gu, "?");
 
 const mostBroken = 10;
 
+const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? "" : "s"}`;
+
 /** A replay in words, for a terminal of 80 columns; with `list` each notification too, which may be wider. */
 export const replayWords = (replay: Replay, list: boolean): string[] => {
   const { lines, notifications, first, last, contacts, suppressed, mailed, broken, commands, all } = replay;
@@ -219,7 +221,7 @@ export const replayWords = (replay: Replay, list: boolean): string[] => {
     first === undefined
       ? ""
       : `, ${minuteOf.format(first * 1000)} to ${minuteOf.format((last ?? first) * 1000)} UTC`;
-  words.push(`${lines} lines, ${notifications} notifications${from}`, "");
+  words.push(`${counted(lines, "line")}, ${counted(notifications, "notification")}${from}`, "");
   const width = Math.max(10, ...Object.keys(contacts).map((name) => shown(name).length));
   const row = (name: string, nagios: number | string, hardstate: number | string) =>
     `${shown(name).padEnd(width)}  ${String(nagios).padStart(8)}  ${String(hardstate).padStart(9)}`;
@@ -228,18 +230,19 @@ export const replayWords = (replay: Replay, list: boolean): string[] => {
   for (const [name, { nagios, hardstate }] of byName) words.push(row(name, nagios, hardstate));
   const sum = (side: "nagios" | "hardstate") => byName.reduce((total, [, counts]) => total + counts[side], 0);
   words.push(row("all", sum("nagios"), sum("hardstate")), "");
-  const counted = (counts: Record<string, number>) => Object.entries(counts).sort(([, a], [, b]) => b - a);
+  const mostFirst = (counts: Record<string, number>) => Object.entries(counts).sort(([, a], [, b]) => b - a);
   words.push("mailed by Hardstate");
-  for (const [kind, count] of counted(mailed)) words.push(`${String(count).padStart(8)}  ${kind}`);
+  for (const [kind, count] of mostFirst(mailed)) words.push(`${String(count).padStart(8)}  ${kind}`);
   words.push("", "not mailed, because");
-  for (const [name, count] of counted(suppressed))
+  for (const [name, count] of mostFirst(suppressed))
     words.push(`${String(count).padStart(8)}  ${meaning[name as Row]} (${name})`);
   if (Object.keys(commands).length > 1) {
     words.push("", "notification commands in the log (--command NAME looks at one alone)");
-    for (const [name, count] of counted(commands)) words.push(`${String(count).padStart(8)}  ${shown(name)}`);
+    for (const [name, count] of mostFirst(commands))
+      words.push(`${String(count).padStart(8)}  ${shown(name)}`);
   }
   if (broken.length > 0) {
-    words.push("", `${broken.length} lines could not be read`);
+    words.push("", `${counted(broken.length, "line")} could not be read`);
     for (const { file, line, reason } of broken.slice(0, mostBroken))
       words.push(`  ${file}:${line}: ${reason}`);
     if (broken.length > mostBroken) words.push(`  and ${broken.length - mostBroken} more`);

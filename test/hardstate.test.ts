@@ -142,7 +142,7 @@ describe("hardstate replay", () => {
     );
     const { status, out } = await run(["replay", path]);
     expect(status).toBe(0);
-    expect(out).toMatch(/^4 lines, 1 notifications/);
+    expect(out).toMatch(/^4 lines, 1 notification,/);
     expect(out).toMatch(/^3 lines could not be read$/m);
     expect(out).toContain(`${path}:1: no [Unix time] at the start of the line`);
     expect(out).toContain(`${path}:2: no state of a host that fits`);
