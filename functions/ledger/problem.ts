@@ -276,7 +276,9 @@ const underHost = (c: Case, verdict: Verdict & { action: "send" }): Verdict => {
   const episode = host?.episode;
   if (hostCoverSeconds === undefined || !host || !episode || alert.notification.volatile) return verdict;
   const { host: name } = alert.object;
-  const toldOfHost = host.contacts[key]?.episode === episode.id ? host.contacts[key] : undefined;
+  const about = host.contacts[key];
+  // Who was told of an earlier problem of the host, and not of its end, knows it as down.
+  const toldOfHost = about && (about.episode === episode.id || !about.recovered) ? about : undefined;
   const up = episode.closedAt;
   const first = verdict.kind === "PROBLEM" || verdict.kind === "ESCALATION";
   if (up === undefined && !toldOfHost && first)

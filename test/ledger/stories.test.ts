@@ -193,6 +193,16 @@ describe("stories that once went wrong", () => {
       ["0 PROBLEM CRITICAL web1/http alice", "510 RECOVERY OK web1/http alice"],
     ],
     [
+      "who knows a host as down is not told of its services, though its next problem was told to others alone (R9, R16)",
+      [
+        { at: 0, nid: 1, host: true },
+        { at: 1, nid: 2 },
+        { at: 5, nid: 4, host: true, to: "carol", ep: 99_999 },
+      ],
+      4000,
+      ["0 PROBLEM DOWN web1 alice", "5 PROBLEM DOWN web1 carol"],
+    ],
+    [
       "a monitor that was switched off delays recoveries for a day, not for ever (R22)",
       [
         { at: 0, nid: 1 },
