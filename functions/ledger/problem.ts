@@ -49,22 +49,34 @@ const toldMilliseconds = 7 * 86_400_000;
 
 /**
  * The entry in which a new episode may begin. Who was told of an earlier one and not of its end is kept: his recovery
- * may still be on its way. A monitor that has not reported the end of an earlier one takes part in this one.
+ * may still be on its way. A monitor that has not reported the end of an earlier one takes part in this one, and who
+ * knows of what it still reports, knows of this one.
  */
-const begun = ({ entry, now }: Case, { id }: Episode): Entry => ({
-  ...entry,
-  contacts: Object.fromEntries(
-    Object.entries(entry.contacts).filter(
-      ([, about]) => !about.recovered || now - about.at < toldMilliseconds,
+const begun = ({ entry, alert, now }: Case, { id }: Episode): Entry => {
+  const believed = (view: MonitorView): boolean =>
+    view.open && !(view.outvotedAt && now - view.outvotedAt > outvotedMilliseconds);
+  const last = entry.episode?.id;
+  const goesOn = Object.entries(entry.monitors).some(
+    ([monitor, view]) =>
+      believed(view) && view.episode === last && (monitor !== alert.monitor.id || sameProblem(view, alert)),
+  );
+  const known = Object.entries(entry.contacts)
+    .filter(([, about]) => !about.recovered || now - about.at < toldMilliseconds)
+    .map(([contact, about]): [string, Told] => {
+      const knows = goesOn && about.episode === last && !about.recovered;
+      return [contact, knows ? { ...about, episode: id } : about];
+    });
+  return {
+    ...entry,
+    contacts: Object.fromEntries(known),
+    monitors: Object.fromEntries(
+      Object.entries(entry.monitors).map(([monitor, view]) => [
+        monitor,
+        believed(view) ? { ...view, episode: id } : { ...view, open: false },
+      ]),
     ),
-  ),
-  monitors: Object.fromEntries(
-    Object.entries(entry.monitors).map(([monitor, view]) => {
-      const believed = view.open && !(view.outvotedAt && now - view.outvotedAt > outvotedMilliseconds);
-      return [monitor, believed ? { ...view, episode: id } : { ...view, open: false }];
-    }),
-  ),
-});
+  };
+};
 
 /** R10: the monitor lost its retention and found a running problem again, as a new one, soon after its start. */
 const foundAgain = ({ alert, run, view, policy }: Case): boolean => {
@@ -166,7 +178,9 @@ const ownProblem = (c: Case): Verdict => {
   };
   const opening = (kind: Kind, row: Row, reason: string): Verdict => {
     const episode = newEpisode(c);
-    return send(kind, row, reason, episode, begun(c, episode));
+    const base = begun(c, episode);
+    const addressed = Object.keys(base.contacts).filter((one) => base.contacts[one]?.episode === episode.id);
+    return send(kind, row, reason, { ...episode, addressed }, base);
   };
 
   if (view?.recovery && before(order, view.recovery)) return alreadyOver(c);
