@@ -235,6 +235,9 @@ const ownProblem = (c: Case): Verdict => {
       );
     if (c.held && newer)
       return quiet("suppress", "R3", "a later notification of the same problem waits in its place");
+    // R19 is for who knows nothing: this one was told by the same monitor, and never of the end.
+    if (newest !== order && about && !about.recovered && about.by.monitor === monitor.id)
+      return quiet("suppress", "R3", `${queued.contact} still knows of an earlier problem of ${object}`);
     if (notification.escalated)
       return send(
         "ESCALATION",

@@ -203,6 +203,16 @@ describe("stories that once went wrong", () => {
       ["0 PROBLEM DOWN web1 alice", "5 PROBLEM DOWN web1 carol"],
     ],
     [
+      "a late notification of an earlier problem is no news to who still knows of one from this monitor (R19)",
+      [
+        { at: 0, nid: 1, to: "carol" },
+        { at: 10, nid: 4, ep: 100_005 },
+        { at: 25, nid: 2, num: 2, ep: 100_001, to: "carol" },
+      ],
+      2000,
+      ["0 PROBLEM CRITICAL web1/http carol", "10 PROBLEM CRITICAL web1/http alice"],
+    ],
+    [
       "a monitor that was switched off delays recoveries for a day, not for ever (R22)",
       [
         { at: 0, nid: 1 },
