@@ -1,46 +1,10 @@
 import { type Aliases, type AllowList, parseAddress, readAliases, readAllowList } from "./address.ts";
 import type { Fault, Reading } from "./alert.ts";
 import type { Sender } from "./compose/mail.ts";
+import { type Relay, readOAuth, readRelays } from "./deliver/relay.ts";
+import { durationSeconds } from "./duration.ts";
 import { defaultPolicy, type Policy } from "./ledger/policy.ts";
-
-/** A value that must not be seen: however it is printed or serialised, it shows as [redacted]. */
-export class Secret {
-  readonly #value: string;
-  constructor(value: string) {
-    this.#value = value;
-  }
-  /** The value itself, for the one place that needs it. */
-  reveal(): string {
-    return this.#value;
-  }
-  toString(): string {
-    return "[redacted]";
-  }
-  toJSON(): string {
-    return "[redacted]";
-  }
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return "[redacted]";
-  }
-}
-
-/** One smart host and how we may talk to it. */
-export type Relay = {
-  /** Scheme, host and port, for logs and the journal. */
-  route: string;
-  host: string;
-  port: number;
-  /** `none` is allowed without credentials or on loopback alone. */
-  protection: "starttls" | "implicit" | "none";
-  credentials?: { user: string; password: Secret };
-  /** SASL mechanisms in order of preference; never one outside this list. */
-  auth: readonly ("PLAIN" | "LOGIN")[];
-  /** The name given in EHLO; the machine's own full name if absent. */
-  name?: string;
-  connections: number;
-  /** PEM of the only authorities trusted; the system's if absent. */
-  ca?: string;
-};
+import { Secret } from "./secret.ts";
 
 /** A site and one of its tokens. */
 export type SiteToken = { site: string; token: Secret };
@@ -48,8 +12,11 @@ export type SiteToken = { site: string; token: Secret };
 /** Everything the settings say, read and checked. */
 export type Settings = {
   tokens: readonly SiteToken[];
-  relay: Relay;
+  /** In order of preference, at least one. */
+  relays: readonly Relay[];
   sender: Sender;
+  /** Who is mailed about the bridge itself. */
+  operators: readonly string[];
   allowed: AllowList;
   aliases: Aliases;
   policy: Policy;
@@ -69,11 +36,13 @@ export type Setting = { name: string; secret: boolean; required: boolean; fallba
 export const settings: readonly Setting[] = [
   { name: "HARDSTATE_TOKENS", secret: true, required: true },
   { name: "HARDSTATE_RELAYS", secret: true, required: true },
+  { name: "HARDSTATE_OAUTH", secret: true, required: false },
   { name: "HARDSTATE_RELAY_CA", secret: false, required: false },
   { name: "HARDSTATE_FROM", secret: false, required: true },
   { name: "HARDSTATE_ENVELOPE_FROM", secret: false, required: false },
   { name: "HARDSTATE_RECIPIENTS", secret: false, required: true },
   { name: "HARDSTATE_ALIASES", secret: false, required: false },
+  { name: "HARDSTATE_OPERATOR", secret: false, required: false },
   { name: "HARDSTATE_QUEUE", secret: false, required: false, fallback: "sqlite:STATE/queue.sqlite" },
   { name: "HARDSTATE_LEDGER", secret: false, required: false, fallback: "sqlite:STATE/ledger.sqlite" },
   { name: "HARDSTATE_LINK", secret: false, required: false },
@@ -94,87 +63,11 @@ export const trialSettings: readonly string[] = ["HARDSTATE_STATE", "HARDSTATE_H
 
 const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
 
-const unitSeconds: Record<string, number> = { s: 1, min: 60, h: 3600, d: 86_400 };
-
-/** Seconds of `90s`, `10min`, `48h` or `7d`; undefined for anything else or nothing at all. */
-export const durationSeconds = (text: string): number | undefined => {
-  const match = /^([1-9]\d{0,5})(s|min|h|d)$/.exec(text);
-  return match ? Number(match[1]) * (unitSeconds[match[2] ?? ""] ?? 0) : undefined;
-};
-
 const mailbox = (text: string): { name?: string; address: string } | undefined => {
   const named = /^\s*"?([^"<>]*?)"?\s*<([^<>]+)>\s*$/.exec(text);
   const reading = parseAddress(named?.[2] ?? text.trim());
   if (!reading.ok || /\p{Cc}/u.test(text)) return undefined;
   return named?.[1] ? { name: named[1], address: reading.value } : { address: reading.value };
-};
-
-const isLoopback = (host: string): boolean =>
-  host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
-
-const decoded = (text: string): string | undefined => {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return undefined;
-  }
-};
-
-/** Reads one relay URL. Faults never repeat any of it: it holds a password. */
-const readRelay = (text: string, ca: string | undefined): Reading<Relay> => {
-  const form = "smtp://user:password@host:587 or smtps://user:password@host:465";
-  if (!URL.canParse(text)) return { ok: false, faults: [{ field: "", expected: form }] };
-  const url = new URL(text);
-  const faults: Fault[] = [];
-  const expect = (expected: string) => faults.push({ field: "", expected });
-  if (!["smtp:", "smtps:"].includes(url.protocol) || !/^([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])$/.test(url.hostname))
-    expect(form);
-  if (url.port === "0") expect("a port from 1 to 65535");
-  if (!["", "/"].includes(url.pathname) || url.hash !== "")
-    expect(
-      "nothing after the port but ?parameters (in a password write % / ? # @ : as %25 %2F %3F %23 %40 %3A)",
-    );
-  const [user, password] = [decoded(url.username), decoded(url.password)];
-  if (user === undefined || password === undefined) expect("user and password percent-encoded");
-  if (Boolean(user) !== Boolean(password)) expect("user and password, or neither");
-  const parameters = new Map<string, string>();
-  for (const [key, value] of url.searchParams) {
-    if (!["auth", "tls", "name", "connections"].includes(key))
-      expect("parameters among auth, tls, name, connections");
-    else if (parameters.has(key)) expect(`${key}= once`);
-    else parameters.set(key, value);
-  }
-  const auth = (parameters.get("auth") ?? "PLAIN,LOGIN").toUpperCase().split(",");
-  if (!auth.every((mechanism) => mechanism === "PLAIN" || mechanism === "LOGIN"))
-    expect("auth= of PLAIN and LOGIN");
-  const tls = parameters.get("tls");
-  if (tls !== undefined && tls !== "none") expect("tls=none, or no tls parameter");
-  if (tls === "none" && url.protocol === "smtps:") expect("smtp:// with tls=none");
-  if (tls === "none" && user && !isLoopback(url.hostname))
-    expect("no tls=none with a password, except to a relay on loopback");
-  const name = parameters.get("name");
-  if (name !== undefined && !/^(?=.{1,255}$)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$/.test(name))
-    expect("name= a full host name such as monitor.example.com");
-  const connections = Number(parameters.get("connections") ?? "3");
-  if (!Number.isInteger(connections) || connections < 1 || connections > 50)
-    expect("connections= from 1 to 50");
-  if (faults.length > 0) return { ok: false, faults };
-  const implicit = url.protocol === "smtps:";
-  const port = Number(url.port || (implicit ? 465 : 587));
-  return {
-    ok: true,
-    value: {
-      route: `${url.protocol}//${url.hostname}:${port}`,
-      host: url.hostname.replace(/^\[|\]$/g, ""),
-      port,
-      protection: implicit ? "implicit" : tls === "none" ? "none" : "starttls",
-      credentials: user ? { user, password: new Secret(password ?? "") } : undefined,
-      auth: auth as ("PLAIN" | "LOGIN")[],
-      name,
-      connections,
-      ca,
-    },
-  };
 };
 
 const readTokens = (text: string, expect: (expected: string) => void): SiteToken[] => {
@@ -224,13 +117,12 @@ export const readSettings = (environment: Record<string, string | undefined>): R
 
   const tokens = given("HARDSTATE_TOKENS");
   const siteTokens = tokens ? readTokens(tokens, expecting("HARDSTATE_TOKENS")) : [];
-  const relays = words(given("HARDSTATE_RELAYS") ?? "");
-  const relay = relays[0] ? readRelay(relays[0], given("HARDSTATE_RELAY_CA")) : undefined;
-  if (relays.length > 1) expecting("HARDSTATE_RELAYS")("one relay");
-  if (relay && !relay.ok) for (const { expected } of relay.faults) expecting("HARDSTATE_RELAYS")(expected);
   const ca = given("HARDSTATE_RELAY_CA");
   if (ca && !/-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/.test(ca))
     expecting("HARDSTATE_RELAY_CA")("the text of certificates in PEM (HARDSTATE_RELAY_CA_FILE wants a path)");
+  const oauthWords = given("HARDSTATE_OAUTH");
+  const oauth = oauthWords ? readOAuth(oauthWords, expecting("HARDSTATE_OAUTH")) : undefined;
+  const relays = readRelays(given("HARDSTATE_RELAYS") ?? "", ca, oauth, expecting("HARDSTATE_RELAYS"));
 
   const address = "an address, or a name and an address: Monitoring <nagios@example.com>";
   const from = given("HARDSTATE_FROM") && take("HARDSTATE_FROM", mailbox, address, "");
@@ -251,6 +143,13 @@ export const readSettings = (environment: Record<string, string | undefined>): R
   };
   const allowed = lists("HARDSTATE_RECIPIENTS", readAllowList(words(given("HARDSTATE_RECIPIENTS") ?? "")));
   const aliases = lists("HARDSTATE_ALIASES", readAliases(words(given("HARDSTATE_ALIASES") ?? "")));
+
+  const operators = words(given("HARDSTATE_OPERATOR") ?? "").flatMap((word): readonly string[] => {
+    const reading = parseAddress(word);
+    if (!reading.ok && !aliases?.get(word.toLowerCase()))
+      expecting("HARDSTATE_OPERATOR")("addresses or aliases, space separated");
+    return aliases?.get(word.toLowerCase()) ?? (reading.ok ? [reading.value] : []);
+  });
 
   const duration = "a duration such as 90s, 10min, 48h or 7d";
   /** A duration, or one word for no duration at all. */
@@ -311,15 +210,16 @@ export const readSettings = (environment: Record<string, string | undefined>): R
     "a port from 0 to 65535",
     "8787",
   );
-  if (faults.length > 0 || !relay?.ok || !from || !allowed || !aliases) return { ok: false, faults };
+  if (faults.length > 0 || !from || !allowed || !aliases) return { ok: false, faults };
   return {
     ok: true,
     value: {
       tokens: siteTokens,
-      relay: relay.value,
+      relays,
       sender: { from, envelopeFrom: envelopeFrom?.ok ? envelopeFrom.value : from.address, link },
       allowed,
       aliases,
+      operators: [...new Set(operators)],
       policy,
       giveUpAfterSeconds,
       queue,

@@ -1,10 +1,11 @@
 import { objectName } from "./alert.ts";
 import { compose, type Mail, type Sender } from "./compose/mail.ts";
-import type { DeliveryOutcome, Transport } from "./deliver/delivery.ts";
+import { isLost } from "./deliver/delivery.ts";
+import { type Handover, leastAttemptMilliseconds, type relays } from "./deliver/relays.ts";
 import { objectKey } from "./identity.ts";
 import type { Verdict } from "./ledger/case.ts";
 import { told } from "./ledger/entry.ts";
-import type { Attempt, Ending } from "./ledger/journal.ts";
+import type { Ending } from "./ledger/journal.ts";
 import {
   claim,
   drop,
@@ -18,19 +19,24 @@ import {
 } from "./ledger/ledger.ts";
 import type { Policy } from "./ledger/policy.ts";
 import { decide } from "./ledger/verdict.ts";
+import { type Notice, noticeAlerts, operatorSite } from "./operator.ts";
 import {
   type Disposition,
+  type Queue,
   type QueuedAlert,
   type ReceivedMessage,
   readQueuedAlert,
   retryDelaySeconds,
+  toMessage,
 } from "./queue/queue.ts";
 import type { Report } from "./telemetry.ts";
 
 export type PipelineParts = {
   ledger: Ledger;
-  transport: Transport;
+  queue: Pick<Queue, "send">;
+  handOver: ReturnType<typeof relays>;
   sender: Sender;
+  operators: readonly string[];
   policy: Policy;
   giveUpAfterSeconds: number;
   clock: () => number;
@@ -39,8 +45,6 @@ export type PipelineParts = {
 
 // Of all who decide at once about one object one wins each round, so this many rounds end any storm.
 const mostDecisions = 1000;
-/** An attempt that has less time than this before its message is visible to others is not begun. */
-const leastAttemptMilliseconds = 20_000;
 /** Kept back from an attempt's time, to write its outcome. */
 const settleMilliseconds = 5_000;
 
@@ -49,9 +53,9 @@ const settleMilliseconds = 5_000;
  * problem and recovery both go out, in order, however long the relay was away (R30).
  */
 const verdictOf = (page: Page, queued: QueuedAlert, policy: Policy, now: number): Verdict => {
-  const { verdict, claim, attempts, ending } = page.record;
+  const { verdict, claim, attempts, waiting, ending } = page.record;
   // What was put back by hand is decided anew: much may have happened since.
-  if (ending || verdict?.action !== "send" || !verdict.kind || (!claim && attempts.length === 0))
+  if (ending || verdict?.action !== "send" || !verdict.kind || (!claim && !waiting && attempts.length === 0))
     return decide(page, queued, policy, now);
   const { kind, row, reason, episode, at } = verdict;
   return {
@@ -73,7 +77,7 @@ type Claimed = { mine: Page; verdict: Verdict & { action: "send" }; mail: Mail }
  * done with the message; rejects if the ledger could not be read or written, and then the message must stay.
  */
 export const pipeline = (parts: PipelineParts) => {
-  const { ledger, transport, sender, policy, clock, report } = parts;
+  const { ledger, queue, handOver, sender, policy, clock, report } = parts;
   const turns = new Map<string, Promise<unknown>>();
   /** One decision about an object at a time: of a hundred at once one would win each round, and all read again. */
   const inTurn = <T>(object: string, decision: () => Promise<T>): Promise<T> => {
@@ -90,18 +94,30 @@ export const pipeline = (parts: PipelineParts) => {
   const ended = (queued: QueuedAlert, ending: Ending, { row, reason }: Verdict, queueId?: string) =>
     report({ event: "ended", ...about(queued), ending, row, reason, queueId });
 
-  /** How an attempt ends the alert's story; undefined: it does not. */
+  /** Puts a notice for the operators on the queue. Never about mail to them: that would go on for ever. */
+  const tell = async (notice: Notice, site?: string) => {
+    const notices = site === operatorSite ? [] : noticeAlerts(notice, parts.operators, clock());
+    if (notices.length === 0) return;
+    const taken = await queue.send(notices.map(toMessage));
+    if (!taken.every(Boolean)) throw new Error("the queue took only some of the notices for the operators");
+  };
+  const tellOfBurial = (queued: QueuedAlert, as: "refused" | "dead", reason: string) =>
+    tell({ about: as, ...about(queued), reason }, queued.site);
+
+  /** How what became of a mail ends the alert's story; undefined: it does not. */
   const endingOf = (
     { receivedAt }: QueuedAlert,
     { holds, putBackAt }: Page["record"],
-    outcome: DeliveryOutcome,
-  ): { as: Ending; reason: string } | undefined => {
-    if (outcome.result === "accepted") return { as: "mailed", reason: outcome.reply };
-    if (outcome.result === "refused") return { as: "refused", reason: outcome.reply };
+    { attempts, wait }: Handover,
+  ): { as: Exclude<Ending, "suppressed" | "digested">; reason: string } | undefined => {
+    const outcome = attempts.at(-1)?.outcome;
+    if (outcome?.result === "accepted") return { as: "mailed", reason: outcome.reply };
+    if (outcome?.result === "refused") return { as: "refused", reason: outcome.reply };
     // What waited for something else, or was put back, has had the relay since then alone.
     const age = clock() - Math.max(receivedAt, holds.at(-1)?.until ?? 0, putBackAt ?? 0);
     if (age < parts.giveUpAfterSeconds * 1000) return undefined;
-    return { as: "dead", reason: `given up after ${parts.giveUpAfterSeconds / 3600} h: ${outcome.reply}` };
+    const last = outcome?.reply ?? wait?.reason;
+    return { as: "dead", reason: `given up after ${parts.giveUpAfterSeconds / 3600} h: ${last}` };
   };
 
   /** Decides and claims. What may be done with the message, or the mail that is to be sent now. */
@@ -111,9 +127,12 @@ export const pipeline = (parts: PipelineParts) => {
       const page = await ledger.read(queued);
       const { ending, claim: claimed } = page.record;
       const waiting = page.entry.held[queued.id];
-      const dead = ending?.as === "refused" || ending?.as === "dead";
+      const dead = ending?.as === "refused" || ending?.as === "dead" ? ending.as : undefined;
       // We died between settling and burying if this is not the first hand-out; else it was put back by hand.
-      if (ending && dead && message.receiveCount > 1) return { message: "bury", reason: ending.reason };
+      if (ending && dead && message.receiveCount > 1) {
+        await tellOfBurial(queued, dead, ending.reason);
+        return { message: "bury", reason: ending.reason };
+      }
       if (ending && !dead) {
         if (waiting && !(await drop(ledger, page))) continue;
         return { message: "remove" };
@@ -123,7 +142,7 @@ export const pipeline = (parts: PipelineParts) => {
       // A later hand-out of the same message says that the worker before us is out of time or dead.
       if (claimed && now < claimed.until && message.receiveCount <= claimed.receiveCount)
         return { message: "give-back", afterSeconds: Math.ceil((claimed.until - now) / 1000) };
-      if (message.visibleAgainAt - now < leastAttemptMilliseconds)
+      if (message.visibleAgainAt - now < leastAttemptMilliseconds + settleMilliseconds)
         return { message: "give-back", afterSeconds: 0 };
 
       const verdict = verdictOf(page, queued, policy, now);
@@ -145,46 +164,67 @@ export const pipeline = (parts: PipelineParts) => {
     throw new Error(`the ledger's entry changed ${mostDecisions} times while one alert was decided`);
   };
 
-  /** Settles what became of a mail, or lets its alert wait. */
-  const finish = async (
+  const failed = (queued: QueuedAlert, attempts: Handover["attempts"], retryAt?: number) => {
+    for (const { route, outcome } of attempts)
+      report({
+        event: "attempt-failed",
+        ...about(queued),
+        route,
+        result: outcome.result,
+        reply: outcome.reply,
+        retryAt,
+      });
+  };
+
+  /** Lets the alert of a mail wait that nobody took: in the ledger (R29) or in the queue. */
+  const postpone = async (
     queued: QueuedAlert,
     { mine, verdict }: Claimed,
-    outcome: DeliveryOutcome,
+    handover: Handover,
     at: number,
   ): Promise<Disposition> => {
-    const attempt: Attempt = { at, route: transport.route, outcome };
-    const inDoubt = mine.record.inDoubt || (outcome.result === "deferred" && outcome.lostAfterData);
-    const end = endingOf(queued, mine.record, outcome);
-    if (end) {
-      // R43: who may have the mail is treated as told.
-      const heard = end.as === "mailed" || inDoubt;
-      await settle(ledger, queued, mine, attempt, { ...end, at: clock() }, (entry) =>
-        heard ? told(entry, verdict.kind, queued, verdict.episode?.id, clock()) : entry,
-      );
-      ended(
-        queued,
-        end.as,
-        { ...verdict, reason: `${verdict.reason}: ${end.reason}` },
-        outcome.result === "accepted" ? outcome.queueId : undefined,
-      );
-      return end.as === "mailed" ? { message: "remove" } : { message: "bury", reason: end.reason };
-    }
+    const { attempts, wait } = handover;
+    const last = attempts.at(-1);
+    const inDoubt = mine.record.inDoubt || (last && isLost(last));
     // R29: until then its recovery may come and spare both; the queue would keep that behind it.
     const flapEnds = queued.receivedAt + policy.flapHoldSeconds * 1000;
     const unheard = (verdict.kind === "PROBLEM" && verdict.row !== "R11") || verdict.kind === "ESCALATION";
-    const mayFlap = unheard && !inDoubt && clock() < flapEnds;
-    const afterSeconds = retryDelaySeconds(mine.record.attempts.length + 1);
-    if (mayFlap) await holdUnsent(ledger, queued, mine, attempt, flapEnds, at);
-    else await release(ledger, queued, mine, attempt);
-    report({
-      event: "attempt-failed",
-      ...about(queued),
-      route: transport.route,
-      result: outcome.result,
-      reply: outcome.reply,
-      retryAfterSeconds: mayFlap ? Math.ceil((flapEnds - at) / 1000) : afterSeconds,
-    });
-    return mayFlap ? { message: "remove" } : { message: "give-back", afterSeconds };
+    if (unheard && !inDoubt && clock() < flapEnds) {
+      await holdUnsent(ledger, queued, mine, handover, flapEnds, at);
+      failed(queued, attempts, flapEnds);
+      return { message: "remove" };
+    }
+    await release(ledger, queued, mine, handover, at);
+    const tries = [...mine.record.attempts, ...attempts].filter(({ route }) => route === last?.route).length;
+    const afterSeconds = wait
+      ? Math.max(Math.ceil((wait.until - clock()) / 1000), 1)
+      : retryDelaySeconds(tries);
+    failed(queued, attempts, clock() + afterSeconds * 1000);
+    return { message: "give-back", afterSeconds };
+  };
+
+  /** Settles what became of a mail, or lets its alert wait. */
+  const finish = async (
+    queued: QueuedAlert,
+    claimed: Claimed,
+    handover: Handover,
+    at: number,
+  ): Promise<Disposition> => {
+    const { mine, verdict } = claimed;
+    const end = endingOf(queued, mine.record, handover);
+    if (!end) return postpone(queued, claimed, handover, at);
+    const last = handover.attempts.at(-1);
+    // R43: who may have the mail is treated as told.
+    const heard = end.as === "mailed" || mine.record.inDoubt || (last && isLost(last));
+    await settle(ledger, queued, mine, handover, { ...end, at: clock() }, (entry) =>
+      heard ? told(entry, verdict.kind, queued, verdict.episode?.id, clock()) : entry,
+    );
+    failed(queued, handover.attempts.slice(0, -1));
+    const queueId = last?.outcome.result === "accepted" ? last.outcome.queueId : undefined;
+    ended(queued, end.as, { ...verdict, reason: `${verdict.reason}: ${end.reason}` }, queueId);
+    if (end.as === "mailed") return { message: "remove" };
+    await tellOfBurial(queued, end.as, end.reason);
+    return { message: "bury", reason: end.reason };
   };
 
   return async (message: ReceivedMessage): Promise<Disposition> => {
@@ -192,14 +232,16 @@ export const pipeline = (parts: PipelineParts) => {
     if (!reading.ok) {
       const reason = `unreadable: ${reading.faults.map(({ field, expected }) => `${field}, expected ${expected}`).join("; ")}`;
       report({ event: "unreadable", reason });
+      await tell({ about: "unreadable", reason });
       return { message: "bury", reason };
     }
     const queued = reading.value;
     const begun = await inTurn(objectKey(queued.site, queued.alert), () => begin(queued, message));
     if ("message" in begun) return begun;
     const at = clock();
-    const time = Math.max(message.visibleAgainAt - at - settleMilliseconds, 1);
-    const outcome = await transport.send(begun.mail, AbortSignal.timeout(time));
-    return finish(queued, begun, outcome, at);
+    const last = begun.mine.record.attempts.at(-1);
+    const lostBy = last && isLost(last) ? last.route : undefined;
+    const handover = await handOver(begun.mail, message.visibleAgainAt - settleMilliseconds, lostBy);
+    return finish(queued, begun, handover, at);
   };
 };

@@ -1,6 +1,7 @@
 import { type Entry, forgotten } from "./ledger/entry.ts";
 import type { Ledger } from "./ledger/ledger.ts";
-import { type Queue, toDueMessage } from "./queue/queue.ts";
+import { noticeAlerts } from "./operator.ts";
+import { type Queue, toDueMessage, toMessage } from "./queue/queue.ts";
 import type { Report } from "./telemetry.ts";
 
 const keepMilliseconds = 30 * 86_400_000;
@@ -14,16 +15,35 @@ const handedOver = (entry: Entry, now: number): Entry => ({
   ),
 });
 
+type SweepParts = {
+  ledger: Ledger;
+  queue: Pick<Queue, "send">;
+  operators: readonly string[];
+  report: Report;
+};
+
+/** Tells operators of every route that was opened or closed since. As below, the queue has it before the ledger says so. */
+const tellOfRoutes = async ({ ledger, queue, operators, report }: SweepParts, now: number) => {
+  for (const state of await ledger.routes()) {
+    if (!state.untold) continue;
+    const notices = noticeAlerts({ about: "route", state }, operators, now);
+    const taken = notices.length > 0 ? await queue.send(notices.map(toMessage)) : [];
+    if (!taken.every(Boolean)) throw new Error("the queue took only some of the notices for the operators");
+    if (!(await ledger.writeRoute({ ...state, untold: false }))) continue;
+    const { route, open } = state;
+    report({ event: "route", route, open: open !== undefined, reason: open?.reason, probeAt: open?.probeAt });
+  }
+};
+
 /**
  * Puts every held alert whose time has come on the queue, where it is decided like any other; closes episodes of
  * which nothing was heard for 30 days (R44), and forgets what ended longer ago. The queue has an alert before the
  * ledger says so: who dies in between puts it there twice, and the second is found to be dealt with. A conflict
  * leaves an entry to the next sweep. Resolves to the number of alerts put there.
  */
-export const sweep = async (
-  { ledger, queue, report }: { ledger: Ledger; queue: Pick<Queue, "send">; report: Report },
-  now: number,
-): Promise<number> => {
+export const sweep = async (parts: SweepParts, now: number): Promise<number> => {
+  const { ledger, queue, report } = parts;
+  await tellOfRoutes(parts, now);
   let count = 0;
   let written = mostEntries;
   while (written === mostEntries) {

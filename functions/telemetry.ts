@@ -36,12 +36,14 @@ export type Event =
       route: string;
       result: DeliveryOutcome["result"];
       reply: string;
-      retryAfterSeconds: number;
+      /** Absent if another route took the mail. */
+      retryAt?: number;
     }
+  | { event: "route"; route: string; open: boolean; reason?: string; probeAt?: number }
   | { event: "captured"; path: string; subject: string; to: string }
   | { event: "unreadable"; reason: string }
   | { event: "failed"; during: string; error: string }
-  | { event: "started"; url: string; route: string; state: string }
+  | { event: "started"; url: string; routes: string[]; state: string }
   | { event: "stopping"; signal: string }
   | { event: "stopped" };
 
@@ -50,6 +52,8 @@ export type Report = (event: Event) => void;
 /** One line of JSON for machines. */
 export const asJson = (event: Event, at: number): string =>
   JSON.stringify({ at: new Date(at).toISOString(), ...event });
+
+const timeOf = (at: number): string => new Date(at).toISOString().slice(11, 19);
 
 const sentence = (event: Event): string => {
   switch (event.event) {
@@ -66,11 +70,15 @@ const sentence = (event: Event): string => {
         event.queueId ? `, relay's queue id ${event.queueId}` : ""
       }`;
     case "held":
-      return `held       ${event.object} for ${event.contact} until ${new Date(event.until).toISOString().slice(11, 19)}: ${event.reason} (${event.row})`;
+      return `held       ${event.object} for ${event.contact} until ${timeOf(event.until)}: ${event.reason} (${event.row})`;
     case "forgotten":
       return `forgotten  ${event.object}: open since ${new Date(event.since).toISOString()}, and nothing was heard of it for 30 days (R44)`;
     case "attempt-failed":
-      return `${event.result.padEnd(10)} ${event.object} for ${event.contact} by ${event.route}: ${event.reply}; again in ${event.retryAfterSeconds} s`;
+      return `${event.result.padEnd(10)} ${event.object} for ${event.contact} by ${event.route}: ${event.reply}${event.retryAt === undefined ? "" : `; again at ${timeOf(event.retryAt)}`}`;
+    case "route":
+      return event.open
+        ? `route      ${event.route} is of no use: ${event.reason}; next probe at ${timeOf(event.probeAt ?? 0)}`
+        : `route      ${event.route} works again`;
     case "captured":
       return `mail       ${event.path}  "${event.subject}" to ${event.to}`;
     case "unreadable":
@@ -78,7 +86,7 @@ const sentence = (event: Event): string => {
     case "failed":
       return `error      ${event.during}: ${event.error}`;
     case "started":
-      return `listening  ${event.url}, mail by ${event.route}, state in ${event.state}`;
+      return `listening  ${event.url}, mail by ${event.routes.join(", then ")}, state in ${event.state}`;
     case "stopping":
       return `stopping   on ${event.signal}: no new alerts, finishing what was begun`;
     case "stopped":
@@ -88,7 +96,7 @@ const sentence = (event: Event): string => {
 
 /** One line for a person at a terminal, without control characters. */
 export const asText = (event: Event, at: number): string =>
-  `${new Date(at).toISOString().slice(11, 19)} ${sentence(event).replace(/[^\P{Cc}\n]/gu, " ")}`;
+  `${timeOf(at)} ${sentence(event).replace(/[^\P{Cc}\n]/gu, " ")}`;
 
 /** Writes events to standard output, for a person or, by default, as JSON. */
 export const toConsole =

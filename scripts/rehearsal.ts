@@ -1,5 +1,6 @@
 import type { Mail } from "../functions/compose/mail.ts";
 import type { DeliveryOutcome } from "../functions/deliver/delivery.ts";
+import { relays } from "../functions/deliver/relays.ts";
 import { readPost } from "../functions/intake/post.ts";
 import { dueAt } from "../functions/ledger/entry.ts";
 import type { Ledger } from "../functions/ledger/ledger.ts";
@@ -10,14 +11,20 @@ import { type OutgoingMessage, type QueuedAlert, toMessage } from "../functions/
 import { sweep } from "../functions/sweep.ts";
 import type { Report } from "../functions/telemetry.ts";
 
-/** What the relay of a rehearsal does with a mail; `lost` took it or not and never said, `crash` ends the worker. */
-export type RelayAnswer = "accepted" | "deferred" | "refused" | "lost" | "crash";
+/**
+ * What a relay of a rehearsal does with a mail: `away` cannot be reached, `unauthorised` refuses our login, `deferred`
+ * does not want this mail yet, `lost` took it or not and never said, `crash` ends the worker.
+ */
+export type RelayAnswer = "accepted" | "away" | "unauthorised" | "deferred" | "refused" | "lost" | "crash";
 
 export type RehearsalParts = {
   policy: Policy;
   /** Unix milliseconds when it begins. */
   begin: number;
-  relay: (mail: Mail, now: number) => RelayAnswer;
+  relay: (mail: Mail, now: number, route: string) => RelayAnswer;
+  /** In order of preference; one if absent. */
+  routes?: string[];
+  operators?: string[];
   /** In memory if absent. */
   ledgerFile?: string;
   report?: Report;
@@ -46,9 +53,41 @@ const visibilityMilliseconds = 400_000;
 
 const outcomes: Record<Exclude<RelayAnswer, "crash">, DeliveryOutcome> = {
   accepted: { result: "accepted", reply: "250 2.0.0 Ok", code: 250, durationMilliseconds: 0 },
-  deferred: { result: "deferred", reply: "the relay is away", lostAfterData: false, durationMilliseconds: 0 },
-  refused: { result: "refused", reply: "550 5.1.1 unknown", code: 550, durationMilliseconds: 0 },
-  lost: { result: "deferred", reply: "connection lost", lostAfterData: true, durationMilliseconds: 0 },
+  away: {
+    result: "deferred",
+    step: "connect",
+    reply: "connect ECONNREFUSED",
+    lostAfterData: false,
+    durationMilliseconds: 0,
+  },
+  unauthorised: {
+    result: "unauthorised",
+    step: "auth",
+    reply: "535 5.7.8 no",
+    code: 535,
+    durationMilliseconds: 0,
+  },
+  deferred: {
+    result: "deferred",
+    step: "recipient",
+    reply: "450 4.2.0 later",
+    lostAfterData: false,
+    durationMilliseconds: 0,
+  },
+  refused: {
+    result: "refused",
+    step: "recipient",
+    reply: "550 5.1.1 unknown",
+    code: 550,
+    durationMilliseconds: 0,
+  },
+  lost: {
+    result: "deferred",
+    step: "after-data",
+    reply: "connection lost",
+    lostAfterData: true,
+    durationMilliseconds: 0,
+  },
 };
 
 export const rehearse = (parts: RehearsalParts): Rehearsal => {
@@ -69,17 +108,24 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
       return outgoing.map(() => true);
     },
   };
+  const { operators = [] } = parts;
+  const routes = (parts.routes ?? ["smtp://relay"]).map((route) => ({
+    relay: { route, connections: 3 },
+    transport: {
+      route,
+      send: async (mail: Mail) => {
+        const answer = parts.relay(mail, now, route);
+        if (answer === "crash") throw new Error("the worker ends here");
+        return outcomes[answer];
+      },
+    },
+  }));
   const handle = () =>
     pipeline({
       ledger,
-      transport: {
-        route: "smtp://relay",
-        send: async (mail) => {
-          const answer = parts.relay(mail, now);
-          if (answer === "crash") throw new Error("the worker ends here");
-          return outcomes[answer];
-        },
-      },
+      queue,
+      handOver: relays({ routes, states: ledger, clock: () => now }),
+      operators,
       sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
       policy: parts.policy,
       giveUpAfterSeconds: 48 * 3600,
@@ -93,7 +139,7 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
   };
   const workOff = async () => {
     for (;;) {
-      await sweep({ ledger, queue, report }, now);
+      await sweep({ ledger, queue, operators, report }, now);
       const message = heads().find(({ readyAt }) => readyAt <= now);
       if (!message) return;
       message.receiveCount += 1;

@@ -1,7 +1,10 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
-import { durationSeconds, readSettings, Secret, type Settings, settings } from "../functions/config.ts";
+import { readSettings, type Settings, settings } from "../functions/config.ts";
+import type { SmtpRelay } from "../functions/deliver/relay.ts";
+import { durationSeconds } from "../functions/duration.ts";
 import { defaultPolicy } from "../functions/ledger/policy.ts";
+import { Secret } from "../functions/secret.ts";
 
 type Environment = Record<string, string | undefined>;
 
@@ -25,8 +28,10 @@ const faultsOf = (changes: Environment) => {
   return reading.ok ? [] : reading.faults;
 };
 const faultyNames = (changes: Environment) => new Set(faultsOf(changes).map(({ field }) => field));
+const passwordOf = (credentials: SmtpRelay["credentials"]) =>
+  credentials && "password" in credentials ? credentials.password.reveal() : undefined;
 const relayOf = (url: string, changes: Environment = {}) =>
-  settingsOf({ HARDSTATE_RELAYS: url, ...changes }).relay;
+  settingsOf({ HARDSTATE_RELAYS: url, ...changes }).relays[0] as SmtpRelay;
 
 /** Everything that someone could print of a value, in the forms in which a log could hold a secret. */
 const printed = (value: unknown) =>
@@ -46,13 +51,17 @@ const formsOf = (secret: string) => [
 describe("good settings", () => {
   it("the four required ones are enough", () => {
     expect(settingsOf()).toMatchObject({
-      relay: {
-        host: "relay.example.com",
-        port: 587,
-        protection: "starttls",
-        auth: ["PLAIN", "LOGIN"],
-        connections: 3,
-      },
+      relays: [
+        {
+          kind: "smtp",
+          host: "relay.example.com",
+          port: 587,
+          mx: false,
+          protection: "starttls",
+          auth: ["PLAIN", "LOGIN"],
+          connections: 3,
+        },
+      ],
       sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
       policy: defaultPolicy,
       giveUpAfterSeconds: 48 * 3600,
@@ -85,7 +94,7 @@ describe("good settings", () => {
       { HARDSTATE_ENVELOPE_FROM: "bounces@example.com" },
       { sender: { envelopeFrom: "bounces@example.com" } },
     ],
-    ["a private authority", { HARDSTATE_RELAY_CA: pem }, { relay: { ca: pem } }],
+    ["a private authority", { HARDSTATE_RELAY_CA: pem }, { relays: [{ ca: pem }] }],
     [
       "a link",
       { HARDSTATE_LINK: "https://nagios.example.com/?h={host}&s={service}" },
@@ -198,7 +207,7 @@ describe("bad settings", () => {
     ["no URL", "HARDSTATE_RELAYS", "canary9f"],
     ["a web page", "HARDSTATE_RELAYS", "https://user:canary9f@relay.example.com"],
     ["a relay without a host", "HARDSTATE_RELAYS", "smtp:///canary9f"],
-    ["two relays", "HARDSTATE_RELAYS", "smtp://user:canary9f@a.example smtp://user:canary9f@b.example"],
+    ["six relays", "HARDSTATE_RELAYS", Array(6).fill("smtp://user:canary9f@a.example").join(" ")],
     ["a password with a blank", "HARDSTATE_RELAYS", "smtp://user:canary9f x@relay.example.com"],
     ["a password with a slash", "HARDSTATE_RELAYS", "smtp://user:1/canary9f@relay.example.com"],
     ["a password with a question mark", "HARDSTATE_RELAYS", "smtp://user:1?canary9f@relay.example.com"],
@@ -316,6 +325,8 @@ describe("bad settings", () => {
       HARDSTATE_TOKENS: "x",
       HARDSTATE_RELAYS: "ftp://user@relay.example.com/x?a=b&tls=x&connections=0",
       HARDSTATE_RELAY_CA: "x",
+      HARDSTATE_OAUTH: "x",
+      HARDSTATE_OPERATOR: "x",
       HARDSTATE_FROM: "x",
       HARDSTATE_ENVELOPE_FROM: "x",
       HARDSTATE_RECIPIENTS: "*",
@@ -389,12 +400,12 @@ describe("relays", () => {
     "a password may be '%s' when percent-encoded",
     (secret) => {
       const { credentials } = relayOf(`smtp://us%40er:${encodeURIComponent(secret)}@relay.example.com`);
-      expect([credentials?.user, credentials?.password.reveal()]).toEqual(["us@er", secret]);
+      expect([credentials?.user, passwordOf(credentials)]).toEqual(["us@er", secret]);
     },
   );
 
   it("the route has no credentials", () => {
-    expect(settingsOf().relay.route).toBe("smtp://relay.example.com:587");
+    expect(settingsOf().relays[0]?.route).toBe("smtp://relay.example.com:587");
   });
 });
 
@@ -424,12 +435,13 @@ describe("secrets", () => {
     expect(settings.filter(({ secret }) => secret).map(({ name }) => name)).toEqual([
       "HARDSTATE_TOKENS",
       "HARDSTATE_RELAYS",
+      "HARDSTATE_OAUTH",
     ]);
   });
 
   it("reveal themselves when asked", () => {
     expect(settingsOf().tokens.map(({ token }) => token.reveal())).toEqual([token]);
-    expect(settingsOf().relay.credentials?.password.reveal()).toBe(password);
+    expect(passwordOf(relayOf(base.HARDSTATE_RELAYS ?? "").credentials)).toBe(password);
   });
 });
 

@@ -209,7 +209,7 @@ describe("hardstate explain", () => {
       / {2}received from monitor1: PROBLEM CRITICAL of web01\/HTTP for ops@example\.com\n/,
     );
     expect(mailed.out).toMatch(
-      /accepted over TLSv1\.3: 250 .*\nmailed: PROBLEM mail, first news of this problem \(R1\)/,
+      /accepted over TLSv1\.3 TLS_\w+ to localhost in \d\.\d s: 250 .*\nmailed: PROBLEM mail, first news of this problem \(R1\)/,
     );
     expect(JSON.parse((await explain("alert-one", "--json")).out)).toMatchObject({ status: "mailed" });
   });

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Mail } from "../functions/compose/mail.ts";
 import type { DeliveryOutcome } from "../functions/deliver/delivery.ts";
+import { relays } from "../functions/deliver/relays.ts";
 import type { Ledger } from "../functions/ledger/ledger.ts";
 import { defaultPolicy, type Policy } from "../functions/ledger/policy.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
@@ -24,6 +25,7 @@ const accepted: DeliveryOutcome = {
 };
 const deferred: DeliveryOutcome = {
   result: "deferred",
+  step: "recipient",
   reply: "450 later",
   code: 450,
   lostAfterData: false,
@@ -31,12 +33,14 @@ const deferred: DeliveryOutcome = {
 };
 const refused: DeliveryOutcome = {
   result: "refused",
+  step: "recipient",
   reply: "550 5.1.1 no such user",
   code: 550,
   durationMilliseconds: 3,
 };
 const unauthorised: DeliveryOutcome = {
   result: "unauthorised",
+  step: "auth",
   reply: "535 5.7.8 no",
   code: 535,
   durationMilliseconds: 3,
@@ -53,22 +57,31 @@ beforeEach(() => {
 
 type Send = (mail: Mail) => Promise<DeliveryOutcome>;
 /** A worker whose relay answers by `send`. */
-const worker = (send: Send = async () => accepted, using: Ledger = ledger, policy: Partial<Policy> = {}) =>
-  pipeline({
-    ledger: using,
-    transport: {
-      route: "smtp://relay:587",
-      send: (mail) => {
-        mails.push(mail);
-        return send(mail);
-      },
+const worker = (send: Send = async () => accepted, using: Ledger = ledger, policy: Partial<Policy> = {}) => {
+  const route = "smtp://relay:587";
+  const transport = {
+    route,
+    send: (mail: Mail) => {
+      mails.push(mail);
+      return send(mail);
     },
+  };
+  return pipeline({
+    ledger: using,
+    queue: { send: async (messages) => messages.map(() => true) },
+    handOver: relays({
+      routes: [{ relay: { route, connections: 3 }, transport }],
+      states: using,
+      clock: () => now,
+    }),
+    operators: [],
     sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
     policy: { ...defaultPolicy, flapHoldSeconds: 0, ...policy },
     giveUpAfterSeconds: 48 * 3600,
     clock: () => now,
     report: () => {},
   });
+};
 
 /** The nth hand-out of an alert's message. */
 const handOut = (queued: QueuedAlert, receiveCount = 1): ReceivedMessage => ({
@@ -201,7 +214,7 @@ describe("a message", () => {
     const handOver = async () => {
       const messages: string[] = [];
       const send = async (all: readonly { body: string }[]) => all.map(({ body }) => messages.push(body) > 0);
-      await sweep({ ledger, queue: { send }, report: () => {} }, now);
+      await sweep({ ledger, queue: { send }, operators: [], report: () => {} }, now);
       return messages.length;
     };
     for (let polls = 0; polls < 864; polls++) {
@@ -303,7 +316,7 @@ describe("a message that the ledger holds", () => {
       queued.push(...messages);
       return messages.map(() => true);
     };
-    return sweep({ ledger, queue: { send }, report: () => {} }, now);
+    return sweep({ ledger, queue: { send }, operators: [], report: () => {} }, now);
   };
 
   it("is removed from the queue once it is on disk, and put there again when it is due, as another message", async () => {
@@ -335,7 +348,9 @@ describe("a message that the ledger holds", () => {
     now += 30_000;
     const dying: Ledger = { ...ledger, write: () => Promise.reject(new Error("killed")) };
     const send = async () => [true];
-    await expect(sweep({ ledger: dying, queue: { send }, report: () => {} }, now)).rejects.toThrow("killed");
+    await expect(
+      sweep({ ledger: dying, queue: { send }, operators: [], report: () => {} }, now),
+    ).rejects.toThrow("killed");
     expect(await sweepNow()).toBe(1);
     for (const count of [1, 1])
       expect(await worker(undefined, ledger, policy)(handOut(queuedAlert(), count))).toEqual({
@@ -348,7 +363,9 @@ describe("a message that the ledger holds", () => {
     await worker(async () => deferred, ledger, policy)(handOut(queuedAlert()));
     now += 30_000;
     const full = { send: () => Promise.reject(new Error("disk full")) };
-    await expect(sweep({ ledger, queue: full, report: () => {} }, now)).rejects.toThrow("disk full");
+    await expect(sweep({ ledger, queue: full, operators: [], report: () => {} }, now)).rejects.toThrow(
+      "disk full",
+    );
     expect(await sweepNow()).toBe(1);
   });
 
@@ -371,7 +388,7 @@ describe("what is old", () => {
     now = at;
     events.length = 0;
     const send = async (messages: readonly unknown[]) => messages.map(() => true);
-    await sweep({ ledger, queue: { send }, report: (event) => events.push(event) }, now);
+    await sweep({ ledger, queue: { send }, operators: [], report: (event) => events.push(event) }, now);
   };
   /** What became of the first alert's event, run again under another id. */
   const again = async (id: string, change: Record<string, unknown> = {}) => {

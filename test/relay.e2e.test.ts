@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compose } from "../functions/compose/mail.ts";
-import { type Relay as Route, Secret } from "../functions/config.ts";
+import type { SmtpRelay } from "../functions/deliver/relay.ts";
 import { smtpTransport } from "../functions/deliver/smtp.ts";
 import { emptyEntry } from "../functions/ledger/entry.ts";
 import { defaultPolicy } from "../functions/ledger/policy.ts";
 import { decide } from "../functions/ledger/verdict.ts";
+import { Secret } from "../functions/secret.ts";
 import { queuedAlert } from "./alerts.ts";
 import { type Lab, mailsIn, openLab, type Relay, startRelay, until } from "./lab.ts";
 
@@ -19,9 +20,11 @@ afterAll(() => lab?.stop());
 
 let count = 0;
 /** Hands one mail of its own to the relay. */
-const send = async (change: Partial<Route> = {}) => {
+const send = async (change: Partial<SmtpRelay> = {}) => {
   const transport = smtpTransport(
     {
+      kind: "smtp",
+      mx: false,
       route: "smtp://localhost",
       host: "localhost",
       port: relay.port,
@@ -33,6 +36,7 @@ const send = async (change: Partial<Route> = {}) => {
       ca: readFileSync(relay.ca, "utf8"),
       ...change,
     },
+    { resolveMx: async () => [] },
     () => Date.now(),
   );
   const queued = queuedAlert({ id: `relay-alert-${count++}` });
@@ -48,7 +52,7 @@ const send = async (change: Partial<Route> = {}) => {
 };
 
 describe("a real Postfix", () => {
-  it.each<[string, () => Partial<Route>]>([
+  it.each<[string, () => Partial<SmtpRelay>]>([
     ["STARTTLS and AUTH PLAIN", () => ({ auth: ["PLAIN"] })],
     ["STARTTLS and AUTH LOGIN", () => ({ auth: ["LOGIN"] })],
     ["implicit TLS", () => ({ protection: "implicit", port: relay.tlsPort })],
@@ -65,7 +69,7 @@ describe("a real Postfix", () => {
     );
   });
 
-  it.each<[string, string, () => Partial<Route>, string]>([
+  it.each<[string, string, () => Partial<SmtpRelay>, string]>([
     [
       "refuses our password",
       "auth",

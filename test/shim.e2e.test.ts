@@ -17,10 +17,10 @@ import { promisify } from "node:util";
 import { createAdaptorServer } from "@hono/node-server";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { readAliases, readAllowList } from "../functions/address.ts";
-import { Secret } from "../functions/config.ts";
 import { intake } from "../functions/intake/http.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { type SqliteQueue, sqliteQueue } from "../functions/queue/sqlite.ts";
+import { Secret } from "../functions/secret.ts";
 import { posted, takenFrom } from "./alerts.ts";
 import { labScript, until } from "./lab.ts";
 

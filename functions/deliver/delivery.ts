@@ -15,12 +15,14 @@ export type Circumstances = { durationMilliseconds: number; tls?: Tls };
  */
 export type DeliveryOutcome = Words &
   Circumstances &
-  (
-    | { result: "accepted"; queueId?: string }
-    | { result: "deferred"; lostAfterData: boolean }
-    | { result: "refused" }
-    | { result: "unauthorised" }
-  );
+  ({ result: "accepted"; queueId?: string } | ({ step: Step } & Failure));
+
+/** One try to hand a mail to a relay. */
+export type Attempt = { at: number; route: string; outcome: DeliveryOutcome };
+
+/** Whether the relay may have taken the mail without our hearing of it. */
+export const isLost = ({ outcome }: Attempt): boolean =>
+  outcome.result === "deferred" && outcome.lostAfterData;
 
 /** Hands over one mail. Never rejects for what a relay does; ends soon after `signal` aborts. */
 export type Transport = {
@@ -34,6 +36,7 @@ export type Step =
   | "connect"
   | "tls"
   | "auth-offered"
+  | "token"
   | "auth"
   | "sender"
   | "recipient"
@@ -53,12 +56,16 @@ type Failure =
   | { result: "unauthorised" };
 
 /**
- * Classifies a failed SMTP attempt by the step it failed in and the reply's code, if there was a reply (design §4):
- * missing protection, refused credentials and a refused sender are about our settings, other 5yz about this mail;
+ * Classifies a failed SMTP attempt by the step it failed in and the reply's code, if there was a reply (design §4), at
+ * step `token` that of HTTP: missing protection, refused credentials and a refused sender are about our settings, other 5yz about this mail;
  * all else passes with time.
  */
 export const failure = (step: Step, code: number | undefined): Failure => {
   // RFC 4954 §6: these codes say at any step that authentication or encryption is wanting.
+  if (step === "token") {
+    const passes = code === undefined || code < 400 || code >= 500 || code === 408 || code === 429;
+    return passes ? { result: "deferred", lostAfterData: false } : { result: "unauthorised" };
+  }
   if (code !== undefined && [530, 534, 535, 538].includes(code)) return { result: "unauthorised" };
   if (step === "tls" || step === "auth-offered") return { result: "unauthorised" };
   if (code !== undefined && code >= 500) {

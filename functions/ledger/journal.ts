@@ -1,14 +1,11 @@
 import { contactKey } from "../address.ts";
 import { type NotificationType, objectName, type State } from "../alert.ts";
-import type { DeliveryOutcome } from "../deliver/delivery.ts";
+import type { Attempt } from "../deliver/delivery.ts";
 import { eventKey, objectKey } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Verdict } from "./case.ts";
 import type { Episode, Kind } from "./entry.ts";
 import type { Row } from "./rows.ts";
-
-/** One try to hand a mail to a relay. */
-export type Attempt = { at: number; route: string; outcome: DeliveryOutcome };
 
 /** How an alert's story ends; everything else is pending. */
 export const endings = ["mailed", "suppressed", "digested", "refused", "dead"] as const;
@@ -45,6 +42,8 @@ export type JournalRecord = {
   /** Set while a worker may be sending: before `until` nobody sends who was not handed the message after it. */
   claim?: { attempt: number; since: number; until: number; receiveCount: number };
   attempts: Attempt[];
+  /** It was decided on, but no route could be tried. */
+  waiting?: { since: number; until: number; reason: string };
   /** A relay may have the mail, though it never said so. */
   inDoubt?: true;
   messageId?: string;
@@ -104,17 +103,35 @@ export const objectOf = ({ host, service }: Pick<JournalRecord, "host" | "servic
 const because = ({ row, reason }: { row: Row; reason: string }): string => `${reason} (${row})`;
 
 /** How it stands with an alert, in one sentence: its ending, or what it waits for. */
-export const outcomeOf = ({ verdict, claim, attempts, queued, holds, ending }: JournalRecord): string => {
+export const outcomeOf = ({
+  verdict,
+  claim,
+  attempts,
+  waiting,
+  queued,
+  holds,
+  ending,
+}: JournalRecord): string => {
   const why = verdict ? because(verdict) : "nothing was decided yet";
   if (ending?.as === "suppressed") return `suppressed: ${why}`;
   if (ending) return `${ending.as}: ${verdict?.kind} mail, ${why}; ${ending.reason}`;
   const hold = holds.at(-1);
   if (queued && hold) return `held until ${time(hold.until)}: ${because(hold)}`;
   const last = attempts.at(-1);
+  if (waiting && !claim)
+    return `pending: no route may be tried before ${time(waiting.until)}: ${waiting.reason}; ${why}`;
   if (claim) return `pending: attempt ${claim.attempt} began ${time(claim.since)}; ${why}`;
   return last
     ? `pending: waits for its next try, the last said: ${last.outcome.reply}; ${why}`
     : `pending: ${why}`;
+};
+
+const attemptLine = ({ route, outcome }: Attempt): string => {
+  const { result, tls, reply, durationMilliseconds } = outcome;
+  const over = tls
+    ? ` over ${tls.version} ${tls.cipher} to ${tls.subject || "a certificate without a name"}`
+    : "";
+  return `${route} ${result}${over} in ${(durationMilliseconds / 1000).toFixed(1)} s: ${reply}`;
 };
 
 /** An alert's story, a line for each thing that happened to it, in order; the last says how it stands. */
@@ -125,14 +142,15 @@ export const storyOf = (record: JournalRecord): string[] => {
       at: record.receivedAt,
       line: `${from}: ${record.type} ${record.state} of ${objectOf(record)} for ${record.contact}`,
     },
-    ...record.attempts.map(({ at, route, outcome }) => ({
-      at,
-      line: `${route} ${outcome.result}${outcome.tls ? ` over ${outcome.tls.version}` : ""}: ${outcome.reply}`,
-    })),
+    ...record.attempts.map((attempt) => ({ at: attempt.at, line: attemptLine(attempt) })),
     ...record.holds.map((hold) => ({
       at: hold.at,
       line: `held until ${time(hold.until)}: ${because(hold)}`,
     })),
+    ...(record.waiting
+      ? [{ at: record.waiting.since, line: `waits, for no route may be tried: ${record.waiting.reason}` }]
+      : []),
+    ...(record.putBackAt === undefined ? [] : [{ at: record.putBackAt, line: "put back by hand" }]),
   ].sort((a, b) => a.at - b.at);
   return [...happened.map(({ at, line }) => `${time(at)}  ${line}`), outcomeOf(record)];
 };

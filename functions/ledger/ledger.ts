@@ -1,7 +1,10 @@
+import type { RouteState } from "../deliver/breaker.ts";
+import { isLost } from "../deliver/delivery.ts";
+import type { Handover, RouteStates } from "../deliver/relays.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Known, Verdict } from "./case.ts";
 import { type Entry, type Run, withHeld, withoutHeld } from "./entry.ts";
-import { type Attempt, type Ending, type JournalRecord, newRecord } from "./journal.ts";
+import { type Ending, type JournalRecord, newRecord } from "./journal.ts";
 
 /** What the ledger knows when an alert is looked at. */
 export type Page = Known & {
@@ -41,7 +44,9 @@ export type OpenProblem = { host: string; service: string | null; entry: Entry }
  * Entries and journal. A write is one conditional step on the entry's revision: entry and records are on disk when it
  * resolves true, nothing has changed when it resolves false (read and decide again).
  */
-export type Ledger = {
+export type Ledger = RouteStates & {
+  /** Every route that was ever used. */
+  routes(): Promise<RouteState[]>;
   read(queued: QueuedAlert): Promise<Page>;
   write(change: Change): Promise<boolean>;
   /** At most `limit` entries whose time has come, the longest due first. */
@@ -176,11 +181,12 @@ const amend = async (
   throw new Error(`the ledger's entry changed ${mostConflicts} times while one outcome was written`);
 };
 
-const tried = (record: JournalRecord, attempt: Attempt): JournalRecord => ({
+const tried = (record: JournalRecord, { attempts, wait }: Handover, now: number): JournalRecord => ({
   ...record,
   claim: undefined,
-  attempts: [...record.attempts, attempt],
-  ...(attempt.outcome.result === "deferred" && attempt.outcome.lostAfterData && { inDoubt: true }),
+  attempts: [...record.attempts, ...attempts],
+  waiting: wait && { since: (attempts.length === 0 && record.waiting?.since) || now, ...wait },
+  ...(attempts.some(isLost) && { inDoubt: true }),
 });
 
 /** Ends the story of an alert that was sent: `told` says what the entry learns from it. */
@@ -188,31 +194,37 @@ export const settle = (
   ledger: Ledger,
   queued: QueuedAlert,
   page: Page,
-  attempt: Attempt,
-  ending: JournalRecord["ending"],
+  handover: Handover,
+  ending: NonNullable<JournalRecord["ending"]>,
   told: (entry: Entry) => Entry,
 ): Promise<void> =>
   amend(ledger, queued, page, ({ entry, record }) => ({
     entry: withoutHeld(told(entry), queued.id),
-    record: { ...tried(record, attempt), queued: undefined, ending },
+    record: { ...tried(record, handover, ending.at), waiting: undefined, queued: undefined, ending },
   }));
 
-/** Gives a claim back after an attempt that did not end the story. */
-export const release = (ledger: Ledger, queued: QueuedAlert, page: Page, attempt: Attempt): Promise<void> =>
-  amend(ledger, queued, page, ({ entry, record }) => ({ entry, record: tried(record, attempt) }));
+/** Gives a claim back after attempts that did not end the story. */
+export const release = (
+  ledger: Ledger,
+  queued: QueuedAlert,
+  page: Page,
+  handover: Handover,
+  now: number,
+): Promise<void> =>
+  amend(ledger, queued, page, ({ entry, record }) => ({ entry, record: tried(record, handover, now) }));
 
 /** R29: gives a claim back after a first attempt, and keeps the alert until it is due: its recovery may come. */
 export const holdUnsent = (
   ledger: Ledger,
   queued: QueuedAlert,
   page: Page,
-  attempt: Attempt,
+  handover: Handover,
   due: number,
   now: number,
 ): Promise<void> =>
   amend(ledger, queued, page, ({ entry, record }) => ({
     entry: withHeld(entry, queued, "R29", due),
-    record: held(tried(record, attempt), queued, {
+    record: held(tried(record, handover, now), queued, {
       at: now,
       row: "R29",
       reason: "the relay did not take it; if it recovers meanwhile, nobody need know",

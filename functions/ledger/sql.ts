@@ -1,4 +1,5 @@
 import { contactKey } from "../address.ts";
+import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import { hostKey } from "../identity.ts";
 import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
 import { type Ending, endings, type JournalRecord, newRecord, objectOf, twinOf } from "./journal.ts";
@@ -56,6 +57,11 @@ const schema = `
     rolled_back INTEGER NOT NULL,
     PRIMARY KEY (site, monitor)
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS route (
+    route TEXT PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    body TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
 `;
 
 const parse = <T>(row: Record<string, unknown>): T => JSON.parse(String(row.body)) as T;
@@ -87,6 +93,11 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
     const [row] = engine.all("SELECT revision, body FROM object WHERE object_key = ?", key);
     return row && entryOf(row);
   };
+  const stateOf = (row: Record<string, unknown>): RouteState => ({
+    ...parse<Omit<RouteState, "route" | "revision">>(row),
+    route: String(row.route),
+    revision: Number(row.revision),
+  });
   const runOf = (site: string, monitor: string): Run | undefined => {
     const [row] = engine.all("SELECT * FROM monitor WHERE site = ? AND monitor = ?", site, monitor);
     return (
@@ -121,6 +132,24 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       rolledBack ? 1 : 0,
     );
   return {
+    route: async (name) => {
+      const [row] = engine.all("SELECT * FROM route WHERE route = ?", name);
+      return row ? stateOf(row) : newRoute(name);
+    },
+    writeRoute: async ({ route, revision, ...body }) =>
+      (revision === 0
+        ? engine.run(
+            "INSERT INTO route (route, revision, body) VALUES (?, 1, ?) ON CONFLICT DO NOTHING",
+            route,
+            JSON.stringify(body),
+          )
+        : engine.run(
+            "UPDATE route SET revision = revision + 1, body = ? WHERE route = ? AND revision = ?",
+            JSON.stringify(body),
+            route,
+            revision,
+          )) > 0,
+    routes: async () => engine.all("SELECT * FROM route ORDER BY route").map(stateOf),
     read: async (queued) => {
       const { site, alert } = queued;
       const fresh = newRecord(queued);

@@ -1,3 +1,4 @@
+import { Resolver } from "node:dns/promises";
 import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -7,7 +8,13 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Fault } from "../alert.ts";
-import { settings as known, type Relay, readSettings, type Settings, trialSettings } from "../config.ts";
+import type { Sender } from "../compose/mail.ts";
+import { settings as known, readSettings, type Settings, trialSettings } from "../config.ts";
+import { afterStart } from "../deliver/breaker.ts";
+import type { Transport } from "../deliver/delivery.ts";
+import { tokenSource } from "../deliver/oauth.ts";
+import { isFullName, type Relay } from "../deliver/relay.ts";
+import { relays } from "../deliver/relays.ts";
 import { smtpTransport } from "../deliver/smtp.ts";
 import { intake } from "../intake/http.ts";
 import { sqliteLedger } from "../ledger/sqlite.ts";
@@ -76,8 +83,19 @@ const takeState = (state: string): { close(): void } => {
   process.exit(3);
 };
 
-/** The name for EHLO (RFC 5321 §4.1.1.1): this machine's, if it is a full one, else its address literal. */
-const ehloName = (): string => (hostname().includes(".") ? hostname() : "[127.0.0.1]");
+/** The name for EHLO (RFC 5321 §4.1.1.1): this machine's, if it is a full one, else the domain that mails. */
+const ehloName = ({ from }: Sender): string =>
+  isFullName(hostname()) ? hostname() : from.address.slice(from.address.lastIndexOf("@") + 1);
+
+const resolver = new Resolver({ timeout: 5_000, tries: 2 });
+
+const transportOf = (relay: Relay, sender: Sender): Transport & { close(): void } => {
+  if (relay.kind === "ses") throw new Error("not yet");
+  const { credentials } = relay;
+  const tokens = credentials && "oauth" in credentials ? tokenSource(credentials.oauth, clock) : undefined;
+  const parts = { resolveMx: (domain: string) => resolver.resolveMx(domain), tokens };
+  return smtpTransport({ ...relay, name: relay.name ?? ehloName(sender) }, parts, clock);
+};
 
 const sqsOf = (url: string): Queue => {
   const { origin, hostname: host } = new URL(url);
@@ -181,8 +199,8 @@ const main = async () => {
   const queue = embedded ?? sqsOf((settings.queue as { url: string }).url);
   embedded?.recover();
   const ledger = sqliteLedger(settings.ledger.path);
-  const relay: Relay = { ...settings.relay, name: settings.relay.name ?? ehloName() };
-  const transport = smtpTransport(relay, clock);
+  for (const state of await ledger.routes()) await ledger.writeRoute(afterStart(state, clock()));
+  const routes = settings.relays.map((relay) => ({ relay, transport: transportOf(relay, settings.sender) }));
   const app = intake({ ...settings, queue, ledger, clock, report });
   const server = createAdaptorServer({
     fetch: app.fetch,
@@ -196,11 +214,12 @@ const main = async () => {
   });
 
   const stopping = new AbortController();
-  const handle = pipeline({ ...settings, ledger, transport, clock, report });
+  const handOver = relays({ routes, states: ledger, clock });
+  const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
   const workers = Array.from({ length: loops }, () => work(queue, handle, report, stopping.signal));
-  const timers = sweeping({ ledger, queue, report }, stopping.signal);
+  const timers = sweeping({ ...settings, ledger, queue, report }, stopping.signal);
   const url = `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${port}`;
-  report({ event: "started", url, route: relay.route, state: settings.state });
+  report({ event: "started", url, routes: settings.relays.map(({ route }) => route), state: settings.state });
   if (trial) say(trialWords(url, settings));
 
   const stop = async (signal: string) => {
@@ -210,7 +229,7 @@ const main = async () => {
     // What is still under way then is on disk, and the next start takes it up at once.
     setTimeout(stopWithinMilliseconds, undefined, { ref: false }).then(() => process.exit(1));
     await Promise.all([closed, timers, ...workers]);
-    transport.close();
+    for (const { transport } of routes) transport.close();
     await trial?.close();
     embedded?.close();
     ledger.close();

@@ -42,7 +42,7 @@ describe("an alert's story", () => {
   it("of a mailed one tells each step, with the relay's words", async () => {
     expect(await storyAfter([{}])).toEqual([
       "2026-11-22 10:00:00 UTC  received from monitor1: PROBLEM CRITICAL of web01/HTTP for ops@example.com",
-      "2026-11-22 10:00:00 UTC  smtp://relay accepted: 250 2.0.0 Ok",
+      "2026-11-22 10:00:00 UTC  smtp://relay accepted in 0.0 s: 250 2.0.0 Ok",
       "mailed: PROBLEM mail, first news of this problem (R1); 250 2.0.0 Ok",
     ]);
   });
@@ -50,10 +50,10 @@ describe("an alert's story", () => {
   it("of one that the relay does not take tells what it waits for", async () => {
     const story = await storyAfter([{}], ["deferred", "deferred"], 30);
     expect(story.slice(1)).toEqual([
-      "2026-11-22 10:00:00 UTC  smtp://relay deferred: the relay is away",
+      "2026-11-22 10:00:00 UTC  smtp://relay deferred in 0.0 s: 450 4.2.0 later",
       "2026-11-22 10:00:00 UTC  held until 2026-11-22 10:00:30 UTC: the relay did not take it; if it recovers meanwhile, nobody need know (R29)",
-      "2026-11-22 10:00:30 UTC  smtp://relay deferred: the relay is away",
-      "pending: waits for its next try, the last said: the relay is away; first news of this problem (R1)",
+      "2026-11-22 10:00:30 UTC  smtp://relay deferred in 0.0 s: 450 4.2.0 later",
+      "pending: waits for its next try, the last said: 450 4.2.0 later; first news of this problem (R1)",
     ]);
   });
 

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import type { Attempt } from "../../functions/deliver/delivery.ts";
 import type { Verdict } from "../../functions/ledger/case.ts";
 import { emptyEntry, told } from "../../functions/ledger/entry.ts";
-import type { Attempt } from "../../functions/ledger/journal.ts";
 import {
   claim,
   hold,
@@ -100,8 +100,13 @@ const contract = (name: string, make: () => { ledger: Ledger; reopen: () => Ledg
       if (!mine) throw new Error("no claim");
       const bobs = await ledger.read(bob);
       await claim(ledger, bobs, toSend(bobs, bob), "<n@example.com>", 1001, handOut);
-      await settle(ledger, alice, mine, attempt, { at: 2000, as: "mailed", reason: "250" }, (entry) =>
-        told(entry, verdict.kind, alice, verdict.episode?.id, 2000),
+      await settle(
+        ledger,
+        alice,
+        mine,
+        { attempts: [attempt] },
+        { at: 2000, as: "mailed", reason: "250" },
+        (entry) => told(entry, verdict.kind, alice, verdict.episode?.id, 2000),
       );
       const after = await reopen().read(alice);
       expect(after.record).toMatchObject({ ending: { as: "mailed" }, attempts: [attempt] });
@@ -116,7 +121,7 @@ const contract = (name: string, make: () => { ledger: Ledger; reopen: () => Ledg
       const page = await ledger.read(queued);
       const mine = await claim(ledger, page, toSend(page), "<m@example.com>", 1000, handOut);
       if (!mine) throw new Error("no claim");
-      await release(ledger, queued, mine, attempt);
+      await release(ledger, queued, mine, { attempts: [attempt] }, 1000);
       const { record } = await reopen().read(queued);
       expect(record).toMatchObject({ attempts: [attempt] });
       expect(record.claim).toBeUndefined();

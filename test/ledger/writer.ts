@@ -1,3 +1,5 @@
+import type { Transport } from "../../functions/deliver/delivery.ts";
+import { relays } from "../../functions/deliver/relays.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { pipeline } from "../../functions/pipeline.ts";
@@ -7,20 +9,26 @@ import { queuedAlert } from "../alerts.ts";
 // A worker process of its own: node writer.ts LEDGER NAME COUNT. It takes COUNT alerts of one object, each for another
 // contact, through the pipeline, and prints the contacts whose mail was taken, a line for each.
 const [, , path = "", name = "", count = "0"] = process.argv;
-const handle = pipeline({
-  ledger: sqliteLedger(path),
-  transport: {
-    route: "smtp://relay",
-    send: async ({ to }) => {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      process.stdout.write(`${to}\n`);
-      return { result: "accepted", reply: "250 Ok", code: 250, durationMilliseconds: 1 };
-    },
+const ledger = sqliteLedger(path);
+const clock = () => Date.now();
+const route = "smtp://relay";
+const transport: Transport = {
+  route,
+  send: async ({ to }) => {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    process.stdout.write(`${to}\n`);
+    return { result: "accepted", reply: "250 Ok", code: 250, durationMilliseconds: 1 };
   },
+};
+const handle = pipeline({
+  ledger,
+  queue: { send: async (messages) => messages.map(() => true) },
+  handOver: relays({ routes: [{ relay: { route, connections: 3 }, transport }], states: ledger, clock }),
+  operators: [],
   sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
   policy: defaultPolicy,
   giveUpAfterSeconds: 3600,
-  clock: () => Date.now(),
+  clock,
   report: () => undefined,
 });
 for (let n = 0; n < Number(count); n++) {

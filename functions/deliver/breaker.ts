@@ -1,0 +1,104 @@
+import type { DeliveryOutcome, Step } from "./delivery.ts";
+import type { Rate } from "./relay.ts";
+
+/** What all workers know of one route. Times are Unix milliseconds. */
+export type RouteState = {
+  route: string;
+  /** Of the ledger's row; 0 if there is none yet. */
+  revision: number;
+  /** Failures in a row that say that the route itself is of no use. */
+  failures: number;
+  /** While it is open, nobody sends by it but one probe at a time, the next at `probeAt`. */
+  open?: { since: number; probes: number; probeAt: number; probing: boolean; reason: string; step: Step };
+  /** It was opened, or closed again, or a probe failed, and the operator is still to be told. */
+  untold: boolean;
+  /** When mails were begun, as far back as its rate looks. */
+  begun: number[];
+};
+
+export const newRoute = (route: string): RouteState => ({
+  route,
+  revision: 0,
+  failures: 0,
+  untold: false,
+  begun: [],
+});
+
+const probeSeconds = [30, 60, 120, 300, 600];
+/** Who finds a probe under way looks again so soon. */
+const lookAgainMilliseconds = 5_000;
+
+/** An open route is probed after 30 s, 1, 2, 5, then every 10 minutes. */
+const probeDelay = (probes: number): number =>
+  (probeSeconds[Math.min(probes, probeSeconds.length - 1)] ?? 600) * 1000;
+
+/**
+ * Whether a mail may be begun by a route now: the state with that noted, or until when to wait and why. An open route
+ * takes one mail at its time, as a probe that may last until `probeEnds`.
+ */
+export const beginning = (
+  state: RouteState,
+  rate: Rate | undefined,
+  now: number,
+  probeEnds: number,
+): { state: RouteState } | { until: number; reason: string } => {
+  const { open, begun } = state;
+  if (open && now < open.probeAt) {
+    const until = open.probing ? Math.min(open.probeAt, now + lookAgainMilliseconds) : open.probeAt;
+    return { until, reason: open.reason };
+  }
+  const recent = rate ? begun.filter((at) => now - at < rate.milliseconds) : [];
+  const first = recent.at(-(rate?.mails ?? 0));
+  if (rate && first !== undefined && recent.length >= rate.mails)
+    return {
+      until: first + rate.milliseconds,
+      reason: `its rate is ${rate.mails} mails in ${rate.milliseconds / 1000} s`,
+    };
+  const probe = open && { ...open, probing: true, probeAt: probeEnds };
+  if (!probe && !rate) return { state };
+  return { state: { ...state, ...(probe && { open: probe }), begun: rate ? [...recent, now] : [] } };
+};
+
+/**
+ * How many failures like this in a row open a route; undefined: it says nothing against the route. Refused
+ * credentials are refused for every mail; a dead host may be one lost packet; replies to the final dot that are lost
+ * again and again say that the relay is broken.
+ */
+const failuresThatOpen = (outcome: DeliveryOutcome): number | undefined => {
+  if (outcome.result === "unauthorised") return 1;
+  if (outcome.result !== "deferred") return undefined;
+  if (outcome.lostAfterData) return 3;
+  // What fails before a recipient was named is not about this mail.
+  return ["recipient", "data", "after-data"].includes(outcome.step) ? undefined : 2;
+};
+
+/**
+ * The route after an attempt. Any answer about the mail itself closes it, whatever it says. What began before the
+ * route was opened, and fails after that, is no probe and changes nothing.
+ */
+export const afterAttempt = (state: RouteState, outcome: DeliveryOutcome, now: number): RouteState => {
+  const { open, failures, ...rest } = state;
+  const limit = failuresThatOpen(outcome);
+  if (outcome.result === "accepted" || limit === undefined)
+    return open ? { ...rest, failures: 0, untold: true } : failures === 0 ? state : { ...rest, failures: 0 };
+  if (open && !open.probing) return state;
+  if (!open && failures + 1 < limit) return { ...rest, failures: failures + 1 };
+  const probes = open ? open.probes + 1 : 0;
+  return {
+    ...rest,
+    failures: failures + 1,
+    untold: true,
+    open: {
+      since: open?.since ?? now,
+      probes,
+      probeAt: now + probeDelay(probes),
+      probing: false,
+      reason: outcome.reply,
+      step: outcome.step,
+    },
+  };
+};
+
+/** The route as a bridge finds it that has just been started, perhaps with better settings: it may be probed at once. */
+export const afterStart = (state: RouteState, now: number): RouteState =>
+  state.open ? { ...state, open: { ...state.open, probeAt: Math.min(state.open.probeAt, now) } } : state;

@@ -1,0 +1,81 @@
+import { printable } from "./delivery.ts";
+import type { OAuth } from "./relay.ts";
+import { SessionError } from "./smtp-session.ts";
+
+/** Access tokens for one relay, shared by all its sessions. */
+export type TokenSource = {
+  /** A token that is good for a while yet, and is not the one that a relay has just refused. */
+  token(refused?: string): Promise<string>;
+};
+
+const answerWithin = 15_000;
+/** A token is not used in the last minute of its life, nor in the second half of a shorter one. */
+const spareSeconds = 60;
+/** RFC 6749 §5.1 only recommends to say how long a token lives. */
+const usualSeconds = 300;
+
+type Answer = { access_token?: unknown; expires_in?: unknown; refresh_token?: unknown; error?: unknown };
+
+/**
+ * Fetches access tokens (RFC 6749 §4.4 and §6) and keeps each until shortly before its end; of many callers at once
+ * one fetches. Rejects with a SessionError of step `token`, with the endpoint's status and words.
+ */
+export const tokenSource = (oauth: OAuth, clock: () => number): TokenSource => {
+  let kept: { token: string; until: number } | undefined;
+  let fetching: Promise<string> | undefined;
+  // Microsoft may give a new one with each answer; the old one lives on for its own time.
+  let refreshToken = oauth.refreshToken?.reveal();
+
+  const wrong = (words: string, code?: number) => {
+    const secrets = [oauth.clientSecret?.reveal(), refreshToken].filter((secret) => secret !== undefined);
+    const safe = secrets.reduce((text, secret) => text.replaceAll(secret, "[redacted]"), words);
+    return new SessionError("token", printable(`${new URL(oauth.tokenUrl).host}: ${safe}`), code);
+  };
+  const ask = async (): Promise<string> => {
+    const form = new URLSearchParams({ client_id: oauth.clientId });
+    if (oauth.clientSecret) form.set("client_secret", oauth.clientSecret.reveal());
+    if (oauth.scope) form.set("scope", oauth.scope);
+    form.set("grant_type", refreshToken ? "refresh_token" : "client_credentials");
+    if (refreshToken) form.set("refresh_token", refreshToken);
+    let response: Response;
+    let text: string;
+    try {
+      response = await fetch(oauth.tokenUrl, {
+        method: "POST",
+        body: form,
+        headers: { Accept: "application/json" },
+        // The secret is for this URL alone.
+        redirect: "error",
+        signal: AbortSignal.timeout(answerWithin),
+      });
+      text = await response.text();
+    } catch (error) {
+      const { cause, message } = error as Error & { cause?: NodeJS.ErrnoException };
+      throw wrong(`no answer (${cause?.code ?? message})`);
+    }
+    let answer: Answer;
+    try {
+      answer = JSON.parse(text) as Answer;
+    } catch {
+      throw wrong(`HTTP ${response.status}, and no JSON`, response.ok ? undefined : response.status);
+    }
+    const { access_token: token, expires_in: seconds = usualSeconds } = answer ?? {};
+    if (!response.ok || typeof token !== "string")
+      throw wrong(`HTTP ${response.status} ${text}`, response.ok ? undefined : response.status);
+    // RFC 6750 §2.1; anything else would change what AUTH says.
+    if (!/^[\x21-\x7e]{1,16384}$/.test(token)) throw wrong("its token is not one line of ASCII");
+    if (typeof answer.refresh_token === "string") refreshToken = answer.refresh_token;
+    const life = Number(seconds) > 0 ? Number(seconds) : usualSeconds;
+    kept = { token, until: clock() + (life - Math.min(spareSeconds, life / 2)) * 1000 };
+    return token;
+  };
+  return {
+    token: async (refused) => {
+      if (kept && kept.token !== refused && clock() < kept.until) return kept.token;
+      fetching ??= ask().finally(() => {
+        fetching = undefined;
+      });
+      return fetching;
+    },
+  };
+};

@@ -1,0 +1,241 @@
+import type { Fault, Reading } from "../alert.ts";
+import { durationSeconds } from "../duration.ts";
+import { Secret } from "../secret.ts";
+
+/** At most so many mails in any span of so many milliseconds. */
+export type Rate = { mails: number; milliseconds: number };
+
+/** What every delivery route has. */
+type Route = {
+  /** Scheme, host and port, for logs and the journal; unlike any other route's. */
+  route: string;
+  connections: number;
+  rate?: Rate;
+};
+
+/** SASL mechanisms that we speak. */
+export type Mechanism = "PLAIN" | "LOGIN" | "CRAM-MD5" | "XOAUTH2";
+
+/** Where access tokens come from: by a refresh token if there is one (RFC 6749 §6), else by client credentials (§4.4). */
+export type OAuth = {
+  tokenUrl: string;
+  clientId: string;
+  clientSecret?: Secret;
+  scope?: string;
+  refreshToken?: Secret;
+};
+
+/** One smart host and how we may talk to it. */
+export type SmtpRelay = Route & {
+  kind: "smtp";
+  host: string;
+  port: number;
+  /** Whether the host is a domain whose MX records name the relays (RFC 5321 §5.1). */
+  mx: boolean;
+  /** `none` is allowed without credentials or on loopback alone. */
+  protection: "starttls" | "implicit" | "none";
+  credentials?: { user: string; password: Secret } | { user: string; oauth: OAuth };
+  /** In order of preference; never one outside this list. */
+  auth: readonly Mechanism[];
+  /** The name given in EHLO; the runtime's choice if absent. */
+  name?: string;
+  /** PEM of the only authorities trusted; the system's if absent. */
+  ca?: string;
+};
+
+/** Amazon SES in one region, with the credentials that AWS's own settings give. */
+export type SesRelay = Route & { kind: "ses"; region: string; configurationSet?: string };
+
+/** A delivery route. */
+export type Relay = SmtpRelay | SesRelay;
+
+const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+
+const decoded = (text: string): string | undefined => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+};
+
+const mostRoutes = 5;
+const mostMails = 1000;
+
+/** `30/min`: at most so many in each s, min, h or d. */
+const readRate = (text: string): Rate | undefined => {
+  const [, mails, unit = ""] = /^([1-9]\d{0,3})\/(s|min|h|d)$/.exec(text) ?? [];
+  if (mails === undefined || Number(mails) > mostMails) return undefined;
+  return { mails: Number(mails), milliseconds: (durationSeconds(`1${unit}`) ?? 0) * 1000 };
+};
+
+const mechanisms = ["PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2"];
+
+/** The parameters of a relay URL, each once. */
+const readParameters = (url: URL, known: readonly string[], expect: (expected: string) => void) => {
+  const parameters = new Map<string, string>();
+  for (const [key, value] of url.searchParams) {
+    if (!known.includes(key)) expect(`parameters among ${known.join(", ")}`);
+    else if (parameters.has(key)) expect(`${key}= once`);
+    else parameters.set(key, value);
+  }
+  const connections = Number(parameters.get("connections") ?? "3");
+  if (!Number.isInteger(connections) || connections < 1 || connections > 50)
+    expect("connections= from 1 to 50");
+  const rate = parameters.get("rate");
+  if (rate !== undefined && !readRate(rate))
+    expect(`rate= of at most ${mostMails} mails in each s, min, h or d, such as rate=30/min`);
+  return { parameters, connections, rate: rate === undefined ? undefined : readRate(rate) };
+};
+
+const fullName = /^(?=.{1,255}$)(?!localhost\b)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$/i;
+
+/** Whether a host's own name is one that EHLO may say (RFC 5321 §4.1.1.1): full, and not localhost. */
+export const isFullName = (name: string): boolean => fullName.test(name);
+
+const readSes = (url: URL): Reading<SesRelay> => {
+  const faults: Fault[] = [];
+  const expect = (expected: string) => faults.push({ field: "", expected });
+  if (!/^[a-z]{2}(-[a-z]+)+-\d$/.test(url.hostname) || url.port || url.username || url.password)
+    expect("ses://REGION, such as ses://eu-west-1, and nothing else before its ?parameters");
+  if (!["", "/"].includes(url.pathname) || url.hash !== "")
+    expect("nothing after the region but ?parameters");
+  const known = ["configuration-set", "rate", "connections"];
+  const { parameters, ...limits } = readParameters(url, known, expect);
+  const configurationSet = parameters.get("configuration-set");
+  if (configurationSet !== undefined && !/^[A-Za-z0-9_-]{1,64}$/.test(configurationSet))
+    expect("configuration-set= a name of letters, digits, _ and -");
+  if (faults.length > 0) return { ok: false, faults };
+  const region = url.hostname;
+  return { ok: true, value: { kind: "ses", route: `ses://${region}`, region, configurationSet, ...limits } };
+};
+
+/** Reads one relay URL. Faults never repeat any of it: it holds a password. */
+const readRelay = (text: string, ca: string | undefined, oauth: OAuth | undefined): Reading<Relay> => {
+  const form = "smtp://user:password@host:587, smtps://user:password@host:465 or ses://region";
+  if (!URL.canParse(text)) return { ok: false, faults: [{ field: "", expected: form }] };
+  const url = new URL(text);
+  if (url.protocol === "ses:") return readSes(url);
+  const faults: Fault[] = [];
+  const expect = (expected: string) => faults.push({ field: "", expected });
+  if (!["smtp:", "smtps:"].includes(url.protocol) || !/^([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])$/.test(url.hostname))
+    expect(form);
+  if (url.port === "0") expect("a port from 1 to 65535");
+  if (!["", "/"].includes(url.pathname) || url.hash !== "")
+    expect(
+      "nothing after the port but ?parameters (in a password write % / ? # @ : as %25 %2F %3F %23 %40 %3A)",
+    );
+  const known = ["auth", "tls", "name", "mx", "rate", "connections"];
+  const { parameters, ...limits } = readParameters(url, known, expect);
+  const auth = (parameters.get("auth") ?? "PLAIN,LOGIN").toUpperCase().split(",");
+  const byToken = auth.includes("XOAUTH2");
+  if (!auth.every((mechanism) => mechanisms.includes(mechanism)) || new Set(auth).size < auth.length)
+    expect("auth= of PLAIN, LOGIN and CRAM-MD5 in the order wanted, or XOAUTH2");
+  else if (byToken && auth.length > 1) expect("auth=XOAUTH2 alone: a password is never tried instead");
+  const [user, password] = [decoded(url.username), decoded(url.password)];
+  if (user === undefined || password === undefined) expect("user and password percent-encoded");
+  if (byToken) {
+    if (!user || password) expect("with auth=XOAUTH2 a user and no password");
+    if (!oauth) expect("with auth=XOAUTH2 also HARDSTATE_OAUTH");
+  } else if (Boolean(user) !== Boolean(password)) expect("user and password, or neither");
+  // A line end in either would end a command; NUL ends a field of PLAIN (RFC 4616 §2).
+  if (/\p{Cc}/u.test(`${user}${password}`)) expect("user and password without control characters");
+  const mx = parameters.has("mx");
+  if (mx && parameters.get("mx") !== "") expect("mx without a value");
+  if (mx && !/[a-z]/i.test(url.hostname.replace(/^\[.*/, ""))) expect("mx with a name, not an address");
+  const tls = parameters.get("tls");
+  if (tls !== undefined && tls !== "none") expect("tls=none, or no tls parameter");
+  if (tls === "none" && url.protocol === "smtps:") expect("smtp:// with tls=none");
+  if (tls === "none" && user && (mx || !isLoopback(url.hostname)))
+    expect("no tls=none with a login, except to a relay on loopback");
+  const name = parameters.get("name");
+  if (name !== undefined && !isFullName(name))
+    expect("name= a full host name such as monitor.example.com, not localhost");
+  if (faults.length > 0) return { ok: false, faults };
+  const implicit = url.protocol === "smtps:";
+  const port = Number(url.port || (implicit ? 465 : 587));
+  return {
+    ok: true,
+    value: {
+      kind: "smtp",
+      route: `${url.protocol}//${url.hostname}:${port}`,
+      host: url.hostname.replace(/^\[|\]$/g, ""),
+      port,
+      mx,
+      protection: implicit ? "implicit" : tls === "none" ? "none" : "starttls",
+      credentials:
+        user && byToken && oauth
+          ? { user, oauth }
+          : user
+            ? { user, password: new Secret(password ?? "") }
+            : undefined,
+      auth: auth as Mechanism[],
+      name,
+      ca,
+      ...limits,
+    },
+  };
+};
+
+/** Reads all routes. Two on one host and port, say with two logins, are told apart by a number. */
+export const readRelays = (
+  text: string,
+  ca: string | undefined,
+  oauth: OAuth | undefined,
+  expect: (expected: string) => void,
+): Relay[] => {
+  const urls = words(text);
+  if (urls.length > mostRoutes) expect(`at most ${mostRoutes} routes`);
+  const relays: Relay[] = [];
+  for (const [index, url] of urls.entries()) {
+    const reading = readRelay(url, ca, oauth);
+    if (reading.ok) {
+      const { route } = reading.value;
+      const twins = relays.filter((relay) => relay.route.replace(/#\d$/, "") === route).length;
+      relays.push(twins === 0 ? reading.value : { ...reading.value, route: `${route}#${twins + 1}` });
+    } else
+      for (const { expected } of reading.faults)
+        expect(urls.length > 1 ? `in route ${index + 1}, ${expected}` : expected);
+  }
+  return relays;
+};
+
+/**
+ * Reads the words of HARDSTATE_OAUTH, `name=value` with the values percent-encoded. Plain http is for a token
+ * endpoint on loopback alone: a client secret goes there.
+ */
+export const readOAuth = (text: string, expect: (expected: string) => void): OAuth | undefined => {
+  const known = ["token_url", "client_id", "client_secret", "scope", "refresh_token"];
+  const given = new Map<string, string>();
+  let sound = true;
+  const wrong = (expected: string) => {
+    sound = false;
+    expect(expected);
+  };
+  for (const word of words(text)) {
+    const [name = "", ...rest] = word.split("=");
+    const value = decoded(rest.join("="));
+    if (!known.includes(name)) wrong(`name=value words among ${known.join(", ")}`);
+    else if (given.has(name)) wrong(`${name}= once`);
+    else if (!value) wrong(`${name}= with a percent-encoded value`);
+    else given.set(name, value);
+  }
+  const [tokenUrl = "", clientId = ""] = [given.get("token_url"), given.get("client_id")];
+  const url = URL.canParse(tokenUrl) ? new URL(tokenUrl) : undefined;
+  if (url?.protocol !== "https:" && !(url?.protocol === "http:" && isLoopback(url.hostname)))
+    wrong("token_url= an https URL");
+  if (!clientId) wrong("client_id=");
+  const [secret, refresh] = [given.get("client_secret"), given.get("refresh_token")];
+  if (!secret && !refresh) wrong("client_secret=, refresh_token=, or both");
+  if (!sound) return undefined;
+  return {
+    tokenUrl,
+    clientId,
+    clientSecret: secret ? new Secret(secret) : undefined,
+    scope: given.get("scope"),
+    refreshToken: refresh ? new Secret(refresh) : undefined,
+  };
+};

@@ -1,0 +1,156 @@
+import type { Mail } from "../compose/mail.ts";
+import { afterAttempt, beginning, type RouteState } from "./breaker.ts";
+import { type Attempt, isLost, type Transport } from "./delivery.ts";
+import type { Relay } from "./relay.ts";
+
+/** Where the states of routes are kept, for all workers: the ledger. */
+export type RouteStates = {
+  route(name: string): Promise<RouteState>;
+  /** False if somebody else has written it since it was read. */
+  writeRoute(state: RouteState): Promise<boolean>;
+};
+
+/** What became of a mail that was offered to the routes in their order. */
+export type Handover = {
+  /** In order; the last tells the outcome. None if no route could be tried. */
+  attempts: Attempt[];
+  /** If no route may be tried before: until when, and why. */
+  wait?: { until: number; reason: string };
+};
+
+export type RoutesParts = {
+  routes: readonly { relay: Pick<Relay, "route" | "connections" | "rate">; transport: Transport }[];
+  states: RouteStates;
+  clock: () => number;
+};
+
+/** An attempt that would have less time than this is not begun. */
+export const leastAttemptMilliseconds = 20_000;
+/** What each later route is left of a mail's time. */
+const laterRouteMilliseconds = 40_000;
+const busyMilliseconds = 10_000;
+const mostConflicts = 1000;
+
+/**
+ * The places on one route. Until a mail has shown that the route works there is one: else a wrong password would be
+ * tried on all connections at once, and accounts are locked for less.
+ */
+const places = (connections: number) => {
+  const line: (() => void)[] = [];
+  let taken = 0;
+  let proven = false;
+  const free = () => taken < (proven ? connections : 1);
+  return {
+    take: (signal: AbortSignal): Promise<boolean> => {
+      if (free() && line.length === 0) {
+        taken += 1;
+        return Promise.resolve(true);
+      }
+      return new Promise((resolve) => {
+        const turn = () => {
+          signal.removeEventListener("abort", leave);
+          resolve(true);
+        };
+        const leave = () => {
+          line.splice(line.indexOf(turn), 1);
+          resolve(false);
+        };
+        line.push(turn);
+        signal.addEventListener("abort", leave, { once: true });
+      });
+    },
+    /** Gives a place back; `works` tells what its mail showed of the route, if anything. */
+    leave: (works?: boolean) => {
+      proven = works ?? proven;
+      taken -= 1;
+      while (free()) {
+        const turn = line.shift();
+        if (!turn) return;
+        taken += 1;
+        turn();
+      }
+    },
+  };
+};
+
+/** A number from 0 to 1 that is always the same for a mail: spreads those that wait for a rate. */
+const shareOf = ({ messageId }: Mail): number =>
+  Number.parseInt(messageId.slice(1, 9), 16) / 0xffff_ffff || 0;
+
+/**
+ * Offers a mail to the routes in their order until one takes or refuses it: the next at once if one defers it or has
+ * no use for our credentials, but not after a reply to the final dot was lost, for then a second copy would be
+ * certain. All ends before `until` (Unix milliseconds). Breakers and rates are kept in `states`.
+ */
+export const relays = ({ routes, states, clock }: RoutesParts) => {
+  const placesOf = new Map(routes.map(({ relay }) => [relay.route, places(relay.connections)]));
+  const change = async (name: string, step: (state: RouteState) => RouteState): Promise<RouteState> => {
+    for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+      const state = await states.route(name);
+      const next = step(state);
+      if (next === state || (await states.writeRoute(next))) return next;
+    }
+    throw new Error(`the state of a route changed ${mostConflicts} times while it was written`);
+  };
+
+  const offer = async (
+    { relay, transport }: RoutesParts["routes"][number],
+    mail: Mail,
+    until: number,
+  ): Promise<{ attempt: Attempt; state: RouteState } | { until: number; reason: string }> => {
+    const line = placesOf.get(relay.route);
+    const waitable = Math.max(until - leastAttemptMilliseconds - clock(), 0);
+    if (!line || !(await line.take(AbortSignal.timeout(waitable))))
+      return { until: clock() + busyMilliseconds, reason: "all its connections are busy" };
+    let works: boolean | undefined;
+    try {
+      let wait: { until: number; reason: string } | undefined;
+      await change(relay.route, (state) => {
+        const begun = beginning(state, relay.rate, clock(), until);
+        wait = "state" in begun ? undefined : begun;
+        return "state" in begun ? begun.state : state;
+      });
+      if (wait) return wait;
+      const at = clock();
+      const outcome = await transport.send(mail, AbortSignal.timeout(Math.max(until - at, 1)));
+      const state = await change(relay.route, (before) => afterAttempt(before, outcome, clock()));
+      works = state.failures === 0;
+      return { attempt: { at, route: relay.route, outcome }, state };
+    } finally {
+      line.leave(works);
+    }
+  };
+
+  return async (mail: Mail, until: number, first?: string): Promise<Handover> => {
+    const order = routes.toSorted(
+      (a, b) => Number(b.relay.route === first) - Number(a.relay.route === first),
+    );
+    const attempts: Attempt[] = [];
+    const waits: { until: number; reason: string }[] = [];
+    for (const [index, route] of order.entries()) {
+      const [now, later] = [clock(), order.length - 1 - index];
+      const mine = Math.max(until - later * laterRouteMilliseconds, now + (until - now) / (later + 1));
+      if (mine - now < leastAttemptMilliseconds) {
+        waits.push({ until: now, reason: "no time was left" });
+        continue;
+      }
+      const offered = await offer(route, mail, mine);
+      const { rate, route: name } = route.relay;
+      if ("until" in offered) {
+        const spread = rate ? rate.milliseconds * shareOf(mail) : 0;
+        waits.push({ until: offered.until + spread, reason: `${name}: ${offered.reason}` });
+        continue;
+      }
+      attempts.push(offered.attempt);
+      const { outcome } = offered.attempt;
+      if (outcome.result === "accepted" || outcome.result === "refused") return { attempts };
+      if (isLost(offered.attempt)) return { attempts };
+      const { open } = offered.state;
+      if (open) waits.push({ until: open.probeAt, reason: `${name}: ${open.reason}` });
+    }
+    // A route that works and deferred this mail has its own time: the queue's.
+    if (waits.length < order.length) return { attempts };
+    const soonest = Math.min(...waits.map((wait) => wait.until));
+    return { attempts, wait: { until: soonest, reason: waits.map(({ reason }) => reason).join("; ") } };
+  };
+};

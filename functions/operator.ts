@@ -1,0 +1,96 @@
+import { readAlert } from "./alert.ts";
+import { adviceFor } from "./deliver/advice.ts";
+import type { RouteState } from "./deliver/breaker.ts";
+import { digest } from "./identity.ts";
+import type { QueuedAlert } from "./queue/queue.ts";
+
+/** The site of what the bridge reports about itself. */
+export const operatorSite = "operator";
+
+/** What an operator must know. */
+export type Notice =
+  /** A route that was opened, found still broken by a probe, or closed again. */
+  | { about: "route"; state: RouteState }
+  | { about: "dead" | "refused"; id: string; object: string; contact: string; reason: string }
+  | { about: "unreadable"; reason: string };
+
+const hour = 3_600_000;
+const day = 24 * hour;
+
+type Words = {
+  service: string;
+  recovered?: boolean;
+  cause: string;
+  every: number;
+  output: string;
+  todo: string;
+};
+
+const wordsOf = (notice: Notice): Words => {
+  switch (notice.about) {
+    case "route": {
+      const { route, open } = notice.state;
+      return {
+        service: `route ${route}`,
+        recovered: !open,
+        cause: `${route} ${open ? "open" : "closed"}`,
+        every: hour,
+        output: open ? `No mail goes by ${route}: ${open.reason}` : `Mail goes by ${route} again`,
+        todo: open
+          ? `${adviceFor(open.step, open.reason)}\nMeanwhile mail takes the next route, or waits; nothing is lost. This one is probed at growing intervals, at most 10 minutes, and used again by itself.\nMore: hardstate doctor`
+          : "Nothing need be done.",
+      };
+    }
+    case "dead":
+    case "refused": {
+      const { about, id, object, contact, reason } = notice;
+      return {
+        service: about === "dead" ? "dead letters" : `mail to ${contact}`,
+        cause: about === "dead" ? "dead letters" : `refused ${contact}`,
+        every: about === "dead" ? hour : day,
+        output: `${object} for ${contact} was not mailed: ${reason}`,
+        todo: `It is a dead letter now. What became of it: hardstate explain ${id}\nWhen the cause is gone, put it back: hardstate redrive ${id}\nAll dead letters: hardstate redrive\nNo more mail about this cause within ${about === "dead" ? "the hour" : "the day"}.`,
+      };
+    }
+    case "unreadable":
+      return {
+        service: "unreadable messages",
+        cause: "unreadable",
+        every: hour,
+        output: `The queue holds what is no alert: ${notice.reason}`,
+        todo: "It was put to the dead letters. Does something else write to this queue, or a newer version of the bridge?",
+      };
+  }
+};
+
+/**
+ * The alerts that tell operators of something, one for each address: they go the way of all alerts, so they are kept,
+ * retried and journaled, by whichever route works. The same cause within its hour (or day) has the same id, and so is
+ * one alert.
+ */
+export const noticeAlerts = (notice: Notice, operators: readonly string[], now: number): QueuedAlert[] => {
+  const { service, recovered = false, cause, every, output, todo } = wordsOf(notice);
+  const reading = readAlert({
+    v: 1,
+    source: "other",
+    monitor: { id: "hardstate" },
+    type: recovered ? "RECOVERY" : "PROBLEM",
+    object: { host: "hardstate", service },
+    state: recovered ? "OK" : "CRITICAL",
+    // What has no end of its own is news each time.
+    notification: { volatile: notice.about !== "route" },
+    output,
+    long_output: todo,
+    time: Math.floor(now / 1000),
+  });
+  if (!reading.ok) throw new Error(`a notice is no alert: ${JSON.stringify(reading.faults)}`);
+  const alert = reading.value;
+  return operators.map((contact) => ({
+    v: 1,
+    id: digest("notice", cause, String(Math.floor(now / every)), contact).slice(0, 32),
+    site: operatorSite,
+    contact,
+    receivedAt: now,
+    alert,
+  }));
+};
