@@ -129,7 +129,8 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
     const waits: { until: number; reason: string }[] = [];
     for (const [index, route] of order.entries()) {
       const [now, later] = [clock(), order.length - 1 - index];
-      const mine = Math.max(until - later * laterRouteMilliseconds, now + (until - now) / (later + 1));
+      const share = Math.floor((until - now) / (later + 1));
+      const mine = Math.max(until - later * laterRouteMilliseconds, now + share);
       if (mine - now < leastAttemptMilliseconds) {
         waits.push({ until: now, reason: "no time was left" });
         continue;
@@ -137,7 +138,7 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
       const offered = await offer(route, mail, mine);
       const { rate, route: name } = route.relay;
       if ("until" in offered) {
-        const spread = rate ? rate.milliseconds * shareOf(mail) : 0;
+        const spread = rate ? Math.floor(rate.milliseconds * shareOf(mail)) : 0;
         waits.push({ until: offered.until + spread, reason: `${name}: ${offered.reason}` });
         continue;
       }

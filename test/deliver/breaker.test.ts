@@ -1,0 +1,195 @@
+import { describe, expect, it } from "vitest";
+import {
+  afterAttempt,
+  afterStart,
+  beginning,
+  newRoute,
+  type RouteState,
+} from "../../functions/deliver/breaker.ts";
+import { type DeliveryOutcome, failure, type Step } from "../../functions/deliver/delivery.ts";
+
+const begin = 1_000_000_000;
+const seconds = (count: number) => begin + count * 1000;
+
+const accepted: DeliveryOutcome = { result: "accepted", reply: "250 Ok", code: 250, durationMilliseconds: 1 };
+const failed = (step: Step, code?: number): DeliveryOutcome => ({
+  ...failure(step, code),
+  step,
+  code,
+  reply: `${code ?? "gone"}`,
+  durationMilliseconds: 1,
+});
+const login = failed("auth", 535);
+const away = failed("connect");
+
+/** A route after attempts at given seconds, each begun as a worker does that finds it usable. */
+const routeAfter = (attempts: [at: number, outcome: DeliveryOutcome][]): RouteState =>
+  attempts.reduce((state, [at, outcome]) => {
+    const begun = beginning(state, undefined, seconds(at), seconds(at + 300));
+    return afterAttempt("state" in begun ? begun.state : state, outcome, seconds(at));
+  }, newRoute("smtp://relay:587"));
+
+const usable = (state: RouteState, at: number) =>
+  "state" in beginning(state, undefined, seconds(at), seconds(at + 300));
+
+describe("a route", () => {
+  it.each<[string, DeliveryOutcome[], open: boolean]>([
+    ["is opened by the first refused login", [login], true],
+    ["is opened by the first certificate that is wrong", [failed("tls")], true],
+    ["is opened by a sender that is refused", [failed("sender", 550)], true],
+    ["is opened by a refused token", [failed("token", 401)], true],
+    ["is not opened by one lost connection", [away], false],
+    ["is opened by the second lost connection in a row", [away, away], true],
+    ["is not opened by two that are not in a row", [away, accepted, away], false],
+    ["is opened by the second 421 in a row", [failed("connect", 421), failed("connect", 421)], true],
+    ["is opened by a login that cannot be checked twice", [failed("auth", 454), failed("auth", 454)], true],
+    ["is opened by a token endpoint that is away twice", [failed("token"), failed("token")], true],
+    [
+      "is not opened by recipients that are deferred",
+      Array(5).fill(failed("recipient", 450)) as DeliveryOutcome[],
+      false,
+    ],
+    [
+      "is not opened by refused recipients",
+      Array(5).fill(failed("recipient", 550)) as DeliveryOutcome[],
+      false,
+    ],
+    ["is not opened by a lost reply to the final dot", [failed("after-data"), failed("after-data")], false],
+    [
+      "is opened by the third of them in a row",
+      Array(3).fill(failed("after-data")) as DeliveryOutcome[],
+      true,
+    ],
+    [
+      "is not opened by a mail that is put off after its dot",
+      Array(5).fill(failed("after-data", 452)) as DeliveryOutcome[],
+      false,
+    ],
+  ])("%s", (_, outcomes, open) => {
+    expect(routeAfter(outcomes.map((outcome, index) => [index, outcome])).open !== undefined).toBe(open);
+  });
+
+  it("that is open is probed after 30 s, 1, 2, 5, then every 10 minutes", () => {
+    let state = routeAfter([[0, login]]);
+    const probes: number[] = [];
+    for (let at = 0; at < 3600; at++) {
+      const begun = beginning(state, undefined, seconds(at), seconds(at + 300));
+      if (!("state" in begun)) continue;
+      probes.push(at);
+      state = afterAttempt(begun.state, login, seconds(at));
+    }
+    expect(probes).toEqual([30, 90, 210, 510, 1110, 1710, 2310, 2910, 3510]);
+  });
+
+  it("that is being probed is left alone by all others, who look again soon", () => {
+    const begun = beginning(routeAfter([[0, login]]), undefined, seconds(30), seconds(100));
+    if (!("state" in begun)) throw new Error("no probe");
+    expect(beginning(begun.state, undefined, seconds(30), seconds(100))).toMatchObject({
+      until: seconds(35),
+    });
+    expect(beginning(begun.state, undefined, seconds(99), seconds(200))).toMatchObject({
+      until: seconds(100),
+    });
+  });
+
+  it("whose probe never came to an end is probed again when its time is over", () => {
+    const begun = beginning(routeAfter([[0, login]]), undefined, seconds(30), seconds(100));
+    if (!("state" in begun)) throw new Error("no probe");
+    expect(usable(begun.state, 100)).toBe(true);
+  });
+
+  it.each<[string, DeliveryOutcome]>([
+    ["a mail that is taken", accepted],
+    ["a recipient that is refused", failed("recipient", 550)],
+    ["a recipient that is deferred", failed("recipient", 450)],
+  ])("is closed by %s, and is then as new", (_, outcome) => {
+    const state = routeAfter([
+      [0, login],
+      [30, outcome],
+    ]);
+    expect(state).toMatchObject({ failures: 0, untold: true });
+    expect(state.open).toBeUndefined();
+    expect(
+      routeAfter([
+        [0, login],
+        [30, outcome],
+        [31, away],
+      ]).open,
+    ).toBeUndefined();
+  });
+
+  it("waits no longer for its probe because of those who had begun before it was opened", () => {
+    const open = routeAfter([[0, login]]);
+    expect(afterAttempt(open, login, seconds(1))).toBe(open);
+  });
+
+  it("says since when it is open, and what it said last", () => {
+    expect(
+      routeAfter([
+        [0, login],
+        [30, away],
+      ]).open,
+    ).toMatchObject({
+      since: begin,
+      reason: "gone",
+      probeAt: seconds(90),
+    });
+  });
+
+  it("is told of when it is opened, at each failed probe and when it is closed, and not between", () => {
+    expect(routeAfter([[0, away]]).untold).toBe(false);
+    const open = routeAfter([[0, login]]);
+    expect(open.untold).toBe(true);
+    const told = { ...open, untold: false };
+    const begun = beginning(told, undefined, seconds(30), seconds(100));
+    if (!("state" in begun)) throw new Error("no probe");
+    expect(begun.state.untold).toBe(false);
+    expect(afterAttempt(begun.state, login, seconds(31)).untold).toBe(true);
+    expect(afterAttempt(begun.state, accepted, seconds(31)).untold).toBe(true);
+  });
+
+  it("is probed at once by a bridge that has just been started", () => {
+    expect(usable(routeAfter([[0, login]]), 1)).toBe(false);
+    expect(usable(afterStart(routeAfter([[0, login]]), seconds(1)), 1)).toBe(true);
+  });
+
+  it("that works changes nothing when it works again", () => {
+    const state = newRoute("smtp://relay:587");
+    expect(afterAttempt(state, accepted, begin)).toBe(state);
+    expect(beginning(state, undefined, begin, begin)).toEqual({ state });
+  });
+});
+
+describe("a rate", () => {
+  const rate = { mails: 3, milliseconds: 60_000 };
+  /** At which seconds mails are begun, if one wants to be at each second. */
+  const begunAt = (until: number) => {
+    let state = newRoute("smtp://relay:587");
+    const times: number[] = [];
+    for (let at = 0; at < until; at++) {
+      const begun = beginning(state, rate, seconds(at), seconds(at + 300));
+      if (!("state" in begun)) continue;
+      times.push(at);
+      state = begun.state;
+    }
+    return { times, state };
+  };
+
+  it("is kept in every span of its length, and used in full", () => {
+    expect(begunAt(181).times).toEqual([0, 1, 2, 60, 61, 62, 120, 121, 122, 180]);
+  });
+
+  it("that is reached says when the next mail may be begun", () => {
+    expect(beginning(begunAt(5).state, rate, seconds(5), 0)).toMatchObject({ until: seconds(60) });
+  });
+
+  it("remembers no more than it needs", () => {
+    expect(begunAt(1000).state.begun.length).toBeLessThanOrEqual(rate.mails);
+  });
+
+  it("holds for probes too", () => {
+    const full = begunAt(5).state;
+    const open = afterAttempt(full, login, seconds(6));
+    expect(beginning(open, rate, seconds(36), 0)).toMatchObject({ until: seconds(60) });
+  });
+});

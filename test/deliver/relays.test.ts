@@ -1,0 +1,285 @@
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import type { Mail } from "../../functions/compose/mail.ts";
+import { type DeliveryOutcome, failure, type Step } from "../../functions/deliver/delivery.ts";
+import type { Rate } from "../../functions/deliver/relay.ts";
+import { relays } from "../../functions/deliver/relays.ts";
+import type { Ledger } from "../../functions/ledger/ledger.ts";
+import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
+
+const begin = 1_000_000_000;
+let now: number;
+let states: Ledger;
+/** Which route was given a mail, in order. */
+let tried: string[];
+beforeEach(() => {
+  now = begin;
+  states = sqliteLedger(":memory:");
+  tried = [];
+});
+
+const accepted: DeliveryOutcome = { result: "accepted", reply: "250 Ok", code: 250, durationMilliseconds: 1 };
+const failed = (step: Step, code?: number): DeliveryOutcome => ({
+  ...failure(step, code),
+  step,
+  code,
+  reply: `${code ?? "gone"}`,
+  durationMilliseconds: 1,
+});
+
+type Send = (signal: AbortSignal) => DeliveryOutcome | Promise<DeliveryOutcome>;
+type Route = { connections?: number; rate?: Rate; send: Send };
+/** One process's routes. */
+const open = (routes: Record<string, Route | DeliveryOutcome>) =>
+  relays({
+    routes: Object.entries(routes).map(([route, given]) => {
+      const { connections = 3, rate, send } = "send" in given ? given : { send: () => given };
+      const transport = {
+        route,
+        send: async (_: Mail, signal: AbortSignal) => {
+          tried.push(route);
+          return send(signal);
+        },
+      };
+      return { relay: { route, connections, rate }, transport };
+    }),
+    states,
+    clock: () => now,
+  });
+
+let mails = 0;
+const mail = (): Mail => ({
+  envelope: { from: "nagios@example.com", to: "ops@example.org" },
+  messageId: `<${(mails++).toString(16).padStart(8, "0")}@example.com>`,
+  date: begin,
+  from: { address: "nagios@example.com" },
+  to: "ops@example.org",
+  subject: "",
+  threadId: "<0@example.com>",
+  headers: {},
+  text: "",
+  html: "",
+});
+const until = () => now + 395_000;
+
+describe("a mail", () => {
+  it("goes by the first route, if that takes it", async () => {
+    expect(await open({ a: accepted, b: accepted })(mail(), until())).toEqual({
+      attempts: [{ at: begin, route: "a", outcome: accepted }],
+    });
+    expect(tried).toEqual(["a"]);
+  });
+
+  it.each<[string, DeliveryOutcome]>([
+    ["cannot be reached", failed("connect")],
+    ["refuses our login", failed("auth", 535)],
+    ["has lost its TLS", failed("tls")],
+    ["defers it", failed("recipient", 450)],
+    ["has a full disk", failed("after-data", 452)],
+  ])("goes by the second route at once if the first %s, and both attempts are told", async (_, outcome) => {
+    const { attempts, wait } = await open({ a: outcome, b: accepted })(mail(), until());
+    expect(attempts.map((attempt) => [attempt.route, attempt.outcome.result])).toEqual([
+      ["a", outcome.result],
+      ["b", "accepted"],
+    ]);
+    expect(wait).toBeUndefined();
+  });
+
+  it.each<[string, DeliveryOutcome]>([
+    ["refused it", failed("recipient", 550)],
+    ["may have taken it", failed("after-data")],
+  ])("is not offered to the second route if the first %s", async (_, outcome) => {
+    const { attempts } = await open({ a: outcome, b: accepted })(mail(), until());
+    expect(attempts).toHaveLength(1);
+    expect(tried).toEqual(["a"]);
+  });
+
+  it("whose reply was lost by the second route is offered to that one first", async () => {
+    await open({ a: accepted, b: accepted })(mail(), until(), "b");
+    expect(tried).toEqual(["b"]);
+  });
+
+  it("that all routes defer waits for the queue's time", async () => {
+    const { attempts, wait } = await open({ a: failed("connect"), b: failed("recipient", 450) })(
+      mail(),
+      until(),
+    );
+    expect(attempts).toHaveLength(2);
+    expect(wait).toBeUndefined();
+  });
+
+  it("waits for the first probe if all routes are open, and is told why", async () => {
+    const handOver = open({ a: failed("auth", 535), b: failed("tls") });
+    const first = await handOver(mail(), until());
+    expect(first).toMatchObject({
+      attempts: [{ route: "a" }, { route: "b" }],
+      wait: { until: begin + 30_000 },
+    });
+    now += 10_000;
+    const second = await handOver(mail(), until());
+    expect(second).toEqual({
+      attempts: [],
+      wait: { until: begin + 30_000, reason: "a: 535; b: gone" },
+    });
+    expect(tried).toEqual(["a", "b"]);
+  });
+
+  it("passes an open route by, without a word to it", async () => {
+    const handOver = open({ a: failed("auth", 535), b: accepted });
+    for (let count = 0; count < 5; count++) await handOver(mail(), until());
+    expect(tried).toEqual(["a", "b", "b", "b", "b", "b"]);
+  });
+
+  it("finds a route open that another process has found to be of no use", async () => {
+    await open({ a: failed("auth", 535) })(mail(), until());
+    expect(await open({ a: accepted })(mail(), until())).toMatchObject({ attempts: [] });
+    expect(tried).toEqual(["a"]);
+  });
+
+  it("is the probe of an open route when its time has come, and puts it to use again", async () => {
+    let outcome = failed("auth", 535);
+    const handOver = open({ a: { send: () => outcome }, b: accepted });
+    await handOver(mail(), until());
+    now += 30_000;
+    outcome = accepted;
+    expect((await handOver(mail(), until())).attempts).toMatchObject([{ route: "a" }]);
+    expect((await handOver(mail(), until())).attempts).toMatchObject([{ route: "a" }]);
+  });
+
+  it("that probes is alone: others pass the route by meanwhile", async () => {
+    const answer = Promise.withResolvers<DeliveryOutcome>();
+    let send: Send = () => failed("auth", 535);
+    const handOver = open({ a: { send: (signal) => send(signal) }, b: accepted });
+    await handOver(mail(), until());
+    now += 30_000;
+    send = () => answer.promise;
+    const probe = handOver(mail(), until());
+    const others = open({ a: accepted, b: accepted });
+    for (let count = 0; count < 3; count++)
+      expect((await others(mail(), until())).attempts).toMatchObject([{ route: "b" }]);
+    answer.resolve(accepted);
+    expect((await probe).attempts).toMatchObject([{ route: "a" }]);
+    expect(tried.filter((route) => route === "a")).toHaveLength(2);
+  });
+});
+
+describe("the places on a route", () => {
+  /** Offers so many mails at once to a route that holds them; tells how many it had at once, and lets them go. */
+  const crowd = async (connections: number, count: number, proven: boolean, outcome = accepted) => {
+    const held: ((outcome: DeliveryOutcome) => void)[] = [];
+    let most = 0;
+    let hold = false;
+    const handOver = open({
+      a: {
+        connections,
+        send: () => {
+          if (!hold) return accepted;
+          const { promise, resolve } = Promise.withResolvers<DeliveryOutcome>();
+          held.push(resolve);
+          most = Math.max(most, held.length);
+          return promise;
+        },
+      },
+    });
+    if (proven) await handOver(mail(), until());
+    hold = true;
+    const all = Array.from({ length: count }, () => handOver(mail(), until()));
+    let ended = 0;
+    for (const handover of all) handover.then(() => ended++);
+    while (ended < count) {
+      await new Promise((resolve) => setImmediate(resolve));
+      held.shift()?.(outcome);
+    }
+    return { most, handovers: await Promise.all(all) };
+  };
+
+  it("are as many as its connections", async () => {
+    const { most, handovers } = await crowd(2, 7, true);
+    expect(most).toBe(2);
+    expect(handovers.map(({ attempts }) => attempts.length)).toEqual(Array(7).fill(1));
+  });
+
+  it("are one until a mail has shown that it works, so that a wrong password is tried once", async () => {
+    const { most, handovers } = await crowd(5, 20, false, failed("auth", 535));
+    expect(most).toBe(1);
+    expect(handovers.filter(({ attempts }) => attempts.length > 0)).toHaveLength(1);
+    expect(tried).toHaveLength(1);
+  });
+
+  it("are given up by who has no time left to wait, who is told so", async () => {
+    const answer = Promise.withResolvers<DeliveryOutcome>();
+    const handOver = open({ a: { connections: 1, send: () => answer.promise } });
+    const first = handOver(mail(), until());
+    const late = await handOver(mail(), now + 20_050);
+    expect(late).toMatchObject({ attempts: [], wait: { reason: "a: all its connections are busy" } });
+    answer.resolve(accepted);
+    expect((await first).attempts).toHaveLength(1);
+    expect((await handOver(mail(), until())).attempts).toHaveLength(1);
+  });
+
+  it("are free again after a transport threw", async () => {
+    let broken = true;
+    const handOver = open({
+      a: {
+        connections: 1,
+        send: () => {
+          if (broken) throw new Error("a fault of ours");
+          return accepted;
+        },
+      },
+    });
+    await expect(handOver(mail(), until())).rejects.toThrow("a fault of ours");
+    broken = false;
+    expect((await handOver(mail(), until())).attempts).toHaveLength(1);
+  });
+});
+
+describe("a rate", () => {
+  const rate = { mails: 2, milliseconds: 60_000 };
+
+  it("sends what is beyond it by the next route", async () => {
+    const handOver = open({ a: { rate, send: () => accepted }, b: accepted });
+    for (let count = 0; count < 4; count++) await handOver(mail(), until());
+    expect(tried).toEqual(["a", "a", "b", "b"]);
+  });
+
+  it("is shared by all processes", async () => {
+    for (let count = 0; count < 4; count++)
+      await open({ a: { rate, send: () => accepted } })(mail(), until());
+    expect(tried).toEqual(["a", "a"]);
+  });
+
+  it("makes mails wait, spread over its span and each for the same time again", async () => {
+    const handOver = open({ a: { rate, send: () => accepted } });
+    await handOver(mail(), until());
+    await handOver(mail(), until());
+    const late = { ...mail(), messageId: "<80000000@example.com>" };
+    const { wait } = await handOver(late, until());
+    expect(wait?.until).toBeCloseTo(begin + 90_000, -1);
+    expect((await handOver(late, until())).wait).toEqual(wait);
+  });
+});
+
+describe("all routes together", () => {
+  it.each<[string, seconds: number, shares: number[]]>([
+    ["each leaves 40 s to those after it", 395, [315, 355, 395]],
+    ["a short time is shared", 90, [30, 60, 90]],
+  ])("end before the mail's time: %s", async (_, seconds, shares) => {
+    const given: number[] = [];
+    const timeout = vi.spyOn(AbortSignal, "timeout");
+    /** Takes all the time it is given. */
+    const slow: Send = () => {
+      now += timeout.mock.lastCall?.[0] ?? 0;
+      given.push((now - begin) / 1000);
+      return failed("recipient");
+    };
+    await open({ a: { send: slow }, b: { send: slow }, c: { send: slow } })(mail(), now + seconds * 1000);
+    timeout.mockRestore();
+    expect(given).toEqual(shares);
+  });
+
+  it("are not begun when there is no time left", async () => {
+    const { attempts, wait } = await open({ a: accepted, b: accepted })(mail(), now + 19_000);
+    expect(attempts).toEqual([]);
+    expect(wait).toEqual({ until: now, reason: "no time was left; no time was left" });
+  });
+});
