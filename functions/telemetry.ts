@@ -40,6 +40,7 @@ export type Event =
       retryAt?: number;
     }
   | { event: "route"; route: string; open: boolean; reason?: string; probeAt?: number }
+  | { event: "redriven"; site: string; id?: string; count: number }
   | { event: "captured"; path: string; subject: string; to: string }
   | { event: "unreadable"; reason: string }
   | { event: "failed"; during: string; error: string }
@@ -79,6 +80,8 @@ const sentence = (event: Event): string => {
       return event.open
         ? `route      ${event.route} is of no use: ${event.reason}; next probe at ${timeOf(event.probeAt ?? 0)}`
         : `route      ${event.route} works again`;
+    case "redriven":
+      return `put back   ${event.count} dead letter${event.count === 1 ? "" : "s"} of ${event.site}${event.id ? ` (${event.id})` : ""}`;
     case "captured":
       return `mail       ${event.path}  "${event.subject}" to ${event.to}`;
     case "unreadable":

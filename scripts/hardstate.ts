@@ -57,46 +57,113 @@ const bridgeOf = ({ url }: Values): string => {
   return given.replace(/\/+$/, "");
 };
 
+/** What the bridge answers to each token, as long as `wanted` wants another; the good answers, or 404. */
+const ask = async (
+  values: Values,
+  path: string,
+  init: RequestInit,
+  wanted: "first" | "all",
+): Promise<Response[]> => {
+  const bridge = bridgeOf(values);
+  const answers: Response[] = [];
+  for (const token of tokensOf(values)) {
+    try {
+      const signal = AbortSignal.timeout(30_000);
+      answers.push(
+        await fetch(`${bridge}${path}`, { ...init, headers: { Authorization: `Bearer ${token}` }, signal }),
+      );
+    } catch (error) {
+      const { cause, message } = error as Error;
+      const why = (cause as NodeJS.ErrnoException | undefined)?.code ?? message;
+      throw new NotFoundOut(
+        `${bridge} does not answer (${why}). Is the bridge running? --url names another.`,
+      );
+    }
+    if (wanted === "first" && answers.at(-1)?.ok) break;
+  }
+  const useful = answers.filter(({ ok }) => ok);
+  if (useful.length > 0 || answers.some(({ status }) => status === 404)) return useful;
+  if (answers.every(({ status }) => status === 401))
+    throw new NotFoundOut(`${bridge} does not know this token. --token-file names another.`);
+  throw new NotFoundOut(`${bridge} answered ${answers.at(-1)?.status}.`);
+};
+
+const asking = `The bridge is asked at HARDSTATE_HOST and HARDSTATE_PORT, or URL, with the
+tokens of HARDSTATE_TOKENS (HARDSTATE_TOKENS_FILE), with that in FILE, or with
+the trial's.`;
+const askingOptions = { url: { type: "string" }, "token-file": { type: "string" } } as const;
+const idForm = /^[A-Za-z0-9._-]{8,80}$/;
+
 const explain: Command = {
   summary: "tells what became of an alert, and why",
   usage: `usage: hardstate explain ID [--json] [--url URL] [--token-file FILE]
 
 Tells what became of the alert of this id, and why. Ids are in the answer to a
-post, in the log, and in the last line of each mail. The bridge is asked at
-HARDSTATE_HOST and HARDSTATE_PORT, or URL, with the tokens of HARDSTATE_TOKENS
-(HARDSTATE_TOKENS_FILE), with that in FILE, or with the trial's.
+post, in the log, and in the last line of each mail.
+
+${asking}
 
 exit status: 0 all is well  1 the alert was refused or given up  2 wrong use
              3 there is no such alert, or the bridge cannot be asked`,
-  options: { url: { type: "string" }, "token-file": { type: "string" } },
+  options: askingOptions,
   run: async ([id, ...more], values) => {
     if (id === undefined || more.length > 0) throw new WrongUse("explain wants one ID");
-    if (!/^[A-Za-z0-9._-]{8,80}$/.test(id)) throw new WrongUse("an ID is 8 or more letters, digits, . _ -");
-    const bridge = bridgeOf(values);
-    let answer: Response | undefined;
-    for (const token of tokensOf(values)) {
-      try {
-        answer = await fetch(`${bridge}/v1/alerts/${id}`, {
-          headers: { Authorization: `Bearer ${token}` },
-          signal: AbortSignal.timeout(10_000),
-        });
-      } catch (error) {
-        const { cause, message } = error as Error;
-        const why = (cause as NodeJS.ErrnoException | undefined)?.code ?? message;
-        throw new NotFoundOut(
-          `${bridge} does not answer (${why}). Is the bridge running? --url names another.`,
-        );
-      }
-      if (answer.ok) break;
-    }
-    if (answer?.status === 404) throw new NotFoundOut(`There is no alert ${id} at ${bridge}.`);
-    if (answer?.status === 401)
-      throw new NotFoundOut(`${bridge} does not know this token. --token-file names another.`);
-    if (answer?.status !== 200) throw new NotFoundOut(`${bridge} answered ${answer?.status}.`);
+    if (!idForm.test(id)) throw new WrongUse("an ID is 8 or more letters, digits, . _ -");
+    const [answer] = await ask(values, `/v1/alerts/${id}`, {}, "first");
+    if (!answer) throw new NotFoundOut(`There is no alert ${id} at ${bridgeOf(values)}.`);
     const story = (await answer.json()) as { status: string; story?: string[]; detail?: string };
     if (values.json) say(JSON.stringify(story));
     else for (const line of story.story ?? [`${story.status}: ${story.detail}`]) say(line);
     return story.status === "refused" || story.status === "dead" ? 1 : 0;
+  },
+};
+
+type Letter = { id?: string; object?: string; contact?: string; reason: string; dead: number };
+
+/** A dead letter in two lines. */
+const letterWords = ({ id, object, contact, reason, dead }: Letter): string =>
+  `${id ?? "(no alert)"}  ${object ? `${object} for ${contact}, ` : ""}${new Date(dead).toISOString().slice(0, 19)}Z\n  ${reason}`;
+
+const redrive: Command = {
+  summary: "lists dead letters, and puts them back on the queue",
+  usage: `usage: hardstate redrive [ID | --all] [--json] [--url URL] [--token-file FILE]
+
+Alone it lists the dead letters: alerts that a relay refused, or that were given
+up. With an ID or --all it puts that one or all of them back on the queue, where
+they are decided anew.
+
+${asking}
+
+exit status: 0 there are none, or they were put back  1 there are some
+             2 wrong use  3 there is no such dead letter, or the bridge cannot
+             be asked`,
+  options: { all: { type: "boolean" }, ...askingOptions },
+  run: async ([id, ...more], values) => {
+    if (more.length > 0 || (id !== undefined && values.all))
+      throw new WrongUse("redrive wants one ID, or --all, or nothing");
+    if (id !== undefined && !idForm.test(id)) throw new WrongUse("an ID is 8 or more letters, digits, . _ -");
+    if (id === undefined && !values.all) {
+      const answers = await ask(values, "/v1/queue", {}, "all");
+      const lists = (await Promise.all(answers.map((answer) => answer.json()))) as {
+        dead_letters: Letter[];
+      }[];
+      // What is no alert is in every site's list.
+      const all = lists.flatMap(({ dead_letters }) => dead_letters);
+      const letters = [...new Map(all.map((letter) => [JSON.stringify(letter), letter])).values()];
+      if (values.json) say(JSON.stringify({ dead_letters: letters }));
+      else if (letters.length === 0) say("There are no dead letters.");
+      else for (const letter of letters) say(letterWords(letter));
+      return letters.length === 0 ? 0 : 1;
+    }
+    const order = { method: "POST", body: JSON.stringify({ id }) };
+    const answers = await ask(values, "/v1/dead-letters/redrive", order, "all");
+    const counts = (await Promise.all(answers.map((answer) => answer.json()))) as { redriven: number }[];
+    const count = counts.reduce((sum, { redriven }) => sum + redriven, 0);
+    if (id !== undefined && count === 0)
+      throw new NotFoundOut(`There is no dead letter ${id} at ${bridgeOf(values)}.`);
+    if (values.json) say(JSON.stringify({ redriven: count }));
+    else say(`${count} put back. What becomes of ${count === 1 ? "it" : "them"}: hardstate explain ID`);
+    return 0;
   },
 };
 
@@ -156,6 +223,7 @@ exit status: 0 done  2 wrong use  3 a file cannot be read or tells nothing`,
 
 const commands = new Map([
   ["explain", explain],
+  ["redrive", redrive],
   ["replay", replayCommand],
 ]);
 

@@ -2,13 +2,14 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import * as v from "valibot";
 import type { Aliases, AllowList } from "../address.ts";
-import { type Fault, objectName } from "../alert.ts";
+import { type Fault, objectName, read } from "../alert.ts";
 import type { SiteToken } from "../config.ts";
 import { openEpisode } from "../ledger/entry.ts";
 import { type JournalRecord, objectOf, outcomeOf, storyOf } from "../ledger/journal.ts";
 import type { Ledger, Listing, OpenProblem } from "../ledger/ledger.ts";
-import { deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
+import { type DeadLetter, deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
 import type { Report } from "../telemetry.ts";
 import { fromMacros, inMacros } from "./monitors.ts";
 import { readPost } from "./post.ts";
@@ -150,6 +151,19 @@ const problemOf = ({ host, service, entry }: OpenProblem) => {
     suppressed: open?.suppressed,
   };
 };
+
+/** A dead letter without what its alert says: the story has that. */
+const letterOf = ({ alert, reason, deadAt }: DeadLetter) => ({
+  id: alert?.id,
+  object: alert && objectName(alert.alert),
+  contact: alert?.contact,
+  type: alert?.alert.type,
+  state: alert?.alert.state,
+  reason,
+  dead: deadAt,
+});
+
+const redriveOrder = v.strictObject({ id: v.optional(v.string()) });
 
 const mostListed = 500;
 const usualListed = 100;
@@ -360,7 +374,49 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     );
   });
 
-  const getsAlone = ["/v1/alerts/:id", "/v1/problems", "/v1/journal", "/healthz", "/readyz"];
+  /** Dead letters are their site's own; what is no alert has no site, and shows no more than why. */
+  const isOf = (site: string) => (letter: DeadLetter) => (letter.alert?.site ?? site) === site;
+
+  app.get("/v1/queue", async (c) => {
+    try {
+      const [{ waiting, handedOut, oldestAt }, letters] = [
+        await queue.depth(),
+        await queue.deadLetters(mostListed),
+      ];
+      const dead = letters.filter(isOf(c.get("site"))).map(letterOf);
+      return answer({ waiting, in_flight: handedOut, oldest: oldestAt, dead_letters: dead });
+    } catch (error) {
+      return unavailable("queue", error);
+    }
+  });
+
+  app.post(
+    "/v1/dead-letters/redrive",
+    bodyLimit({ maxSize: 1024, onError: () => problem("too-large", "At most 1024 bytes.") }),
+    async (c) => {
+      const site = c.get("site");
+      const expected = 'an object: {"id": "..."} for one dead letter, {} for all';
+      const item = parseJson((await c.req.text().catch(() => "")) || "{}");
+      const reading = read(redriveOrder, "input" in item ? item.input : undefined);
+      if (!reading.ok)
+        return refuse("not-readable", "Nothing was put back.", site, [{ field: "body", expected }]);
+      const { id } = reading.value;
+      try {
+        const count = await queue.redrive(
+          ({ alert }) => alert?.site === site && (id === undefined || alert.id === id),
+        );
+        if (id !== undefined && count === 0)
+          return problem("not-found", "No dead letter of this site has this id.");
+        report({ event: "redriven", site, id, count });
+        return answer({ redriven: count });
+      } catch (error) {
+        return unavailable("queue", error);
+      }
+    },
+  );
+  app.all("/v1/dead-letters/redrive", () => problem("not-allowed", "POST this."));
+
+  const getsAlone = ["/v1/alerts/:id", "/v1/problems", "/v1/journal", "/v1/queue", "/healthz", "/readyz"];
   for (const path of getsAlone) app.all(path, () => problem("not-allowed", "GET this.", {}, "GET"));
   app.all("/v1/alerts", () => problem("not-allowed", "POST alerts here."));
   return app;

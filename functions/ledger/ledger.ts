@@ -63,6 +63,10 @@ export type Ledger = RouteStates & {
   ready(): Promise<void>;
 };
 
+/** The record as it goes on: what had ended was put back by hand. */
+const reopened = ({ ending, ...record }: JournalRecord, now: number): JournalRecord =>
+  ending ? { ...record, putBackAt: now } : record;
+
 /** The record of an alert that waits. A wait that is prolonged for the same row is one. */
 const held = (
   record: JournalRecord,
@@ -108,7 +112,7 @@ export const claim = async (
 ): Promise<Page | undefined> => {
   const { action, row, reason, kind, episode, entry, decidedAt } = verdict;
   const record: JournalRecord = {
-    ...page.record,
+    ...reopened(page.record, now),
     verdict: {
       at: decidedAt ?? now,
       action,
@@ -122,8 +126,6 @@ export const claim = async (
     ...(page.record.claim && { inDoubt: true }),
     messageId,
     queued: undefined,
-    ending: undefined,
-    ...(page.record.ending && { putBackAt: now }),
   };
   if (!(await writeVerdict(ledger, page, verdict, record, now))) return undefined;
   return { ...page, entry: { ...entry, revision: entry.revision + 1 }, record };
@@ -133,7 +135,7 @@ export const claim = async (
 export const settleUnsent = (ledger: Ledger, page: Page, verdict: Verdict, now: number): Promise<boolean> => {
   const { action, row, reason, entry } = verdict;
   const record: JournalRecord = {
-    ...page.record,
+    ...reopened(page.record, now),
     verdict: { at: now, action, row, reason },
     queued: undefined,
     claim: undefined,
@@ -155,7 +157,7 @@ export const hold = (
     ledger,
     page,
     verdict,
-    held(page.record, queued, { at: now, row, reason, until: due }),
+    held(reopened(page.record, now), queued, { at: now, row, reason, until: due }),
     now,
   );
 };

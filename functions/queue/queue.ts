@@ -33,7 +33,11 @@ export type ReceivedMessage = {
   visibleAgainAt: number;
 };
 
-export type DeadLetter = { id: string; reason: string; body: string; deadAt: number };
+/** What was put aside: of which alert, unless it is none, and why. */
+export type DeadLetter = { alert?: QueuedAlert; reason: string; body: string; deadAt: number };
+
+/** How much a queue holds; `oldestAt` is when its oldest alert was taken, where the queue can tell. */
+export type Depth = { waiting: number; handedOut: number; oldestAt?: number };
 
 /**
  * A FIFO queue with the promises of SQS FIFO and no more: at least once, in order within a group, a group locked
@@ -55,9 +59,11 @@ export type Queue = {
   giveBack(message: ReceivedMessage, visibilityTimeoutSeconds: number): Promise<void>;
   /** Puts a message aside for people, with the reason. */
   bury(message: ReceivedMessage, reason: string): Promise<void>;
-  /** Puts dead letters back, all or the one whose alert has this id; tells how many. */
-  redrive(id?: string): Promise<number>;
+  /** Puts dead letters back, those that are wanted; tells how many. Who dies meanwhile may put one back twice. */
+  redrive(wanted: (letter: DeadLetter) => boolean): Promise<number>;
+  /** Oldest first. */
   deadLetters(limit: number): Promise<DeadLetter[]>;
+  depth(): Promise<Depth>;
   /** Whether an alert still waits here; undefined where the queue cannot look into itself (SQS). */
   holds(deduplicationId: string): Promise<boolean | undefined>;
   /** Rejects with the reason if messages cannot be taken or handed out now. */
@@ -115,10 +121,10 @@ export const readQueuedAlert = (body: string): Reading<QueuedAlert> => {
   return { ok: true, value: { ...queued.value, alert: alert.value } };
 };
 
-/** The id of the alert in a message body; undefined if the body is not what `toMessage` writes. */
-export const alertId = (body: string): string | undefined => {
+/** A dead letter by what its queue keeps of it. */
+export const toDeadLetter = (body: string, reason: string, deadAt: number): DeadLetter => {
   const queued = readQueuedAlert(body);
-  return queued.ok ? queued.value.id : undefined;
+  return { ...(queued.ok && { alert: queued.value }), reason, body, deadAt };
 };
 
 /** What is to become of a message. Nothing but `remove` and `bury` ends it. */

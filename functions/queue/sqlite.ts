@@ -1,5 +1,11 @@
 import { openDatabase } from "../sqlite.ts";
-import { alertId, type DeadLetter, type OutgoingMessage, type Queue, type ReceivedMessage } from "./queue.ts";
+import {
+  type OutgoingMessage,
+  type Queue,
+  type ReceivedMessage,
+  readQueuedAlert,
+  toDeadLetter,
+} from "./queue.ts";
 
 // `ready_at` is set on the first message of each group alone: that makes a receive one walk along one index, however
 // many messages wait behind a group's head, and a group with its head hidden is a group that is locked.
@@ -70,6 +76,12 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
     SELECT message_group, deduplication_id, body, ?, ? FROM message WHERE sequence = ?`);
   const dead = db.prepare("SELECT * FROM dead_letter ORDER BY sequence LIMIT ?");
   const exhume = db.prepare("DELETE FROM dead_letter WHERE sequence = ?");
+  const letterOf = (row: Record<string, unknown>) =>
+    toDeadLetter(String(row.body), String(row.reason), Number(row.dead_at));
+  const counts = db.prepare(
+    "SELECT coalesce(sum(handed_out = 0), 0) AS waiting, coalesce(sum(handed_out), 0) AS handed_out FROM message",
+  );
+  const oldest = db.prepare("SELECT body FROM message ORDER BY sequence LIMIT 1");
   const find = db.prepare("SELECT 1 FROM message WHERE deduplication_id = ?");
 
   let waiting: {
@@ -172,9 +184,9 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
       db.transaction(() => end(message, (sequence) => inter.run(reason, clock(), sequence)));
       wake();
     },
-    redrive: async (id) => {
+    redrive: async (wanted) => {
       const count = db.transaction(() => {
-        const letters = dead.all(-1).filter((row) => id === undefined || alertId(String(row.body)) === id);
+        const letters = dead.all(-1).filter((row) => wanted(letterOf(row)));
         for (const row of letters) {
           insert.run({
             group: row.message_group as string,
@@ -189,15 +201,17 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
       wake();
       return count;
     },
-    deadLetters: async (limit) =>
-      dead.all(limit).map(
-        (row): DeadLetter => ({
-          id: alertId(String(row.body)) ?? "",
-          reason: String(row.reason),
-          body: String(row.body),
-          deadAt: Number(row.dead_at),
-        }),
-      ),
+    deadLetters: async (limit) => dead.all(limit).map(letterOf),
+    depth: async () => {
+      const { waiting, handed_out: handedOut } = counts.get() as Record<string, number>;
+      const first = oldest.get();
+      const reading = first && readQueuedAlert(String(first.body));
+      return {
+        waiting: Number(waiting),
+        handedOut: Number(handedOut),
+        ...(reading?.ok && { oldestAt: reading.value.receivedAt }),
+      };
+    },
     holds: async (deduplicationId) => find.get(deduplicationId) !== undefined,
     ready: async () => {
       db.transaction(() => {});

@@ -10,7 +10,13 @@ import {
   type SQSClient,
 } from "@aws-sdk/client-sqs";
 import { digest } from "../identity.ts";
-import { alertId, type DeadLetter, type OutgoingMessage, type Queue, type ReceivedMessage } from "./queue.ts";
+import {
+  type DeadLetter,
+  type OutgoingMessage,
+  type Queue,
+  type ReceivedMessage,
+  toDeadLetter,
+} from "./queue.ts";
 
 // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 const batchEntries = 10;
@@ -108,6 +114,12 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       if (ours) throw new Error(`SQS did not delete a message: ${ours.Code} ${ours.Message}`);
     }
   };
+  const letterOf = ({ Body = "", Attributes, MessageAttributes }: Message): DeadLetter =>
+    toDeadLetter(
+      Body,
+      MessageAttributes?.reason?.StringValue ?? "received too often",
+      Number(Attributes?.SentTimestamp ?? 0),
+    );
   /** Visits each dead letter once; those that are still there are visible again at once. */
   const eachDeadLetter = async (limit: number, visit: (letter: Message, url: string) => Promise<void>) => {
     const url = await deadLetterQueue();
@@ -184,17 +196,16 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       );
       await erase(queueUrl, [message.receipt]);
     },
-    redrive: async (id) => {
+    redrive: async (wanted) => {
       let count = 0;
       await eachDeadLetter(Number.POSITIVE_INFINITY, async (letter, url) => {
-        const body = letter.Body ?? "";
-        if (id !== undefined && alertId(body) !== id) return;
+        if (!wanted(letterOf(letter))) return;
         await client.send(
           new SendMessageCommand({
             QueueUrl: queueUrl,
             MessageGroupId: letter.Attributes?.MessageGroupId,
             MessageDeduplicationId: digest("redrive", letter.ReceiptHandle ?? ""),
-            MessageBody: body,
+            MessageBody: letter.Body,
           }),
         );
         await erase(url, [letter.ReceiptHandle]);
@@ -204,15 +215,22 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     },
     deadLetters: async (limit) => {
       const letters: DeadLetter[] = [];
-      await eachDeadLetter(limit, async ({ Body = "", Attributes, MessageAttributes }) => {
-        letters.push({
-          id: alertId(Body) ?? "",
-          reason: MessageAttributes?.reason?.StringValue ?? "received too often",
-          body: Body,
-          deadAt: Number(Attributes?.SentTimestamp ?? 0),
-        });
+      await eachDeadLetter(limit, async (letter) => {
+        letters.push(letterOf(letter));
       });
       return letters;
+    },
+    depth: async () => {
+      const { Attributes = {} } = await client.send(
+        new GetQueueAttributesCommand({
+          QueueUrl: queueUrl,
+          AttributeNames: ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+        }),
+      );
+      return {
+        waiting: Number(Attributes.ApproximateNumberOfMessages ?? 0),
+        handedOut: Number(Attributes.ApproximateNumberOfMessagesNotVisible ?? 0),
+      };
     },
     holds: async () => undefined,
     ready: async () => {

@@ -164,7 +164,12 @@ describe("a mail", () => {
 
 describe("the places on a route", () => {
   /** Offers so many mails at once to a route that holds them; tells how many it had at once, and lets them go. */
-  const crowd = async (connections: number, count: number, proven: boolean, outcome = accepted) => {
+  const crowd = async (
+    connections: number,
+    count: number,
+    proven: boolean,
+    outcome: DeliveryOutcome = accepted,
+  ) => {
     const held: ((outcome: DeliveryOutcome) => void)[] = [];
     let most = 0;
     let hold = false;

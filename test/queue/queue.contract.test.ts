@@ -118,7 +118,7 @@ const contract = (name: string, make: () => Promise<Queue>) =>
       if (!received) throw new Error("nothing was handed out");
       await queue.bury(received, "550 5.1.1 no such user");
       expect(await queue.deadLetters(10)).toMatchObject([
-        { id: "dead-one", reason: "550 5.1.1 no such user" },
+        { alert: { id: "dead-one" }, reason: "550 5.1.1 no such user" },
       ]);
       expect(await drain()).toEqual(["a2"]);
     });
@@ -126,11 +126,11 @@ const contract = (name: string, make: () => Promise<Queue>) =>
     it("puts dead letters back, one or all, as if they were new", async () => {
       await queue.send([message("a", "dead-one"), message("b", "dead-two"), message("c", "dead-three")]);
       for (const received of await receive()) await queue.bury(received, "550");
-      expect(await queue.redrive("dead-two")).toBe(1);
+      expect(await queue.redrive(({ alert }) => alert?.id === "dead-two")).toBe(1);
       const [again] = await receive();
       expect(again && [idOf(again), again.receiveCount]).toEqual(["dead-two", 1]);
       if (again) await queue.remove([again]);
-      expect(await queue.redrive()).toBe(2);
+      expect(await queue.redrive(() => true)).toBe(2);
       expect((await drain()).toSorted()).toEqual(["dead-one", "dead-three"]);
       expect(await queue.deadLetters(10)).toEqual([]);
     });
@@ -141,9 +141,26 @@ const contract = (name: string, make: () => Promise<Queue>) =>
         const [received] = await receive();
         if (!received) throw new Error("nothing was handed out");
         await queue.bury(received, `refused ${round}`);
-        expect(await queue.redrive("stubborn")).toBe(1);
+        expect(await queue.redrive(({ alert }) => alert?.id === "stubborn")).toBe(1);
       }
       expect(await drain()).toEqual(["stubborn"]);
+    });
+
+    it("keeps what is no alert among the dead letters, with its text", async () => {
+      await queue.send([{ ...message("a", "a1"), body: "no alert" }]);
+      const [received] = await receive();
+      if (!received) throw new Error("nothing was handed out");
+      await queue.bury(received, "unreadable");
+      const letters = await queue.deadLetters(10);
+      expect(letters).toMatchObject([{ reason: "unreadable", body: "no alert" }]);
+      expect(letters[0]?.alert).toBeUndefined();
+    });
+
+    it("tells how many wait and how many are out", async () => {
+      expect(await queue.depth()).toMatchObject({ waiting: 0, handedOut: 0 });
+      await queue.send([message("a", "a1"), message("b", "b1"), message("c", "c1")]);
+      await receive(30, 1);
+      expect(await queue.depth()).toMatchObject({ waiting: 2, handedOut: 1 });
     });
 
     it("takes the same message only once while it waits", async () => {
