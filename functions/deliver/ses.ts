@@ -1,0 +1,192 @@
+import { SESClient, SendRawEmailCommand } from "@aws-sdk/client-ses";
+import type { Mail } from "../compose/mail.ts";
+import { mimeBytes } from "../compose/mime.ts";
+import { type DeliveryOutcome, printable, type Step, type Transport } from "./delivery.ts";
+import type { SesRelay } from "./relay.ts";
+
+/** A kept connection that the other end (or a frozen Lambda) has closed would look like a mail that was lost. */
+const oneRequest = { keepAlive: false, maxSockets: Number.POSITIVE_INFINITY };
+
+/** A client as `sesTransport` needs it, with the credentials that the AWS SDK finds in its surroundings. */
+export const sesClient = (region: string): SESClient =>
+  new SESClient({
+    region,
+    // The queue is the only retry: an SDK that repeats a request whose answer was lost doubles the mail.
+    maxAttempts: 1,
+    requestHandler: {
+      connectionTimeout: 5_000,
+      // SES answers within a second; giving up early makes second copies.
+      requestTimeout: 60_000,
+      throwOnRequestTimeout: true,
+      socketTimeout: 60_000,
+      httpAgent: oneRequest,
+      httpsAgent: oneRequest,
+    },
+  });
+
+/** What SES says that went wrong. */
+export type SesError = { code: string; message: string; status?: number; clockCorrected?: boolean };
+
+/** How an attempt ended that was not accepted, and where; `after-data` means that SES may have the mail. */
+export type SesFailure = { result: "deferred" | "refused" | "unauthorised"; step: Step };
+
+const theRouteIsDown: SesFailure = { result: "deferred", step: "connect" };
+const theRouteIsWrong: SesFailure = { result: "unauthorised", step: "connect" };
+const theSenderIsWrong: SesFailure = { result: "unauthorised", step: "sender" };
+
+const throttled = /^(Throttl|TooManyRequests|RequestThrottled|RequestLimitExceeded|LimitExceeded|SlowDown)/;
+const overQuota = /sending rate exceeded|message quota exceeded/i;
+const credentialsRefused =
+  /^(AccessDenied|AuthFailure|CredentialsProvider|ExpiredToken|IncompleteSignature|Invalid(AccessKeyId|ClientTokenId|Signature)|MissingAuthenticationToken|NotAuthorized|OptInRequired|Request(Expired|InTheFuture|TimeTooSkewed)|SignatureDoesNotMatch|TokenRefreshRequired|UnrecognizedClient)/;
+const ourClock = /RequestExpired|RequestInTheFuture|TimeTooSkewed|signature (expired|not yet current)/i;
+
+/**
+ * MessageRejected says in words alone what it is about. A sender that is not verified is our setting, as a refused
+ * MAIL FROM is: burying every alert would help nobody. A recipient alone is refused (a sandbox knows no others), for
+ * the verified ones still get their mail. When the words leave it open, the alert is kept.
+ */
+const rejected = (message: string, { envelope, from }: Mail): SesFailure => {
+  if (/\b(account|sending)\b.*\b(paused|suspended)\b/i.test(message)) return theRouteIsWrong;
+  const words = new Set(message.toLowerCase().split(/[\s,;:"<>()]+|\.+(?=[\s,]|$)/));
+  const names = (address: string) => words.has(address.toLowerCase());
+  const domain = (address: string) => address.slice(address.lastIndexOf("@") + 1);
+  if ([envelope.from, from.address].some((address) => names(address) || names(domain(address))))
+    return theSenderIsWrong;
+  const named = names(envelope.to) || names(domain(envelope.to));
+  // SES ends with an ellipsis what it has not room to name.
+  if (/not verified/i.test(message) && (!named || /(\.{3}|…)\s*$/.test(message))) return theSenderIsWrong;
+  return { result: "refused", step: named ? "recipient" : "data" };
+};
+
+/**
+ * Classifies what SES said (design §4), by the codes of its API reference: account, configuration set, credentials
+ * and sender are our settings, other faults of the request are this mail's; all else passes with time.
+ */
+export const sesFailure = ({ code, message, status, clockCorrected }: SesError, mail: Mail): SesFailure => {
+  // Throttling is the account's, not the mail's: another route may take it at once.
+  if (throttled.test(code) || overQuota.test(message)) return theRouteIsDown;
+  if (/^(AccountSendingPaused|ConfigurationSet)/.test(code)) return theRouteIsWrong;
+  if (/^MailFromDomainNotVerified/.test(code)) return theSenderIsWrong;
+  if (code === "MessageRejected") return rejected(message, mail);
+  if (/^(InvalidParameterValue|Validation(Error|Exception))$/.test(code) || status === 413)
+    return /configuration ?set/i.test(message) ? theRouteIsWrong : { result: "refused", step: "data" };
+  if (credentialsRefused.test(code) || status === 401 || status === 403)
+    // With SES's time, which the SDK has just learnt, the next signature is good.
+    return {
+      result: clockCorrected && ourClock.test(`${code} ${message}`) ? "deferred" : "unauthorised",
+      step: "auth",
+    };
+  return theRouteIsDown;
+};
+
+type SdkError = Error & {
+  /** The code in SES's answer. */
+  Code?: string;
+  /** Node's. */
+  code?: string;
+  syscall?: string;
+  $metadata?: { httpStatusCode?: number; clockSkewCorrected?: boolean };
+};
+
+const certificateRefused =
+  /^(CERT_|ERR_TLS|ERR_SSL|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/;
+
+/** The step that failed when nothing came that SES says. In doubt SES has the mail. */
+const silentStep = (error: SdkError, sent: boolean): Step => {
+  const status = error.$metadata?.httpStatusCode;
+  if (!sent) return "connect";
+  // A proxy's page. One that has no service, or does not want the request, has not passed it on.
+  if (status !== undefined)
+    return (status >= 300 && status < 500) || status === 503 ? "connect" : "after-data";
+  if (certificateRefused.test(error.code ?? "") || /wrong version number/.test(error.message)) return "tls";
+  const neverConnected =
+    ["connect", "getaddrinfo"].includes(error.syscall ?? "") ||
+    // All addresses of the name were tried.
+    error instanceof AggregateError ||
+    /did not establish a connection|before secure TLS connection/.test(error.message);
+  return neverConnected ? "connect" : "after-data";
+};
+
+const classify = (error: SdkError, sent: boolean, mail: Mail): SesFailure => {
+  const code = error.Code ?? (error.name === "CredentialsProviderError" ? error.name : undefined);
+  if (code === undefined) {
+    const step = silentStep(error, sent);
+    return { result: step === "tls" ? "unauthorised" : "deferred", step };
+  }
+  const { httpStatusCode: status, clockSkewCorrected: clockCorrected } = error.$metadata ?? {};
+  const failure = sesFailure({ code, message: error.message, status, clockCorrected }, mail);
+  // Before our request only the service that gives credentials speaks: it knows nothing of this mail.
+  return sent || failure.result === "deferred" ? failure : { result: "unauthorised", step: "auth" };
+};
+
+/** The first line, without what SES repeats of a request that it refuses: key ids, signatures, session tokens. */
+const withoutSecrets = (text: string): string =>
+  (text.trimStart().split("\n", 1)[0] ?? "").replace(
+    /\bA(KIA|SIA|3T[A-Z0-9])[A-Z0-9]{12,}\b|[A-Za-z0-9+/=]{40,}/g,
+    "[redacted]",
+  );
+
+const words = ({ Code, message, $metadata }: SdkError): string => {
+  const said = withoutSecrets(message);
+  if (Code !== undefined) return `${Code}: ${said}`;
+  const status = $metadata?.httpStatusCode;
+  return status === undefined ? said : `HTTP ${status} without an answer of SES: ${said}`;
+};
+
+/** What `work` gives, or an error once `signal` aborts: the search for credentials does not listen to it. */
+const during = <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const aborted = () => reject(new Error("no answer within the time for this attempt"));
+    if (signal.aborted) return aborted();
+    signal.addEventListener("abort", aborted);
+    work()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener("abort", aborted));
+  });
+
+/** Sends by SendRawEmail of Amazon SES, each mail in one request; `client` must not retry (see `sesClient`). */
+export const sesTransport = (client: SESClient, relay: SesRelay, clock: () => number): Transport => ({
+  route: relay.route,
+  send: async (mail, signal): Promise<DeliveryOutcome> => {
+    const startedAt = clock();
+    let sent = false;
+    try {
+      const command = new SendRawEmailCommand({
+        Source: mail.envelope.from,
+        Destinations: [mail.envelope.to],
+        RawMessage: { Data: await mimeBytes(mail) },
+        ConfigurationSetName: relay.configurationSet,
+      });
+      // The last step before the request leaves: until then credentials were looked for and a signature was made.
+      command.middlewareStack.add(
+        (next) => (request) => {
+          sent = true;
+          return next(request);
+        },
+        { step: "deserialize", priority: "low" },
+      );
+      const { MessageId, $metadata } = await during(signal, () =>
+        client.send(command, { abortSignal: signal }),
+      );
+      // Somebody's 200: without its id SES has promised nothing.
+      if (!MessageId) throw Object.assign(new Error("no MessageId"), { $metadata });
+      return {
+        result: "accepted",
+        reply: printable(`MessageId ${MessageId}`),
+        code: $metadata.httpStatusCode,
+        queueId: MessageId,
+        durationMilliseconds: clock() - startedAt,
+      };
+    } catch (thrown) {
+      const error = thrown as SdkError;
+      const { result, step } = classify(error, sent, mail);
+      return {
+        ...(result === "deferred" ? { result, lostAfterData: step === "after-data" } : { result }),
+        step,
+        reply: printable(words(error)),
+        code: error.$metadata?.httpStatusCode,
+        durationMilliseconds: clock() - startedAt,
+      };
+    }
+  },
+});
