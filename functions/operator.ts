@@ -9,7 +9,7 @@ export const operatorSite = "operator";
 
 /** What an operator must know. */
 export type Notice =
-  /** A route that was opened, found still broken by a probe, or closed again. */
+  /** A route that was opened, or closed again. */
   | { about: "route"; state: RouteState }
   | { about: "dead" | "refused"; id: string; object: string; contact: string; reason: string }
   | { about: "unreadable"; reason: string };
@@ -17,24 +17,17 @@ export type Notice =
 const hour = 3_600_000;
 const day = 24 * hour;
 
-type Words = {
-  service: string;
-  recovered?: boolean;
-  cause: string;
-  every: number;
-  output: string;
-  todo: string;
-};
+/** `key` is the same for what is to be told once. */
+type Words = { service: string; recovered?: boolean; key: string; output: string; todo: string };
 
-const wordsOf = (notice: Notice): Words => {
+const wordsOf = (notice: Notice, now: number): Words => {
   switch (notice.about) {
     case "route": {
-      const { route, open } = notice.state;
+      const { route, open, told } = notice.state;
       return {
         service: `route ${route}`,
         recovered: !open,
-        cause: `${route} ${open ? "open" : "closed"}`,
-        every: hour,
+        key: open ? `${route} open ${open.since}` : `${route} closed ${told.at}`,
         output: open ? `No mail goes by ${route}: ${open.reason}` : `Mail goes by ${route} again`,
         todo: open
           ? `${adviceFor(open.step, open.reason)}\nMeanwhile mail takes the next route, or waits; nothing is lost. This one is probed at growing intervals, at most 10 minutes, and used again by itself.\nMore: hardstate doctor`
@@ -46,8 +39,7 @@ const wordsOf = (notice: Notice): Words => {
       const { about, id, object, contact, reason } = notice;
       return {
         service: about === "dead" ? "dead letters" : `mail to ${contact}`,
-        cause: about === "dead" ? "dead letters" : `refused ${contact}`,
-        every: about === "dead" ? hour : day,
+        key: about === "dead" ? `dead ${Math.floor(now / hour)}` : `${contact} ${Math.floor(now / day)}`,
         output: `${object} for ${contact} was not mailed: ${reason}`,
         todo: `It is a dead letter now. What became of it: hardstate explain ${id}\nWhen the cause is gone, put it back: hardstate redrive ${id}\nAll dead letters: hardstate redrive\nNo more mail about this cause within ${about === "dead" ? "the hour" : "the day"}.`,
       };
@@ -55,8 +47,7 @@ const wordsOf = (notice: Notice): Words => {
     case "unreadable":
       return {
         service: "unreadable messages",
-        cause: "unreadable",
-        every: hour,
+        key: `unreadable ${Math.floor(now / hour)}`,
         output: `The queue holds what is no alert: ${notice.reason}`,
         todo: "It was put to the dead letters. Does something else write to this queue, or a newer version of the bridge?",
       };
@@ -65,11 +56,11 @@ const wordsOf = (notice: Notice): Words => {
 
 /**
  * The alerts that tell operators of something, one for each address: they go the way of all alerts, so they are kept,
- * retried and journaled, by whichever route works. The same cause within its hour (or day) has the same id, and so is
- * one alert.
+ * retried and journaled, by whichever route works. The same cause within its hour (refused mail: day) has the
+ * same id, and so is one alert.
  */
 export const noticeAlerts = (notice: Notice, operators: readonly string[], now: number): QueuedAlert[] => {
-  const { service, recovered = false, cause, every, output, todo } = wordsOf(notice);
+  const { service, recovered = false, key, output, todo } = wordsOf(notice, now);
   const reading = readAlert({
     v: 1,
     source: "other",
@@ -87,7 +78,7 @@ export const noticeAlerts = (notice: Notice, operators: readonly string[], now: 
   const alert = reading.value;
   return operators.map((contact) => ({
     v: 1,
-    id: digest("notice", cause, String(Math.floor(now / every)), contact).slice(0, 32),
+    id: digest("notice", key, contact).slice(0, 32),
     site: operatorSite,
     contact,
     receivedAt: now,

@@ -1,3 +1,4 @@
+import { afterTelling } from "./deliver/breaker.ts";
 import { type Entry, forgotten } from "./ledger/entry.ts";
 import type { Ledger } from "./ledger/ledger.ts";
 import { noticeAlerts } from "./operator.ts";
@@ -22,14 +23,15 @@ type SweepParts = {
   report: Report;
 };
 
-/** Tells operators of every route that was opened or closed since. As below, the queue has it before the ledger says so. */
+/** Tells operators of routes that were opened or closed. As below, the queue has it before the ledger says so. */
 const tellOfRoutes = async ({ ledger, queue, operators, report }: SweepParts, now: number) => {
   for (const state of await ledger.routes()) {
-    if (!state.untold) continue;
+    const told = afterTelling(state, now);
+    if (!told) continue;
     const notices = noticeAlerts({ about: "route", state }, operators, now);
     const taken = notices.length > 0 ? await queue.send(notices.map(toMessage)) : [];
     if (!taken.every(Boolean)) throw new Error("the queue took only some of the notices for the operators");
-    if (!(await ledger.writeRoute({ ...state, untold: false }))) continue;
+    if (!(await ledger.writeRoute(told))) continue;
     const { route, open } = state;
     report({ event: "route", route, open: open !== undefined, reason: open?.reason, probeAt: open?.probeAt });
   }

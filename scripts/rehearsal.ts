@@ -42,6 +42,8 @@ export type Rehearsal = {
   /** The ids of alerts still in the queue, and of those buried. */
   waiting(): string[];
   buried(): string[];
+  /** Puts what was buried back, and works until nothing is to be done. */
+  redrive(): Promise<void>;
   /** Closes the ledger, and opens it again. */
   reopen(meanwhile?: () => void): void;
   close(): void;
@@ -188,6 +190,10 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
     },
     waiting: () => messages.map(idOf),
     buried: () => dead.map(idOf),
+    redrive: async () => {
+      for (const letter of dead.splice(0)) messages.push({ ...letter, receiveCount: 0, readyAt: now });
+      await workOff();
+    },
     reopen: (meanwhile = () => undefined) => {
       ledger.close();
       meanwhile();

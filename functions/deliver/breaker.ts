@@ -10,8 +10,8 @@ export type RouteState = {
   failures: number;
   /** While it is open, nobody sends by it but one probe at a time, the next at `probeAt`. */
   open?: { since: number; probes: number; probeAt: number; probing: boolean; reason: string; step: Step };
-  /** It was opened, or closed again, or a probe failed, and the operator is still to be told. */
-  untold: boolean;
+  /** What the operators were told last, and when that it is open. */
+  told: { open: boolean; at: number };
   /** When mails were begun, as far back as its rate looks. */
   begun: number[];
 };
@@ -20,7 +20,7 @@ export const newRoute = (route: string): RouteState => ({
   route,
   revision: 0,
   failures: 0,
-  untold: false,
+  told: { open: false, at: 0 },
   begun: [],
 });
 
@@ -80,14 +80,13 @@ export const afterAttempt = (state: RouteState, outcome: DeliveryOutcome, now: n
   const { open, failures, ...rest } = state;
   const limit = failuresThatOpen(outcome);
   if (outcome.result === "accepted" || limit === undefined)
-    return open ? { ...rest, failures: 0, untold: true } : failures === 0 ? state : { ...rest, failures: 0 };
+    return open || failures > 0 ? { ...rest, failures: 0 } : state;
   if (open && !open.probing) return state;
   if (!open && failures + 1 < limit) return { ...rest, failures: failures + 1 };
   const probes = open ? open.probes + 1 : 0;
   return {
     ...rest,
     failures: failures + 1,
-    untold: true,
     open: {
       since: open?.since ?? now,
       probes,
@@ -97,6 +96,17 @@ export const afterAttempt = (state: RouteState, outcome: DeliveryOutcome, now: n
       step: outcome.step,
     },
   };
+};
+
+/** That a route is open is told once an hour at most, however often it opens; that it is closed, to whoever was told. */
+const tellMilliseconds = 3_600_000;
+
+/** The route once the operators were told how it is; undefined: there is nothing to be told now. */
+export const afterTelling = (state: RouteState, now: number): RouteState | undefined => {
+  const { open, told } = state;
+  if ((open !== undefined) === told.open) return undefined;
+  if (!open) return { ...state, told: { ...told, open: false } };
+  return now - told.at < tellMilliseconds ? undefined : { ...state, told: { open: true, at: now } };
 };
 
 /** The route as a bridge finds it that has just been started, perhaps with better settings: it may be probed at once. */

@@ -15,6 +15,7 @@ import type { Transport } from "../deliver/delivery.ts";
 import { tokenSource } from "../deliver/oauth.ts";
 import { isFullName, type Relay } from "../deliver/relay.ts";
 import { relays } from "../deliver/relays.ts";
+import { sesClient, sesTransport } from "../deliver/ses.ts";
 import { smtpTransport } from "../deliver/smtp.ts";
 import { intake } from "../intake/http.ts";
 import { sqliteLedger } from "../ledger/sqlite.ts";
@@ -90,7 +91,8 @@ const ehloName = ({ from }: Sender): string =>
 const resolver = new Resolver({ timeout: 5_000, tries: 2 });
 
 const transportOf = (relay: Relay, sender: Sender): Transport & { close(): void } => {
-  if (relay.kind === "ses") throw new Error("not yet");
+  if (relay.kind === "ses")
+    return { ...sesTransport(sesClient(relay.region), relay, clock), close: () => undefined };
   const { credentials } = relay;
   const tokens = credentials && "oauth" in credentials ? tokenSource(credentials.oauth, clock) : undefined;
   const parts = { resolveMx: (domain: string) => resolver.resolveMx(domain), tokens };

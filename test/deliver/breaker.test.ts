@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   afterAttempt,
   afterStart,
+  afterTelling,
   beginning,
   newRoute,
   type RouteState,
@@ -107,7 +108,7 @@ describe("a route", () => {
       [0, login],
       [30, outcome],
     ]);
-    expect(state).toMatchObject({ failures: 0, untold: true });
+    expect(state).toMatchObject({ failures: 0 });
     expect(state.open).toBeUndefined();
     expect(
       routeAfter([
@@ -136,16 +137,22 @@ describe("a route", () => {
     });
   });
 
-  it("is told of when it is opened, at each failed probe and when it is closed, and not between", () => {
-    expect(routeAfter([[0, away]]).untold).toBe(false);
-    const open = routeAfter([[0, login]]);
-    expect(open.untold).toBe(true);
-    const told = { ...open, untold: false };
-    const begun = beginning(told, undefined, seconds(30), seconds(100));
-    if (!("state" in begun)) throw new Error("no probe");
-    expect(begun.state.untold).toBe(false);
-    expect(afterAttempt(begun.state, login, seconds(31)).untold).toBe(true);
-    expect(afterAttempt(begun.state, accepted, seconds(31)).untold).toBe(true);
+  it("is told of when it is opened and when it is closed, each once", () => {
+    const now = seconds(1);
+    expect(afterTelling(routeAfter([[0, away]]), now)).toBeUndefined();
+    const told = afterTelling(routeAfter([[0, login]]), now);
+    expect(told?.told).toEqual({ open: true, at: now });
+    expect(told && afterTelling(told, seconds(9000))).toBeUndefined();
+    const closed = told && afterTelling(afterAttempt(told, accepted, now), now);
+    expect(closed?.told).toEqual({ open: false, at: now });
+    expect(closed && afterTelling(closed, seconds(9000))).toBeUndefined();
+  });
+
+  it("that opens again is told of an hour after the last time, if it is open then", () => {
+    const state = { ...routeAfter([[60, login]]), told: { open: false, at: begin } };
+    expect(afterTelling(state, seconds(3599))).toBeUndefined();
+    expect(afterTelling(state, seconds(3600))?.told).toEqual({ open: true, at: seconds(3600) });
+    expect(afterTelling(afterAttempt(state, accepted, seconds(90)), seconds(3600))).toBeUndefined();
   });
 
   it("is probed at once by a bridge that has just been started", () => {
