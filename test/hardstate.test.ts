@@ -214,6 +214,19 @@ describe("hardstate explain", () => {
     expect(JSON.parse((await explain("alert-one", "--json")).out)).toMatchObject({ status: "mailed" });
   });
 
+  it("redrive lists no dead letters while there are none, and finds none to put back", async () => {
+    const redrive = (...words: string[]) =>
+      run(["redrive", ...words, "--url", url], { HARDSTATE_STATE: state });
+    expect(await redrive()).toMatchObject({ status: 0, out: "There are no dead letters.\n" });
+    expect(await redrive("no-such-alert")).toMatchObject({
+      status: 3,
+      err: expect.stringMatching(/no dead letter no-such-alert/),
+    });
+    expect(await redrive("--all")).toMatchObject({ status: 0, out: expect.stringMatching(/^0 put back/) });
+    expect(await redrive("--all", "dead-0001")).toMatchObject({ status: 2 });
+    expect(JSON.parse((await redrive("--json")).out)).toEqual({ dead_letters: [] });
+  });
+
   it("says what it cannot find out", async () => {
     expect(await explain("no-such-alert")).toMatchObject({
       status: 3,

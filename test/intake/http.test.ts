@@ -7,12 +7,12 @@ import { readAliases, readAllowList } from "../../functions/address.ts";
 import { intake } from "../../functions/intake/http.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import type { Queue } from "../../functions/queue/queue.ts";
+import { type Queue, toMessage } from "../../functions/queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../../functions/queue/sqlite.ts";
 import { Secret } from "../../functions/secret.ts";
 import type { Event } from "../../functions/telemetry.ts";
 import { rehearse } from "../../scripts/rehearsal.ts";
-import { posted, takenFrom } from "../alerts.ts";
+import { posted, queuedAlert, takenFrom } from "../alerts.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-http-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -386,13 +386,102 @@ describe("GET /v1/problems and /v1/journal", () => {
   });
 });
 
+describe("dead letters", () => {
+  const call = (path: string, token: string, body?: string) =>
+    app.request(path, {
+      ...(body !== undefined && { method: "POST", body }),
+      headers: { Authorization: `Bearer ${token}` },
+    });
+  const queuePage = async (token: string) => (await call("/v1/queue", token)).json();
+  const redrive = async (token: string, body: string) => {
+    const response = await call("/v1/dead-letters/redrive", token, body);
+    return [response.status, ((await response.json()) as { redriven?: number }).redriven];
+  };
+  /** Two of one site, one of another, and what is no alert. */
+  beforeEach(async () => {
+    for (const [site, id] of [
+      ["site", "dead-0001"],
+      ["site", "dead-0002"],
+      ["other", "dead-0001"],
+    ])
+      await queue.send([toMessage(queuedAlert({ site, id, receivedAt: 5 }))]);
+    await queue.send([{ group: "g", deduplicationId: "d", body: "canary9f" }]);
+    for (;;) {
+      const messages = await queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 30 });
+      if (messages.length === 0) break;
+      for (const message of messages) await queue.bury(message, "550 5.1.1 no such user");
+    }
+    await queue.send([toMessage(queuedAlert({ id: "waiting-1", receivedAt: 7 }))]);
+  });
+
+  it("are listed to their own site, with the relay's words; what is no alert to all, without its text", async () => {
+    const letters = [
+      {
+        id: "dead-0001",
+        object: "web01/HTTP",
+        contact: "ops@example.com",
+        type: "PROBLEM",
+        state: "CRITICAL",
+        reason: "550 5.1.1 no such user",
+      },
+      { id: "dead-0002" },
+      { reason: "550 5.1.1 no such user" },
+    ];
+    expect(await queuePage(tokens.first)).toMatchObject({
+      waiting: 1,
+      in_flight: 0,
+      oldest: 7,
+      dead_letters: letters,
+    });
+    expect(JSON.stringify(await queuePage(tokens.first))).not.toContain("canary9f");
+    expect(((await queuePage(tokens.other)) as { dead_letters: unknown[] }).dead_letters).toHaveLength(2);
+  });
+
+  it("are put back one by one, and those of another site stay", async () => {
+    expect(await redrive(tokens.first, '{"id":"dead-0001"}')).toEqual([200, 1]);
+    expect((await taken()).map(({ site, id }) => [site, id])).toEqual([
+      ["site", "waiting-1"],
+      ["site", "dead-0001"],
+    ]);
+    expect((await queue.deadLetters(9)).map((letter) => letter.alert?.site)).toEqual([
+      "site",
+      "other",
+      undefined,
+    ]);
+    expect(events).toContainEqual({ event: "redriven", site: "site", id: "dead-0001", count: 1 });
+  });
+
+  it.each(["{}", ""])("are put back all at once by '%s', those of the site alone", async (body) => {
+    expect(await redrive(tokens.first, body)).toEqual([200, 2]);
+    expect((await queue.deadLetters(9)).map((letter) => letter.alert?.site)).toEqual(["other", undefined]);
+  });
+
+  it.each([
+    ["[1]", 400],
+    ["{", 400],
+    ['{"id":7}', 400],
+    ['{"all":true}', 400],
+    ['{"id":"dead-0003"}', 404],
+    [JSON.stringify({ id: "x".repeat(2000) }), 413],
+  ])("stay where they are on %.20s", async (body, status) => {
+    expect((await redrive(tokens.first, body))[0]).toBe(status);
+    expect(await queue.deadLetters(9)).toHaveLength(4);
+  });
+
+  it("are nobody's without a token", async () => {
+    expect((await call("/v1/queue", "x".repeat(24))).status).toBe(401);
+    expect((await redrive("x".repeat(24), "{}"))[0]).toBe(401);
+    expect((await call("/v1/dead-letters/redrive", tokens.first)).status).toBe(405);
+  });
+});
+
 describe("other paths", () => {
   it("are none that README does not list", () => {
     const readme = readFileSync("README.md", "utf8");
     const paths = app.routes
       .map(({ path }) => path.replace(/:(\w+)/, "{$1}"))
       .filter((path) => !path.includes("*"));
-    expect(new Set(paths).size).toBe(6);
+    expect(new Set(paths).size).toBe(8);
     for (const path of paths) expect(readme).toContain(`${path}\``);
   });
 

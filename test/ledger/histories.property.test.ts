@@ -62,7 +62,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       do: fc.constant("relay" as const),
-      answer: fc.constantFrom<RelayAnswer>("accepted", "accepted", "deferred", "lost", "crash"),
+      answer: fc.constantFrom<RelayAnswer>("accepted", "accepted", "deferred", "away", "lost", "crash"),
     }),
   },
   {
@@ -128,7 +128,7 @@ const play = async ({ actions, ways }: { actions: Action[]; ways: Way[] }) => {
       log.push(`${(at - begin) / 1000} ${answer} ${mail.subject} to ${mail.to.split("@")[0]}`);
       // A worker that dies and a connection that is lost may both have handed the mail over; here they have.
       const copy = seen.has(mail.messageId);
-      if (answer === "deferred") return answer;
+      if (answer === "deferred" || answer === "away") return answer;
       seen.add(mail.messageId);
       const [, kind = "", state = "", object = ""] = /^(\S+) (\S+): (.*)$/.exec(mail.subject) ?? [];
       if (!copy)
