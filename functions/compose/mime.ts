@@ -1,6 +1,13 @@
 import MailComposer from "nodemailer/lib/mail-composer";
+import { encodeWord } from "nodemailer/lib/mime-funcs";
 import { digest } from "../identity.ts";
 import type { Mail } from "./mail.ts";
+
+/**
+ * A header's text as mail programs will show it. nodemailer sends as they are what looks like an encoded-word
+ * (RFC 2047), which a reader's program would decode into other text, and words that are too long to fold.
+ */
+const headerText = (text: string): string => (/=\?|[^ ]{76}/.test(text) ? encodeWord(text, "B", 52) : text);
 
 /**
  * The mail as RFC 5322 bytes with CRLF line ends and lines of at most 76 characters: the same bytes for every route
@@ -10,12 +17,12 @@ export const mimeBytes = (mail: Mail): Promise<Buffer> =>
   new MailComposer({
     from: { name: mail.from.name ?? "", address: mail.from.address },
     to: { name: "", address: mail.to },
-    subject: mail.subject,
+    subject: headerText(mail.subject),
     messageId: mail.messageId,
     inReplyTo: mail.threadId,
     references: [mail.threadId],
     date: new Date(mail.date),
-    headers: mail.headers,
+    headers: Object.fromEntries(Object.entries(mail.headers).map(([name, text]) => [name, headerText(text)])),
     text: mail.text,
     html: mail.html,
     textEncoding: "quoted-printable",

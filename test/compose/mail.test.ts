@@ -1,4 +1,4 @@
-import PostalMime from "postal-mime";
+import PostalMime, { decodeWords } from "postal-mime";
 import { describe, expect, test } from "vitest";
 import { type Alert, readAlert } from "../../functions/alert.ts";
 import { compose, type Sender } from "../../functions/compose/mail.ts";
@@ -229,6 +229,33 @@ describe("a subject", () => {
     expect(mailed(problem).mail.subject).toBe("PROBLEM CRITICAL: web1/HTTP");
     const host = alertOf({ object: { service: null }, state: "DOWN" });
     expect(mailed(queued(host)).mail.subject).toBe("PROBLEM DOWN: web1");
+  });
+
+  test.for([
+    ["what looks like an encoded-word", "=?utf-8?Q?RECOVERY_OK?="],
+    ["one among words", "disk =?UTF-8?B?T0s=?= space"],
+    ["a word of 255 letters", "x".repeat(255)],
+    ["Japanese", "日本語サーバー".repeat(12)],
+    ["joined emoji", "👩‍🚒🔥".repeat(10)],
+    ["Arabic", "مضيف-الويب".repeat(11)],
+    ["combining marks", "e\u0301".repeat(80)],
+    ["words in other letters", `Größe ${"größer ".repeat(20)}am größten`],
+  ])("of a name with %s is read as it was composed, from short lines", async ([, host = ""]) => {
+    const { mail } = mailed(queued(alertOf({ object: { host } })));
+    const bytes = await mimeBytes(mail);
+    const { subject, headers } = await PostalMime.parse(bytes);
+    expect(subject).toBe(mail.subject);
+    const object = headers.find(({ key }) => key === "x-hardstate-object")?.value ?? "";
+    expect(decodeWords(object)).toBe(`${host}/HTTP`);
+    for (const line of headersOf(bytes).split("\r\n")) expect(line.length).toBeLessThanOrEqual(76);
+    // RFC 2047 §5: each word is decoded by itself, so none may end inside a character.
+    for (const [, way, text = ""] of headersOf(bytes).matchAll(/=\?utf-8\?([QB])\?(.*?)\?=/gi)) {
+      const decode = () =>
+        way === "B"
+          ? new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(text, "base64"))
+          : decodeURIComponent(text.replaceAll("=", "%"));
+      expect(decode).not.toThrow();
+    }
   });
 });
 
