@@ -7,7 +7,7 @@ export type Facts = {
   object: string;
   alert: Alert;
   contact: string;
-  /** Unix milliseconds; absent outside an episode. */
+  /** Unix milliseconds of the bridge; absent outside an episode. */
   since?: number;
   link?: string;
   why: string;
@@ -21,20 +21,48 @@ const dateTime = new Intl.DateTimeFormat("sv-SE", {
 });
 const timeWithZone = (milliseconds: number): string => `${dateTime.format(milliseconds)} UTC`;
 
+/** The two largest units that count: `2 d 3 h`, `10 min`. */
+const duration = (milliseconds: number): string => {
+  const seconds = Math.round(milliseconds / 1000);
+  const parts = [
+    `${Math.floor(seconds / 86_400)} d`,
+    `${Math.floor(seconds / 3600) % 24} h`,
+    `${Math.floor(seconds / 60) % 60} min`,
+    `${seconds % 60} s`,
+  ];
+  const first = parts.findIndex((part) => !part.startsWith("0 "));
+  const largest = parts.slice(first, first + 2).filter((part) => !part.startsWith("0 "));
+  return largest.join(" ") || "less than 1 s";
+};
+
+/** When the episode began, unless the monitor's time says that this is its beginning, or waited in a spool. */
+const openedAt = ({ alert, since }: Facts): number | undefined =>
+  since !== undefined && since < alert.time * 1000 ? since : undefined;
+
+/** What a recovery adds to its headline. */
+const lasted = (facts: Facts): string => {
+  const since = openedAt(facts);
+  return facts.title === "RECOVERY" && since !== undefined
+    ? ` after ${duration(facts.alert.time * 1000 - since)}`
+    : "";
+};
+
 /** Label and value of each line of the table; only what the monitor sent. */
-const rows = ({ alert, since, contact }: Facts): [string, string][] => {
+const rows = (facts: Facts): [string, string][] => {
+  const { alert, contact } = facts;
   const { object, notification } = alert;
   const about = [object.alias, object.address].filter((word) => word && word !== object.host).join(", ");
   const attempt =
     alert.attempt && alert.max_attempts ? `, attempt ${alert.attempt} of ${alert.max_attempts}` : "";
   const before = alert.prev_state && alert.prev_state !== alert.state ? `, was ${alert.prev_state}` : "";
+  const since = openedAt(facts);
   const table: [string, string | undefined][] = [
     ["Host", about ? `${object.host} (${about})` : object.host],
     ["Service", object.service ?? undefined],
     ["State", `${alert.state} (${alert.state_type}${attempt}${before})`],
     ["Time", timeWithZone(alert.time * 1000)],
-    ["Open since", since === undefined ? undefined : timeWithZone(since)],
-    ["Author", alert.author],
+    [facts.title === "RECOVERY" ? "Began" : "Open since", since ? timeWithZone(since) : undefined],
+    ["Author", alert.comment ? undefined : alert.author],
     ["Groups", object.groups?.join(", ")],
     ["Contact", contact],
     ["Notification", notification.number ? `number ${notification.number}` : undefined],
@@ -53,6 +81,8 @@ const links = ({ alert, link }: Facts): [string, string][] =>
     ] as [string, string | undefined][]
   ).filter((row): row is [string, string] => row[1] !== undefined);
 
+const commentLabel = ({ author }: Alert): string => (author ? `Comment by ${author}` : "Comment");
+
 const cutMark = "The monitor's text was longer; the rest was cut.";
 
 /** The plain text body, LF line ends. */
@@ -62,44 +92,49 @@ export const textBody = (facts: Facts): string => {
   const width = Math.max(...labelled.map(([label]) => label.length));
   const block = (label: string, text: string | undefined) => (text ? `\n${label}:\n\n${text}\n` : "");
   return [
-    `${title}: ${object} is ${alert.state}\n`,
+    `${title}: ${object} is ${alert.state}${lasted(facts)}\n`,
     alert.output ? `\n${alert.output}\n` : "",
-    block("Comment", alert.comment),
+    block(commentLabel(alert), alert.comment),
     `\nWhy this mail: ${why}\n\n`,
     ...labelled.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`),
     block("Output", alert.long_output),
-    block("Performance data", alert.perfdata),
     alert.truncated ? `\n${cutMark}\n` : "",
+    block("Performance data", alert.perfdata),
     `\n-- \nAlert ${id}, by Hardstate\n`,
   ].join("");
 };
 
+/** By severity, each with white text on it: readable whatever the mail program makes of the page around. */
 const colours = ["#1a7f37", "#9a6700", "#bc4c00", "#cf222e"];
 
-/** The HTML body: no scripts, no remote content; everything from outside is escaped by the template. */
+/**
+ * The HTML body: no scripts, no remote content, inline styles alone; everything from outside is escaped by the
+ * template.
+ */
 export const htmlBody = (facts: Facts): string => {
-  const { title, object, alert, why, id } = facts;
-  const small = "color:#777;font-size:13px";
+  const { title, object, alert, link, why, id } = facts;
+  const colour = colours[severity[alert.state]];
+  const small = "opacity:.75;font-size:13px";
   const pre =
-    "white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.45 ui-monospace,Menlo,Consolas,monospace;margin:4px 0 16px;padding:10px;border:1px solid #8884;border-radius:4px";
+    "white-space:pre-wrap;font:13px/1.45 ui-monospace,Menlo,Consolas,monospace;margin:4px 0 16px;padding:10px;border:1px solid #8884;border-radius:4px";
   const block = (label: string, text: string | undefined) =>
-    text ? html`<div style="${small}">${label}</div><pre style="${pre}">${text}</pre>` : "";
+    text ? html`<div style="${small}">${label}</div><pre dir="auto" style="${pre}">${text}</pre>` : "";
   const row = (label: string, value: unknown) =>
-    html`<tr><th scope="row" style="text-align:left;vertical-align:top;font-weight:normal;padding:2px 14px 2px 0;${small}">${label}</th><td style="padding:2px 0;overflow-wrap:anywhere">${value}</td></tr>`;
+    html`<tr><th scope="row" style="text-align:left;vertical-align:top;font-weight:normal;white-space:nowrap;padding:2px 14px 2px 0;${small}">${label}</th><td style="padding:2px 0">${value}</td></tr>`;
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title} ${alert.state}: ${object}</title></head>
-<body style="margin:0;padding:16px;font:15px/1.5 system-ui,sans-serif"><div style="max-width:680px;margin:0 auto">
-<div style="border-left:6px solid ${colours[severity[alert.state]]};padding:2px 0 2px 12px"><div style="${small}">${title}</div><div style="font-size:20px;overflow-wrap:anywhere"><b>${object}</b> is <b style="color:${colours[severity[alert.state]]}">${alert.state}</b></div></div>
-<p style="font-size:16px;overflow-wrap:anywhere">${alert.output ?? ""}</p>
-${block("Comment", alert.comment)}
-<p style="overflow-wrap:anywhere">Why this mail: ${why}</p>
-<table role="presentation" style="border-collapse:collapse;margin:0 0 16px">
+<body style="margin:0;padding:16px;font:15px/1.5 system-ui,sans-serif"><div style="max-width:680px;margin:0 auto;overflow-wrap:anywhere;word-break:break-word">
+<div style="border-left:6px solid ${colour};padding:2px 0 2px 12px"><div style="${small}">${title}</div><div style="font-size:20px"><b dir="ltr">${link ? html`<a href="${link}" style="color:inherit">${object}</a>` : object}</b> is <b style="background:${colour};color:#ffffff;padding:0 6px;border-radius:4px">${alert.state}</b>${lasted(facts)}</div></div>
+${alert.output ? html`<p dir="auto" style="font-size:16px">${alert.output}</p>` : ""}
+${block(commentLabel(alert), alert.comment)}
+<p>Why this mail: ${why}</p>
+<table style="border-collapse:collapse;margin:0 0 16px">
 ${rows(facts).map(([label, value]) => row(label, value))}
 ${links(facts).map(([label, url]) => row(label, html`<a href="${url}">${url}</a>`))}
 </table>
 ${block("Output", alert.long_output)}
+${alert.truncated ? html`<p><b>${cutMark}</b></p>` : ""}
 ${block("Performance data", alert.perfdata)}
-${alert.truncated ? html`<p style="${small}">${cutMark}</p>` : ""}
 <p style="${small};border-top:1px solid #8884;padding-top:8px">Alert ${id}, by Hardstate</p>
 </div></body></html>
 `;

@@ -144,6 +144,63 @@ test("the reason of a mail is in its body, not in the signature that mail progra
   expect(signature).toBe("Alert alert-0001, by Hardstate\n");
 });
 
+describe("for its reader, a mail", () => {
+  const later = (seconds: number, change: Change, about: Partial<QueuedAlert> = {}) =>
+    queued(alertOf({ time: now / 1000 + seconds, ...change }), {
+      id: `alert-at-${seconds}`,
+      receivedAt: now + seconds * 1000,
+      ...about,
+    });
+  const { entry } = mailed(problem);
+  const over = { type: "RECOVERY", state: "OK", problem: { last_id: "7" }, notification: { id: "42" } };
+
+  test.for([
+    [7, "7 s"],
+    [60, "1 min"],
+    [595, "9 min 55 s"],
+    [7_500, "2 h 5 min"],
+    [90_061, "1 d 1 h"],
+    [86_400 * 3 + 59, "3 d"],
+  ] as const)("of a recovery says how long the problem lasted: %d s is %s", ([seconds, words]) => {
+    const { mail } = mailed(later(seconds, over), entry);
+    expect(mail.text).toMatch(/^RECOVERY: web1\/HTTP is OK after /);
+    expect(mail.text).toContain(`is OK after ${words}\n`);
+    expect(mail.html).toContain(`</b> after ${words}<`);
+    expect(mail.text).toMatch(/^Began {2,}2027-01-15 08:00:05 UTC$/m);
+  });
+
+  test("of a recovery that waited in a spool before its problem came does not say how long", () => {
+    const { mail } = mailed(later(20, { ...over, time: now / 1000 - 3600 }), entry);
+    expect(mail.text).toMatch(/^RECOVERY: web1\/HTTP is OK\n/);
+    expect(mail.text).not.toMatch(/^Began /m);
+  });
+
+  test("of a problem's first news has one time, of later news also that of the beginning", () => {
+    expect(mailed(problem).mail.text).not.toContain("Open since");
+    const acknowledged = mailed(later(300, { type: "ACKNOWLEDGEMENT" }), entry).mail;
+    expect(acknowledged.text).toMatch(/^Open since {2,}2027-01-15 08:00:05 UTC$/m);
+    expect(acknowledged.text).toContain("web1/HTTP is CRITICAL\n");
+  });
+
+  test("with a comment says whose it is, and without one still who did it", () => {
+    const change = { type: "ACKNOWLEDGEMENT", author: "Grace" };
+    const { text, html } = mailed(later(1, { ...change, comment: "on it" }), entry).mail;
+    expect(text).toContain("\nComment by Grace:\n\non it\n");
+    expect(html).toContain(">Comment by Grace</div>");
+    expect(text).not.toMatch(/^Author /m);
+    expect(mailed(later(1, change), entry).mail.text).toMatch(/^Author +Grace$/m);
+  });
+
+  test("says below the long output that it was cut, and has nothing where there is no output", () => {
+    const cut = mailed(queued(alertOf({ long_output: "more", perfdata: "a=1", truncated: true }))).mail;
+    expect(cut.text).toMatch(/\nmore\n\nThe monitor's text was longer; .*\n\nPerformance data:\n/);
+    expect(cut.html).toMatch(/>more<\/pre>\s*<p><b>The monitor&#39;s text was longer; /);
+    const silent = mailed(queued(alertOf({ output: "" }))).mail;
+    expect(silent.text).toMatch(/^PROBLEM: web1\/HTTP is CRITICAL\n\nWhy this mail: /);
+    expect(silent.html).not.toMatch(/<p[^>]*>\s*<\/p>/);
+  });
+});
+
 describe("a second try", () => {
   test("makes the same bytes", async () => {
     expect(await mimeBytes(mailed(problem).mail)).toEqual(await mimeBytes(mailed(problem).mail));
@@ -327,7 +384,7 @@ describe("hostile text", () => {
     const { mail } = mailed(everywhere(text));
     const labelled = mail.text
       .split("\n")
-      .filter((line) => /^(Host|Service|Author|Groups|Contact) /.test(line));
+      .filter((line) => /^(Host|Service|Comment by|Groups|Contact) /.test(line));
     expect(labelled).toHaveLength(5);
     for (const line of [mail.subject, ...labelled]) {
       expect(line).toContain(text.slice(0, 2));
@@ -390,8 +447,39 @@ describe("HTML", () => {
 
   test("links to http and https alone", () => {
     const links = tags.filter((tag) => tag.startsWith("<a")).map((tag) => /href="([^"]*)"/.exec(tag)?.[1]);
-    expect(links).toHaveLength(2);
+    expect(links).toHaveLength(3);
     for (const link of links) expect(link).toMatch(/^https?:\/\/(nagios|wiki)\.example\.com\//);
+  });
+});
+
+describe("colours", () => {
+  const luminance = (colour: string) => {
+    const [red = 0, green = 0, blue = 0] = [1, 3, 5].map((at) => {
+      const part = Number.parseInt(colour.slice(at, at + 2), 16) / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const contrast = (one: string, other: string) => {
+    const [light = 0, dark = 0] = [luminance(one), luminance(other)].sort((a, b) => b - a);
+    return (light + 0.05) / (dark + 0.05);
+  };
+
+  test.for([
+    ["OK", "CUSTOM"],
+    ["WARNING", "PROBLEM"],
+    ["UNKNOWN", "PROBLEM"],
+    ["CRITICAL", "PROBLEM"],
+  ])("of %s can be read on a light and on a dark page: each text has its own background", ([state, type]) => {
+    const { html } = mailed(queued(alertOf({ state, type, comment: "x", truncated: true }))).mail;
+    const styles = [...html.matchAll(/ style="([^"]*)"/g)].map(([, style = ""]) => style);
+    const coloured = styles.filter((style) => /(^|;)color:(?!inherit)/.test(style));
+    expect(coloured).toHaveLength(1);
+    for (const style of coloured) {
+      const [, background = ""] = /background:(#[0-9a-f]{6})/.exec(style) ?? [];
+      const [, text = ""] = /(?:^|;)color:(#[0-9a-f]{6})/.exec(style) ?? [];
+      expect(contrast(background, text)).toBeGreaterThanOrEqual(4.5);
+    }
   });
 });
 
