@@ -336,7 +336,8 @@ describe("1 Header and MIME injection", () => {
     expect(bytes).not.toMatch(/evil|injected|attacker/i);
   });
 
-  test.for(["__proto__", "constructor", "toString", "hasOwnProperty", "__defineGetter__"])(
+  const inherited = ["__proto__", "constructor", "toString", "hasOwnProperty", "__defineGetter__"];
+  test.for(inherited)(
     "%s as a key, a monitor, an id and a name: problem, repetition and recovery are what they are",
     async (word) => {
       const to = await bridge();
@@ -367,6 +368,37 @@ describe("1 Header and MIME injection", () => {
       expect(to.events.filter(({ event }) => event === "failed")).toEqual([]);
     },
   );
+
+  describe.each(inherited)("%s", (word) => {
+    /** What was decided about the second of two alerts. */
+    const verdictOf = async (first: object, second: object, rcpt?: string) => {
+      const to = await bridge();
+      to.relay.script.RCPT = rcpt;
+      for (const [id, change] of Object.entries({ "alert-0002": first, "alert-0001": second })) {
+        const alert = posted({ id, recipients: [{ email: "ops@example.com" }], ...change });
+        expect((await to.post(JSON.stringify(alert))).status).toBe(202);
+        await to.delivered();
+      }
+      const id = "id" in second ? second.id : "alert-0001";
+      const headers = { Authorization: `Bearer ${token}` };
+      const story = await to.app.request(`/v1/alerts/${id}`, { headers });
+      return ((await story.json()) as { verdict: unknown }).verdict;
+    };
+
+    test("as an id: what is decided is what any other id would bring", async () => {
+      const newer = { notification: { id: "2" } };
+      const older = { notification: { id: "1" } };
+      const later = "450 4.2.0 later\r\n";
+      expect(await verdictOf(newer, { ...older, id: word }, later)).toEqual(
+        await verdictOf(newer, older, later),
+      );
+    });
+
+    test("as a second monitor: what is decided is what any other name would bring", async () => {
+      const by = (id: string) => ({ monitor: { id, start: 1000 } });
+      expect(await verdictOf({}, by(word))).toEqual(await verdictOf({}, by("monitor2")));
+    });
+  });
 
   test.for([
     ["another mailbox in a display name", '"Bob" <a@example.com>, evil@evil.com'],

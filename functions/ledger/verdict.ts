@@ -8,6 +8,10 @@ import type { Policy } from "./policy.ts";
 import { problem } from "./problem.ts";
 import { recovery } from "./recovery.ts";
 
+/** What is under a key that a client chose: `constructor` and its like are in every object. */
+const own = <T>(values: Record<string, T>, key: string): T | undefined =>
+  Object.hasOwn(values, key) ? values[key] : undefined;
+
 /** R0, R39, R45: whether this is an event of its own, and a confirmed one. */
 const identity = ({ entry, queued, alert, twin, policy, now }: Case): Verdict | undefined => {
   if (twin !== undefined)
@@ -44,10 +48,10 @@ export const decide = (known: Known, queued: QueuedAlert, policy: Policy, now: n
     queued,
     alert,
     order: orderOf(alert),
-    view: entry.monitors[alert.monitor.id],
+    view: own(entry.monitors, alert.monitor.id),
     open,
     told: open && about?.episode === open.id ? about : undefined,
-    held: entry.held[queued.id],
+    held: own(entry.held, queued.id),
     policy,
     now,
     object: objectName(alert),
