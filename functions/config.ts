@@ -1,5 +1,5 @@
 import { type Aliases, type AllowList, parseAddress, readAliases, readAllowList } from "./address.ts";
-import type { Fault, Reading } from "./alert.ts";
+import { cleanLine, type Fault, type Reading } from "./alert.ts";
 import type { Sender } from "./compose/mail.ts";
 import { type Relay, readOAuth, readRelays } from "./deliver/relay.ts";
 import { durationSeconds } from "./duration.ts";
@@ -67,7 +67,8 @@ const mailbox = (text: string): { name?: string; address: string } | undefined =
   const named = /^\s*"?([^"<>]*?)"?\s*<([^<>]+)>\s*$/.exec(text);
   const reading = parseAddress(named?.[2] ?? text.trim());
   if (!reading.ok || /\p{Cc}/u.test(text)) return undefined;
-  return named?.[1] ? { name: named[1], address: reading.value } : { address: reading.value };
+  const name = cleanLine(named?.[1] ?? "").trim();
+  return name ? { name, address: reading.value } : { address: reading.value };
 };
 
 const readTokens = (text: string, expect: (expected: string) => void): SiteToken[] => {
@@ -129,12 +130,14 @@ export const readSettings = (environment: Record<string, string | undefined>): R
   const envelope = given("HARDSTATE_ENVELOPE_FROM");
   const envelopeFrom = envelope ? parseAddress(envelope) : undefined;
   if (envelopeFrom && !envelopeFrom.ok) expecting("HARDSTATE_ENVELOPE_FROM")("a bare address");
-  const link = given("HARDSTATE_LINK");
-  if (
-    link &&
-    !(/^https?:\/\/.*\{host\}/.test(link) && URL.canParse(link.replaceAll(/\{(host|service)\}/g, "x")))
-  )
-    expecting("HARDSTATE_LINK")("an http or https URL with {host} and {service}");
+  const [serviceLink, hostLink = serviceLink, ...more] = words(given("HARDSTATE_LINK") ?? "");
+  const isLink = (link: string) =>
+    /^https?:\/\/.*\{host\}/.test(link) && URL.canParse(link.replaceAll(/\{(host|service)\}/g, "x"));
+  const link = serviceLink && hostLink ? { service: serviceLink, host: hostLink } : undefined;
+  if (more.length > 0 || (link && !(isLink(link.service) && isLink(link.host))))
+    expecting("HARDSTATE_LINK")(
+      "an http or https URL with {host} and {service}, or two: of services, of hosts",
+    );
 
   const lists = <T>(name: string, reading: Reading<T>): T | undefined => {
     if (reading.ok) return reading.value;

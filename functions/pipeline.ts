@@ -126,7 +126,7 @@ export const pipeline = (parts: PipelineParts) => {
       const now = clock();
       const page = await ledger.read(queued);
       const { ending, claim: claimed } = page.record;
-      const waiting = page.entry.held[queued.id];
+      const waiting = Object.hasOwn(page.entry.held, queued.id) ? page.entry.held[queued.id] : undefined;
       const dead = ending?.as === "refused" || ending?.as === "dead" ? ending.as : undefined;
       // We died between settling and burying if this is not the first hand-out; else it was put back by hand.
       if (ending && dead && message.receiveCount > 1) {

@@ -94,11 +94,35 @@ describe("good settings", () => {
       { HARDSTATE_ENVELOPE_FROM: "bounces@example.com" },
       { sender: { envelopeFrom: "bounces@example.com" } },
     ],
+    [
+      "a link for services and one for hosts",
+      { HARDSTATE_LINK: "https://n.example/?type=2&h={host}&s={service} https://n.example/?type=1&h={host}" },
+      {
+        sender: {
+          link: {
+            service: "https://n.example/?type=2&h={host}&s={service}",
+            host: "https://n.example/?type=1&h={host}",
+          },
+        },
+      },
+    ],
+    [
+      "a name without the characters that turn text around",
+      { HARDSTATE_FROM: "a\u202eb <nagios@example.com>" },
+      { sender: { from: { name: "ab" } } },
+    ],
     ["a private authority", { HARDSTATE_RELAY_CA: pem }, { relays: [{ ca: pem }] }],
     [
       "a link",
       { HARDSTATE_LINK: "https://nagios.example.com/?h={host}&s={service}" },
-      { sender: { link: "https://nagios.example.com/?h={host}&s={service}" } },
+      {
+        sender: {
+          link: {
+            service: "https://nagios.example.com/?h={host}&s={service}",
+            host: "https://nagios.example.com/?h={host}&s={service}",
+          },
+        },
+      },
     ],
     [
       "repeated mail",
@@ -284,6 +308,7 @@ describe("bad settings", () => {
     ],
     ["a ledger of an unknown kind", "HARDSTATE_LEDGER", "sqs:https://sqs.example/canary9f.fifo"],
     ["a link that is a script", "HARDSTATE_LINK", "javascript:canary9f"],
+    ["three links", "HARDSTATE_LINK", Array(3).fill("https://canary9f.example/{host}").join(" ")],
     ["a link that is no URL", "HARDSTATE_LINK", "https://canary9f:x/{host}"],
     ["a duration without a unit", "HARDSTATE_RENOTIFY_AFTER", "90"],
     ["a policy that there is not", "HARDSTATE_WORSENING", "canary9f"],

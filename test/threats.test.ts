@@ -9,6 +9,7 @@ import PostalMime from "postal-mime";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { parseAddress } from "../functions/address.ts";
 import { readSettings } from "../functions/config.ts";
+import { relays } from "../functions/deliver/relays.ts";
 import { smtpTransport } from "../functions/deliver/smtp.ts";
 import { intake } from "../functions/intake/http.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
@@ -59,9 +60,12 @@ const bridge = async (change: Record<string, string> = {}) => {
   const parts = { clock: () => now, report: (event: Event) => events.push(event) };
   const queue = sqliteQueue(":memory:", parts.clock);
   const ledger = sqliteLedger(":memory:");
-  const transport = smtpTransport(settings.value.relay, parts.clock);
+  const [route] = settings.value.relays;
+  if (route?.kind !== "smtp") throw new Error("an SMTP relay is wanted");
+  const transport = smtpTransport(route, { resolveMx: async () => [] }, parts.clock);
+  const handOver = relays({ routes: [{ relay: route, transport }], states: ledger, clock: parts.clock });
   const app = intake({ ...settings.value, queue, ledger, ...parts });
-  const handle = pipeline({ ...settings.value, ledger, transport, ...parts });
+  const handle = pipeline({ ...settings.value, queue, ledger, handOver, ...parts });
   ending.push(async () => {
     transport.close();
     await relay.close();
@@ -277,6 +281,10 @@ describe("1 Header and MIME injection", () => {
     ["two mailboxes in From", { HARDSTATE_FROM: '"Bob" <a@example.com>, evil@evil.com' }],
     ["CRLF in the reverse-path", { HARDSTATE_ENVELOPE_FROM: "a@example.com>\r\nRCPT TO:<evil@evil.com" }],
     ["CRLF in an alias", { HARDSTATE_ALIASES: "root=a@example.com\r\nBcc:evil@evil.com" }],
+    [
+      "CRLF and a header in the link",
+      { HARDSTATE_LINK: "https://nagios.example.com/{host}\r\nBcc: evil@evil.com" },
+    ],
     ["CRLF in EHLO's name", { HARDSTATE_RELAYS: "smtp://relay.example.com?name=a.b%0D%0AMAIL" }],
   ])("%s: the setting is refused", ([, change]) => {
     expect(faultsOf(change)).toEqual(expect.arrayContaining(Object.keys(change)));
@@ -289,12 +297,6 @@ describe("1 Header and MIME injection", () => {
     const to = await bridge({ HARDSTATE_FROM: `${name} <nagios@example.com>` });
     await asJson(to, plain);
     expect((await onlyMail(to)).from?.address).toBe("nagios@example.com");
-  });
-
-  test("CRLF and a header in the link: it stays in the body", async () => {
-    const to = await bridge({ HARDSTATE_LINK: "https://nagios.example.com/{host}\r\nBcc: evil@evil.com" });
-    await asJson(to, plain);
-    await onlyMail(to);
   });
 
   const fieldsOfText = ["author", "comment", "output", "long_output", "perfdata", "type", "state", "id"];

@@ -11,8 +11,8 @@ export type Sender = {
   from: { name?: string; address: string };
   /** The reverse-path (RFC 5321 §4.1.1.2). */
   envelopeFrom: string;
-  /** URL template with `{host}` and `{service}`. */
-  link?: string;
+  /** URL templates with `{host}` and `{service}`. */
+  link?: { service: string; host: string };
 };
 
 /** Envelope and content. Recipients are in the envelope alone; the To header is for the reader. */
@@ -41,7 +41,7 @@ export const messageIdOf = ({ site, id, contact }: QueuedAlert, { from }: Sender
   `<${digest("mail", site, id, contactKey(contact)).slice(0, 40)}@${domainOf(from.address)}>`;
 
 const linkTo = ({ link }: Sender, host: string, service: string | null): string | undefined =>
-  link
+  (service === null ? link?.host : link?.service)
     ?.replaceAll("{host}", encodeURIComponent(host))
     .replaceAll("{service}", encodeURIComponent(service ?? ""));
 

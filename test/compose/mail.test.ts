@@ -12,7 +12,10 @@ import type { QueuedAlert } from "../../functions/queue/queue.ts";
 const sender: Sender = {
   from: { name: "Überwachung", address: "nagios@example.com" },
   envelopeFrom: "bounce@example.com",
-  link: "https://nagios.example.com/status?host={host}&service={service}",
+  link: {
+    service: "https://nagios.example.com/status?host={host}&service={service}",
+    host: "https://nagios.example.com/status?host={host}",
+  },
 };
 const now = Date.UTC(2027, 0, 15, 8, 0, 5);
 
@@ -484,6 +487,11 @@ describe("colours", () => {
 });
 
 describe("a link to the monitor", () => {
+  test("of a host is the one for hosts", () => {
+    const alert = alertOf({ object: { host: "web01", service: null }, state: "DOWN" });
+    expect(mailed(queued(alert)).mail.text).toContain("https://nagios.example.com/status?host=web01\n");
+  });
+
   test("holds host and service as one component each", () => {
     const alert = alertOf({ object: { host: "a/b&service=x#{service}", service: "C: $& 100%" } });
     expect(mailed(queued(alert)).mail.text).toContain(

@@ -424,8 +424,8 @@ describe("dead letters", () => {
         state: "CRITICAL",
         reason: "550 5.1.1 no such user",
       },
-      { id: "dead-0002" },
       { reason: "550 5.1.1 no such user" },
+      { id: "dead-0002" },
     ];
     expect(await queuePage(tokens.first)).toMatchObject({
       waiting: 1,
@@ -444,9 +444,9 @@ describe("dead letters", () => {
       ["site", "dead-0001"],
     ]);
     expect((await queue.deadLetters(9)).map((letter) => letter.alert?.site)).toEqual([
-      "site",
       "other",
       undefined,
+      "site",
     ]);
     expect(events).toContainEqual({ event: "redriven", site: "site", id: "dead-0001", count: 1 });
   });
