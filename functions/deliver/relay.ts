@@ -141,8 +141,9 @@ const readRelay = (text: string, ca: string | undefined, oauth: OAuth | undefine
     if (!user || password) expect("with auth=XOAUTH2 a user and no password");
     if (!oauth) expect("with auth=XOAUTH2 also HARDSTATE_OAUTH");
   } else if (Boolean(user) !== Boolean(password)) expect("user and password, or neither");
-  // A line end in either would end a command; NUL ends a field of PLAIN (RFC 4616 §2).
-  if (/\p{Cc}/u.test(`${user}${password}`)) expect("user and password without control characters");
+  // NUL ends a field of PLAIN (RFC 4616 §2), and a control character one of XOAUTH2; the rest is base64 on the wire.
+  if (/\p{Cc}/u.test(user ?? "") || password?.includes("\0"))
+    expect("a user without control characters, and a password without NUL");
   const mx = parameters.has("mx");
   if (mx && parameters.get("mx") !== "") expect("mx without a value");
   if (mx && !/[a-z]/i.test(url.hostname.replace(/^\[.*/, ""))) expect("mx with a name, not an address");

@@ -1,0 +1,174 @@
+import { execFile } from "node:child_process";
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterEach, describe, expect, it } from "vitest";
+import { posted } from "./alerts.ts";
+import {
+  type Bridge,
+  type BridgeSettings,
+  bridgeSettings,
+  type Lab,
+  mailsIn,
+  openLab,
+  type Relay,
+  startBridge,
+  startRelay,
+  until,
+} from "./lab.ts";
+
+const run = promisify(execFile);
+
+/** Where what was measured is written, if it is wanted. */
+const report = (line: string) =>
+  process.env.DELIVERY_REPORT && appendFileSync(process.env.DELIVERY_REPORT, line);
+
+const labs: Lab[] = [];
+const lab = (): Lab => {
+  const opened = openLab();
+  labs.push(opened);
+  return opened;
+};
+afterEach(async () => {
+  // The bridge is registered with the first lab: it ends before its relays do.
+  for (const opened of labs.splice(0)) await opened.stop();
+});
+
+const url = ({ user, password, port }: Relay, wrong = password) =>
+  `smtp://${user}:${wrong}@localhost:${port}`;
+
+/** A bridge with these routes, all relays' authorities trusted. */
+const settingsFor = (
+  on: Lab,
+  relays: Relay[],
+  port: number,
+  urls = relays.map((relay) => url(relay)),
+): BridgeSettings => {
+  const [first] = relays;
+  if (!first) throw new Error("at least one relay is wanted");
+  const settings = bridgeSettings(on, first, port);
+  const file = (name: string, text: string) => {
+    writeFileSync(join(on.folder, name), text, { mode: 0o600 });
+    return join(on.folder, name);
+  };
+  settings.environment.HARDSTATE_RELAYS_FILE = file("routes", urls.join(" "));
+  settings.environment.HARDSTATE_RELAY_CA_FILE = file(
+    "authorities",
+    relays.map(({ ca }) => readFileSync(ca, "utf8")).join("\n"),
+  );
+  settings.environment.HARDSTATE_OPERATOR = "admin@example.com";
+  return settings;
+};
+
+/** Posts problems of so many hosts, 100 at a time; resolves to their ids. */
+const postProblems = async (
+  bridge: Bridge,
+  token: string,
+  first: number,
+  count: number,
+): Promise<string[]> => {
+  const ids = Array.from({ length: count }, (_, n) => `alert-${String(first + n).padStart(4, "0")}`);
+  const time = Math.floor(Date.now() / 1000);
+  for (let start = 0; start < count; start += 100) {
+    const alerts = ids.slice(start, start + 100).map((id, n) =>
+      posted({
+        id,
+        time,
+        object: { host: `host${first + start + n}`, service: null },
+        state: "DOWN",
+        recipients: [{ email: "ops@example.com" }],
+      }),
+    );
+    const response = await fetch(`${bridge.url}/v1/alerts`, {
+      method: "POST",
+      body: JSON.stringify(alerts),
+      headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` },
+    });
+    expect(await response.json()).not.toMatchObject({
+      alerts: expect.arrayContaining([expect.objectContaining({ status: "rejected" })]),
+    });
+  }
+  return ids;
+};
+type Told = {
+  status: string;
+  attempts: { route: string; result: string; reply: string; lostAfterData?: boolean }[];
+};
+const storyOf = async (bridge: Bridge, token: string, id: string): Promise<Told> => {
+  const response = await fetch(`${bridge.url}/v1/alerts/${id}`, {
+    headers: { Authorization: `Bearer ${token}` },
+  });
+  return (await response.json()) as Told;
+};
+const ended = (bridge: Bridge, ending: string) =>
+  bridge
+    .events()
+    .filter((event) => event.event === "ended" && event.ending === ending && event.object !== undefined);
+const toOps = async (maildir: string) =>
+  (await mailsIn(maildir)).filter(({ to }) => to?.[0]?.address === "ops@example.com");
+
+describe("two real relays", () => {
+  it("the first killed in the middle of 300 mails: all are delivered once, none is lost", async () => {
+    const [one, other] = [lab(), lab()];
+    const a = await startRelay(one);
+    const b = await startRelay(other);
+    const settings = settingsFor(one, [a, b], 18901);
+    const bridge = await startBridge(one, settings);
+    const ids = await postProblems(bridge, settings.token, 0, 300);
+    await until("the first hundred mails", 60, () => ended(bridge, "mailed").length >= 100);
+    await one.script("relay", "kill");
+    await until(
+      "all mails",
+      120,
+      () => ended(bridge, "mailed").filter(({ contact }) => contact === "ops@example.com").length === 300,
+    );
+    // What the first had taken when it died is in its queue: it delivers that when it is back.
+    await one.script("relay", "start");
+    const idsIn = async ({ maildir }: Relay) => (await toOps(maildir)).map(({ messageId }) => messageId);
+    const all = async () => [...(await idsIn(a)), ...(await idsIn(b))];
+    await until("what the first relay had taken", 60, async () => new Set(await all()).size === 300);
+    const stories = await Promise.all(ids.map((id) => storyOf(bridge, settings.token, id)));
+    const inDoubt = stories.filter(({ attempts }) => attempts.some(({ lostAfterData }) => lostAfterData));
+    expect(stories.map(({ status }) => status)).toEqual(Array(300).fill("mailed"));
+    expect((await all()).length - 300).toBeLessThanOrEqual(inDoubt.length);
+    expect((await idsIn(b)).length).toBeGreaterThan(100);
+    // Failed attempts at the dead relay: a few at the moment it died, then only probes.
+    const failed = stories.flatMap(({ attempts }) => attempts.filter(({ result }) => result !== "accepted"));
+    expect(failed.length).toBeLessThan(15);
+    const operators = (await mailsIn(b.maildir)).filter(({ to }) => to?.[0]?.address === "admin@example.com");
+    expect(operators.map(({ subject }) => subject)).toEqual([
+      `PROBLEM CRITICAL: hardstate/route smtp://localhost:${a.port}`,
+    ]);
+    report(
+      `first relay ${(await idsIn(a)).length}, second ${(await idsIn(b)).length}, second copies ${(await all()).length - 300}, in doubt ${inDoubt.length}, failed attempts ${failed.length}
+`,
+    );
+  });
+});
+
+describe("a real relay with another password", () => {
+  it("is asked by probes alone, and mail flows after the change there without a restart", async () => {
+    const one = lab();
+    const relay = await startRelay(one);
+    const settings = settingsFor(one, [relay], 18902, [url(relay, "another-Pa55word")]);
+    const bridge = await startBridge(one, settings);
+    await postProblems(bridge, settings.token, 0, 50);
+    await until("the refusal", 20, () => bridge.events().some(({ event }) => event === "route"));
+    const refusals = () =>
+      readFileSync(join(one.folder, "relay", "maillog"), "utf8").split("SASL PLAIN authentication failed")
+        .length - 1;
+    expect(refusals()).toBe(1);
+    expect(readdirSync(relay.maildir)).toHaveLength(0);
+    const sasl = join(one.folder, "relay", "etc", "sasl", "sasldb2");
+    await run("sh", [
+      "-c",
+      `printf %s another-Pa55word | saslpasswd2 -p -c -f ${sasl} -u example.com ${relay.user}`,
+    ]);
+    await until("all mails", 60, async () => (await toOps(relay.maildir)).length === 50);
+    expect(refusals()).toBe(1);
+    const subjects = (await mailsIn(relay.maildir))
+      .filter(({ to }) => to?.[0]?.address === "admin@example.com")
+      .map(({ subject }) => subject);
+    expect(subjects.length).toBeLessThanOrEqual(2);
+  });
+});
