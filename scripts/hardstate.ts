@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { complain, say } from "../functions/telemetry.ts";
+import { importCommand } from "./import.ts";
 import { replay, replayWords } from "./replay.ts";
 
 /** 0 good, 1 the thing asked about is bad, 2 wrong use, 3 could not be found out. */
@@ -221,10 +222,17 @@ exit status: 0 done  2 wrong use  3 a file cannot be read or tells nothing`,
   },
 };
 
-const commands = new Map([
+const commands = new Map<string, Command>([
   ["explain", explain],
   ["redrive", redrive],
   ["replay", replayCommand],
+  [
+    "import",
+    importCommand({
+      wrongUse: (message) => new WrongUse(message),
+      notFoundOut: (message) => new NotFoundOut(message),
+    }),
+  ],
 ]);
 
 const usage = `usage: hardstate COMMAND [--help]

@@ -53,7 +53,7 @@ describe("hardstate", () => {
     expect(result.err).toMatch(text);
   });
 
-  it.each([["--help"], ["-h"], ["explain", "--help"], ["replay", "--help"]])(
+  it.each([["--help"], ["-h"], ["explain", "--help"], ["replay", "--help"], ["import", "--help"]])(
     "%s %s fits a terminal of 80 columns",
     async (...words) => {
       const { status, out } = await run(words);

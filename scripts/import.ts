@@ -1,0 +1,133 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { Secret } from "../functions/config.ts";
+import { type Draft, environmentFile, missingOf } from "../functions/import/draft.ts";
+import { type Findings, type Note, nothing, placeOf, shown } from "../functions/import/findings.ts";
+import { formats, kindOf, readBytes } from "../functions/import/kind.ts";
+import { draftSettings } from "../functions/import/settings.ts";
+import { say } from "../functions/telemetry.ts";
+
+const usage = `usage: hardstate import [--out FILE] [--force] [--json] FILE...
+
+Reads how this machine sends mail today and makes settings of it: sendmail's
+.mc, authinfo and access (text, not .db), /etc/aliases, Postfix's main.cf and
+sasl_passwd, msmtprc, and the object files of Nagios. Tells what is carried,
+what is not and why, and what is still to be filled in by hand. Only the files
+named are read; no command in them is run, nothing is sent.
+
+A file's kind is told by its name or text. Where it is not, write KIND=FILE;
+kinds: mc authinfo access aliases main.cf sasl_passwd msmtprc nagios
+
+  --out FILE   write the settings, with the passwords and a new token, to FILE
+               (mode 0600); without it they are shown and nothing is written
+  --force      write FILE even if it is there
+  --json       the report as one JSON object
+
+FILE suits EnvironmentFile= of systemd and node --env-file.
+
+exit status: 0 the settings are complete  1 something is to be filled in, or a
+             line of the input is wrong  2 wrong use  3 a file cannot be read`;
+
+const largest = 1024 * 1024;
+const site = "site1";
+
+type Failures = { wrongUse(message: string): Error; notFoundOut(message: string): Error };
+type Values = Record<string, string | boolean | undefined>;
+
+/** Writes a file that nobody else can read, whole or not at all; over another one only with `force`. */
+const writeSecretly = (path: string, text: string, force: boolean): void => {
+  const draft = `${path}.${randomBytes(6).toString("hex")}`;
+  try {
+    writeFileSync(draft, text, { flag: "wx", mode: 0o600, flush: true });
+    // Unlike a rename, a link does not replace what somebody else has made meanwhile.
+    if (force) renameSync(draft, path);
+    else linkSync(draft, path);
+  } finally {
+    rmSync(draft, { force: true });
+  }
+};
+
+/** What is in a file, or why it cannot be read. */
+const bytesOf = (path: string): Buffer | string => {
+  try {
+    const status = statSync(path);
+    if (status.isFile() && status.size <= largest) return readFileSync(path);
+    return "expected a file of text of at most 1 MiB";
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? "unknown";
+  }
+};
+
+/** Adds what the file of one word of the command line says; its path. */
+const readOne = (word: string, found: Findings, { wrongUse, notFoundOut }: Failures): string => {
+  const [, named = "", rest = ""] = /^([a-z_.]+)=(.+)$/.exec(word) ?? [];
+  const path = formats.has(named) ? rest : word;
+  const bytes = bytesOf(path);
+  if (typeof bytes === "string") throw notFoundOut(`${path} cannot be read (${bytes}).`);
+  const kind = formats.has(named) ? named : kindOf(path, bytes.toString("latin1"));
+  const kinds = [...formats.keys()].join(" ");
+  if (kind === undefined)
+    throw wrongUse(`neither name nor text tells the kind of ${path}: write KIND=FILE, with KIND of ${kinds}`);
+  readBytes(path, kind, bytes, found);
+  return path;
+};
+
+/** The report in words. */
+const reportOf = (draft: Draft): string => {
+  const notes = (sort: Note["sort"]) =>
+    draft.notes.filter((one) => one.sort === sort).map((one) => `${placeOf(one)}: ${one.what}: ${one.why}`);
+  const carried = draft.lines.filter(({ value }) => value);
+  const sections: [string, string[]][] = [
+    ["carried", carried.map(({ name, from }) => `${name}: ${from.join(", ")}`)],
+    ["to be filled in by hand", missingOf(draft).map((one) => `${one.setting} wants ${one.expected}`)],
+    ["wrong input", notes("wrong")],
+    ["to be looked at", notes("attention")],
+    ["not carried", notes("not-carried")],
+  ];
+  return sections
+    .filter(([, entries]) => entries.length > 0)
+    .flatMap(([heading, entries]) => ["", heading, ...entries.map((one) => `  ${shown(one, 10_000)}`)])
+    .join("\n");
+};
+
+/** `hardstate import`. The two kinds of error are its caller's. */
+export const importCommand = (failures: Failures) => ({
+  summary: "makes settings of what sendmail, postfix, msmtp and Nagios say",
+  usage,
+  options: { out: { type: "string" as const }, force: { type: "boolean" as const } },
+  run: async (words: string[], { out, force, json }: Values): Promise<0 | 1> => {
+    const { wrongUse, notFoundOut } = failures;
+    if (words.length === 0) throw wrongUse("import wants at least one FILE");
+    if (out === "") throw wrongUse("--out wants a FILE");
+    if (force && out === undefined) throw wrongUse("--force goes with --out FILE");
+    const path = typeof out === "string" ? out : undefined;
+    const exists = wrongUse(`${path} is there already: --force writes over it`);
+    if (path && !force && existsSync(path)) throw exists;
+    const found = nothing();
+    const files = words.map((word) => readOne(word, found, failures));
+    const token = new Secret(randomBytes(24).toString("hex"));
+    const draft = draftSettings(found, { site, token }, (authority) => {
+      const bytes = bytesOf(authority);
+      return typeof bytes === "string" ? undefined : bytes.toString();
+    });
+    try {
+      if (path) writeSecretly(path, environmentFile(draft, files, true), force === true);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      throw code === "EEXIST" ? exists : notFoundOut(`${path} cannot be written (${code}).`);
+    }
+    const missing = missingOf(draft);
+    const settings = draft.lines
+      .filter(({ value }) => value)
+      .map(({ name, shown, from }) => ({ name, value: shown, from }));
+    const { notes } = draft;
+    if (json) say(JSON.stringify({ written: path ?? null, settings, missing, notes }));
+    else {
+      if (path) say(`${path} is written, mode 0600. Its token belongs in /etc/hardstate/notify.conf too.`);
+      else say(environmentFile({ ...draft, notes: [] }, files, false).trimEnd());
+      say(reportOf(draft));
+      if (!path) say("\nNothing is written; --out FILE writes the settings with their secrets.");
+    }
+    return missing.length > 0 || notes.some(({ sort }) => sort === "wrong") ? 1 : 0;
+  },
+});
