@@ -70,6 +70,7 @@ export const readAllowList = (words: readonly string[]): Reading<AllowList> => {
 export type Aliases = ReadonlyMap<string, readonly string[]>;
 
 const deepestChain = 10;
+const mostLinks = 10_000;
 
 /**
  * Reads the words of HARDSTATE_ALIASES, `name=target,target`. A target may be another alias; chains are followed
@@ -87,7 +88,13 @@ export const readAliases = (words: readonly string[]): Reading<Aliases> => {
       faults.push({ field: `word ${index + 1}`, expected: "no alias twice; give its targets as a,b" });
     else targets.set(key.toLowerCase(), names);
   }
+  let links = 0;
   const follow = (key: string, path: readonly string[]): string[] => {
+    links += 1;
+    // Nine lists of nine lists, nine deep, would keep the start busy for hours.
+    if (links === mostLinks)
+      faults.push({ field: "aliases", expected: `at most ${mostLinks} links among them` });
+    if (links >= mostLinks) return [];
     if (path.includes(key)) {
       faults.push({ field: path[0] ?? key, expected: `no loop (${[...path, key].join(" → ")})` });
       return [];

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { Secret } from "../functions/config.ts";
 import { type Draft, environmentFile, missingOf } from "../functions/import/draft.ts";
 import { type Findings, type Note, nothing, placeOf, shown } from "../functions/import/findings.ts";
 import { formats, kindOf, readBytes } from "../functions/import/kind.ts";
 import { draftSettings } from "../functions/import/settings.ts";
+import { Secret } from "../functions/secret.ts";
 import { say } from "../functions/telemetry.ts";
 
 const usage = `usage: hardstate import [--out FILE] [--force] [--json] FILE...

@@ -230,6 +230,20 @@ describe("aliases", () => {
   it("no words are no aliases", () => {
     expect(aliasing()).toEqual(new Map());
   });
+
+  it("that lead to each other nine times nine ways, nine deep, are refused at once", () => {
+    const all = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+    const words = all.flatMap((level) =>
+      all.map((n) => {
+        const targets = level < 9 ? all.map((m) => `a${level + 1}x${m}`) : ["ops@example.com"];
+        return `a${level}x${n}=${targets.join(",")}`;
+      }),
+    );
+    expect(readAliases(words)).toMatchObject({
+      ok: false,
+      faults: [{ field: "aliases", expected: expect.stringMatching(/10000 links/) }],
+    });
+  });
 });
 
 describe("resolving a contact", () => {

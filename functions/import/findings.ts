@@ -1,4 +1,4 @@
-import type { Secret } from "../config.ts";
+import type { Secret } from "../secret.ts";
 
 /** Where something stands; line 0 is the file as a whole. */
 export type Place = { file: string; line: number };

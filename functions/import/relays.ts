@@ -1,4 +1,4 @@
-import { Secret } from "../config.ts";
+import { Secret } from "../secret.ts";
 import { type DraftLine, open } from "./draft.ts";
 import { type Findings, type Login, noteAt, placeOf, type Route } from "./findings.ts";
 

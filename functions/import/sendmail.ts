@@ -1,4 +1,4 @@
-import { Secret } from "../config.ts";
+import { Secret } from "../secret.ts";
 import {
   destinationOf,
   fullName,

@@ -1,5 +1,6 @@
 import { parseAddress } from "../address.ts";
-import { readSettings, type Secret } from "../config.ts";
+import { readSettings } from "../config.ts";
+import type { Secret } from "../secret.ts";
 import { type Draft, type DraftLine, open, settled } from "./draft.ts";
 import { type Findings, noteAt, placeOf } from "./findings.ts";
 import { isLocal, recipientLines } from "./recipients.ts";

@@ -1,8 +1,8 @@
-import { Secret } from "../../functions/config.ts";
 import { type Draft, environmentFile } from "../../functions/import/draft.ts";
 import { type Note, nothing } from "../../functions/import/findings.ts";
 import { readBytes } from "../../functions/import/kind.ts";
 import { draftSettings } from "../../functions/import/settings.ts";
+import { Secret } from "../../functions/secret.ts";
 
 /** Texts by kind; each is read as a file of the kind's name. */
 export type Texts = Record<string, string | Uint8Array>;
