@@ -146,29 +146,73 @@ describe("two real relays", () => {
   });
 });
 
+/** How long a relay is away or a password wrong; longer by hand than in every run. */
+const awaySeconds = (process.env.DELIVERY_AWAY_SECONDS ?? "35").split(",").map(Number);
+const wrongSeconds = Number(process.env.DELIVERY_WRONG_SECONDS ?? "5");
+const passed = (begun: number) => Math.round((Date.now() - begun) / 1000);
+const sleep = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+describe("a real relay that is away", () => {
+  it.each(awaySeconds.map((seconds, index) => [seconds, index] as const))(
+    "for %d s loses nothing, and mail flows soon after it is back",
+    async (seconds, index) => {
+      const one = lab();
+      const relay = await startRelay(one);
+      const settings = settingsFor(one, [relay], 18903 + index);
+      const bridge = await startBridge(one, settings);
+      await one.script("relay", "stop");
+      const begun = Date.now();
+      const calls = () => bridge.events().filter(({ event }) => event === "attempt-failed").length;
+      await postProblems(bridge, settings.token, 0, 100);
+      await sleep(seconds);
+      const tried = calls();
+      await one.script("relay", "start");
+      await until("all mails", 610, async () => (await toOps(relay.maildir)).length === 100);
+      report(
+        `away ${seconds} s: ${tried} attempts meanwhile, all 100 mails ${passed(begun)} s after the first post\n`,
+      );
+      const ids = (await toOps(relay.maildir)).map(({ messageId }) => messageId);
+      expect(new Set(ids).size).toBe(100);
+      expect(tried).toBeLessThan(10);
+    },
+    (Math.max(...awaySeconds) + 700) * 1000,
+  );
+});
+
 describe("a real relay with another password", () => {
-  it("is asked by probes alone, and mail flows after the change there without a restart", async () => {
-    const one = lab();
-    const relay = await startRelay(one);
-    const settings = settingsFor(one, [relay], 18902, [url(relay, "another-Pa55word")]);
-    const bridge = await startBridge(one, settings);
-    await postProblems(bridge, settings.token, 0, 50);
-    await until("the refusal", 20, () => bridge.events().some(({ event }) => event === "route"));
-    const refusals = () =>
-      readFileSync(join(one.folder, "relay", "maillog"), "utf8").split("SASL PLAIN authentication failed")
-        .length - 1;
-    expect(refusals()).toBe(1);
-    expect(readdirSync(relay.maildir)).toHaveLength(0);
-    const sasl = join(one.folder, "relay", "etc", "sasl", "sasldb2");
-    await run("sh", [
-      "-c",
-      `printf %s another-Pa55word | saslpasswd2 -p -c -f ${sasl} -u example.com ${relay.user}`,
-    ]);
-    await until("all mails", 60, async () => (await toOps(relay.maildir)).length === 50);
-    expect(refusals()).toBe(1);
-    const subjects = (await mailsIn(relay.maildir))
-      .filter(({ to }) => to?.[0]?.address === "admin@example.com")
-      .map(({ subject }) => subject);
-    expect(subjects.length).toBeLessThanOrEqual(2);
-  });
+  it(
+    "is asked by probes alone, and mail flows after the change there without a restart",
+    async () => {
+      const one = lab();
+      const relay = await startRelay(one);
+      const settings = settingsFor(one, [relay], 18902, [url(relay, "another-Pa55word")]);
+      const bridge = await startBridge(one, settings);
+      const begun = Date.now();
+      await postProblems(bridge, settings.token, 0, 50);
+      await until("the refusal", 20, () => bridge.events().some(({ event }) => event === "route"));
+      const refusals = () =>
+        readFileSync(join(one.folder, "relay", "maillog"), "utf8").split("SASL PLAIN authentication failed")
+          .length - 1;
+      expect(refusals()).toBe(1);
+      expect(readdirSync(relay.maildir)).toHaveLength(0);
+      await sleep(wrongSeconds);
+      const tried = refusals();
+      const sasl = join(one.folder, "relay", "etc", "sasl", "sasldb2");
+      await run("sh", [
+        "-c",
+        `printf %s another-Pa55word | saslpasswd2 -p -c -f ${sasl} -u example.com ${relay.user}`,
+      ]);
+      await until("all mails", 610, async () => (await toOps(relay.maildir)).length === 50);
+      report(
+        `wrong password for ${wrongSeconds} s: ${tried} logins, all 50 mails ${passed(begun)} s after the first post\n`,
+      );
+      expect(refusals()).toBe(tried);
+      expect(tried).toBeLessThanOrEqual(1 + Math.ceil(wrongSeconds / 30));
+      const subjects = (await mailsIn(relay.maildir))
+        .filter(({ to }) => to?.[0]?.address === "admin@example.com")
+        .map(({ subject }) => subject);
+      expect(subjects.length).toBeLessThanOrEqual(2);
+    },
+    (wrongSeconds + 700) * 1000,
+  );
 });
