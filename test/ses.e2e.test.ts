@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
 import { SESClient, VerifyEmailIdentityCommand } from "@aws-sdk/client-ses";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Mail } from "../functions/compose/mail.ts";
 import { mimeBytes } from "../functions/compose/mime.ts";
 import { sesTransport } from "../functions/deliver/ses.ts";
+import { posted } from "./alerts.ts";
+import { openLab, startBridge, until } from "./lab.ts";
 
 const region = "eu-west-1";
 const root = { accessKeyId: "AKIAIOSFODNN7EXAMPLE", secretAccessKey: "of-moto-itself" };
@@ -147,5 +150,46 @@ describe("moto's SES", () => {
     expect(outcome.reply).not.toContain(user.accessKeyId);
     await checkAuth(false);
     expect(await taken()).toEqual([]);
+  });
+});
+
+describe("a bridge with ses:// as its route", () => {
+  it("mails an alert by SES, and the story has SES's id", async () => {
+    await verify("nagios@example.com");
+    const on = openLab();
+    try {
+      const token = "t".repeat(32);
+      const environment = {
+        HARDSTATE_STATE: join(on.folder, "state"),
+        HARDSTATE_PORT: "18907",
+        HARDSTATE_TOKENS: `site=${token}`,
+        HARDSTATE_RELAYS: `ses://${region}?configuration-set=alerts`,
+        HARDSTATE_FROM: "nagios@example.com",
+        HARDSTATE_RECIPIENTS: "example.com",
+        AWS_ENDPOINT_URL_SES: url,
+        AWS_ACCESS_KEY_ID: root.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: root.secretAccessKey,
+      };
+      const bridge = await startBridge(on, { port: 18907, token, environment });
+      const authorization = { Authorization: `Bearer ${token}` };
+      await fetch(`${bridge.url}/v1/alerts`, {
+        method: "POST",
+        body: JSON.stringify(posted({ id: "alert-by-ses", recipients: [{ email: "ops@example.com" }] })),
+        headers: { "Content-Type": "application/json", ...authorization },
+      });
+      await until("the mail", 20, () => bridge.events().some(({ event }) => event === "ended"));
+      const story = await (
+        await fetch(`${bridge.url}/v1/alerts/alert-by-ses`, { headers: authorization })
+      ).json();
+      const [message] = await taken();
+      expect(story).toMatchObject({
+        status: "mailed",
+        attempts: [{ route: `ses://${region}`, result: "accepted", queueId: message?.id }],
+      });
+      expect(message?.destinations).toContain("ops@example.com");
+      expect(message?.raw_data).toContain("Subject: PROBLEM CRITICAL: web01/HTTP");
+    } finally {
+      await on.stop();
+    }
   });
 });
