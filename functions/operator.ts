@@ -1,6 +1,7 @@
 import { readAlert } from "./alert.ts";
 import { adviceFor } from "./deliver/advice.ts";
 import type { RouteState } from "./deliver/breaker.ts";
+import type { Attempt } from "./deliver/delivery.ts";
 import { digest } from "./identity.ts";
 import type { QueuedAlert } from "./queue/queue.ts";
 
@@ -11,7 +12,14 @@ export const operatorSite = "operator";
 export type Notice =
   /** A route that was opened, or closed again. */
   | { about: "route"; state: RouteState }
-  | { about: "dead" | "refused"; id: string; object: string; contact: string; reason: string }
+  | {
+      about: "dead" | "refused";
+      id: string;
+      object: string;
+      contact: string;
+      reason: string;
+      last?: Attempt;
+    }
   | { about: "unreadable"; reason: string };
 
 const hour = 3_600_000;
@@ -36,12 +44,14 @@ const wordsOf = (notice: Notice, now: number): Words => {
     }
     case "dead":
     case "refused": {
-      const { about, id, object, contact, reason } = notice;
+      const { about, id, object, contact, reason, last } = notice;
+      const failed = last && last.outcome.result !== "accepted" ? last.outcome : undefined;
+      const advice = failed ? `${adviceFor(failed.step, failed.reply)}\n` : "";
       return {
         service: about === "dead" ? "dead letters" : `mail to ${contact}`,
         key: about === "dead" ? `dead ${Math.floor(now / hour)}` : `${contact} ${Math.floor(now / day)}`,
         output: `${object} for ${contact} was not mailed: ${reason}`,
-        todo: `It is a dead letter now. What became of it: hardstate explain ${id}\nWhen the cause is gone, put it back: hardstate redrive ${id}\nAll dead letters: hardstate redrive\nNo more mail about this cause within ${about === "dead" ? "the hour" : "the day"}.`,
+        todo: `${advice}It is a dead letter now. What became of it: hardstate explain ${id}\nWhen the cause is gone, put it back: hardstate redrive ${id}\nAll dead letters: hardstate redrive\nNo more mail about this cause within ${about === "dead" ? "the hour" : "the day"}.`,
       };
     }
     case "unreadable":

@@ -1,6 +1,6 @@
 import { objectName } from "./alert.ts";
 import { compose, type Mail, type Sender } from "./compose/mail.ts";
-import { isLost } from "./deliver/delivery.ts";
+import { type Attempt, isLost } from "./deliver/delivery.ts";
 import { type Handover, leastAttemptMilliseconds, type relays } from "./deliver/relays.ts";
 import { objectKey } from "./identity.ts";
 import type { Verdict } from "./ledger/case.ts";
@@ -101,8 +101,8 @@ export const pipeline = (parts: PipelineParts) => {
     const taken = await queue.send(notices.map(toMessage));
     if (!taken.every(Boolean)) throw new Error("the queue took only some of the notices for the operators");
   };
-  const tellOfBurial = (queued: QueuedAlert, as: "refused" | "dead", reason: string) =>
-    tell({ about: as, ...about(queued), reason }, queued.site);
+  const tellOfBurial = (queued: QueuedAlert, as: "refused" | "dead", reason: string, last?: Attempt) =>
+    tell({ about: as, ...about(queued), reason, last }, queued.site);
 
   /** How what became of a mail ends the alert's story; undefined: it does not. */
   const endingOf = (
@@ -130,7 +130,7 @@ export const pipeline = (parts: PipelineParts) => {
       const dead = ending?.as === "refused" || ending?.as === "dead" ? ending.as : undefined;
       // We died between settling and burying if this is not the first hand-out; else it was put back by hand.
       if (ending && dead && message.receiveCount > 1) {
-        await tellOfBurial(queued, dead, ending.reason);
+        await tellOfBurial(queued, dead, ending.reason, page.record.attempts.at(-1));
         return { message: "bury", reason: ending.reason };
       }
       if (ending && !dead) {
@@ -223,7 +223,7 @@ export const pipeline = (parts: PipelineParts) => {
     const queueId = last?.outcome.result === "accepted" ? last.outcome.queueId : undefined;
     ended(queued, end.as, { ...verdict, reason: `${verdict.reason}: ${end.reason}` }, queueId);
     if (end.as === "mailed") return { message: "remove" };
-    await tellOfBurial(queued, end.as, end.reason);
+    await tellOfBurial(queued, end.as, end.reason, last);
     return { message: "bury", reason: end.reason };
   };
 
