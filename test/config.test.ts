@@ -272,6 +272,32 @@ describe("bad settings", () => {
       "HARDSTATE_RELAYS",
       "smtp://user:canary9f@x127.0.0.1?tls=none",
     ],
+    ["a rate without a unit", "HARDSTATE_RELAYS", "smtp://user:canary9f@relay.example.com?rate=30"],
+    ["a rate of nothing", "HARDSTATE_RELAYS", "smtp://user:canary9f@relay.example.com?rate=0/min"],
+    [
+      "a rate of more than can be kept",
+      "HARDSTATE_RELAYS",
+      "smtp://user:canary9f@relay.example.com?rate=1001/h",
+    ],
+    ["mx with a value", "HARDSTATE_RELAYS", "smtp://relay.example.com?mx=canary9f"],
+    ["mx of an address", "HARDSTATE_RELAYS", "smtp://user:canary9f@192.0.2.1?mx"],
+    ["mx of an IPv6 address", "HARDSTATE_RELAYS", "smtp://user:canary9f@[::1]?mx"],
+    [
+      "mx of localhost with a password and no TLS",
+      "HARDSTATE_RELAYS",
+      "smtp://user:canary9f@localhost?mx&tls=none",
+    ],
+    ["a mechanism twice", "HARDSTATE_RELAYS", "smtp://user:canary9f@relay.example.com?auth=PLAIN,PLAIN"],
+    [
+      "localhost as a name",
+      "HARDSTATE_RELAYS",
+      "smtp://user:canary9f@relay.example.com?name=localhost.localdomain",
+    ],
+    ["a line end in a user", "HARDSTATE_RELAYS", "smtp://us%0Aer:canary9f@relay.example.com"],
+    ["NUL in a password", "HARDSTATE_RELAYS", "smtp://user:canary9f%00@relay.example.com"],
+    ["no region of SES", "HARDSTATE_RELAYS", "ses://canary9f"],
+    ["a login for SES", "HARDSTATE_RELAYS", "ses://AKIA:canary9f@eu-west-1"],
+    ["a wrong configuration set", "HARDSTATE_RELAYS", "ses://eu-west-1?configuration-set=a%20canary9f"],
     ["a name that is not full", "HARDSTATE_RELAYS", "smtp://relay.example.com?name=canary9f"],
     [
       "a name with a second command",
@@ -411,6 +437,29 @@ describe("relays", () => {
     ],
     ["one mechanism may be the only one", "smtp://relay.example.com?auth=PLAIN", { auth: ["PLAIN"] }],
     ["a name for EHLO", "smtp://relay.example.com?name=mon.example.com", { name: "mon.example.com" }],
+    [
+      "mechanisms may be CRAM-MD5",
+      "smtp://u:p@relay.example.com?auth=CRAM-MD5,PLAIN",
+      { auth: ["CRAM-MD5", "PLAIN"] },
+    ],
+    ["mx makes the host a domain", "smtp://example.com?mx", { host: "example.com", mx: true }],
+    ["a rate", "smtp://relay.example.com?rate=30/min", { rate: { mails: 30, milliseconds: 60_000 } }],
+    [
+      "a rate by the day",
+      "smtp://relay.example.com?rate=1000/d",
+      { rate: { mails: 1000, milliseconds: 86_400_000 } },
+    ],
+    ["no rate", "smtp://relay.example.com", { rate: undefined }],
+    [
+      "SES in a region",
+      "ses://eu-west-1",
+      { kind: "ses", route: "ses://eu-west-1", region: "eu-west-1", connections: 3 },
+    ],
+    [
+      "SES with all its parameters",
+      "ses://us-gov-west-1/?configuration-set=alerts_1&rate=14/s&connections=10",
+      { configurationSet: "alerts_1", rate: { mails: 14, milliseconds: 1000 }, connections: 10 },
+    ],
     ["one connection", "smtp://relay.example.com?connections=1", { connections: 1 }],
     [
       "several parameters",
@@ -428,6 +477,24 @@ describe("relays", () => {
       expect([credentials?.user, passwordOf(credentials)]).toEqual(["us@er", secret]);
     },
   );
+
+  it("keep their order, and two on one host and port are told apart", () => {
+    const urls =
+      "smtp://a:p@relay.example.com ses://eu-west-1 smtp://b:p@relay.example.com smtps://relay.example.com";
+    expect(settingsOf({ HARDSTATE_RELAYS: urls }).relays.map(({ route }) => route)).toEqual([
+      "smtp://relay.example.com:587",
+      "ses://eu-west-1",
+      "smtp://relay.example.com:587#2",
+      "smtps://relay.example.com:465",
+    ]);
+  });
+
+  it("name the route that a fault is in, if there are several", () => {
+    const urls = "smtp://a:p@relay.example.com smtp://b:p@relay.example.com?rate=x";
+    expect(faultsOf({ HARDSTATE_RELAYS: urls })).toEqual([
+      { field: "HARDSTATE_RELAYS", expected: expect.stringMatching(/^in route 2, rate= /) },
+    ]);
+  });
 
   it("the route has no credentials", () => {
     expect(settingsOf().relays[0]?.route).toBe("smtp://relay.example.com:587");
@@ -467,6 +534,66 @@ describe("secrets", () => {
   it("reveal themselves when asked", () => {
     expect(settingsOf().tokens.map(({ token }) => token.reveal())).toEqual([token]);
     expect(passwordOf(relayOf(base.HARDSTATE_RELAYS ?? "").credentials)).toBe(password);
+  });
+});
+
+describe("XOAUTH2", () => {
+  const url = "smtp://nagios%40example.com@smtp.example.com?auth=XOAUTH2";
+  const oauth = "token_url=https://login.example.com/token client_id=id client_secret=se%20cret~%25";
+
+  it("takes a user from the URL and the rest from HARDSTATE_OAUTH, percent-encoded", () => {
+    const { credentials, auth } = relayOf(url, { HARDSTATE_OAUTH: `${oauth} scope=a%20b refresh_token=r` });
+    expect(auth).toEqual(["XOAUTH2"]);
+    if (!credentials || !("oauth" in credentials)) throw new Error("no tokens");
+    expect(credentials).toMatchObject({
+      user: "nagios@example.com",
+      oauth: { tokenUrl: "https://login.example.com/token", clientId: "id", scope: "a b" },
+    });
+    expect(credentials.oauth.clientSecret?.reveal()).toBe("se cret~%");
+    expect(credentials.oauth.refreshToken?.reveal()).toBe("r");
+  });
+
+  it.each<[string, Environment]>([
+    ["without HARDSTATE_OAUTH", { HARDSTATE_RELAYS: url }],
+    ["without a user", { HARDSTATE_RELAYS: "smtp://smtp.example.com?auth=XOAUTH2", HARDSTATE_OAUTH: oauth }],
+    [
+      "with a password",
+      { HARDSTATE_RELAYS: "smtp://u:canary9f@smtp.example.com?auth=XOAUTH2", HARDSTATE_OAUTH: oauth },
+    ],
+    ["beside a password's mechanism", { HARDSTATE_RELAYS: `${url},PLAIN`, HARDSTATE_OAUTH: oauth }],
+    ["without TLS", { HARDSTATE_RELAYS: `${url}&tls=none`, HARDSTATE_OAUTH: oauth }],
+  ])("is refused %s", (_, changes) => {
+    expect(faultyNames(changes)).toContain("HARDSTATE_RELAYS");
+    expect(printed(faultsOf(changes))).not.toContain("canary9f");
+  });
+
+  it.each([
+    "canary9f",
+    "token_url=http://login.example.com/token client_id=id client_secret=canary9f",
+    "token_url=canary9f client_id=id client_secret=s",
+    "token_url=https://login.example.com/token client_secret=canary9f",
+    "token_url=https://login.example.com/token client_id=canary9f",
+    "token_url=https://login.example.com/token client_id=id client_secret=canary9f client_secret=b",
+    "token_url=https://login.example.com/token client_id=id client_secret=%canary9f",
+    "token_url=https://login.example.com/token client_id=id client_secret= refresh_token=",
+    "token_url=https://login.example.com/token client_id=id password=canary9f",
+  ])("wants words that it knows: %s", (words) => {
+    expect(faultyNames({ HARDSTATE_OAUTH: words })).toEqual(new Set(["HARDSTATE_OAUTH"]));
+    expect(printed(faultsOf({ HARDSTATE_OAUTH: words }))).not.toContain("canary9f");
+  });
+});
+
+describe("operators", () => {
+  it("are addresses, and what aliases stand for, each once", () => {
+    const { operators } = settingsOf({
+      HARDSTATE_OPERATOR: "admin@example.org Root",
+      HARDSTATE_ALIASES: "root=ops@example.com,admin@example.org",
+    });
+    expect(operators).toEqual(["admin@example.org", "ops@example.com"]);
+  });
+
+  it.each(["nobody", "a@example.com,b@example.com", "Admin <a@example.com>"])("are not '%s'", (word) => {
+    expect(faultyNames({ HARDSTATE_OPERATOR: word })).toEqual(new Set(["HARDSTATE_OPERATOR"]));
   });
 });
 
