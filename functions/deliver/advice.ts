@@ -1,7 +1,15 @@
 import type { Step } from "./delivery.ts";
 
-/** What can be done about a failure: the first line whose step and words fit is the advice. */
-const advice: [steps: readonly Step[], words: RegExp, todo: string][] = [
+/** Where a failure may be; `dns`, `banner` and `ehlo` are parts of the step `connect` that only hardstate doctor tells. */
+type Place = Step | "dns" | "banner" | "ehlo";
+
+/** What can be done about a failure: the first line whose place and words fit is the advice. */
+const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
+  [
+    ["ehlo", "tls", "connect", "sender", "recipient"],
+    /\b(helo|ehlo)\b.*reject|fully.qualified host ?name/i,
+    "The relay does not take the name that we give in EHLO: give one that it knows with name= in HARDSTATE_RELAYS.",
+  ],
   [
     ["auth"],
     /5\.7\.30\b/,
@@ -56,18 +64,29 @@ const advice: [steps: readonly Step[], words: RegExp, todo: string][] = [
   ],
   [
     ["tls"],
-    /self.signed|unable to (get|verify)|issuer/i,
+    /self.signed|unable to (get|verify)|issuer|certificate signature failure/i,
     "The certificate's authority is not known here: give its certificate in HARDSTATE_RELAY_CA.",
   ],
   [
     ["tls"],
-    /wrong version number|packet length too long/i,
+    /certificate is not yet valid/i,
+    "The certificate is not valid yet: check the clocks of this machine and of the relay.",
+  ],
+  [
+    ["tls"],
+    /wrong version number|packet length too long|record layer failure/i,
     "The relay speaks no TLS on this port: use smtp:// for STARTTLS (587), smtps:// for TLS from the start (465).",
   ],
   [
     ["tls"],
-    /protocol version|unsupported protocol|version too low|handshake failure|no shared cipher/i,
-    "The relay has no TLS 1.2 or newer: bring it up to date.",
+    /protocol version|unsupported protocol|version too low|handshake failure|no shared cipher|key too small/i,
+    "The relay has no TLS 1.2 or newer, or none with strong keys: bring it up to date.",
+  ],
+  [["tls"], /^454/, "The relay cannot begin TLS: check its certificate, its key and its log."],
+  [
+    ["tls"],
+    /timed out|timeout|no answer|disconnected before secure|ECONNRESET|closed/i,
+    "The relay broke off or never ended the TLS handshake: check port and scheme (smtp:// for 587, smtps:// for 465), its log, and firewalls that look into mail.",
   ],
   [
     ["tls"],
@@ -75,32 +94,57 @@ const advice: [steps: readonly Step[], words: RegExp, todo: string][] = [
     "The relay offers no TLS here, or somebody in between takes it away; no password was sent. Check the port (587 STARTTLS, 465 TLS from the start) and ask the relay's administrator.",
   ],
   [
-    ["connect"],
-    /EDNS|ENOTFOUND|EAI_AGAIN|getaddrinfo|MX record|no addresses/i,
+    ["connect", "dns"],
+    /takes no mail/,
+    "That domain has no relay: give the host's own name in HARDSTATE_RELAYS, without mx.",
+  ],
+  [
+    ["connect", "dns"],
+    /ENOTFOUND|EAI_AGAIN|getaddrinfo|query\w+ E|MX record|DNS/,
     "The name cannot be looked up: check the host in HARDSTATE_RELAYS and this machine's DNS.",
   ],
+  [["dns"], /./, "The name cannot be looked up in time: check this machine's DNS (/etc/resolv.conf)."],
   [["connect"], /ECONNREFUSED/, "Nothing listens there: check host and port, and whether the relay runs."],
   [
+    ["banner", "connect"],
+    /^(SSH-|HTTP|\+OK|\* OK)/,
+    "Another service listens on this port: check the port in HARDSTATE_RELAYS (587 STARTTLS, 465 TLS from the start).",
+  ],
+  [
+    ["banner"],
+    /never received|no answer|timed? ?out/i,
+    "It is connected and says nothing: a port for TLS from the start (465) wants smtps://; else the relay is overloaded, or a firewall is in between.",
+  ],
+  [
     ["connect"],
-    /ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|timeout|timed out|no answer/i,
+    /ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|timeout|timed out|no answer|never received/i,
     "No answer: check host and port, and whether a firewall is in between (port 25 is often closed; 587 is for submission).",
   ],
   [
-    ["connect"],
-    /^421/,
+    ["connect", "banner", "ehlo"],
+    /^4/,
     "The relay has too many connections or closes for a while: lower connections= or set rate=.",
   ],
   [
-    ["connect"],
+    ["connect", "banner"],
     /^5/,
     "The relay turns this machine away before anything was said: ask its administrator whether its address is blocked.",
   ],
   [
-    ["connect"],
+    ["ehlo"],
+    /^5/,
+    "The relay knows no EHLO or not this name, so there is no TLS and no login: check name= in HARDSTATE_RELAYS and what listens on this port.",
+  ],
+  [
+    ["connect", "banner", "ehlo"],
     /./,
     "The connection broke off before the session began: is this port SMTP, and is the relay healthy?",
   ],
-  [["sender"], /^530/, "The relay wants a login: give user and password in HARDSTATE_RELAYS."],
+  [
+    ["sender", "recipient"],
+    /^530|STARTTLS command first/i,
+    "The relay wants a login or TLS first: give user and password, and no tls=none, in HARDSTATE_RELAYS.",
+  ],
   [
     ["sender"],
     /^5/,
@@ -136,6 +180,6 @@ const advice: [steps: readonly Step[], words: RegExp, todo: string][] = [
 
 const otherwise = "The relay stopped answering: read its log, and try again.";
 
-/** What the operator can do about a failure at a step, by the relay's words; one or two sentences. */
-export const adviceFor = (step: Step, reply: string): string =>
-  advice.find(([steps, words]) => steps.includes(step) && words.test(reply))?.[2] ?? otherwise;
+/** What the operator can do about a failure at a place, by the relay's words; one or two sentences. */
+export const adviceFor = (place: Place, reply: string): string =>
+  advice.find(([places, words]) => places.includes(place) && words.test(reply))?.[2] ?? otherwise;

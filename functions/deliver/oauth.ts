@@ -1,6 +1,6 @@
 import { printable } from "./delivery.ts";
 import type { OAuth } from "./relay.ts";
-import { SessionError } from "./smtp-session.ts";
+import { SessionError } from "./session.ts";
 
 /** Access tokens for one relay, shared by all its sessions. */
 export type TokenSource = {

@@ -181,6 +181,30 @@ const readRelay = (text: string, ca: string | undefined, oauth: OAuth | undefine
   };
 };
 
+const protections = { starttls: "STARTTLS", implicit: "TLS from the start", none: "no TLS" };
+
+/** How a route is configured, in words, without its secrets. */
+export const relayWords = (relay: Relay): string => {
+  const { connections, rate } = relay;
+  const limits = [
+    `at most ${connections} connections`,
+    ...(rate ? [`${rate.mails} mails in ${rate.milliseconds / 1000} s`] : []),
+  ];
+  if (relay.kind === "ses") {
+    const set = relay.configurationSet ? [`configuration set ${relay.configurationSet}`] : [];
+    return ["Amazon SES with AWS's own credentials", ...set, ...limits].join(", ");
+  }
+  const { credentials, auth, protection, mx, name, ca } = relay;
+  return [
+    credentials ? `login ${credentials.user} by ${auth.join(", ")}` : "no login",
+    protections[protection],
+    ...(ca ? ["authority of HARDSTATE_RELAY_CA"] : []),
+    ...(mx ? ["hosts by MX"] : []),
+    ...(name ? [`EHLO ${name}`] : []),
+    ...limits,
+  ].join("; ");
+};
+
 /** Reads all routes. Two on one host and port, say with two logins, are told apart by a number. */
 export const readRelays = (
   text: string,

@@ -4,6 +4,7 @@ import SMTPConnection from "nodemailer/lib/smtp-connection";
 import type { Step, Tls } from "./delivery.ts";
 import type { TokenSource } from "./oauth.ts";
 import type { SmtpRelay } from "./relay.ts";
+import { type Onlooker, SessionError, type SmtpSession } from "./session.ts";
 
 const timeouts = {
   dnsTimeout: 5_000,
@@ -23,44 +24,6 @@ export type ResolveMx = (domain: string) => Promise<{ exchange: string; priority
 /** What sessions with one relay share. */
 export type SessionParts = { resolveMx: ResolveMx; tokens?: TokenSource };
 
-/** What went wrong in a session: in which step, and what the relay said, if it said anything. */
-export class SessionError extends Error {
-  readonly step: Step;
-  readonly code?: number;
-  constructor(step: Step, reply: string, code?: number) {
-    super(reply);
-    this.step = step;
-    this.code = code;
-  }
-}
-
-/** One line of a session as it may be shown: credentials are redacted. */
-export type Line = { from: "client" | "relay"; text: string };
-
-/** Who looks on: `reached` hears of each step begun, `heard` of each command and reply. */
-export type Onlooker = { reached?(step: Step): void; heard?(line: Line): void };
-
-/** A session after EHLO, and after STARTTLS if the relay is configured with it. */
-export type SmtpSession = {
-  host: string;
-  /** Undefined without TLS or when the connection is over. */
-  tls(): Tls | undefined;
-  /** What EHLO announced last, the greeting line apart. */
-  extensions(): string[];
-  /** Does nothing if the relay is configured without credentials. */
-  authenticate(signal: AbortSignal): Promise<void>;
-  /** One command as it is; resolves to the whole reply. Refuses control characters. */
-  command(line: string, signal: AbortSignal): Promise<string>;
-  /** Resolves to the reply to the final dot. */
-  submit(envelope: { from: string; to: string }, bytes: Buffer, signal: AbortSignal): Promise<string>;
-  reset(signal: AbortSignal): Promise<void>;
-  /** Whether another mail may follow: still open, and nothing was said that nobody asked for. */
-  usable(): boolean;
-  whenOver(tell: () => void): void;
-  quit(): void;
-  close(): void;
-};
-
 type ClientError = Error & {
   code?: string;
   originalCode?: string;
@@ -79,7 +42,7 @@ type Inside = {
 };
 
 const certificateRefused =
-  /^(CERT_|ERR_TLS|ERR_SSL|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/;
+  /^(CERT_|UNSPECIFIED|ERR_TLS|ERR_SSL|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/;
 
 /** The step in which a session failed that had come as far as `reached`. */
 const stepOf = (reached: Step, { code, originalCode, command, message, responseCode }: ClientError): Step => {
@@ -93,6 +56,15 @@ const stepOf = (reached: Step, { code, originalCode, command, message, responseC
   return certificateRefused.test(originalCode ?? "") || /wrong version number/.test(message)
     ? "tls"
     : "connect";
+};
+
+/** What an error without a reply says, without the parts that are about Node and OpenSSL. */
+const wordsOf = (error: Error): string => {
+  // Where a name has several addresses there is one error for each, and the whole says nothing.
+  const text = error.message || (error as AggregateError).errors?.map(({ message }) => message).join(", ");
+  return text
+    .replace(/; if the root CA is installed locally.*/s, "")
+    .replace(/^[0-9A-F]+:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+):.*/s, "TLS: $1");
 };
 
 /** Runs one step of a session: ends with its callback, the session's error or `signal`, whichever comes first. */
@@ -190,7 +162,15 @@ const openAt = async (
     step = next;
     onlooker.reached?.(next);
   };
-  const hear = ({ tnx }: { tnx?: string }, text: unknown) => {
+  const hear = ({ tnx, resolved }: { tnx?: string; resolved?: string }, text: unknown) => {
+    if (tnx === "dns") {
+      onlooker.passed?.("dns", resolved ?? "");
+      // The socket is made right after this line; of the connection before implicit TLS no line tells.
+      queueMicrotask(() => {
+        const socket = connection._socket;
+        if (socket) socket.once("connect", () => onlooker.passed?.("connect", socket.remoteAddress ?? ""));
+      });
+    }
     if (tnx !== "client" && tnx !== "server") return;
     const from = tnx === "client" ? "client" : "relay";
     for (const line of withoutSecrets(String(text)).split("\n"))
@@ -199,7 +179,7 @@ const openAt = async (
   const failed = (thrown: unknown): SessionError => {
     if (thrown instanceof SessionError) return thrown;
     const error = thrown as ClientError;
-    const reply = withoutSecrets(error.response ?? error.message);
+    const reply = withoutSecrets(error.response ?? wordsOf(error));
     return new SessionError(stepOf(step, error), reply, error.responseCode);
   };
   const connection = new SMTPConnection({
@@ -251,12 +231,14 @@ const openAt = async (
   // An idle session's error has nobody waiting for it; "end" follows.
   connection.on("error", unheard);
 
+  // Read after TLS (RFC 3207 §4.2); nodemailer would take the first that it knows, we the first configured.
+  const offered = () => relay.auth.find((mechanism) => inside._supportedAuth.includes(mechanism));
+
   const authenticate = async (signal: AbortSignal) => {
     const { credentials } = relay;
     if (!credentials) return;
     reached("auth-offered");
-    // Read after TLS (RFC 3207 §4.2); nodemailer would take the first that it knows, we the first configured.
-    const method = relay.auth.find((mechanism) => inside._supportedAuth.includes(mechanism));
+    const method = offered();
     if (!method) throw new SessionError(step, `the relay offers no AUTH ${relay.auth.join(" or ")}`);
     if (method === "XOAUTH2") {
       reached("token");
@@ -297,6 +279,7 @@ const openAt = async (
     host,
     tls: () => tlsOf(connection),
     extensions: () => inside._ehloLines ?? [],
+    mechanism: offered,
     authenticate: (signal) => guarded(() => authenticate(signal)),
     command: async (line, signal) =>
       guarded(async () => {

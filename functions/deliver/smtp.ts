@@ -1,7 +1,8 @@
 import { mimeBytes } from "../compose/mime.ts";
 import { type DeliveryOutcome, failure, printable, queueIdOf, type Transport } from "./delivery.ts";
 import type { SmtpRelay } from "./relay.ts";
-import { openSession, SessionError, type SessionParts, type SmtpSession } from "./smtp-session.ts";
+import { type Onlooker, SessionError, type SmtpSession } from "./session.ts";
+import { openSession, type SessionParts } from "./smtp-session.ts";
 
 const idleMilliseconds = 30_000;
 
@@ -13,6 +14,7 @@ export const smtpTransport = (
   relay: SmtpRelay,
   parts: SessionParts,
   clock: () => number,
+  onlooker?: Onlooker,
 ): Transport & { close(): void } => {
   const idle = new Map<SmtpSession, NodeJS.Timeout>();
   const forget = (session: SmtpSession) => {
@@ -54,7 +56,7 @@ export const smtpTransport = (
         const bytes = await mimeBytes(mail);
         session = await idleSession(signal);
         if (!session) {
-          const opened = await openSession(relay, parts, signal);
+          const opened = await openSession(relay, parts, signal, onlooker);
           session = opened;
           opened.whenOver(() => forget(opened));
           await opened.authenticate(signal);

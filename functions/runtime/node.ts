@@ -1,22 +1,14 @@
-import { Resolver } from "node:dns/promises";
-import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { hostname } from "node:os";
 import { join } from "node:path";
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Fault } from "../alert.ts";
-import type { Sender } from "../compose/mail.ts";
-import { settings as known, readSettings, type Settings, trialSettings } from "../config.ts";
+import { readSettings, type Settings, trialSettings } from "../config.ts";
 import { afterStart } from "../deliver/breaker.ts";
-import type { Transport } from "../deliver/delivery.ts";
-import { tokenSource } from "../deliver/oauth.ts";
-import { isFullName, type Relay } from "../deliver/relay.ts";
 import { relays } from "../deliver/relays.ts";
-import { sesClient, sesTransport } from "../deliver/ses.ts";
-import { smtpTransport } from "../deliver/smtp.ts";
 import { intake } from "../intake/http.ts";
 import { sqliteLedger } from "../ledger/sqlite.ts";
 import { pipeline } from "../pipeline.ts";
@@ -26,6 +18,8 @@ import { sqsQueue } from "../queue/sqs.ts";
 import { lockFile } from "../sqlite.ts";
 import { sweep } from "../sweep.ts";
 import { complain, type Report, say, toConsole } from "../telemetry.ts";
+import { type Environment, withFiles } from "./environment.ts";
+import { transportOf } from "./routes.ts";
 import { type CapturingRelay, capturingRelay, trialToken } from "./trial.ts";
 
 const clock = () => Date.now();
@@ -37,30 +31,6 @@ const stopWithinMilliseconds = 60_000;
 const sweepMilliseconds = 1000;
 /** Of up to ten messages each: so many alerts may wait for a slow relay before those that make no mail wait too. */
 const loops = 10;
-
-type Environment = Record<string, string | undefined>;
-
-/** The environment with each HARDSTATE_NAME_FILE replaced by what its file holds. */
-const withFiles = (environment: Environment): { environment: Environment; faults: Fault[] } => {
-  const result: Environment = { ...environment };
-  const faults: Fault[] = [];
-  for (const { name } of known) {
-    const path = environment[`${name}_FILE`];
-    if (path === undefined) continue;
-    delete result[`${name}_FILE`];
-    if (environment[name] !== undefined)
-      faults.push({ field: name, expected: `${name} or ${name}_FILE, not both` });
-    try {
-      result[name] = readFileSync(path, "utf8");
-    } catch (error) {
-      faults.push({
-        field: `${name}_FILE`,
-        expected: `a readable file (${(error as NodeJS.ErrnoException).code})`,
-      });
-    }
-  }
-  return { environment: result, faults };
-};
 
 const wrongSettings = (faults: readonly Fault[]): never => {
   complain("Hardstate cannot start. These settings are wrong:\n");
@@ -82,21 +52,6 @@ const takeState = (state: string): { close(): void } => {
   }
   complain(`Another bridge is running on the state folder ${state}. Stop it first, or set HARDSTATE_STATE.`);
   process.exit(3);
-};
-
-/** The name for EHLO (RFC 5321 §4.1.1.1): this machine's, if it is a full one, else the domain that mails. */
-const ehloName = ({ from }: Sender): string =>
-  isFullName(hostname()) ? hostname() : from.address.slice(from.address.lastIndexOf("@") + 1);
-
-const resolver = new Resolver({ timeout: 5_000, tries: 2 });
-
-const transportOf = (relay: Relay, sender: Sender): Transport & { close(): void } => {
-  if (relay.kind === "ses")
-    return { ...sesTransport(sesClient(relay.region), relay, clock), close: () => undefined };
-  const { credentials } = relay;
-  const tokens = credentials && "oauth" in credentials ? tokenSource(credentials.oauth, clock) : undefined;
-  const parts = { resolveMx: (domain: string) => resolver.resolveMx(domain), tokens };
-  return smtpTransport({ ...relay, name: relay.name ?? ehloName(sender) }, parts, clock);
 };
 
 const sqsOf = (url: string): Queue => {
@@ -202,7 +157,10 @@ const main = async () => {
   embedded?.recover();
   const ledger = sqliteLedger(settings.ledger.path);
   for (const state of await ledger.routes()) await ledger.writeRoute(afterStart(state, clock()));
-  const routes = settings.relays.map((relay) => ({ relay, transport: transportOf(relay, settings.sender) }));
+  const routes = settings.relays.map((relay) => ({
+    relay,
+    transport: transportOf(relay, settings.sender, clock),
+  }));
   const app = intake({ ...settings, queue, ledger, clock, report });
   const server = createAdaptorServer({
     fetch: app.fetch,

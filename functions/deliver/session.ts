@@ -1,0 +1,49 @@
+import type { Step, Tls } from "./delivery.ts";
+import type { Mechanism } from "./relay.ts";
+
+/** What went wrong in a session: in which step, and what the relay said, if it said anything. */
+export class SessionError extends Error {
+  readonly step: Step;
+  readonly code?: number;
+  constructor(step: Step, reply: string, code?: number) {
+    super(reply);
+    this.step = step;
+    this.code = code;
+  }
+}
+
+/** One line of a session as it may be shown: credentials are redacted. */
+export type Line = { from: "client" | "relay"; text: string };
+
+/**
+ * Who looks on: `reached` hears of each step begun, `heard` of each command and reply, `passed` of a name's address
+ * found and of a connection made to it, before any TLS.
+ */
+export type Onlooker = {
+  reached?(step: Step): void;
+  heard?(line: Line): void;
+  passed?(point: "dns" | "connect", address: string): void;
+};
+
+/** A session after EHLO, and after STARTTLS if the relay is configured with it. */
+export type SmtpSession = {
+  host: string;
+  /** Undefined without TLS or when the connection is over. */
+  tls(): Tls | undefined;
+  /** What EHLO announced last, the greeting line apart. */
+  extensions(): string[];
+  /** The first of the configured mechanisms that the relay offers. */
+  mechanism(): Mechanism | undefined;
+  /** Does nothing if the relay is configured without credentials. */
+  authenticate(signal: AbortSignal): Promise<void>;
+  /** One command as it is; resolves to the whole reply. Refuses control characters. */
+  command(line: string, signal: AbortSignal): Promise<string>;
+  /** Resolves to the reply to the final dot. */
+  submit(envelope: { from: string; to: string }, bytes: Buffer, signal: AbortSignal): Promise<string>;
+  reset(signal: AbortSignal): Promise<void>;
+  /** Whether another mail may follow: still open, and nothing was said that nobody asked for. */
+  usable(): boolean;
+  whenOver(tell: () => void): void;
+  quit(): void;
+  close(): void;
+};
