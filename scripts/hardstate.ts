@@ -1,37 +1,21 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { complain, say } from "../functions/telemetry.ts";
+import { check } from "./check.ts";
+import {
+  type Command,
+  fileText,
+  NotFoundOut,
+  type Status,
+  type Values,
+  WrongUse,
+  wordOf,
+} from "./command.ts";
+import { doctor } from "./doctor.ts";
 import { importCommand } from "./import.ts";
 import { replay, replayWords } from "./replay.ts";
-
-/** 0 good, 1 the thing asked about is bad, 2 wrong use, 3 could not be found out. */
-type Status = 0 | 1 | 2 | 3;
-type Values = Record<string, string | boolean | undefined>;
-type Command = {
-  summary: string;
-  usage: string;
-  options: Record<string, { type: "string" | "boolean" }>;
-  run(words: string[], values: Values): Promise<Status>;
-};
-
-/** Wrong use: what is wrong, and where the right use is found. */
-class WrongUse extends Error {}
-/** What was asked could not be found out. */
-class NotFoundOut extends Error {}
-
-const wordOf = (value: string | boolean | undefined): string | undefined =>
-  typeof value === "string" ? value : undefined;
-
-const fileText = (path: string, what: string): string => {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch (error) {
-    throw new NotFoundOut(`${what} ${path} cannot be read (${(error as NodeJS.ErrnoException).code}).`);
-  }
-};
 
 /** The tokens to try: those of the settings, or the trial's. */
 const tokensOf = ({ "token-file": file }: Values): string[] => {
@@ -223,16 +207,12 @@ exit status: 0 done  2 wrong use  3 a file cannot be read or tells nothing`,
 };
 
 const commands = new Map<string, Command>([
+  ["check", check],
+  ["doctor", doctor],
   ["explain", explain],
+  ["import", importCommand],
   ["redrive", redrive],
   ["replay", replayCommand],
-  [
-    "import",
-    importCommand({
-      wrongUse: (message) => new WrongUse(message),
-      notFoundOut: (message) => new NotFoundOut(message),
-    }),
-  ],
 ]);
 
 const usage = `usage: hardstate COMMAND [--help]

@@ -6,6 +6,7 @@ import { formats, kindOf, readBytes } from "../functions/import/kind.ts";
 import { draftSettings } from "../functions/import/settings.ts";
 import { Secret } from "../functions/secret.ts";
 import { say } from "../functions/telemetry.ts";
+import { type Command, NotFoundOut, WrongUse } from "./command.ts";
 
 const usage = `usage: hardstate import [--out FILE] [--force] [--json] FILE...
 
@@ -30,9 +31,6 @@ exit status: 0 the settings are complete  1 something is to be filled in, or a
 
 const largest = 1024 * 1024;
 const site = "site1";
-
-type Failures = { wrongUse(message: string): Error; notFoundOut(message: string): Error };
-type Values = Record<string, string | boolean | undefined>;
 
 /** Writes a file that nobody else can read, whole or not at all; over another one only with `force`. */
 const writeSecretly = (path: string, text: string, force: boolean): void => {
@@ -59,15 +57,17 @@ const bytesOf = (path: string): Buffer | string => {
 };
 
 /** Adds what the file of one word of the command line says; its path. */
-const readOne = (word: string, found: Findings, { wrongUse, notFoundOut }: Failures): string => {
+const readOne = (word: string, found: Findings): string => {
   const [, named = "", rest = ""] = /^([a-z_.]+)=(.+)$/.exec(word) ?? [];
   const path = formats.has(named) ? rest : word;
   const bytes = bytesOf(path);
-  if (typeof bytes === "string") throw notFoundOut(`${path} cannot be read (${bytes}).`);
+  if (typeof bytes === "string") throw new NotFoundOut(`${path} cannot be read (${bytes}).`);
   const kind = formats.has(named) ? named : kindOf(path, bytes.toString("latin1"));
   const kinds = [...formats.keys()].join(" ");
   if (kind === undefined)
-    throw wrongUse(`neither name nor text tells the kind of ${path}: write KIND=FILE, with KIND of ${kinds}`);
+    throw new WrongUse(
+      `neither name nor text tells the kind of ${path}: write KIND=FILE, with KIND of ${kinds}`,
+    );
   readBytes(path, kind, bytes, found);
   return path;
 };
@@ -90,21 +90,20 @@ const reportOf = (draft: Draft): string => {
     .join("\n");
 };
 
-/** `hardstate import`. The two kinds of error are its caller's. */
-export const importCommand = (failures: Failures) => ({
+/** `hardstate import`. */
+export const importCommand: Command = {
   summary: "makes settings of what sendmail, postfix, msmtp and Nagios say",
   usage,
-  options: { out: { type: "string" as const }, force: { type: "boolean" as const } },
-  run: async (words: string[], { out, force, json }: Values): Promise<0 | 1> => {
-    const { wrongUse, notFoundOut } = failures;
-    if (words.length === 0) throw wrongUse("import wants at least one FILE");
-    if (out === "") throw wrongUse("--out wants a FILE");
-    if (force && out === undefined) throw wrongUse("--force goes with --out FILE");
+  options: { out: { type: "string" }, force: { type: "boolean" } },
+  run: async (words, { out, force, json }) => {
+    if (words.length === 0) throw new WrongUse("import wants at least one FILE");
+    if (out === "") throw new WrongUse("--out wants a FILE");
+    if (force && out === undefined) throw new WrongUse("--force goes with --out FILE");
     const path = typeof out === "string" ? out : undefined;
-    const exists = wrongUse(`${path} is there already: --force writes over it`);
+    const exists = new WrongUse(`${path} is there already: --force writes over it`);
     if (path && !force && existsSync(path)) throw exists;
     const found = nothing();
-    const files = words.map((word) => readOne(word, found, failures));
+    const files = words.map((word) => readOne(word, found));
     const token = new Secret(randomBytes(24).toString("hex"));
     const draft = draftSettings(found, { site, token }, (authority) => {
       const bytes = bytesOf(authority);
@@ -114,7 +113,7 @@ export const importCommand = (failures: Failures) => ({
       if (path) writeSecretly(path, environmentFile(draft, files, true), force === true);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      throw code === "EEXIST" ? exists : notFoundOut(`${path} cannot be written (${code}).`);
+      throw code === "EEXIST" ? exists : new NotFoundOut(`${path} cannot be written (${code}).`);
     }
     const missing = missingOf(draft);
     const settings = draft.lines
@@ -130,4 +129,4 @@ export const importCommand = (failures: Failures) => ({
     }
     return missing.length > 0 || notes.some(({ sort }) => sort === "wrong") ? 1 : 0;
   },
-});
+};

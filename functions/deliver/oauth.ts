@@ -27,7 +27,9 @@ export const tokenSource = (oauth: OAuth, clock: () => number): TokenSource => {
   let refreshToken = oauth.refreshToken?.reveal();
 
   const wrong = (words: string, code?: number) => {
-    const secrets = [oauth.clientSecret?.reveal(), refreshToken].filter((secret) => secret !== undefined);
+    const secrets = [oauth.clientSecret?.reveal(), refreshToken]
+      .filter((secret) => secret !== undefined)
+      .flatMap((secret) => [secret, encodeURIComponent(secret)]);
     const safe = secrets.reduce((text, secret) => text.replaceAll(secret, "[redacted]"), words);
     return new SessionError("token", printable(`${new URL(oauth.tokenUrl).host}: ${safe}`), code);
   };
@@ -60,8 +62,9 @@ export const tokenSource = (oauth: OAuth, clock: () => number): TokenSource => {
       throw wrong(`HTTP ${response.status}, and no JSON`, response.ok ? undefined : response.status);
     }
     const { access_token: token, expires_in: seconds = usualSeconds } = answer ?? {};
-    if (!response.ok || typeof token !== "string")
-      throw wrong(`HTTP ${response.status} ${text}`, response.ok ? undefined : response.status);
+    if (!response.ok) throw wrong(`HTTP ${response.status} ${text}`, response.status);
+    // What is there instead may be other tokens.
+    if (typeof token !== "string") throw wrong(`HTTP ${response.status}, and no access_token`);
     // RFC 6750 §2.1; anything else would change what AUTH says.
     if (!/^[\x21-\x7e]{1,16384}$/.test(token)) throw wrong("its token is not one line of ASCII");
     if (typeof answer.refresh_token === "string") refreshToken = answer.refresh_token;

@@ -151,7 +151,7 @@ const openAt = async (
 ): Promise<SmtpSession> => {
   let step: Step = "connect";
   let inLogin = false;
-  let refusal: SessionError | undefined;
+  let refusal: { reply: string; code?: number } | undefined;
   const secrets = secretsOf(relay);
   const withoutSecrets = (text: string) =>
     secrets.reduce((safe, secret) => safe.replaceAll(secret, "[redacted]"), text);
@@ -221,8 +221,8 @@ const openAt = async (
           }
           if (answer.status === 235) return;
           refused = token;
-          refusal = new SessionError("auth", withoutSecrets(answer.response + challenge), answer.status);
-          if (!again || answer.status !== 535) throw refusal;
+          refusal = { reply: withoutSecrets(answer.response + challenge), code: answer.status };
+          if (!again || answer.status !== 535) throw new Error(answer.response);
         }
       },
     },
@@ -253,7 +253,7 @@ const openAt = async (
       );
     } catch (error) {
       // nodemailer rewrites what a handler of ours throws.
-      throw refusal ?? error;
+      throw refusal ? new SessionError("auth", refusal.reply, refusal.code) : error;
     } finally {
       inLogin = false;
     }

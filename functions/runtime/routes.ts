@@ -4,8 +4,8 @@ import type { Sender } from "../compose/mail.ts";
 import type { Transport } from "../deliver/delivery.ts";
 import { tokenSource } from "../deliver/oauth.ts";
 import { isFullName, type Relay, type SmtpRelay } from "../deliver/relay.ts";
-import type { Onlooker } from "../deliver/session.ts";
 import { sesClient, sesTransport } from "../deliver/ses.ts";
+import type { Onlooker } from "../deliver/session.ts";
 import { smtpTransport } from "../deliver/smtp.ts";
 import type { SessionParts } from "../deliver/smtp-session.ts";
 

@@ -20,15 +20,17 @@ export const certificate = async (options: {
   ca?: Certificate;
   forName?: string;
   expired?: boolean;
+  /** How long it is still good. */
+  days?: number;
 }): Promise<Certificate> => {
-  const { ca, forName, expired } = options;
+  const { ca, forName, expired, days = 1 } = options;
   const now = Date.now();
   const { private: key, cert } = await generate([{ name: "commonName", value: forName ?? "127.0.0.1" }], {
     keyType: "ec",
     algorithm: "sha256",
     ca,
     notBeforeDate: new Date(now - 2 * oneDay),
-    notAfterDate: new Date(expired ? now - oneDay : now + oneDay),
+    notAfterDate: new Date(now + (expired ? -1 : days) * oneDay),
     extensions: [
       { name: "basicConstraints", cA: false },
       {

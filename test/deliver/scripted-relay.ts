@@ -2,7 +2,10 @@ import { createServer, type Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { Certificate } from "./certificate.ts";
 
-/** Where in a session a relay may misbehave. `TLS` is the handshake, `TLS-EHLO` the EHLO after it. */
+/**
+ * Where in a session a relay may misbehave. `TLS` is the handshake, `TLS-EHLO` the EHLO after it, `stranger` RCPT
+ * without a login.
+ */
 export type Place =
   | "greeting"
   | "EHLO"
@@ -15,6 +18,7 @@ export type Place =
   | "password"
   | "MAIL"
   | "RCPT"
+  | "stranger"
   | "DATA"
   | "dot"
   | "RSET"
@@ -28,7 +32,7 @@ export type Answer = string | typeof silence | typeof hangUp;
 export type Script = Partial<Record<Place, Answer>>;
 
 /** What a friendly relay says, with AUTH offered under TLS alone. */
-const friendly: Record<Exclude<Place, "TLS">, string> = {
+const friendly: Record<Exclude<Place, "TLS" | "stranger">, string> = {
   greeting: "220 relay.example ESMTP\r\n",
   EHLO: "250-relay.example\r\n250 STARTTLS\r\n",
   HELO: "250 relay.example\r\n",
@@ -78,15 +82,20 @@ export const scriptedRelay = async (
   const converse = (raw: Socket) => {
     let socket: Socket = raw;
     let secure = false;
+    let loggedIn = false;
     let expecting: "command" | "user" | "password" | "content" = "command";
     let pending = "";
 
-    const answer = (place: Exclude<Place, "TLS">) => {
+    const answer = (place: keyof typeof friendly) => {
       awaited.get(place)?.();
-      const said = relay.script[place] ?? friendly[place];
+      const said =
+        (place === "RCPT" && !loggedIn ? relay.script.stranger : undefined) ??
+        relay.script[place] ??
+        friendly[place];
       if (said === silence) return "";
       if (said === hangUp) socket.destroy();
       else socket.write(said, "latin1");
+      loggedIn ||= ["AUTH", "password"].includes(place) && String(said).startsWith("235");
       return typeof said === "string" ? said : "";
     };
     const startTls = () => {
@@ -117,13 +126,13 @@ export const scriptedRelay = async (
         if (line === "AUTH LOGIN" && relay.script.AUTH === undefined) {
           socket.write("334 VXNlcm5hbWU6\r\n");
           expecting = "user";
-        } else answer("AUTH");
+        } else if (answer("AUTH").startsWith("334")) expecting = "password";
       } else if (verb === "DATA") {
         if (answer("DATA").startsWith("354")) {
           expecting = "content";
           pending = `\r\n${pending}`;
         }
-      } else if (verb in friendly) answer(verb as Exclude<Place, "TLS">);
+      } else if (verb in friendly) answer(verb as keyof typeof friendly);
       else socket.write("500 5.5.1 unknown command\r\n");
     };
     const hear = (chunk: Buffer) => {

@@ -1,0 +1,104 @@
+import { resolveContact } from "../functions/address.ts";
+import type { Fault } from "../functions/alert.ts";
+import { settings as known, readSettings, type Settings } from "../functions/config.ts";
+import { relayWords } from "../functions/deliver/relay.ts";
+import { type Environment, withFiles } from "../functions/runtime/environment.ts";
+import { say } from "../functions/telemetry.ts";
+import { type Command, paragraph, type Status } from "./command.ts";
+
+type Recipients = { name: string; addresses: { address: string; allowed: boolean }[]; fault?: string };
+
+/** What each alias stands for, and whether mail may go there. */
+const aliasesOf = ({ aliases, allowed }: Settings): Recipients[] =>
+  [...aliases].map(([name, addresses]) => ({
+    name,
+    addresses: addresses.map((address) => ({ address, allowed: allowed(address) })),
+  }));
+
+/** What becomes of a contact of this name or address when an alert comes for it. */
+const contactOf = (name: string, { aliases, allowed }: Settings): Recipients => {
+  const reading = resolveContact(name.includes("@") ? { email: name } : { name }, aliases, allowed);
+  if (!reading.ok)
+    return { name, addresses: [], fault: reading.faults.map(({ expected }) => expected).join("; ") };
+  return { name, addresses: reading.value.map((address) => ({ address, allowed: true })) };
+};
+
+const isBad = ({ addresses, fault }: Recipients) =>
+  fault !== undefined || addresses.some((to) => !to.allowed);
+
+const recipientsWords = ({ name, addresses, fault }: Recipients): string => {
+  const words = addresses.map(({ address, allowed }) =>
+    allowed ? address : `${address} (NOT ALLOWED by HARDSTATE_RECIPIENTS)`,
+  );
+  return paragraph(
+    `  ${name.padEnd(12)} `,
+    fault === undefined ? words.join(", ") : `REFUSED: wants ${fault}`,
+  );
+};
+
+/** Each setting that is not shown in another way, as it is or by default. */
+const others = (environment: Environment): string[] =>
+  known
+    .filter(({ name, secret }) => !secret && !["HARDSTATE_RELAY_CA", "HARDSTATE_ALIASES"].includes(name))
+    .flatMap(({ name, fallback }) => {
+      const given = environment[name]?.trim();
+      if (given) return [paragraph(`  ${name.padEnd(26)} `, given.replaceAll(/\s+/g, " "))];
+      return fallback === undefined ? [] : [`  ${name.padEnd(26)} ${fallback} (default)`];
+    });
+
+const settingsWords = (environment: Environment, { relays, tokens, operators }: Settings): string[] => [
+  "routes, in order of preference",
+  ...relays.flatMap((relay) => [`  ${relay.route}`, paragraph("    ", relayWords(relay))]),
+  paragraph("alerts may be posted by ", [...new Set(tokens.map(({ site }) => site))].join(", ")),
+  paragraph("told of troubles: ", operators.length > 0 ? operators.join(", ") : "nobody"),
+  "other settings",
+  ...others(environment),
+];
+
+/** `hardstate check` */
+export const check: Command = {
+  summary: "tells whether the settings are valid, and what they say",
+  usage: `usage: hardstate check [NAME...] [--json]
+
+Reads the settings as the bridge does (the environment, and NAME_FILE) and
+names all that is wrong; values that may be secret are never shown. If they are
+valid: which login each relay gets, what each alias stands for, and the rest.
+
+  NAME       a contact's name or address: which addresses its mail would go to,
+             as for an alert
+
+exit status: 0 all is well  1 a setting is wrong, or a NAME or alias leads
+             nowhere or where HARDSTATE_RECIPIENTS does not allow  2 wrong use`,
+  options: {},
+  run: async (names, { json }): Promise<Status> => {
+    const { environment, faults } = withFiles(process.env);
+    const reading = readSettings(environment);
+    if (faults.length > 0 || !reading.ok) {
+      const all: Fault[] = [...faults, ...(reading.ok ? [] : reading.faults)];
+      if (json) say(JSON.stringify({ verdict: "fail", faults: all }));
+      else {
+        say("These settings are wrong:\n");
+        for (const { field, expected } of all) say(paragraph("  ", `${field} wants ${expected}`));
+      }
+      return 1;
+    }
+    const settings = reading.value;
+    const aliases = names.length > 0 ? [] : aliasesOf(settings);
+    const contacts = names.map((name) => contactOf(name, settings));
+    const bad = [...aliases, ...contacts].some(isBad);
+    if (json) {
+      const routes = settings.relays.map((relay) => ({ route: relay.route, configured: relayWords(relay) }));
+      const verdict = bad ? "fail" : "pass";
+      say(
+        JSON.stringify({ verdict, faults: [], ...(names.length > 0 ? { contacts } : { routes, aliases }) }),
+      );
+      return bad ? 1 : 0;
+    }
+    if (names.length === 0) for (const line of settingsWords(environment, settings)) say(line);
+    if (aliases.length > 0) say("aliases");
+    for (const recipients of [...aliases, ...contacts]) say(recipientsWords(recipients));
+    if (names.length === 0)
+      say(bad ? "\nBad: an alias leads where no mail may go." : "\nThe settings are valid.");
+    return bad ? 1 : 0;
+  },
+};

@@ -1,0 +1,261 @@
+import { randomUUID } from "node:crypto";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { parseAddress } from "../functions/address.ts";
+import { type Fault, readAlert } from "../functions/alert.ts";
+import { compose, type Mail } from "../functions/compose/mail.ts";
+import { readSettings, type Settings } from "../functions/config.ts";
+import { printable } from "../functions/deliver/delivery.ts";
+import { examine, type Finding, type Seen, type Stage, stages } from "../functions/deliver/doctor.ts";
+import type { Line } from "../functions/deliver/session.ts";
+import { openSession } from "../functions/deliver/smtp-session.ts";
+import { emptyEntry } from "../functions/ledger/entry.ts";
+import { defaultPolicy } from "../functions/ledger/policy.ts";
+import { decide } from "../functions/ledger/verdict.ts";
+import { withFiles } from "../functions/runtime/environment.ts";
+import { sessionsOf, transportOf } from "../functions/runtime/routes.ts";
+import { complain, say } from "../functions/telemetry.ts";
+import { type Command, fileText, paragraph, type Status, type Values, WrongUse, wordOf } from "./command.ts";
+
+const clock = () => Date.now();
+
+/** The settings that matter to a relay which is asked about alone. */
+const ofOneRelay = [
+  ...["HARDSTATE_RELAY_CA", "HARDSTATE_OAUTH", "HARDSTATE_FROM", "HARDSTATE_ENVELOPE_FROM"],
+  ...["HARDSTATE_RECIPIENTS", "HARDSTATE_STATE"],
+];
+
+type Asked = { settings: Settings; from?: string } | { faults: readonly Fault[] };
+
+/** The settings, or those that a URL and the environment make. */
+const settingsFor = (url: string | undefined): Asked => {
+  const { environment, faults } = withFiles(process.env);
+  if (url === undefined) {
+    const reading = readSettings(environment);
+    if (faults.length > 0 || !reading.ok)
+      return { faults: [...faults, ...(reading.ok ? [] : reading.faults)] };
+    return { settings: reading.value, from: reading.value.sender.envelopeFrom };
+  }
+  const given = Object.fromEntries(ofOneRelay.map((name) => [name, environment[name]]));
+  const user = URL.canParse(url) ? decodeURIComponent(new URL(url).username) : "";
+  const from = given.HARDSTATE_FROM ?? (parseAddress(user).ok ? user : undefined);
+  const reading = readSettings({
+    ...given,
+    HARDSTATE_TOKENS: `doctor=${"-".repeat(24)}`,
+    HARDSTATE_RELAYS: url,
+    HARDSTATE_FROM: from ?? "nobody@example.org",
+    HARDSTATE_RECIPIENTS: given.HARDSTATE_RECIPIENTS ?? "example.org",
+  });
+  const about = faults.filter(({ field }) => ofOneRelay.includes(field.replace(/_FILE$/, "")));
+  if (about.length > 0 || !reading.ok) return { faults: [...about, ...(reading.ok ? [] : reading.faults)] };
+  const { value } = reading;
+  return {
+    settings: given.HARDSTATE_RECIPIENTS ? value : { ...value, allowed: () => true },
+    from: from && value.sender.envelopeFrom,
+  };
+};
+
+/** A mail as an alert makes it, that says what it is for. */
+const testMail = (to: string, route: string, { sender }: Settings): Mail => {
+  const now = clock();
+  const alert = readAlert({
+    v: 1,
+    source: "other",
+    monitor: { id: "doctor" },
+    type: "CUSTOM",
+    object: { host: hostname() },
+    state: "UP",
+    output: `A test mail of hardstate doctor, by ${route}`,
+    author: "hardstate doctor",
+    time: Math.floor(now / 1000),
+  });
+  if (!alert.ok) throw new Error(`the test mail is no alert: ${JSON.stringify(alert.faults)}`);
+  const id = `doctor-${randomUUID()}`;
+  const queued = { v: 1 as const, id, site: "doctor", contact: to, receivedAt: now, alert: alert.value };
+  const verdict = decide({ entry: emptyEntry }, queued, defaultPolicy, now);
+  if (verdict.action !== "send") throw new Error("a custom notification is mailed");
+  return compose(queued, verdict, now, sender);
+};
+
+type Memory = Record<string, Seen>;
+
+const memoryOf = (state: string): Memory => {
+  try {
+    return (JSON.parse(readFileSync(join(state, "doctor.json"), "utf8")) as { routes?: Memory }).routes ?? {};
+  } catch {
+    return {};
+  }
+};
+
+const remember = (state: string, route: string, seen: Seen) => {
+  const path = join(state, "doctor.json");
+  try {
+    mkdirSync(state, { recursive: true, mode: 0o700 });
+    const routes = { ...memoryOf(state), [route]: seen };
+    writeFileSync(`${path}.${process.pid}`, `${JSON.stringify({ routes })}\n`, { mode: 0o600 });
+    renameSync(`${path}.${process.pid}`, path);
+  } catch (error) {
+    complain(`What was seen cannot be kept for the next time (${(error as Error).message}).`);
+  }
+};
+
+const head = (result: string, stage: string) => `  ${result.padEnd(8)} ${stage.padEnd(13)}`;
+
+const findingWords = ({ stage, result, detail, advice, warnings = [] }: Finding): string[] => [
+  paragraph(head(result === "fail" ? "FAIL" : result, stage), detail),
+  ...(advice ? [paragraph(head("", ""), `→ ${advice}`)] : []),
+  ...warnings.map((warning) => paragraph(head("warning", stage), warning)),
+];
+
+const transcriptWords = (lines: readonly Line[]): string[] =>
+  lines.flatMap(({ from, text }, index) => {
+    const line = `  ${from === "client" ? "C" : "S"}: ${text}`;
+    const begins = from === "relay" && text.startsWith("220") && lines[index - 1]?.text !== "STARTTLS";
+    return begins ? ["", line] : [line];
+  });
+
+const statusOf = (failed: Stage | null): Status => {
+  if (failed === null) return 0;
+  if (failed === "config") return 2;
+  return failed === "dns" || failed === "connect" ? 3 : 1;
+};
+
+const verdictOf = (failed: Stage | null) => (failed === null ? "pass" : "fail");
+
+const faultsReport = (faults: readonly Fault[], json: boolean): Status => {
+  const wants = faults.map(({ field, expected }) => `${field} wants ${expected}`);
+  const found: Finding[] = stages.map((stage) =>
+    stage === "config"
+      ? { stage, result: "fail", detail: wants.join("; ") }
+      : { stage, result: "skipped", detail: "not reached: config failed" },
+  );
+  if (json) say(JSON.stringify({ verdict: "fail", failed: "config", stages: found }));
+  else {
+    say(`${head("FAIL", "config")}these settings are wrong:`);
+    for (const want of wants) say(paragraph(head("", ""), want));
+  }
+  return 2;
+};
+
+type Report = {
+  verdict: "pass" | "fail";
+  failed: Stage | null;
+  stages: Finding[];
+  route: string;
+  transcript?: Line[];
+};
+
+const unreached = (finding: Finding) => finding.detail.startsWith("not reached");
+
+/** Examines one route and, unless it is for a machine, tells each stage as it is decided. */
+const report = async (
+  relay: Settings["relays"][number],
+  { settings, from }: { settings: Settings; from?: string },
+  values: Values,
+): Promise<Report> => {
+  const { state, sender } = settings;
+  const transcript: Line[] = [];
+  const to = wordOf(values.to);
+  const tell = (finding: Finding) => {
+    if (!values.json && !unreached(finding)) for (const line of findingWords(finding)) say(line);
+  };
+  if (!values.json) say(relay.route);
+  const question = {
+    from,
+    outside: wordOf(values.outside),
+    mail: to === undefined ? undefined : testMail(to, relay.route, settings),
+    before: memoryOf(state)[relay.route],
+  };
+  const { failed, seen, ...found } = await examine(relay, question, {
+    open: (smtp, signal, onlooker) => {
+      const [named, parts] = sessionsOf(smtp, sender, clock);
+      return openSession(named, parts, signal, onlooker);
+    },
+    transport: (route, onlooker) => transportOf(route, sender, clock, onlooker),
+    clock,
+    timeOf: Date.parse,
+    tell,
+    heard: ({ from: side, text }) => transcript.push({ from: side, text: printable(text) }),
+  });
+  if (seen) remember(state, relay.route, seen);
+  if (!values.json) {
+    const left = found.stages.filter(unreached).map(({ stage }) => stage);
+    if (left.length > 0) say(paragraph("  skipped  ", left.join(", ")));
+    if (values.transcript) for (const line of transcriptWords(transcript)) say(line);
+    const far = to === undefined ? "as far as can be told without a mail" : "a mail was accepted";
+    say(failed === null ? `\nGood, ${far}.` : `\nBad: ${failed} failed.`);
+  }
+  return {
+    verdict: verdictOf(failed),
+    failed,
+    stages: found.stages,
+    route: relay.route,
+    ...(values.transcript && { transcript }),
+  };
+};
+
+/** `hardstate doctor` */
+export const doctor: Command = {
+  summary: "tells whether mail gets through to the relay, and what to do if not",
+  usage: `usage: hardstate doctor [URL | --url-file FILE] [--to ADDRESS]
+                        [--outside ADDRESS] [--transcript] [--json]
+
+Talks to each relay of the settings, as the bridge would, and tells how far it
+gets: config dns connect banner ehlo tls auth-offered open-relay token auth
+sender recipient data accepted. Each stage passes, fails with what to do about
+it, or is skipped. Without --to nothing is mailed.
+
+  URL                that relay alone, such as smtp://user@relay.example.com:587.
+                     Of the settings HARDSTATE_FROM, _ENVELOPE_FROM, _OAUTH,
+                     _RELAY_CA, _RECIPIENTS and _STATE count, if they are there
+  --url-file FILE    the same, with the URL in a file: a password on a command
+                     line can be seen by others
+  --to ADDRESS       sends one test mail by each route, as an alert would make it
+  --outside ADDRESS  of the open-relay test, which says MAIL and RCPT without a
+                     login, and never DATA; else nobody@example.net
+  --transcript       also all that was said, with credentials redacted
+  --json             the same as one JSON object
+
+What was seen of a relay is kept in STATE/doctor.json: if STARTTLS is gone the
+next time, you are told.
+
+exit status: 0 all is well  1 a stage after connect failed  2 wrong use, or
+             config failed  3 dns or connect failed: nothing is known of it`,
+  options: {
+    "url-file": { type: "string" },
+    to: { type: "string" },
+    outside: { type: "string" },
+    transcript: { type: "boolean" },
+  },
+  run: async ([word, ...more], values) => {
+    const file = wordOf(values["url-file"]);
+    if (more.length > 0 || (word !== undefined && file !== undefined))
+      throw new WrongUse("doctor wants at most one URL");
+    const url = file === undefined ? word : fileText(file, "The file");
+    if (url !== undefined && url.split(/\s+/).length !== 1) throw new WrongUse("doctor wants one URL");
+    if (word && URL.canParse(word) && new URL(word).password)
+      complain(
+        "warning: others can see a password on a command line; --url-file FILE reads the URL from a file.\n",
+      );
+    const asked = settingsFor(url);
+    if ("faults" in asked) return faultsReport(asked.faults, values.json === true);
+    for (const name of ["to", "outside"]) {
+      const address = wordOf(values[name]);
+      if (address !== undefined && !parseAddress(address).ok)
+        throw new WrongUse(`--${name} wants an address`);
+      if (name === "to" && address !== undefined && !asked.settings.allowed(address))
+        throw new WrongUse(`HARDSTATE_RECIPIENTS does not allow ${address}`);
+    }
+    const routes: Report[] = [];
+    for (const relay of asked.settings.relays) {
+      if (routes.length > 0 && !values.json) say("");
+      routes.push(await report(relay, asked, values));
+    }
+    const statuses = routes.map(({ failed }) => statusOf(failed));
+    const [only, second] = routes;
+    const failed = routes.find((route) => route.failed)?.failed ?? null;
+    if (values.json) say(JSON.stringify(second ? { verdict: verdictOf(failed), failed, routes } : only));
+    return statuses.find((status) => status === 1) ?? statuses.find((status) => status !== 0) ?? 0;
+  },
+};
