@@ -8,19 +8,21 @@ import { type Command, paragraph, type Status } from "./command.ts";
 
 type Recipients = { name: string; addresses: { address: string; allowed: boolean }[]; fault?: string };
 
-/** What each alias stands for, and whether mail may go there. */
-const aliasesOf = ({ aliases, allowed }: Settings): Recipients[] =>
-  [...aliases].map(([name, addresses]) => ({
-    name,
-    addresses: addresses.map((address) => ({ address, allowed: allowed(address) })),
-  }));
+/** What an alias stands for, and whether mail may go there. */
+const aliasOf = (name: string, { aliases, allowed }: Settings): Recipients | undefined => {
+  const addresses = aliases.get(name.toLowerCase());
+  return (
+    addresses && { name, addresses: addresses.map((address) => ({ address, allowed: allowed(address) })) }
+  );
+};
 
 /** What becomes of a contact of this name or address when an alert comes for it. */
-const contactOf = (name: string, { aliases, allowed }: Settings): Recipients => {
-  const reading = resolveContact(name.includes("@") ? { email: name } : { name }, aliases, allowed);
-  if (!reading.ok)
-    return { name, addresses: [], fault: reading.faults.map(({ expected }) => expected).join("; ") };
-  return { name, addresses: reading.value.map((address) => ({ address, allowed: true })) };
+const contactOf = (name: string, settings: Settings): Recipients => {
+  const contact = name.includes("@") ? { email: name } : { name };
+  const reading = resolveContact(contact, settings.aliases, settings.allowed);
+  if (reading.ok) return { name, addresses: reading.value.map((address) => ({ address, allowed: true })) };
+  const fault = reading.faults.map(({ expected }) => expected).join("; ");
+  return aliasOf(name, settings) ?? { name, addresses: [], fault };
 };
 
 const isBad = ({ addresses, fault }: Recipients) =>
@@ -31,28 +33,30 @@ const recipientsWords = ({ name, addresses, fault }: Recipients): string => {
     allowed ? address : `${address} (NOT ALLOWED by HARDSTATE_RECIPIENTS)`,
   );
   return paragraph(
-    `  ${name.padEnd(12)} `,
+    `  ${name.padEnd(12)} → `,
     fault === undefined ? words.join(", ") : `REFUSED: wants ${fault}`,
   );
 };
 
 /** Each setting that is not shown in another way, as it is or by default. */
-const others = (environment: Environment): string[] =>
+const others = (environment: Environment, { state }: Settings): string[] =>
   known
     .filter(({ name, secret }) => !secret && !["HARDSTATE_RELAY_CA", "HARDSTATE_ALIASES"].includes(name))
     .flatMap(({ name, fallback }) => {
       const given = environment[name]?.trim();
       if (given) return [paragraph(`  ${name.padEnd(26)} `, given.replaceAll(/\s+/g, " "))];
-      return fallback === undefined ? [] : [`  ${name.padEnd(26)} ${fallback} (default)`];
+      return fallback === undefined
+        ? []
+        : [`  ${name.padEnd(26)} ${fallback.replace("STATE", state)} (default)`];
     });
 
-const settingsWords = (environment: Environment, { relays, tokens, operators }: Settings): string[] => [
+const settingsWords = (environment: Environment, settings: Settings): string[] => [
   "routes, in order of preference",
-  ...relays.flatMap((relay) => [`  ${relay.route}`, paragraph("    ", relayWords(relay))]),
-  paragraph("alerts may be posted by ", [...new Set(tokens.map(({ site }) => site))].join(", ")),
-  paragraph("told of troubles: ", operators.length > 0 ? operators.join(", ") : "nobody"),
+  ...settings.relays.flatMap((relay) => [`  ${relay.route}`, paragraph("    ", relayWords(relay))]),
+  paragraph("alerts may be posted by ", [...new Set(settings.tokens.map(({ site }) => site))].join(", ")),
+  paragraph("told of troubles: ", settings.operators.length > 0 ? settings.operators.join(", ") : "nobody"),
   "other settings",
-  ...others(environment),
+  ...others(environment, settings),
 ];
 
 /** `hardstate check` */
@@ -83,7 +87,8 @@ exit status: 0 all is well  1 a setting is wrong, or a NAME or alias leads
       return 1;
     }
     const settings = reading.value;
-    const aliases = names.length > 0 ? [] : aliasesOf(settings);
+    const aliases =
+      names.length > 0 ? [] : [...settings.aliases.keys()].flatMap((name) => aliasOf(name, settings) ?? []);
     const contacts = names.map((name) => contactOf(name, settings));
     const bad = [...aliases, ...contacts].some(isBad);
     if (json) {

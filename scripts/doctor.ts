@@ -38,8 +38,9 @@ const settingsFor = (url: string | undefined): Asked => {
     return { settings: reading.value, from: reading.value.sender.envelopeFrom };
   }
   const given = Object.fromEntries(ofOneRelay.map((name) => [name, environment[name]]));
-  const user = URL.canParse(url) ? decodeURIComponent(new URL(url).username) : "";
-  const from = given.HARDSTATE_FROM ?? (parseAddress(user).ok ? user : undefined);
+  const user = URL.canParse(url) ? new URL(url).username.replace("%40", "@") : "";
+  const login = parseAddress(user).ok ? user : undefined;
+  const from = given.HARDSTATE_FROM ?? given.HARDSTATE_ENVELOPE_FROM ?? login;
   const reading = readSettings({
     ...given,
     HARDSTATE_TOKENS: `doctor=${"-".repeat(24)}`,
@@ -134,6 +135,7 @@ const faultsReport = (faults: readonly Fault[], json: boolean): Status => {
   else {
     say(`${head("FAIL", "config")}these settings are wrong:`);
     for (const want of wants) say(paragraph(head("", ""), want));
+    say("\nWithout settings, give a relay's URL.");
   }
   return 2;
 };
@@ -146,7 +148,23 @@ type Report = {
   transcript?: Line[];
 };
 
-const unreached = (finding: Finding) => finding.detail.startsWith("not reached");
+/** Tells findings as they come, but those in a row that were skipped for one reason as one. */
+const teller = () => {
+  let held: Finding[] = [];
+  const flush = () => {
+    const [first, second] = held;
+    if (first && second)
+      say(paragraph("  skipped  ", `${held.map(({ stage }) => stage).join(", ")}: ${first.detail}`));
+    else if (first) for (const line of findingWords(first)) say(line);
+    held = [];
+  };
+  const tell = (finding: Finding) => {
+    if (finding.result !== "skipped" || finding.warnings || held[0]?.detail !== finding.detail) flush();
+    if (finding.result === "skipped" && !finding.warnings) held.push(finding);
+    else for (const line of findingWords(finding)) say(line);
+  };
+  return { tell, flush };
+};
 
 /** Examines one route and, unless it is for a machine, tells each stage as it is decided. */
 const report = async (
@@ -157,9 +175,7 @@ const report = async (
   const { state, sender } = settings;
   const transcript: Line[] = [];
   const to = wordOf(values.to);
-  const tell = (finding: Finding) => {
-    if (!values.json && !unreached(finding)) for (const line of findingWords(finding)) say(line);
-  };
+  const { tell, flush } = teller();
   if (!values.json) say(relay.route);
   const question = {
     from,
@@ -175,13 +191,12 @@ const report = async (
     transport: (route, onlooker) => transportOf(route, sender, clock, onlooker),
     clock,
     timeOf: Date.parse,
-    tell,
+    tell: values.json ? () => undefined : tell,
     heard: ({ from: side, text }) => transcript.push({ from: side, text: printable(text) }),
   });
   if (seen) remember(state, relay.route, seen);
   if (!values.json) {
-    const left = found.stages.filter(unreached).map(({ stage }) => stage);
-    if (left.length > 0) say(paragraph("  skipped  ", left.join(", ")));
+    flush();
     if (values.transcript) for (const line of transcriptWords(transcript)) say(line);
     const far = to === undefined ? "as far as can be told without a mail" : "a mail was accepted";
     say(failed === null ? `\nGood, ${far}.` : `\nBad: ${failed} failed.`);
@@ -206,12 +221,12 @@ gets: config dns connect banner ehlo tls auth-offered open-relay token auth
 sender recipient data accepted. Each stage passes, fails with what to do about
 it, or is skipped. Without --to nothing is mailed.
 
-  URL                that relay alone, such as smtp://user@relay.example.com:587.
+  URL                that relay alone, such as smtp://relay.example.com:587.
                      Of the settings HARDSTATE_FROM, _ENVELOPE_FROM, _OAUTH,
                      _RELAY_CA, _RECIPIENTS and _STATE count, if they are there
   --url-file FILE    the same, with the URL in a file: a password on a command
                      line can be seen by others
-  --to ADDRESS       sends one test mail by each route, as an alert would make it
+  --to ADDRESS       sends one test mail by each route, made as an alert's is
   --outside ADDRESS  of the open-relay test, which says MAIL and RCPT without a
                      login, and never DATA; else nobody@example.net
   --transcript       also all that was said, with credentials redacted

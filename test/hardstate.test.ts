@@ -53,15 +53,21 @@ describe("hardstate", () => {
     expect(result.err).toMatch(text);
   });
 
-  it.each([["--help"], ["-h"], ["explain", "--help"], ["replay", "--help"], ["import", "--help"]])(
-    "%s %s fits a terminal of 80 columns",
-    async (...words) => {
-      const { status, out } = await run(words);
-      expect(status).toBe(0);
-      expect(out).toMatch(/^usage: hardstate/);
-      expect(out.split("\n").filter((line) => line.length > 80)).toEqual([]);
-    },
-  );
+  it.each([
+    ["--help"],
+    ["-h"],
+    ["check", "--help"],
+    ["doctor", "--help"],
+    ["explain", "--help"],
+    ["import", "--help"],
+    ["redrive", "--help"],
+    ["replay", "--help"],
+  ])("%s %s fits a terminal of 80 columns", async (...words) => {
+    const { status, out } = await run(words);
+    expect(status).toBe(0);
+    expect(out).toMatch(/^usage: hardstate/);
+    expect(out.split("\n").filter((line) => line.length > 80)).toEqual([]);
+  });
 });
 
 describe("hardstate replay", () => {
@@ -251,5 +257,74 @@ describe("hardstate explain", () => {
       status: 3,
       err: expect.stringMatching(/trial's token .* cannot be read \(ENOENT\)/),
     });
+  });
+});
+
+describe("hardstate check", () => {
+  const password = "Secret/of:the@relay";
+  const settings = {
+    HARDSTATE_TOKENS: `site1=${"t".repeat(30)}`,
+    HARDSTATE_RELAYS_FILE: write(
+      "relays",
+      `smtp://nagios:${encodeURIComponent(password)}@relay.example.com:587?auth=LOGIN&rate=30/min ses://eu-west-1 smtps://second.example.com`,
+    ),
+    HARDSTATE_FROM: "Monitoring <nagios@example.com>",
+    HARDSTATE_RECIPIENTS: "example.com",
+    HARDSTATE_ALIASES: "root=ops@example.com team=root,b@example.com",
+  };
+  const check = async (words: string[], change: Record<string, string> = {}) => {
+    const result = await run(["check", ...words], { ...settings, ...change });
+    for (const secret of [password, encodeURIComponent(password), "tttt"])
+      expect(result.out + result.err).not.toContain(secret);
+    if (!words.includes("--json"))
+      expect(result.out.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    return result;
+  };
+
+  it("tells which login each route gets, and what each alias stands for", async () => {
+    const { status, out } = await check([]);
+    expect(status).toBe(0);
+    expect(out).toMatch(
+      / {2}smtp:\/\/relay\.example\.com:587\n {4}login nagios by LOGIN; STARTTLS; .*30 mails in 60 s\n/,
+    );
+    expect(out).toMatch(/ {2}smtps:\/\/second\.example\.com:465\n {4}no login; TLS from the start;/);
+    expect(out).toMatch(/^ {2}team +→ ops@example\.com, b@example\.com$/m);
+    expect(out).toMatch(/^ {2}HARDSTATE_QUEUE +sqlite:\.hardstate\/queue\.sqlite \(default\)$/m);
+    expect(out).toMatch(/The settings are valid\.\n$/);
+    expect(JSON.parse((await check(["--json"])).out)).toMatchObject({
+      verdict: "pass",
+      routes: [{ route: "smtp://relay.example.com:587" }, { route: "ses://eu-west-1" }, {}],
+      aliases: [{ name: "root" }, { addresses: [{ allowed: true }, { allowed: true }] }],
+    });
+  });
+
+  it("names an alias that leads where no mail may go", async () => {
+    const { status, out } = await check([], { HARDSTATE_ALIASES: "root=ops@example.com,x@evil.example" });
+    expect(status).toBe(1);
+    expect(out).toMatch(/root +→ ops@example\.com, x@evil\.example \(NOT ALLOWED by\s+HARDSTATE_RECIPIENTS\)/);
+  });
+
+  it.each<[string, number, RegExp]>([
+    ["root", 0, /^ {2}root +→ ops@example\.com\n$/],
+    ["Team", 0, /^ {2}Team +→ ops@example\.com, b@example\.com\n$/],
+    ["ops@example.com", 0, /→ ops@example\.com\n$/],
+    ["x@evil.example", 1, /→ REFUSED: wants an address that HARDSTATE_RECIPIENTS allows\n$/],
+    ["nobody", 1, /→ REFUSED: wants an address: no alias/],
+  ])("tells where mail for %s would go", async (name, status, words) => {
+    expect(await check([name])).toMatchObject({ status, out: expect.stringMatching(words), err: "" });
+  });
+
+  it("names all faults at once, and no value", async () => {
+    const faulty = {
+      HARDSTATE_PORT: "tttt",
+      HARDSTATE_OAUTH: "tttt",
+      HARDSTATE_TYPO: "1",
+      HARDSTATE_FROM_FILE: "/none",
+    };
+    const { status, out } = await check([], faulty);
+    expect(status).toBe(1);
+    for (const name of Object.keys(faulty)) expect(out).toContain(`  ${name.replace("_FILE", "")}`);
+    const { verdict, faults } = JSON.parse((await check(["--json", "root"], faulty)).out);
+    expect([verdict, faults.length >= 5]).toEqual(["fail", true]);
   });
 });
