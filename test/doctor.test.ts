@@ -480,6 +480,13 @@ describe("TLS", () => {
     });
   });
 
+  it("from the start that is well is not blamed for a relay that says nothing after it", async () => {
+    const relay = await start({ greeting: silence }, { protection: "implicit" });
+    const found = await examination(relay.port, { protection: "implicit" });
+    expect(found.failed).toBe("banner");
+    expect(resultsOf(found)).toMatchObject({ tls: "pass", banner: "fail", ehlo: "skipped" });
+  });
+
   it("with a certificate near its end is warned of", async () => {
     const relay = await start(closed, { cert: await certificate({ ca, days: 29 }) });
     const found = await examination(relay.port);

@@ -301,7 +301,9 @@ describe("hardstate check", () => {
   it("names an alias that leads where no mail may go", async () => {
     const { status, out } = await check([], { HARDSTATE_ALIASES: "root=ops@example.com,x@evil.example" });
     expect(status).toBe(1);
-    expect(out).toMatch(/root +→ ops@example\.com, x@evil\.example \(NOT ALLOWED by\s+HARDSTATE_RECIPIENTS\)/);
+    expect(out).toMatch(
+      /root +→ ops@example\.com, x@evil\.example \(NOT ALLOWED by\s+HARDSTATE_RECIPIENTS\)/,
+    );
   });
 
   it.each<[string, number, RegExp]>([

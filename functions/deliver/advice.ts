@@ -79,7 +79,7 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   ],
   [
     ["tls"],
-    /protocol version|unsupported protocol|version too low|handshake failure|no shared cipher|key too small/i,
+    /protocol version|unsupported protocol|version too low|handshake failure|no shared cipher|too (small|weak)/i,
     "The relay has no TLS 1.2 or newer, or none with strong keys: bring it up to date.",
   ],
   [["tls"], /^454/, "The relay cannot begin TLS: check its certificate, its key and its log."],

@@ -131,10 +131,16 @@ const greet = async (
   let extensions: string[] = [];
   let starttls: boolean | undefined;
   let hosts = 0;
+  let secured = false;
   const passed: Onlooker["passed"] = (point, address) => {
     if (point === "dns") [hosts, command] = [hosts + 1, ""];
-    const name = address === relay.host ? "an address needs no look-up" : `${relay.host} is ${address}`;
-    chart.put(point, "pass", point === "dns" ? name : `to ${address} port ${relay.port}`);
+    if (point === "tls") {
+      secured = true;
+      return;
+    }
+    const name = `${relay.mx ? "the relay of " : ""}${relay.host} is ${address}`;
+    const found = address === relay.host ? "an address needs no look-up" : name;
+    chart.put(point, "pass", point === "dns" ? found : `to ${address} port ${relay.port}`);
   };
   const hear = ({ from, text }: Line) => {
     heard({ from, text });
@@ -148,7 +154,7 @@ const greet = async (
     extensions.push(text.slice(4).trim());
     if (!last) return;
     // The first word of each but the first line (RFC 5321 §4.1.1.1).
-    const words = extensions.slice(1).map((line) => line.split(" ", 1)[0]);
+    const words = extensions.slice(1).map((line) => line.split(" ", 1)[0]?.toUpperCase());
     starttls ??= words.includes("STARTTLS");
     const offers = words.length > 0 ? `; it offers ${words.join(", ")}` : "";
     chart.put("ehlo", "pass", `${command}${offers}`);
@@ -163,6 +169,7 @@ const greet = async (
   try {
     session = await open(relay, signal, { passed, heard: hear });
   } catch (error) {
+    if (secured) chart.put("tls", "pass", "the handshake was done");
     const [stage] = chart.undecided();
     if (stage === "tls" && starttls === false && error instanceof SessionError)
       putFailure(chart, new SessionError("tls", `STARTTLS is not offered (${error.message})`), "tls", lost());
@@ -183,8 +190,8 @@ const greet = async (
   const offered = session
     .extensions()
     .filter((line) => /^AUTH[ =]/i.test(line))
-    .map((line) => line.slice("AUTH ".length));
-  const offer = offered.length > 0 ? `it offers ${offered.join(" ")}` : "it offers no AUTH";
+    .flatMap((line) => line.slice("AUTH ".length).split(" "));
+  const offer = offered.length > 0 ? `it offers ${[...new Set(offered)].join(" ")}` : "it offers no AUTH";
   if (!credentials) chart.put("auth-offered", "skipped", `no login is configured; ${offer}`);
   else if (mechanism) chart.put("auth-offered", "pass", `${offer}; ${mechanism} is used`);
   else putFailure(chart, new SessionError("auth-offered", `wanted ${relay.auth.join(" or ")}, but ${offer}`));
@@ -192,7 +199,7 @@ const greet = async (
 };
 
 /** Replies that are about the domain of the recipient, not about who asks. */
-const aboutDomain = /^556|5\.1\.(2|10)\b|null ?MX|domain (not found|does not)|Host not found/i;
+const aboutDomain = /^556|\b5\.1\.(2|10)\b|null ?MX|Recipient address rejected: Domain|Unrouteable/i;
 
 /** Asks in a session without a login whether the relay would take mail for outside. There is no DATA. */
 const testOpenRelay = async (
@@ -210,7 +217,8 @@ const testOpenRelay = async (
     const taken = await session.command(`MAIL FROM:<${sender}>`, soon());
     if (!taken.startsWith("2")) return taken;
     const reply = await session.command(`RCPT TO:<${to}>`, soon());
-    await session.command("RSET", soon());
+    // What RCPT has shown is not to be lost if the relay breaks off now.
+    await session.command("RSET", soon()).catch(() => undefined);
     return reply;
   };
   try {

@@ -17,12 +17,12 @@ export type Line = { from: "client" | "relay"; text: string };
 
 /**
  * Who looks on: `reached` hears of each step begun, `heard` of each command and reply, `passed` of a name's address
- * found and of a connection made to it, before any TLS.
+ * found, of the connection made to it, and of the handshake where TLS is from the start.
  */
 export type Onlooker = {
   reached?(step: Step): void;
   heard?(line: Line): void;
-  passed?(point: "dns" | "connect", address: string): void;
+  passed?(point: "dns" | "connect" | "tls", address: string): void;
 };
 
 /** A session after EHLO, and after STARTTLS if the relay is configured with it. */

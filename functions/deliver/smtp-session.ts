@@ -187,7 +187,10 @@ const openAt = async (
       level: unheard,
       trace: unheard,
       debug: hear,
-      info: unheard,
+      info: ({ tnx, remoteAddress }: { tnx?: string; remoteAddress?: string }) => {
+        const secured = relay.protection === "implicit" && tnx === "network";
+        if (secured && remoteAddress) onlooker.passed?.("tls", remoteAddress);
+      },
       warn: (entry: object) => {
         injected ||= "discarded" in entry;
       },
