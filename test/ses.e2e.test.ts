@@ -1,5 +1,6 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { SESClient, VerifyEmailIdentityCommand } from "@aws-sdk/client-ses";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Mail } from "../functions/compose/mail.ts";
@@ -150,6 +151,54 @@ describe("moto's SES", () => {
     expect(outcome.reply).not.toContain(user.accessKeyId);
     await checkAuth(false);
     expect(await taken()).toEqual([]);
+  });
+});
+
+describe("hardstate doctor ses://", () => {
+  const doctor = async () => {
+    const on = openLab();
+    try {
+      const words = [
+        "scripts/hardstate.ts",
+        "doctor",
+        `ses://${region}`,
+        "--to",
+        "ops@example.com",
+        "--json",
+      ];
+      const env = {
+        PATH: process.env.PATH,
+        HARDSTATE_STATE: join(on.folder, "state"),
+        HARDSTATE_FROM: "nagios@example.com",
+        AWS_ENDPOINT_URL_SES: url,
+        AWS_ACCESS_KEY_ID: root.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: root.secretAccessKey,
+      };
+      const { stdout } = await promisify(execFile)(process.execPath, words, { env }).catch((error) => error);
+      return JSON.parse(stdout);
+    } finally {
+      await on.stop();
+    }
+  };
+
+  it("sends a test mail and reports SES's id", async () => {
+    await verify("nagios@example.com");
+    const report = await doctor();
+    const [message] = await taken();
+    expect(report).toMatchObject({ verdict: "pass", failed: null });
+    expect(JSON.stringify(report.stages)).toContain(`queue id ${message?.id}`);
+  });
+
+  it("names a sender that is not verified, and what to do", async () => {
+    expect(await doctor()).toMatchObject({
+      failed: "sender",
+      stages: expect.arrayContaining([
+        expect.objectContaining({
+          stage: "sender",
+          advice: expect.stringMatching(/^SES does not know our sender/),
+        }),
+      ]),
+    });
   });
 });
 

@@ -6,6 +6,31 @@ type Place = Step | "dns" | "banner" | "ehlo";
 /** What can be done about a failure: the first line whose place and words fit is the advice. */
 const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   [
+    ["auth"],
+    /^(AccessDenied|InvalidClientToken|SignatureDoesNotMatch|Unrecognized|IncompleteSignature|ExpiredToken|OptIn|\w*Credentials)/,
+    "AWS does not take our credentials: give the bridge a role or keys that may ses:SendRawEmail in this region.",
+  ],
+  [
+    ["sender"],
+    /^(MessageRejected|MailFromDomainNotVerified)/,
+    "SES does not know our sender: verify the address or domain of HARDSTATE_FROM as an identity in this region.",
+  ],
+  [
+    ["recipient"],
+    /^MessageRejected.*not verified/,
+    "The SES account is in its sandbox, where only verified addresses are mailed: ask AWS for production access.",
+  ],
+  [
+    ["connect"],
+    /^Throttling|rate exceeded|quota exceeded/i,
+    "SES's sending rate or quota is reached: set rate= in HARDSTATE_RELAYS, or ask AWS for more.",
+  ],
+  [
+    ["connect"],
+    /paused|suspended|ConfigurationSet/,
+    "SES is not to be used as it is configured: look at the account's standing and the configuration set in AWS.",
+  ],
+  [
     ["ehlo", "tls", "connect", "sender", "recipient"],
     /\b(helo|ehlo)\b.*reject|fully.qualified host ?name/i,
     "The relay does not take the name that we give in EHLO: give one that it knows with name= in HARDSTATE_RELAYS.",
