@@ -3,8 +3,8 @@ import { TLSSocket } from "node:tls";
 import type { Certificate } from "./certificate.ts";
 
 /**
- * Where in a session a relay may misbehave. `TLS` is the handshake, `TLS-EHLO` the EHLO after it, `stranger` RCPT
- * without a login.
+ * Where in a session a relay may misbehave. `TLS` is the handshake, `TLS-EHLO` the EHLO after it, `SASL` the line
+ * after a scripted AUTH that was answered with 334, `stranger` RCPT without a login.
  */
 export type Place =
   | "greeting"
@@ -16,6 +16,7 @@ export type Place =
   | "AUTH"
   | "user"
   | "password"
+  | "SASL"
   | "MAIL"
   | "RCPT"
   | "stranger"
@@ -27,9 +28,10 @@ export type Place =
 export const silence = Symbol("silence");
 export const hangUp = Symbol("hang up");
 
-/** What a relay answers: bytes, nothing, or the end of the connection. */
-export type Answer = string | typeof silence | typeof hangUp;
-export type Script = Partial<Record<Place, Answer>>;
+/** What a relay answers: bytes, nothing, or the end of the connection; a list is written part by part. */
+export type Answer = string | typeof silence | typeof hangUp | readonly (string | typeof hangUp)[];
+/** What it answers at each place, to each line there. */
+export type Script = Partial<Record<Place, Answer | ((line: string) => Answer)>>;
 
 /** What a friendly relay says, with AUTH offered under TLS alone. */
 const friendly: Record<Exclude<Place, "TLS" | "stranger">, string> = {
@@ -41,6 +43,7 @@ const friendly: Record<Exclude<Place, "TLS" | "stranger">, string> = {
   AUTH: "235 2.7.0 welcome\r\n",
   user: "334 UGFzc3dvcmQ6\r\n",
   password: "235 2.7.0 welcome\r\n",
+  SASL: "235 2.7.0 welcome\r\n",
   MAIL: "250 2.1.0 Ok\r\n",
   RCPT: "250 2.1.5 Ok\r\n",
   DATA: "354 go ahead\r\n",
@@ -83,20 +86,25 @@ export const scriptedRelay = async (
     let socket: Socket = raw;
     let secure = false;
     let loggedIn = false;
-    let expecting: "command" | "user" | "password" | "content" = "command";
+    let expecting: "command" | "user" | "password" | "SASL" | "content" = "command";
     let pending = "";
 
-    const answer = (place: keyof typeof friendly) => {
+    const answer = (place: keyof typeof friendly, line = "") => {
       awaited.get(place)?.();
-      const said =
+      const scripted =
         (place === "RCPT" && !loggedIn ? relay.script.stranger : undefined) ??
         relay.script[place] ??
         friendly[place];
+      const said = typeof scripted === "function" ? scripted(line) : scripted;
       if (said === silence) return "";
       if (said === hangUp) socket.destroy();
-      else socket.write(said, "latin1");
-      loggedIn ||= ["AUTH", "password"].includes(place) && String(said).startsWith("235");
-      return typeof said === "string" ? said : "";
+      const parts = typeof said === "symbol" ? [] : [said].flat();
+      for (const part of parts)
+        if (typeof part === "string") socket.write(part, "latin1");
+        else socket.destroySoon();
+      const text = parts.filter((part) => typeof part === "string").join("");
+      loggedIn ||= ["AUTH", "password", "SASL"].includes(place) && text.startsWith("235");
+      return text;
     };
     const startTls = () => {
       awaited.get("TLS")?.();
@@ -104,7 +112,7 @@ export const scriptedRelay = async (
       const { TLS } = relay.script;
       if (TLS === silence) return void socket.resume();
       if (TLS === hangUp) return void socket.destroy();
-      if (TLS !== undefined) return void socket.once("data", () => socket.write(TLS));
+      if (typeof TLS === "string") return void socket.once("data", () => socket.write(TLS));
       secure = true;
       pending = "";
       socket = new TLSSocket(raw, { isServer: true, key: certificate.key, cert: certificate.cert });
@@ -114,25 +122,30 @@ export const scriptedRelay = async (
     const obey = (line: string) => {
       if (expecting === "user" || expecting === "password") {
         const place = expecting;
-        expecting = answer(place).startsWith("334") ? "password" : "command";
+        expecting = answer(place, line).startsWith("334") ? "password" : "command";
+        return;
+      }
+      if (expecting === "SASL") {
+        expecting = answer("SASL", line).startsWith("334") ? "SASL" : "command";
         return;
       }
       const verb = line.split(" ", 1)[0]?.toUpperCase() ?? "";
       verbs.push(verb);
-      if (verb === "EHLO") answer(secure ? "TLS-EHLO" : "EHLO");
+      if (verb === "EHLO") answer(secure ? "TLS-EHLO" : "EHLO", line);
       else if (verb === "STARTTLS") {
         if (answer("STARTTLS").startsWith("220")) startTls();
       } else if (verb === "AUTH") {
         if (line === "AUTH LOGIN" && relay.script.AUTH === undefined) {
           socket.write("334 VXNlcm5hbWU6\r\n");
           expecting = "user";
-        } else if (answer("AUTH").startsWith("334")) expecting = "password";
+        } else if (answer("AUTH", line).startsWith("334"))
+          expecting = relay.script.SASL === undefined ? "password" : "SASL";
       } else if (verb === "DATA") {
         if (answer("DATA").startsWith("354")) {
           expecting = "content";
           pending = `\r\n${pending}`;
         }
-      } else if (verb in friendly) answer(verb as keyof typeof friendly);
+      } else if (verb in friendly) answer(verb as keyof typeof friendly, line);
       else socket.write("500 5.5.1 unknown command\r\n");
     };
     const hear = (chunk: Buffer) => {

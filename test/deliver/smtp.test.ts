@@ -1,72 +1,24 @@
 import PostalMime from "postal-mime";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { Mail } from "../../functions/compose/mail.ts";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { mimeBytes } from "../../functions/compose/mime.ts";
 import type { SmtpRelay } from "../../functions/deliver/relay.ts";
-import { smtpTransport } from "../../functions/deliver/smtp.ts";
 import { Secret } from "../../functions/secret.ts";
 import { authority, type Certificate, certificate } from "./certificate.ts";
-import { hangUp, type Place, type Script, scriptedRelay, silence } from "./scripted-relay.ts";
-
-const user = "bridge";
-const password = "Pa55-phrase;not-for-all";
-const base64 = (text: string) => Buffer.from(text).toString("base64");
-
-let ca: Certificate;
-let trusted: Certificate;
-beforeAll(async () => {
-  ca = await authority();
-  trusted = await certificate({ ca });
-});
-
-const ending: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ending.splice(0).reverse()) await end();
-});
-
-const mail = (change: Partial<Mail> = {}): Mail => ({
-  envelope: { from: "nagios@example.com", to: "ops@example.org" },
-  messageId: "<1@example.com>",
-  date: 1_800_000_000_000,
-  from: { address: "nagios@example.com" },
-  to: "ops@example.org",
-  subject: "PROBLEM CRITICAL: web1/HTTP",
-  threadId: "<0@example.com>",
-  headers: {},
-  text: "web1/HTTP is CRITICAL\n",
-  html: "<p>web1/HTTP is CRITICAL</p>",
-  ...change,
-});
-
-/** A resolver for domains without MX records. */
-const resolveMx = async () => [];
-
-const transportTo = (port: number, change: Partial<SmtpRelay> = {}) => {
-  const transport = smtpTransport(
-    {
-      kind: "smtp",
-      mx: false,
-      route: `smtp://127.0.0.1:${port}`,
-      host: "127.0.0.1",
-      port,
-      protection: "starttls",
-      credentials: { user, password: new Secret(password) },
-      auth: ["PLAIN", "LOGIN"],
-      name: "bridge.example.com",
-      connections: 3,
-      ca: ca.cert,
-      ...change,
-    },
-    { resolveMx },
-    () => 0,
-  );
-  ending.push(() => transport.close());
-  return transport;
-};
-
-const patient = () => AbortSignal.timeout(4_000);
-const brief = () => AbortSignal.timeout(150);
+import { hangUp, type Place, type Script, silence } from "./scripted-relay.ts";
+import {
+  base64,
+  brief,
+  ca,
+  mail,
+  password,
+  patient,
+  secretsIn,
+  startScripted,
+  transportTo,
+  trusted,
+  user,
+} from "./sending.ts";
 
 type Taken = { mailFrom: string; rcptTo: string[]; bytes: Buffer; session: string; mechanism?: string };
 
@@ -112,7 +64,7 @@ const goodRelay = async (options: SMTPServerOptions = {}, hold: () => Promise<vo
   });
   server.on("error", () => undefined);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
-  ending.push(() => new Promise<void>((resolve) => server.close(() => resolve())));
+  onTestFinished(() => new Promise<void>((resolve) => server.close(() => resolve())));
   const address = server.server.address();
   if (address === null || typeof address === "string") throw new Error("the relay has no port");
   return { port: address.port, taken, open };
@@ -206,19 +158,6 @@ describe("a good relay", () => {
     expect(lines(parsed.text)).toBe(lines(text));
   });
 });
-
-const startScripted = async (
-  script: Script = {},
-  options: { certificate?: Certificate; protection?: "starttls" | "implicit" } = {},
-) => {
-  const relay = await scriptedRelay(options.certificate ?? trusted, script, options.protection);
-  ending.push(() => relay.close());
-  return relay;
-};
-
-/** The shapes of the password that were received. */
-const secretsIn = (received: string) =>
-  [password, base64(password), base64(`\0${user}\0${password}`)].filter((shape) => received.includes(shape));
 
 describe("a relay whose protection is wanting", () => {
   const offersAll = "250-relay.example\r\n250-AUTH PLAIN LOGIN\r\n250 PIPELINING\r\n";
