@@ -50,6 +50,26 @@ export const printable = (text: string): string =>
     .trim()
     .slice(0, 500);
 
+/** The forms in which servers repeat what they were sent: as it is, percent-encoded, or within base64. */
+const formsOf = (secret: string): string[] => {
+  const within = [0, 1, 2].map((before) => {
+    const text = Buffer.concat([Buffer.alloc(before), Buffer.from(secret)]);
+    // The first and the last character of base64 depend on what stands around the secret.
+    const [first, last] = [Math.ceil((before * 8) / 6), Math.floor((text.length * 8) / 6)];
+    return text.toString("base64").slice(first, last);
+  });
+  const encoded = [encodeURIComponent(secret), new URLSearchParams({ "": secret }).toString().slice(1)];
+  return [secret, ...[...encoded, ...within].filter(({ length }) => length > 3)];
+};
+
+/** A text with `[redacted]` for each of these secrets, whatever form it has. */
+export const withoutSecrets = (text: string, secrets: readonly string[]): string =>
+  secrets
+    .filter(Boolean)
+    .flatMap(formsOf)
+    .sort((one, other) => other.length - one.length)
+    .reduce((safe, form) => safe.replaceAll(form, "[redacted]"), text);
+
 type Failure =
   | { result: "deferred"; lostAfterData: boolean }
   | { result: "refused" }
@@ -61,11 +81,11 @@ type Failure =
  * all else passes with time.
  */
 export const failure = (step: Step, code: number | undefined): Failure => {
-  // RFC 4954 §6: these codes say at any step that authentication or encryption is wanting.
   if (step === "token") {
     const passes = code === undefined || code < 400 || code >= 500 || code === 408 || code === 429;
     return passes ? { result: "deferred", lostAfterData: false } : { result: "unauthorised" };
   }
+  // RFC 4954 §6: these codes say at any step that authentication or encryption is wanting.
   if (code !== undefined && [530, 534, 535, 538].includes(code)) return { result: "unauthorised" };
   if (step === "tls" || step === "auth-offered") return { result: "unauthorised" };
   if (code !== undefined && code >= 500) {

@@ -1,4 +1,4 @@
-import { printable } from "./delivery.ts";
+import { printable, withoutSecrets } from "./delivery.ts";
 import type { OAuth } from "./relay.ts";
 import { SessionError } from "./session.ts";
 
@@ -14,7 +14,33 @@ const spareSeconds = 60;
 /** RFC 6749 §5.1 only recommends to say how long a token lives. */
 const usualSeconds = 300;
 
-type Answer = { access_token?: unknown; expires_in?: unknown; refresh_token?: unknown; error?: unknown };
+/** No answer with a token is as long. */
+const mostBytes = 65_536;
+
+type Answer = Partial<
+  Record<"access_token" | "expires_in" | "refresh_token" | "error" | "error_description", unknown>
+>;
+
+/** The text of an answer. Rejects if it is longer than any should be. */
+const textOf = async (response: Response): Promise<string> => {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.length;
+    if (bytes > mostBytes) throw new Error(`an answer of more than ${mostBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+};
+
+/** What an answer says, if it is JSON; nothing else of it may be shown. */
+const answerOf = (text: string): Answer => {
+  try {
+    return (JSON.parse(text) as Answer | null) ?? {};
+  } catch {
+    return {};
+  }
+};
 
 /**
  * Fetches access tokens (RFC 6749 §4.4 and §6) and keeps each until shortly before its end; of many callers at once
@@ -27,10 +53,11 @@ export const tokenSource = (oauth: OAuth, clock: () => number): TokenSource => {
   let refreshToken = oauth.refreshToken?.reveal();
 
   const wrong = (words: string, code?: number) => {
-    const secrets = [oauth.clientSecret?.reveal(), refreshToken]
-      .filter((secret) => secret !== undefined)
-      .flatMap((secret) => [secret, encodeURIComponent(secret)]);
-    const safe = secrets.reduce((text, secret) => text.replaceAll(secret, "[redacted]"), words);
+    const secrets = [oauth.clientSecret?.reveal(), oauth.refreshToken?.reveal(), refreshToken];
+    const safe = withoutSecrets(
+      words,
+      secrets.filter((secret) => secret !== undefined),
+    );
     return new SessionError("token", printable(`${new URL(oauth.tokenUrl).host}: ${safe}`), code);
   };
   const ask = async (): Promise<string> => {
@@ -50,24 +77,23 @@ export const tokenSource = (oauth: OAuth, clock: () => number): TokenSource => {
         redirect: "error",
         signal: AbortSignal.timeout(answerWithin),
       });
-      text = await response.text();
+      text = await textOf(response);
     } catch (error) {
       const { cause, message } = error as Error & { cause?: NodeJS.ErrnoException };
-      throw wrong(`no answer (${cause?.code ?? message})`);
+      throw wrong(`no answer (${cause?.code ?? cause?.message ?? message})`);
     }
-    let answer: Answer;
-    try {
-      answer = JSON.parse(text) as Answer;
-    } catch {
-      throw wrong(`HTTP ${response.status}, and no JSON`, response.ok ? undefined : response.status);
+    const answer = answerOf(text);
+    const { access_token: token, expires_in: seconds = usualSeconds } = answer;
+    if (!response.ok) {
+      // RFC 6749 §5.2. The rest may hold anything.
+      const said = [answer.error, answer.error_description].filter((words) => typeof words === "string");
+      throw wrong(`HTTP ${response.status} ${said.join(": ")}`, response.status);
     }
-    const { access_token: token, expires_in: seconds = usualSeconds } = answer ?? {};
-    if (!response.ok) throw wrong(`HTTP ${response.status} ${text}`, response.status);
-    // What is there instead may be other tokens.
-    if (typeof token !== "string") throw wrong(`HTTP ${response.status}, and no access_token`);
+    if (typeof token !== "string") throw wrong(`HTTP ${response.status}, without a token`);
     // RFC 6750 §2.1; anything else would change what AUTH says.
     if (!/^[\x21-\x7e]{1,16384}$/.test(token)) throw wrong("its token is not one line of ASCII");
-    if (typeof answer.refresh_token === "string") refreshToken = answer.refresh_token;
+    if (refreshToken && typeof answer.refresh_token === "string")
+      refreshToken = answer.refresh_token || refreshToken;
     const life = Number(seconds) > 0 ? Number(seconds) : usualSeconds;
     kept = { token, until: clock() + (life - Math.min(spareSeconds, life / 2)) * 1000 };
     return token;
