@@ -1,9 +1,9 @@
 import { Readable } from "node:stream";
-import { type CipherNameAndProtocol, type PeerCertificate, TLSSocket } from "node:tls";
+import { type CipherNameAndProtocol, checkServerIdentity, type PeerCertificate, TLSSocket } from "node:tls";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
-import type { Step, Tls } from "./delivery.ts";
+import { printable, type Step, type Tls, withoutSecrets } from "./delivery.ts";
 import type { TokenSource } from "./oauth.ts";
-import type { SmtpRelay } from "./relay.ts";
+import { isFullName, type SmtpRelay } from "./relay.ts";
 import { type Onlooker, SessionError, type SmtpSession } from "./session.ts";
 
 const timeouts = {
@@ -29,7 +29,6 @@ type ClientError = Error & {
   originalCode?: string;
   command?: string;
   response?: string;
-  responseCode?: number;
 };
 
 /** What nodemailer keeps for itself and we must see or use; its version is pinned. */
@@ -37,6 +36,9 @@ type Inside = {
   _supportedAuth: string[];
   _ehloLines?: string[];
   _responseQueue: string[];
+  /** What is not written yet of a mail's content. */
+  _currentDataStream: unknown;
+  lastServerResponse: string | false;
   _responseActions: ((reply: string) => void)[];
   _sendCommand(line: string): void;
 };
@@ -44,14 +46,24 @@ type Inside = {
 const certificateRefused =
   /^(CERT_|UNSPECIFIED|ERR_TLS|ERR_SSL|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/;
 
+/** A reply's code; undefined if it is none of RFC 5321's, or its lines do not agree on one (§4.2). */
+const codeOf = (reply: string): number | undefined => {
+  const codes = new Set(reply.split("\n").map((line) => /^[2-5]\d\d(?![^ -])/.exec(line)?.[0]));
+  return codes.size === 1 ? Number([...codes][0]) || undefined : undefined;
+};
+
 /** The step in which a session failed that had come as far as `reached`. */
-const stepOf = (reached: Step, { code, originalCode, command, message, responseCode }: ClientError): Step => {
+const stepOf = (
+  reached: Step,
+  { code, originalCode, command, message, response }: ClientError,
+  replyCode: number | undefined,
+): Step => {
   if (command === "RCPT TO") return "recipient";
-  if (command === "DATA" && responseCode !== undefined && reached === "sender") return "data";
+  if (command === "DATA" && response !== undefined && reached === "sender") return "data";
   if (reached !== "connect") return reached;
   // RFC 5321 §3.8: it may close so at any command, which says nothing of the command.
-  if (responseCode === 421) return "connect";
-  if (command === "EHLO" && responseCode !== undefined && responseCode < 500) return "connect";
+  if (replyCode === 421) return "connect";
+  if (command === "EHLO" && (replyCode === undefined || replyCode < 500)) return "connect";
   if (code === "ETLS" || command === "STARTTLS" || command === "EHLO") return "tls";
   return certificateRefused.test(originalCode ?? "") || /wrong version number/.test(message)
     ? "tls"
@@ -81,7 +93,7 @@ const during = <T>(
       if (error) reject(error);
       else resolve(value);
     };
-    const aborted = () => finish(new Error("no answer within the time for this attempt"));
+    const aborted = () => finish(tooLate());
     // nodemailer closes first and tells the reply afterwards: the reply is to win.
     const ended = () => queueMicrotask(() => finish(new Error("the relay closed the connection")));
     if (signal.aborted) return aborted();
@@ -106,14 +118,20 @@ const tlsOf = (connection: SMTPConnection): Tls | undefined => {
   };
 };
 
-const base64 = (text: string): string => Buffer.from(text).toString("base64");
+const tooLate = () => new Error("no answer within the time for this attempt");
 
-/** What must not be shown of a session: some relays repeat it with the command they refuse. */
-const secretsOf = ({ credentials }: SmtpRelay): string[] => {
-  if (!credentials || !("password" in credentials)) return [];
-  const [user, password] = [credentials.user, credentials.password.reveal()];
-  return [password, base64(password), base64(`\0${user}\0${password}`)];
+/** What `work` comes to, unless `signal` aborts first. */
+const within = async <T>(signal: AbortSignal, work: Promise<T>): Promise<T> => {
+  const { promise: end, reject } = Promise.withResolvers<never>();
+  const aborted = () => reject(tooLate());
+  if (signal.aborted) aborted();
+  signal.addEventListener("abort", aborted);
+  return Promise.race([work, end]).finally(() => signal.removeEventListener("abort", aborted));
 };
+
+/** RFC 9525 §2: a certificate's common name is not a host's. Node takes it where there is no other name. */
+const identityFault = (host: string, certificate: PeerCertificate): Error | undefined =>
+  checkServerIdentity(host, { ...certificate, subject: { ...certificate.subject, CN: "" } });
 
 /** What an onlooker may see of a line that the client sent: of AUTH, the mechanism. */
 const shown = (line: string, inLogin: boolean): string => {
@@ -122,24 +140,37 @@ const shown = (line: string, inLogin: boolean): string => {
   return inLogin && line !== "" && !/^AUTH /i.test(line) ? "[redacted]" : line;
 };
 
-const dnsCode = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
+const dnsCode = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+
+/** RFC 5321 §5.1: an MX record names a host, and never by what a resolver would read as an address. */
+const isHostName = (name: string): boolean => isFullName(name) && /\.[a-z][^.]*$/i.test(name);
 
 /**
  * The hosts to try: the relay's own, or those that its MX records name, by preference. A domain without any is its
  * own host (RFC 5321 §5.1); "." takes no mail at all (RFC 7505).
  */
-const hostsOf = async ({ mx, host }: SmtpRelay, resolveMx: ResolveMx): Promise<string[]> => {
+const hostsOf = async (
+  { mx, host }: SmtpRelay,
+  resolveMx: ResolveMx,
+  signal: AbortSignal,
+): Promise<string[]> => {
   if (!mx) return [host];
+  let records: Awaited<ReturnType<ResolveMx>>;
   try {
-    const records = (await resolveMx(host)).toSorted((a, b) => a.priority - b.priority);
-    if (records.length === 1 && ["", "."].includes(records[0]?.exchange ?? ""))
-      throw new SessionError("connect", `${host} takes no mail (its MX record is ".")`);
-    return records.length === 0 ? [host] : records.slice(0, mostHosts).map(({ exchange }) => exchange);
+    records = await within(signal, resolveMx(host));
   } catch (error) {
-    if (error instanceof SessionError) throw error;
     if (["ENODATA", "ENOTFOUND"].includes(dnsCode(error))) return [host];
     throw new SessionError("connect", `the MX records of ${host} cannot be looked up (${dnsCode(error)})`);
   }
+  if (records.length === 0) return [host];
+  const hosts = records
+    .toSorted((a, b) => a.priority - b.priority)
+    .map(({ exchange }) => exchange)
+    .filter(isHostName);
+  if (hosts.length > 0) return hosts.slice(0, mostHosts);
+  if (records.every(({ exchange }) => ["", "."].includes(exchange)))
+    throw new SessionError("connect", `${host} takes no mail (its MX record is ".")`);
+  throw new SessionError("connect", `no MX record of ${host} names a host`);
 };
 
 const openAt = async (
@@ -151,10 +182,12 @@ const openAt = async (
 ): Promise<SmtpSession> => {
   let step: Step = "connect";
   let inLogin = false;
-  let refusal: { reply: string; code?: number } | undefined;
-  const secrets = secretsOf(relay);
-  const withoutSecrets = (text: string) =>
-    secrets.reduce((safe, secret) => safe.replaceAll(secret, "[redacted]"), text);
+  let refusal: SessionError | undefined;
+  const { credentials } = relay;
+  const secrets = credentials && "password" in credentials ? [credentials.password.reveal()] : [];
+  /** Some relays repeat the command that they refuse, and some of these not to its end. */
+  const safe = (text: string) =>
+    withoutSecrets(text.replaceAll(/(\bAUTH +[\w-]+ +)[\w+/=]{16,}/gi, "$1[redacted]"), secrets);
   // nodemailer throws such bytes away and goes on; they show that somebody sits in between (CVE-2011-0411).
   let injected = false;
   const unheard = () => undefined;
@@ -173,14 +206,15 @@ const openAt = async (
     }
     if (tnx !== "client" && tnx !== "server") return;
     const from = tnx === "client" ? "client" : "relay";
-    for (const line of withoutSecrets(String(text)).split("\n"))
-      onlooker.heard?.({ from, text: from === "client" ? shown(line, inLogin) : line });
+    for (const line of safe(String(text)).split("\n"))
+      onlooker.heard?.({ from, text: printable(from === "client" ? shown(line, inLogin) : line) });
   };
   const failed = (thrown: unknown): SessionError => {
     if (thrown instanceof SessionError) return thrown;
     const error = thrown as ClientError;
-    const reply = withoutSecrets(error.response ?? wordsOf(error));
-    return new SessionError(stepOf(step, error), reply, error.responseCode);
+    const { response } = error;
+    const code = response === undefined ? undefined : codeOf(response);
+    return new SessionError(stepOf(step, error, code), safe(response ?? wordsOf(error)), code);
   };
   const connection = new SMTPConnection({
     logger: {
@@ -205,7 +239,7 @@ const openAt = async (
     requireTLS: relay.protection === "starttls",
     ignoreTLS: relay.protection === "none",
     name: relay.name,
-    tls: { ca: relay.ca, minVersion: "TLSv1.2" },
+    tls: { ca: relay.ca, minVersion: "TLSv1.2", checkServerIdentity: identityFault },
     maxResponseSize: 65_536,
     customAuth: {
       XOAUTH2: async ({ auth, sendCommand }) => {
@@ -213,19 +247,23 @@ const openAt = async (
         // A token may have been revoked before its time: then once more with a new one.
         for (const again of [true, false]) {
           const token = (await tokens?.token(refused)) ?? "";
-          const response = base64(`user=${auth.user}\x01auth=Bearer ${token}\x01\x01`);
-          secrets.push(token, response);
-          let answer = await sendCommand(`AUTH XOAUTH2 ${response}`);
+          secrets.push(token);
+          const response = Buffer.from(`user=${auth.user}\x01auth=Bearer ${token}\x01\x01`).toString(
+            "base64",
+          );
+          let { response: reply } = await sendCommand(`AUTH XOAUTH2 ${response}`);
           let challenge = "";
-          if (answer.status === 334) {
+          if (codeOf(reply) === 334) {
             // The error is in a challenge, and has to be answered before the relay says no (RFC 7628 §3.2.3).
-            challenge = ` (its challenge: ${Buffer.from(answer.response.slice(4), "base64")})`;
-            answer = await sendCommand("");
+            challenge = ` (its challenge: ${Buffer.from(reply.slice(4), "base64")})`;
+            reply = (await sendCommand("")).response;
           }
-          if (answer.status === 235) return;
+          const code = codeOf(reply);
+          if (code === 235) return;
           refused = token;
-          refusal = { reply: withoutSecrets(answer.response + challenge), code: answer.status };
-          if (!again || answer.status !== 535) throw new Error(answer.response);
+          refusal = new SessionError("auth", safe(reply + challenge), code);
+          // nodemailer writes its own code and the whole reply into whatever is thrown here.
+          if (!again || code !== 535) throw new Error("refused");
         }
       },
     },
@@ -238,14 +276,15 @@ const openAt = async (
   const offered = () => relay.auth.find((mechanism) => inside._supportedAuth.includes(mechanism));
 
   const authenticate = async (signal: AbortSignal) => {
-    const { credentials } = relay;
     if (!credentials) return;
     reached("auth-offered");
     const method = offered();
     if (!method) throw new SessionError(step, `the relay offers no AUTH ${relay.auth.join(" or ")}`);
-    if (method === "XOAUTH2") {
+    // For XOAUTH2 nodemailer takes the first mechanism that it knows of all that are offered.
+    inside._supportedAuth = [method];
+    if (method === "XOAUTH2" && tokens) {
       reached("token");
-      await tokens?.token();
+      await within(signal, tokens.token());
     }
     reached("auth");
     inLogin = true;
@@ -255,8 +294,7 @@ const openAt = async (
         connection.login({ method, user: credentials.user, pass }, done),
       );
     } catch (error) {
-      // nodemailer rewrites what a handler of ours throws.
-      throw refusal ? new SessionError("auth", refusal.reply, refusal.code) : error;
+      throw refusal ?? error;
     } finally {
       inLogin = false;
     }
@@ -281,7 +319,7 @@ const openAt = async (
   return {
     host,
     tls: () => tlsOf(connection),
-    extensions: () => inside._ehloLines ?? [],
+    extensions: () => (inside._ehloLines ?? []).map(printable),
     mechanism: offered,
     authenticate: (signal) => guarded(() => authenticate(signal)),
     command: async (line, signal) =>
@@ -291,14 +329,19 @@ const openAt = async (
           inside._responseActions.push((text) => done(null, text));
           inside._sendCommand(line);
         });
-        return withoutSecrets(reply ?? "");
+        return safe(reply ?? "");
       }),
     submit: (envelope, bytes, signal) =>
       guarded(async () => {
         reached("sender");
-        // nodemailer reads the content only after 354: from then on the final dot may be on its way.
+        if (/[\p{Cc}\s<>]/u.test(envelope.from + envelope.to)) throw new Error("no address for a command");
+        // nodemailer reads the content only after its reply to DATA: then the final dot may be on its way.
         const content = new Readable({
           read() {
+            reached("data");
+            // It takes 250 for 354, and would take a reply that came too early for that to the final dot.
+            if (codeOf(inside.lastServerResponse || "") !== 354 || inside._responseQueue.length > 0)
+              return void this.destroy(new Error("the relay's replies are out of step with our commands"));
             reached("after-data");
             if (connection._socket) connection._socket.setTimeout(dotTimeout);
             this.push(bytes);
@@ -306,9 +349,12 @@ const openAt = async (
           },
         });
         const info = await during<{ response: string }>(connection, signal, (done) =>
-          connection.send({ ...envelope }, content, done),
+          connection.send({ from: envelope.from, to: envelope.to }, content, done),
         );
-        return info?.response ?? "";
+        const reply = info?.response ?? "";
+        if (inside._currentDataStream || codeOf(reply) === undefined)
+          throw new SessionError(step, safe(reply) || "no reply to the final dot");
+        return reply;
       }),
     reset: async (signal) => {
       reached("connect");
@@ -338,7 +384,7 @@ export const openSession = async (
   onlooker: Onlooker = {},
 ): Promise<SmtpSession> => {
   onlooker.reached?.("connect");
-  const hosts = await hostsOf(relay, parts.resolveMx);
+  const hosts = await hostsOf(relay, parts.resolveMx, signal);
   let last: unknown;
   for (const host of hosts) {
     try {

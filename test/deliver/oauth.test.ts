@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { failure } from "../../functions/deliver/delivery.ts";
 import { tokenSource } from "../../functions/deliver/oauth.ts";
 import type { OAuth } from "../../functions/deliver/relay.ts";
-import { SessionError } from "../../functions/deliver/smtp-session.ts";
+import { SessionError } from "../../functions/deliver/session.ts";
 import { Secret } from "../../functions/secret.ts";
 
 const clientSecret = "cl1ent~Secret/with+more =&%";
