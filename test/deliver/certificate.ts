@@ -15,15 +15,23 @@ export const authority = async (): Promise<Certificate> => {
   return { key, cert };
 };
 
-/** A relay's certificate by `ca`, or self-signed; for 127.0.0.1 unless `forName` is given. */
+type AltName = { type: 1 | 2; value: string } | { type: 7; ip: string };
+
+/**
+ * A relay's certificate by `ca`, or self-signed; for 127.0.0.1 unless `forName` is given. Its subject alternative
+ * names (RFC 5280 §4.2.1.6: 1 mail, 2 DNS, 7 IP) may be others.
+ */
 export const certificate = async (options: {
   ca?: Certificate;
   forName?: string;
   expired?: boolean;
   /** How long it is still good. */
   days?: number;
+  altNames?: AltName[];
 }): Promise<Certificate> => {
   const { ca, forName, expired, days = 1 } = options;
+  const own: AltName = forName ? { type: 2, value: forName } : { type: 7, ip: "127.0.0.1" };
+  const altNames = options.altNames ?? [own];
   const now = Date.now();
   const { private: key, cert } = await generate([{ name: "commonName", value: forName ?? "127.0.0.1" }], {
     keyType: "ec",
@@ -33,10 +41,7 @@ export const certificate = async (options: {
     notAfterDate: new Date(now + (expired ? -1 : days) * oneDay),
     extensions: [
       { name: "basicConstraints", cA: false },
-      {
-        name: "subjectAltName",
-        altNames: [forName ? { type: 2, value: forName } : { type: 7, ip: "127.0.0.1" }],
-      },
+      ...(altNames.length > 0 ? [{ name: "subjectAltName" as const, altNames }] : []),
     ],
   });
   return { key, cert };
