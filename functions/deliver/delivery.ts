@@ -58,7 +58,11 @@ const formsOf = (secret: string): string[] => {
     const [first, last] = [Math.ceil((before * 8) / 6), Math.floor((text.length * 8) / 6)];
     return text.toString("base64").slice(first, last);
   });
-  const encoded = [encodeURIComponent(secret), new URLSearchParams({ "": secret }).toString().slice(1)];
+  // A lone surrogate, which JSON may bring, is no URI's.
+  const encoded = [
+    encodeURIComponent(secret.toWellFormed()),
+    new URLSearchParams({ "": secret }).toString().slice(1),
+  ];
   return [secret, ...[...encoded, ...within].filter(({ length }) => length > 3)];
 };
 

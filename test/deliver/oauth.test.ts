@@ -306,6 +306,19 @@ describe("secrets", () => {
     }
   });
 
+  test.for(["rotated", "\ud800"])(
+    "that were replaced, by %j, are not in the words either",
+    async (rotated) => {
+      const { url } = await endpoint(
+        numbered({ refresh_token: rotated }),
+        json({ error: "invalid_grant", error_description: `expired: ${refreshToken}` }, 400),
+      );
+      const { source } = sourceAt(url, byRefreshToken);
+      const { reply } = await failureOf(source.token(await source.token()));
+      expect(reply).toMatch(/HTTP 400 invalid_grant: expired: \[redacted\]$/);
+    },
+  );
+
   test("that come with an answer which is no good are not in its words", async () => {
     const { url } = await endpoint(
       json({ access_token: 1, refresh_token: access, id_token: access }),

@@ -6,7 +6,17 @@ import type { Mechanism, SmtpRelay } from "../../functions/deliver/relay.ts";
 import { openSession } from "../../functions/deliver/smtp-session.ts";
 import { certificate } from "./certificate.ts";
 import type { Place, Script } from "./scripted-relay.ts";
-import { brief, ca, mail, patient, relayAt, secretsIn, startScripted, transportTo } from "./sending.ts";
+import {
+  brief,
+  ca,
+  mail,
+  password,
+  patient,
+  relayAt,
+  secretsIn,
+  startScripted,
+  transportTo,
+} from "./sending.ts";
 
 const deferred = { result: "deferred", lostAfterData: false };
 const lost = { result: "deferred", lostAfterData: true };
@@ -360,6 +370,34 @@ describe("credential theft", () => {
       expect(relay.received()).not.toMatch(/AUTH|MAIL/);
     }
   });
+
+  test.for<[Mechanism]>([["PLAIN"], ["LOGIN"], ["CRAM-MD5"]])(
+    "by whoever looks on: of AUTH %s he sees the mechanism",
+    async ([mechanism]) => {
+      const repeated = (line: string) => `334 ${line} ${password}\r\n`;
+      const relay = await startScripted({
+        "TLS-EHLO": `250-relay.example\r\n250 AUTH ${mechanism}\r\n`,
+        AUTH: repeated,
+        SASL: repeated,
+      });
+      const seen: string[] = [];
+      const session = await openSession(
+        relayAt(relay.port, { auth: [mechanism] }),
+        { resolveMx: async () => [] },
+        patient(),
+        {
+          heard: ({ text }) => seen.push(text),
+        },
+      );
+      await session.authenticate(brief()).catch((error: Error) => seen.push(error.message));
+      session.close();
+      expect(seen).toContain(mechanism === "PLAIN" ? "AUTH PLAIN [redacted]" : `AUTH ${mechanism}`);
+      expect(seen.slice(seen.findIndex((line) => line.startsWith("AUTH")) + 1).join()).toContain(
+        "[redacted]",
+      );
+      expect(secretsIn(seen.join("\n"))).toEqual([]);
+    },
+  );
 
   test.for<[configured: Mechanism[], offers: string[], used: (string | undefined)[]]>([
     [["PLAIN"], ["LOGIN", "PLAIN"], [undefined, "PLAIN"]],
