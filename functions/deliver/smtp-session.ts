@@ -339,8 +339,9 @@ const openAt = async (
         const content = new Readable({
           read() {
             reached("data");
-            // It takes 250 for 354, and would take a reply that came too early for that to the final dot.
-            if (codeOf(inside.lastServerResponse || "") !== 354 || inside._responseQueue.length > 0)
+            // It takes 250 for 354, and what came too early for the reply to the final dot: a refusal may be that.
+            const early = inside._responseQueue.some((reply) => !/^[45]/.test(reply));
+            if (early || codeOf(inside.lastServerResponse || "") !== 354)
               return void this.destroy(new Error("the relay's replies are out of step with our commands"));
             reached("after-data");
             if (connection._socket) connection._socket.setTimeout(dotTimeout);

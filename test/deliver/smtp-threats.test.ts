@@ -5,7 +5,7 @@ import type { Mail } from "../../functions/compose/mail.ts";
 import type { Mechanism, SmtpRelay } from "../../functions/deliver/relay.ts";
 import { openSession } from "../../functions/deliver/smtp-session.ts";
 import { certificate } from "./certificate.ts";
-import type { Place, Script } from "./scripted-relay.ts";
+import { type Place, type Script, silence } from "./scripted-relay.ts";
 import {
   brief,
   ca,
@@ -198,6 +198,14 @@ describe("reply parsing", () => {
       expect(relay.received()).not.toContain("Subject:");
       await relay.allClosed();
     }
+  });
+
+  test.for<[string, object]>([
+    ["552 5.3.4 too big", { result: "refused", code: 552 }],
+    ["451 4.3.0 not now", { ...deferred, code: 451 }],
+  ])("takes a refusal that comes with 354, %s, for what it is", async ([reply, outcome]) => {
+    const relay = await startScripted({ DATA: `354 go\r\n${reply}\r\n`, dot: silence });
+    expect(await transportTo(relay.port).send(mail(), patient())).toMatchObject({ ...outcome, reply });
   });
 
   test("accepts nothing that a relay says before it can have the content", async () => {
