@@ -38,7 +38,7 @@ const wordsOf = (notice: Notice, now: number): Words => {
         key: open ? `${route} open ${open.since}` : `${route} closed ${told.at}`,
         output: open ? `No mail goes by ${route}: ${open.reason}` : `Mail goes by ${route} again`,
         todo: open
-          ? `${adviceFor(open.step, open.reason)}\nMeanwhile mail takes the next route, or waits; nothing is lost. This one is probed at growing intervals, at most 10 minutes, and used again by itself.\nMore: hardstate doctor`
+          ? `${adviceFor(open.step, open.reason)}\nMeanwhile mail takes the next route, or waits; nothing is lost. This one is probed every few minutes, and used again by itself.\nMore: hardstate doctor`
           : "Nothing need be done.",
       };
     }

@@ -315,7 +315,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     "repeats the password",
     { script: { ...closed, AUTH: `535 5.7.8 ${password} ${base64(`\0${user}\0${password}`)}\r\n` } },
     "auth",
-    /^535 5\.7\.8 \[redacted\] \[redacted\]$/,
+    /^535 5\.7\.8 \[redacted\] \w+\[redacted\].{0,3}$/,
     /User or password/,
   ],
   ["is open to all", {}, "open-relay", /^OPEN RELAY: .*nobody@example\.net: 250/, /spam/],

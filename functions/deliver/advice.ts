@@ -84,6 +84,11 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   ],
   [
     ["tls"],
+    /does not contain a DNS name/i,
+    "The certificate has its host's name as common name alone: have it made anew with a subjectAltName.",
+  ],
+  [
+    ["tls"],
     /ALTNAME|altnames|Hostname\/IP does not match/i,
     "The certificate is for another name: use the name that is in it as the host in HARDSTATE_RELAYS.",
   ],

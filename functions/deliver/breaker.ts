@@ -24,13 +24,17 @@ export const newRoute = (route: string): RouteState => ({
   begun: [],
 });
 
-const probeSeconds = [30, 60, 120, 300, 600];
+/** How often may be asked: a host costs a connection, but accounts are locked for too many refused logins. */
+const hostSeconds = [30, 60, 120];
+const loginSeconds = [30, 60, 120, 300, 600];
 /** Who finds a probe under way looks again so soon. */
 const lookAgainMilliseconds = 5_000;
 
-/** An open route is probed after 30 s, 1, 2, 5, then every 10 minutes. */
-const probeDelay = (probes: number): number =>
-  (probeSeconds[Math.min(probes, probeSeconds.length - 1)] ?? 600) * 1000;
+/** How long after a failure an open route is probed: the last of its schedule again and again. */
+const probeDelay = (probes: number, { result }: DeliveryOutcome): number => {
+  const schedule = result === "unauthorised" ? loginSeconds : hostSeconds;
+  return (schedule[Math.min(probes, schedule.length - 1)] ?? 600) * 1000;
+};
 
 /**
  * Whether a mail may be begun by a route now: the state with that noted, or until when to wait and why. An open route
@@ -90,7 +94,7 @@ export const afterAttempt = (state: RouteState, outcome: DeliveryOutcome, now: n
     open: {
       since: open?.since ?? now,
       probes,
-      probeAt: now + probeDelay(probes),
+      probeAt: now + probeDelay(probes, outcome),
       probing: false,
       reason: outcome.reply,
       step: outcome.step,

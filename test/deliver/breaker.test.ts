@@ -70,16 +70,26 @@ describe("a route", () => {
     expect(routeAfter(outcomes.map((outcome, index) => [index, outcome])).open !== undefined).toBe(open);
   });
 
-  it("that is open is probed after 30 s, 1, 2, 5, then every 10 minutes", () => {
-    let state = routeAfter([[0, login]]);
+  it.each<[string, DeliveryOutcome, number[]]>([
+    [
+      "refused our login is probed after 30 s, 1, 2, 5, then every 10 minutes",
+      login,
+      [30, 90, 210, 510, 1110, 1710],
+    ],
+    ["cannot be reached is probed after 30 s, 1, then every 2 minutes", away, [30, 90, 210, 330, 450, 570]],
+  ])("that %s", (_, outcome, expected) => {
+    let state = routeAfter([
+      [0, outcome],
+      [0, outcome],
+    ]);
     const probes: number[] = [];
-    for (let at = 0; at < 3600; at++) {
+    for (let at = 0; probes.length < expected.length; at++) {
       const begun = beginning(state, undefined, seconds(at), seconds(at + 300));
       if (!("state" in begun)) continue;
       probes.push(at);
-      state = afterAttempt(begun.state, login, seconds(at));
+      state = afterAttempt(begun.state, outcome, seconds(at));
     }
-    expect(probes).toEqual([30, 90, 210, 510, 1110, 1710, 2310, 2910, 3510]);
+    expect(probes).toEqual(expected);
   });
 
   it("that is being probed is left alone by all others, who look again soon", () => {
