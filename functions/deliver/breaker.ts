@@ -36,6 +36,9 @@ const probeDelay = (probes: number, { result }: DeliveryOutcome): number => {
   return (schedule[Math.min(probes, schedule.length - 1)] ?? 600) * 1000;
 };
 
+/** Until when a route is not to be tried, and why; `spread`: within what time after that those who wait may come. */
+export type Wait = { until: number; reason: string; spread?: number };
+
 /**
  * Whether a mail may be begun by a route now: the state with that noted, or until when to wait and why. An open route
  * takes one mail at its time, as a probe that may last until `probeEnds`.
@@ -45,7 +48,7 @@ export const beginning = (
   rate: Rate | undefined,
   now: number,
   probeEnds: number,
-): { state: RouteState } | { until: number; reason: string } => {
+): { state: RouteState } | Wait => {
   const { open, begun } = state;
   if (open && now < open.probeAt) {
     const until = open.probing ? Math.min(open.probeAt, now + lookAgainMilliseconds) : open.probeAt;
@@ -57,6 +60,7 @@ export const beginning = (
     return {
       until: first + rate.milliseconds,
       reason: `its rate is ${rate.mails} mails in ${rate.milliseconds / 1000} s`,
+      spread: rate.milliseconds,
     };
   const probe = open && { ...open, probing: true, probeAt: probeEnds };
   if (!probe && !rate) return { state };

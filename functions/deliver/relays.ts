@@ -1,5 +1,5 @@
 import type { Mail } from "../compose/mail.ts";
-import { afterAttempt, beginning, type RouteState } from "./breaker.ts";
+import { afterAttempt, beginning, type RouteState, type Wait } from "./breaker.ts";
 import { type Attempt, isLost, type Transport } from "./delivery.ts";
 import type { Relay } from "./relay.ts";
 
@@ -97,14 +97,14 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
     { relay, transport }: RoutesParts["routes"][number],
     mail: Mail,
     until: number,
-  ): Promise<{ attempt: Attempt; state: RouteState } | { until: number; reason: string }> => {
+  ): Promise<{ attempt: Attempt; state: RouteState } | Wait> => {
     const line = placesOf.get(relay.route);
     const waitable = Math.max(until - leastAttemptMilliseconds - clock(), 0);
     if (!line || !(await line.take(AbortSignal.timeout(waitable))))
       return { until: clock() + busyMilliseconds, reason: "all its connections are busy" };
     let works: boolean | undefined;
     try {
-      let wait: { until: number; reason: string } | undefined;
+      let wait: Wait | undefined;
       await change(relay.route, (state) => {
         const begun = beginning(state, relay.rate, clock(), until);
         wait = "state" in begun ? undefined : begun;
@@ -136,9 +136,9 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
         continue;
       }
       const offered = await offer(route, mail, mine);
-      const { rate, route: name } = route.relay;
+      const name = route.relay.route;
       if ("until" in offered) {
-        const spread = rate ? Math.floor(rate.milliseconds * shareOf(mail)) : 0;
+        const spread = Math.floor((offered.spread ?? 0) * shareOf(mail));
         waits.push({ until: offered.until + spread, reason: `${name}: ${offered.reason}` });
         continue;
       }

@@ -262,6 +262,13 @@ describe("a rate", () => {
     expect(wait?.until).toBeCloseTo(begin + 90_000, -1);
     expect((await handOver(late, until())).wait).toEqual(wait);
   });
+
+  it("of a route that is open delays no mail beyond its next probe", async () => {
+    const handOver = open({ a: { rate: { mails: 9, milliseconds: 86_400_000 }, send: () => failed("tls") } });
+    await handOver(mail(), until());
+    const last = { ...mail(), messageId: "<ffffffff@example.com>" };
+    expect((await handOver(last, until())).wait?.until).toBe(begin + 30_000);
+  });
 });
 
 describe("all routes together", () => {
