@@ -99,6 +99,9 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
     until: number,
   ): Promise<{ attempt: Attempt; state: RouteState } | Wait> => {
     const line = placesOf.get(relay.route);
+    // Who probes may hold the only place for minutes: nobody stands in line behind that.
+    const seen = beginning(await states.route(relay.route), relay.rate, clock(), until);
+    if (!("state" in seen)) return seen;
     const waitable = Math.max(until - leastAttemptMilliseconds - clock(), 0);
     if (!line || !(await line.take(AbortSignal.timeout(waitable))))
       return { until: clock() + busyMilliseconds, reason: "all its connections are busy" };

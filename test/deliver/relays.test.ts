@@ -160,6 +160,22 @@ describe("a mail", () => {
     expect((await probe).attempts).toMatchObject([{ route: "a" }]);
     expect(tried.filter((route) => route === "a")).toHaveLength(2);
   });
+
+  it("finds no line behind a probe that hangs, but goes by the next route at once", async () => {
+    const answer = Promise.withResolvers<DeliveryOutcome>();
+    let send: Send = () => failed("auth", 535);
+    const handOver = open({ a: { send: (signal) => send(signal) }, b: accepted });
+    await handOver(mail(), until());
+    now += 30_000;
+    send = () => answer.promise;
+    const probe = handOver(mail(), until());
+    await expect.poll(() => tried).toEqual(["a", "b", "a"]);
+    const other = handOver(mail(), until());
+    await expect.poll(() => tried).toEqual(["a", "b", "a", "b"]);
+    expect((await other).attempts).toMatchObject([{ route: "b" }]);
+    answer.resolve(accepted);
+    expect((await probe).attempts).toMatchObject([{ route: "a" }]);
+  });
 });
 
 describe("the places on a route", () => {
