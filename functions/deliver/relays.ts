@@ -108,7 +108,7 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
     let works: boolean | undefined;
     try {
       let wait: Wait | undefined;
-      await change(relay.route, (state) => {
+      const before = await change(relay.route, (state) => {
         const begun = beginning(state, relay.rate, clock(), until);
         wait = "state" in begun ? undefined : begun;
         return "state" in begun ? begun.state : state;
@@ -116,7 +116,9 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
       if (wait) return wait;
       const at = clock();
       const outcome = await transport.send(mail, AbortSignal.timeout(Math.max(until - at, 1)));
-      const state = await change(relay.route, (before) => afterAttempt(before, outcome, clock()));
+      const after = (state: RouteState) => afterAttempt(state, outcome, clock());
+      // A state that cannot be written costs a probe; a lost outcome would cost a second mail.
+      const state = await change(relay.route, after).catch(() => after(before));
       works = state.failures === 0;
       return { attempt: { at, route: relay.route, outcome }, state };
     } finally {

@@ -176,6 +176,19 @@ describe("a mail", () => {
     answer.resolve(accepted);
     expect((await probe).attempts).toMatchObject([{ route: "a" }]);
   });
+
+  it("that was taken counts as taken, though its route's state cannot be written then", async () => {
+    await open({ a: failed("connect") })(mail(), until());
+    states = { ...states, writeRoute: () => Promise.reject(new Error("database is locked")) };
+    const { attempts } = await open({ a: accepted, b: accepted })(mail(), until());
+    expect(attempts).toMatchObject([{ route: "a", outcome: accepted }]);
+  });
+
+  it("is offered to the next route, though the state of the first cannot be written then", async () => {
+    states = { ...states, writeRoute: () => Promise.reject(new Error("database is locked")) };
+    const { attempts } = await open({ a: failed("auth", 535), b: accepted })(mail(), until());
+    expect(attempts).toMatchObject([{ route: "a" }, { route: "b", outcome: accepted }]);
+  });
 });
 
 describe("the places on a route", () => {
