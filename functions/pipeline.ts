@@ -53,9 +53,14 @@ const settleMilliseconds = 5_000;
  * problem and recovery both go out, in order, however long the relay was away (R30).
  */
 const verdictOf = (page: Page, queued: QueuedAlert, policy: Policy, now: number): Verdict => {
-  const { verdict, claim, attempts, waiting, ending } = page.record;
+  const { verdict, claim, attempts, waiting } = page.record;
   // What was put back by hand is decided anew: much may have happened since.
-  if (ending || verdict?.action !== "send" || !verdict.kind || (!claim && !waiting && attempts.length === 0))
+  if (
+    page.putBack ||
+    verdict?.action !== "send" ||
+    !verdict.kind ||
+    (!claim && !waiting && attempts.length === 0)
+  )
     return decide(page, queued, policy, now);
   const { kind, row, reason, episode, at } = verdict;
   return {
@@ -128,12 +133,12 @@ export const pipeline = (parts: PipelineParts) => {
       const { ending, claim: claimed } = page.record;
       const waiting = Object.hasOwn(page.entry.held, queued.id) ? page.entry.held[queued.id] : undefined;
       const dead = ending?.as === "refused" || ending?.as === "dead" ? ending.as : undefined;
-      // We died between settling and burying if this is not the first hand-out; else it was put back by hand.
-      if (ending && dead && message.receiveCount > 1) {
+      // We died between settling and burying.
+      if (ending && dead) {
         await tellOfBurial(queued, dead, ending.reason, page.record.attempts.at(-1));
         return { message: "bury", reason: ending.reason };
       }
-      if (ending && !dead) {
+      if (ending) {
         if (waiting && !(await drop(ledger, page))) continue;
         return { message: "remove" };
       }

@@ -7,7 +7,7 @@ import type { Ledger } from "../functions/ledger/ledger.ts";
 import type { Policy } from "../functions/ledger/policy.ts";
 import { type SqliteLedger, sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { pipeline } from "../functions/pipeline.ts";
-import { type OutgoingMessage, type QueuedAlert, toMessage } from "../functions/queue/queue.ts";
+import { type OutgoingMessage, putBack, type QueuedAlert, toMessage } from "../functions/queue/queue.ts";
 import { sweep } from "../functions/sweep.ts";
 import type { Report } from "../functions/telemetry.ts";
 
@@ -191,7 +191,10 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
     waiting: () => messages.map(idOf),
     buried: () => dead.map(idOf),
     redrive: async () => {
-      for (const letter of dead.splice(0)) messages.push({ ...letter, receiveCount: 0, readyAt: now });
+      for (const letter of dead.splice(0)) {
+        const body = putBack(letter.body, now);
+        messages.push({ ...letter, body, receiveCount: 0, readyAt: now });
+      }
       await workOff();
     },
     reopen: (meanwhile = () => undefined) => {

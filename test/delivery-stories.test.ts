@@ -178,6 +178,7 @@ describe("an operator", () => {
   it("whose own mail is refused is not mailed about that", async () => {
     const { post, passTo, tried } = bridge(["smtp://a"], () => "refused");
     await post(0);
+    await post(minute, { object: { host: "web02", service: null }, state: "DOWN" });
     await passTo(3 * day);
     expect(tried.filter(({ to }) => to === "admin@example.com")).toHaveLength(1);
   });

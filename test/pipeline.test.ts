@@ -197,13 +197,15 @@ describe("a message", () => {
     const recovery = { type: "RECOVERY", state: "OK", notification: { id: "102" } };
     await worker()(handOut(queuedAlert({ id: "alert-0002", receivedAt: now + 60_000 }, recovery)));
     now += 72 * 3_600_000;
-    expect(await worker()(handOut(queuedAlert(), 1))).toEqual({ message: "remove" });
+    expect(await worker()(handOut(queuedAlert({ putBackAt: now })))).toEqual({ message: "remove" });
     expect(await story()).toMatchObject({ ending: { as: "suppressed" }, verdict: { row: "R13" } });
     expect(mails).toHaveLength(1);
     const other = queuedAlert({ id: "alert-0003" }, { object: { host: "db01" }, state: "DOWN" });
     await worker(async () => refused)(handOut(other));
     now += 72 * 3_600_000;
-    expect(await worker(async () => deferred)(handOut(other, 1))).toMatchObject({ message: "give-back" });
+    expect(await worker(async () => deferred)(handOut({ ...other, putBackAt: now }))).toMatchObject({
+      message: "give-back",
+    });
   });
 
   it("that was held for days is not given up at the relay's first deferral", async () => {
@@ -235,8 +237,38 @@ describe("a message", () => {
 
   it("that was buried and put back by hand is tried anew", async () => {
     await worker(async () => refused)(handOut(queuedAlert()));
-    expect(await worker()(handOut(queuedAlert(), 1))).toEqual({ message: "remove" });
+    expect(await worker()(handOut(queuedAlert({ putBackAt: now })))).toEqual({ message: "remove" });
+    expect(await story()).toMatchObject({ ending: { as: "mailed" }, putBackAt: now });
+  });
+
+  it("that was put back by hand is tried, though its first hand-out came to nothing", async () => {
+    await worker(async () => refused)(handOut(queuedAlert()));
+    const back = queuedAlert({ putBackAt: now });
+    await expect(worker(undefined, dyingBefore(1))(handOut(back))).rejects.toThrow("killed");
+    expect(await worker()(handOut(back, 2))).toEqual({ message: "remove" });
     expect(await story()).toMatchObject({ ending: { as: "mailed" } });
+  });
+
+  it("that was put back by hand and is refused again is buried again, once more by hand, and so on", async () => {
+    for (const putBackAt of [undefined, now + 1, now + 2]) {
+      const again = handOut(queuedAlert({ putBackAt }));
+      expect(await worker(async () => refused)(again)).toMatchObject({ message: "bury" });
+      expect(await worker()({ ...again, receiveCount: 2 })).toMatchObject({ message: "bury" });
+    }
+    expect(mails).toHaveLength(3);
+  });
+
+  it("that is posted again after it was buried is no reason to try again", async () => {
+    await worker(async () => refused)(handOut(queuedAlert()));
+    expect(await worker()(handOut(queuedAlert()))).toMatchObject({ message: "bury" });
+    expect(mails).toHaveLength(1);
+    expect(await story()).not.toHaveProperty("putBackAt");
+  });
+
+  it("that waited as a dead letter until its story was forgotten has its time again", async () => {
+    now += 31 * 86_400_000;
+    const late = queuedAlert({ putBackAt: now });
+    expect(await worker(async () => deferred)(handOut(late))).toMatchObject({ message: "give-back" });
   });
 
   it("that cannot be read is buried, not deleted", async () => {

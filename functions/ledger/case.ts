@@ -93,6 +93,7 @@ export const madeRecovery = (
   contact,
   contactName: undefined,
   receivedAt: now,
+  putBackAt: undefined,
   made: { row, episode },
   alert: { ...alert, type: "RECOVERY", state: alert.object.service === null ? "UP" : "OK" } as Alert,
 });

@@ -47,7 +47,7 @@ export type JournalRecord = {
   /** A relay may have the mail, though it never said so. */
   inDoubt?: true;
   messageId?: string;
-  /** When it was begun again after it had ended as a dead letter. */
+  /** When it was put back by hand, after it had ended as a dead letter. */
   putBackAt?: number;
   ending?: { at: number; as: Ending; reason: string };
 };
@@ -71,6 +71,15 @@ export const newRecord = (queued: QueuedAlert): JournalRecord => {
     holds: [],
     attempts: [],
   };
+};
+
+/** The record as an alert meets it: it goes on if that is a dead letter which was put back by hand since. */
+export const resumed = (record: JournalRecord, { putBackAt }: QueuedAlert): JournalRecord => {
+  const { ending, ...unended } = record;
+  const dead = !ending || ending.as === "refused" || ending.as === "dead";
+  return dead && putBackAt !== undefined && putBackAt !== record.putBackAt
+    ? { ...unended, putBackAt }
+    : record;
 };
 
 /**

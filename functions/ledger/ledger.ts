@@ -63,10 +63,6 @@ export type Ledger = RouteStates & {
   ready(): Promise<void>;
 };
 
-/** The record as it goes on: what had ended was put back by hand. */
-const reopened = ({ ending, ...record }: JournalRecord, now: number): JournalRecord =>
-  ending ? { ...record, putBackAt: now } : record;
-
 /** The record of an alert that waits. A wait that is prolonged for the same row is one. */
 const held = (
   record: JournalRecord,
@@ -112,7 +108,7 @@ export const claim = async (
 ): Promise<Page | undefined> => {
   const { action, row, reason, kind, episode, entry, decidedAt } = verdict;
   const record: JournalRecord = {
-    ...reopened(page.record, now),
+    ...page.record,
     verdict: {
       at: decidedAt ?? now,
       action,
@@ -135,7 +131,7 @@ export const claim = async (
 export const settleUnsent = (ledger: Ledger, page: Page, verdict: Verdict, now: number): Promise<boolean> => {
   const { action, row, reason, entry } = verdict;
   const record: JournalRecord = {
-    ...reopened(page.record, now),
+    ...page.record,
     verdict: { at: now, action, row, reason },
     queued: undefined,
     claim: undefined,
@@ -157,7 +153,7 @@ export const hold = (
     ledger,
     page,
     verdict,
-    held(reopened(page.record, now), queued, { at: now, row, reason, until: due }),
+    held(page.record, queued, { at: now, row, reason, until: due }),
     now,
   );
 };

@@ -2,7 +2,7 @@ import { contactKey } from "../address.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import { hostKey } from "../identity.ts";
 import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
-import { type Ending, endings, type JournalRecord, newRecord, objectOf, twinOf } from "./journal.ts";
+import { type Ending, endings, type JournalRecord, newRecord, objectOf, resumed, twinOf } from "./journal.ts";
 import type { Ledger } from "./ledger.ts";
 
 type Value = string | number | null;
@@ -155,7 +155,8 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       const fresh = newRecord(queued);
       // Before all else that a write changes: who then reads something newer finds the revision gone.
       const entry = entryAt(fresh.objectKey) ?? emptyEntry;
-      const record = recordOf(site, queued.id);
+      const known = recordOf(site, queued.id);
+      const record = resumed(known ?? fresh, queued);
       const others = engine.all(
         `SELECT body FROM journal WHERE event_key = ? AND NOT (site = ? AND id = ?)
          AND body ->> '$.verdict.row' <> 'R0' LIMIT 20`,
@@ -168,10 +169,10 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         entry,
         host: alert.object.service === null ? undefined : entryAt(hostKey(site, alert)),
         run: runAfter(runOf(site, alert.monitor.id), alert),
-        record: record ?? fresh,
-        twin: twinOf(record, alert.degraded ?? false, others.map(parse<JournalRecord>)),
-        inDoubt: record?.inDoubt,
-        putBack: record?.ending !== undefined,
+        record,
+        twin: twinOf(known, alert.degraded ?? false, others.map(parse<JournalRecord>)),
+        inDoubt: record.inDoubt,
+        putBack: record.putBackAt !== known?.putBackAt,
       };
     },
     write: async ({ key, entry, records, run }) =>

@@ -14,6 +14,8 @@ export type QueuedAlert = {
   contactName?: string;
   /** When the bridge took it, Unix milliseconds of the bridge's clock. */
   receivedAt: number;
+  /** When it was last taken from the dead letters again. */
+  putBackAt?: number;
   /** The ledger made it itself, by this row (nagios.md §5.2) and for whoever was told of this episode. */
   made?: { row: "R27" | "R37"; episode: string };
   alert: Alert;
@@ -90,6 +92,8 @@ export const toDueMessage = (queued: QueuedAlert, due: number): OutgoingMessage 
   deduplicationId: digest("held alert", queued.site, queued.id, String(due)),
 });
 
+const milliseconds = v.pipe(v.number("Unix milliseconds"), v.safeInteger("Unix milliseconds"));
+
 const envelope = v.object(
   {
     v: v.literal(1, "1, the only version known here"),
@@ -97,7 +101,8 @@ const envelope = v.object(
     site: v.pipe(v.string("text"), v.nonEmpty("a site")),
     contact: v.pipe(v.string("text"), v.nonEmpty("an address")),
     contactName: v.optional(v.string("text")),
-    receivedAt: v.pipe(v.number("Unix milliseconds"), v.safeInteger("Unix milliseconds")),
+    receivedAt: milliseconds,
+    putBackAt: v.optional(milliseconds),
     made: v.optional(
       v.object({ row: v.picklist(["R27", "R37"], "R27 or R37"), episode: v.string("text") }, "an object"),
     ),
@@ -125,6 +130,12 @@ export const readQueuedAlert = (body: string): Reading<QueuedAlert> => {
 export const toDeadLetter = (body: string, reason: string, deadAt: number): DeadLetter => {
   const queued = readQueuedAlert(body);
   return { ...(queued.ok && { alert: queued.value }), reason, body, deadAt };
+};
+
+/** A dead letter's body as it is put back: only by this does the ledger know that it is to be tried again. */
+export const putBack = (body: string, now: number): string => {
+  const queued = readQueuedAlert(body);
+  return queued.ok ? toMessage({ ...queued.value, putBackAt: now }).body : body;
 };
 
 /** What is to become of a message. Nothing but `remove` and `bury` ends it. */

@@ -1,6 +1,7 @@
 import { openDatabase } from "../sqlite.ts";
 import {
   type OutgoingMessage,
+  putBack,
   type Queue,
   type ReceivedMessage,
   readQueuedAlert,
@@ -191,7 +192,7 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
           insert.run({
             group: row.message_group as string,
             deduplicationId: row.deduplication_id as string,
-            body: row.body as string,
+            body: putBack(row.body as string, clock()),
             now: clock(),
           });
           exhume.run(row.sequence as number);

@@ -13,6 +13,7 @@ import { digest } from "../identity.ts";
 import {
   type DeadLetter,
   type OutgoingMessage,
+  putBack,
   type Queue,
   type ReceivedMessage,
   toDeadLetter,
@@ -205,7 +206,7 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
             QueueUrl: queueUrl,
             MessageGroupId: letter.Attributes?.MessageGroupId,
             MessageDeduplicationId: digest("redrive", letter.ReceiptHandle ?? ""),
-            MessageBody: letter.Body,
+            MessageBody: putBack(letter.Body ?? "", clock()),
           }),
         );
         await erase(url, [letter.ReceiptHandle]);

@@ -129,6 +129,7 @@ const contract = (name: string, make: () => Promise<Queue>) =>
       expect(await queue.redrive(({ alert }) => alert?.id === "dead-two")).toBe(1);
       const [again] = await receive();
       expect(again && [idOf(again), again.receiveCount]).toEqual(["dead-two", 1]);
+      expect(JSON.parse(again?.body ?? "")).toMatchObject({ putBackAt: expect.any(Number) });
       if (again) await queue.remove([again]);
       expect(await queue.redrive(() => true)).toBe(2);
       expect((await drain()).toSorted()).toEqual(["dead-one", "dead-three"]);
