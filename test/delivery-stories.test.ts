@@ -146,6 +146,20 @@ describe("a refused password", () => {
     ]);
   });
 
+  it("for one recipient alone does not keep all others from the route: each probe is another mail's", async () => {
+    const { post, passTo, mailed } = bridge(["smtp://a"], (_, __, to) =>
+      to === "bad@example.com" ? "unauthorised" : "accepted",
+    );
+    await post(0, { recipients: [{ email: "bad@example.com" }] });
+    for (let n = 1; n < 60; n++)
+      await post(n * minute, { object: { host: `web${n}`, service: null }, state: "DOWN" });
+    await passTo(60 * minute);
+    expect(mailed()).toHaveLength(59);
+    expect(
+      Math.max(...mailed().map(({ at, subject }) => at - minute * Number(/\d+/.exec(subject)?.[0]))),
+    ).toBeLessThan(3 * minute);
+  });
+
   it("of the only route is told when it is over; nothing is lost", async () => {
     const { post, passTo, mailed } = bridge(["smtp://a"], wrongFor(2 * hour));
     await post(0);

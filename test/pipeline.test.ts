@@ -132,7 +132,7 @@ describe("a message", () => {
   it("stays when our credentials are refused: the alert is good", async () => {
     expect(await worker(async () => unauthorised)(handOut(queuedAlert()))).toEqual({
       message: "give-back",
-      afterSeconds: 30,
+      afterSeconds: 35,
     });
     expect((await story())?.ending).toBeUndefined();
   });

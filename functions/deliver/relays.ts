@@ -29,6 +29,7 @@ export const leastAttemptMilliseconds = 20_000;
 /** What each later route is left of a mail's time. */
 const laterRouteMilliseconds = 40_000;
 const busyMilliseconds = 10_000;
+const othersFirstMilliseconds = 5_000;
 const mostConflicts = 1000;
 
 /**
@@ -152,7 +153,9 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
       if (outcome.result === "accepted" || outcome.result === "refused") return { attempts };
       if (isLost(offered.attempt)) return { attempts };
       const { open } = offered.state;
-      if (open) waits.push({ until: open.probeAt, reason: `${name}: ${open.reason}` });
+      // The next probe is another mail's, if one waits: a relay may want a login for this recipient alone.
+      if (open)
+        waits.push({ until: open.probeAt + othersFirstMilliseconds, reason: `${name}: ${open.reason}` });
     }
     // A route that works and deferred this mail has its own time: the queue's.
     if (waits.length < order.length) return { attempts };

@@ -112,7 +112,7 @@ describe("a mail", () => {
     const first = await handOver(mail(), until());
     expect(first).toMatchObject({
       attempts: [{ route: "a" }, { route: "b" }],
-      wait: { until: begin + 30_000 },
+      wait: { until: begin + 35_000 },
     });
     now += 10_000;
     const second = await handOver(mail(), until());
