@@ -30,6 +30,9 @@ const loginSeconds = [30, 60, 120, 300, 600];
 /** Who finds a probe under way looks again so soon. */
 const lookAgainMilliseconds = 5_000;
 
+/** No probe is further away than this: what seems to be was set before the clock was set back. */
+const farMilliseconds = 3_600_000;
+
 /** How long after a failure an open route is probed: the last of its schedule again and again. */
 const probeDelay = (probes: number, { result }: DeliveryOutcome): number => {
   const schedule = result === "unauthorised" ? loginSeconds : hostSeconds;
@@ -50,11 +53,11 @@ export const beginning = (
   probeEnds: number,
 ): { state: RouteState } | Wait => {
   const { open, begun } = state;
-  if (open && now < open.probeAt) {
+  if (open && now < open.probeAt && open.probeAt - now < farMilliseconds) {
     const until = open.probing ? Math.min(open.probeAt, now + lookAgainMilliseconds) : open.probeAt;
     return { until, reason: open.reason };
   }
-  const recent = rate ? begun.filter((at) => now - at < rate.milliseconds) : [];
+  const recent = rate ? begun.filter((at) => Math.abs(now - at) < rate.milliseconds) : [];
   const first = recent.at(-(rate?.mails ?? 0));
   if (rate && first !== undefined && recent.length >= rate.mails)
     return {
@@ -114,7 +117,7 @@ export const afterTelling = (state: RouteState, now: number): RouteState | undef
   const { open, told } = state;
   if ((open !== undefined) === told.open) return undefined;
   if (!open) return { ...state, told: { ...told, open: false } };
-  return now - told.at < tellMilliseconds ? undefined : { ...state, told: { open: true, at: now } };
+  return Math.abs(now - told.at) < tellMilliseconds ? undefined : { ...state, told: { open: true, at: now } };
 };
 
 /** The route as a bridge finds it that has just been started, perhaps with better settings: it may be probed at once. */

@@ -170,6 +170,14 @@ describe("a route", () => {
     expect(usable(afterStart(routeAfter([[0, login]]), seconds(1)), 1)).toBe(true);
   });
 
+  it("is probed, and told of, though the clock was set back by a year", () => {
+    const open = routeAfter([[0, login]]);
+    const yearAgo = -365 * 86_400;
+    expect(usable(open, yearAgo)).toBe(true);
+    const told = { ...open, told: { open: false, at: begin } };
+    expect(afterTelling(told, seconds(yearAgo))?.told.open).toBe(true);
+  });
+
   it("that works changes nothing when it works again", () => {
     const state = newRoute("smtp://relay:587");
     expect(afterAttempt(state, accepted, begin)).toBe(state);
@@ -202,6 +210,11 @@ describe("a rate", () => {
 
   it("remembers no more than it needs", () => {
     expect(begunAt(1000).state.begun.length).toBeLessThanOrEqual(rate.mails);
+  });
+
+  it("does not count what seems to be begun later, when the clock was set back by a year", () => {
+    const full = begunAt(5).state;
+    expect("state" in beginning(full, rate, seconds(-365 * 86_400), 0)).toBe(true);
   });
 
   it("holds for probes too", () => {
