@@ -1,4 +1,4 @@
-import { readAlert } from "./alert.ts";
+import { cut, readAlert } from "./alert.ts";
 import { adviceFor } from "./deliver/advice.ts";
 import type { RouteState } from "./deliver/breaker.ts";
 import type { Attempt } from "./deliver/delivery.ts";
@@ -76,7 +76,7 @@ export const noticeAlerts = (notice: Notice, operators: readonly string[], now: 
     source: "other",
     monitor: { id: "hardstate" },
     type: recovered ? "RECOVERY" : "PROBLEM",
-    object: { host: "hardstate", service },
+    object: { host: "hardstate", service: cut(service, 255) },
     state: recovered ? "OK" : "CRITICAL",
     // What has no end of its own is news each time.
     notification: { volatile: notice.about !== "route" },

@@ -189,6 +189,19 @@ describe("an operator", () => {
     expect(mailed("admin@example.com").length).toBeLessThanOrEqual(3);
   });
 
+  it("is mailed of a contact and of a route whose names are as long as can be", async () => {
+    const contact = `${"c".repeat(64)}@${"d".repeat(60)}.${"d".repeat(60)}.${"d".repeat(59)}.example`;
+    const long = `smtp://${"relay.".repeat(41)}example:587`;
+    const { post, passTo, mailed } = bridge([long, "smtp://b"], (route, _, to) =>
+      route === long ? "unauthorised" : to === contact ? "refused" : "accepted",
+    );
+    const [alert] = await post(0, { recipients: [{ email: contact }] });
+    await passTo(hour);
+    expect(contact).toHaveLength(254);
+    expect(stage.buried()).toEqual([alert?.id]);
+    expect(mailed("admin@example.com")).toHaveLength(2);
+  });
+
   it("whose own mail is refused is not mailed about that", async () => {
     const { post, passTo, tried } = bridge(["smtp://a"], () => "refused");
     await post(0);
