@@ -31,12 +31,13 @@ type Words = { service: string; recovered?: boolean; key: string; output: string
 const wordsOf = (notice: Notice, now: number): Words => {
   switch (notice.about) {
     case "route": {
-      const { route, open, told } = notice.state;
+      const { route, open, told, removed } = notice.state;
+      const over = removed ? `${route} is in the settings no more` : `Mail goes by ${route} again`;
       return {
         service: `route ${route}`,
         recovered: !open,
         key: open ? `${route} open ${open.since}` : `${route} closed ${told.at}`,
-        output: open ? `No mail goes by ${route}: ${open.reason}` : `Mail goes by ${route} again`,
+        output: open ? `No mail goes by ${route}: ${open.reason}` : over,
         todo: open
           ? `${adviceFor(open.step, open.reason)}\nMeanwhile mail takes the next route, or waits; nothing is lost. This one is probed every few minutes, and used again by itself.\nMore: hardstate doctor`
           : "Nothing need be done.",

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { afterStart } from "../functions/deliver/breaker.ts";
 import { defaultPolicy } from "../functions/ledger/policy.ts";
 import { type Rehearsal, type RelayAnswer, rehearse } from "../scripts/rehearsal.ts";
 import { posted } from "./alerts.ts";
@@ -9,7 +10,7 @@ const hour = 3600;
 const day = 24 * hour;
 
 type Relays = (route: string, at: number, to: string) => RelayAnswer;
-type Mailed = { at: number; route: string; to: string; subject: string };
+type Mailed = { at: number; route: string; to: string; subject: string; text: string };
 
 let stage: Rehearsal;
 afterEach(() => stage.close());
@@ -23,11 +24,11 @@ const bridge = (routes: string[], relays: Relays) => {
     begin,
     routes,
     operators: ["admin@example.com"],
-    relay: ({ to, subject }, now, route) => {
+    relay: ({ to, subject, text }, now, route) => {
       const at = (now - begin) / 1000;
       const answer = relays(route, at, to);
-      tried.push({ at, route, to, subject });
-      if (answer === "accepted") mailed.push({ at, route, to, subject });
+      tried.push({ at, route, to, subject, text });
+      if (answer === "accepted") mailed.push({ at, route, to, subject, text });
       return answer;
     },
   });
@@ -143,6 +144,24 @@ describe("a refused password", () => {
     expect(mailed("admin@example.com")).toMatchObject([
       { at: 0, route: "smtp://b", subject: "PROBLEM CRITICAL: hardstate/route smtp://a" },
       { route: "smtp://a", subject: "RECOVERY OK: hardstate/route smtp://a" },
+    ]);
+  });
+
+  it("of a route that is taken out of the settings is over, and told so", async () => {
+    const { post, passTo, mailed } = bridge(["smtp://a", "smtp://b"], (route) =>
+      route === "smtp://a" ? "unauthorised" : "accepted",
+    );
+    await post(0);
+    await passTo(minute);
+    const state = await stage.ledger().route("smtp://a");
+    await stage.ledger().writeRoute(afterStart(state, begin + minute * 1000, false));
+    await passTo(day);
+    expect(mailed("admin@example.com")).toMatchObject([
+      { subject: "PROBLEM CRITICAL: hardstate/route smtp://a" },
+      {
+        subject: "RECOVERY OK: hardstate/route smtp://a",
+        text: expect.stringContaining("smtp://a is in the settings no more"),
+      },
     ]);
   });
 

@@ -14,6 +14,8 @@ export type RouteState = {
   told: { open: boolean; at: number };
   /** When mails were begun, as far back as its rate looks. */
   begun: number[];
+  /** The settings have it no more. */
+  removed?: true;
 };
 
 export const newRoute = (route: string): RouteState => ({
@@ -120,6 +122,12 @@ export const afterTelling = (state: RouteState, now: number): RouteState | undef
   return Math.abs(now - told.at) < tellMilliseconds ? undefined : { ...state, told: { open: true, at: now } };
 };
 
-/** The route as a bridge finds it that has just been started, perhaps with better settings: it may be probed at once. */
-export const afterStart = (state: RouteState, now: number): RouteState =>
-  state.open ? { ...state, open: { ...state.open, probeAt: Math.min(state.open.probeAt, now) } } : state;
+/**
+ * The route as a bridge finds it that has just been started, perhaps with better settings: it may be probed at once,
+ * and is open no more if the settings have it no more.
+ */
+export const afterStart = (state: RouteState, now: number, used: boolean): RouteState => {
+  const { removed: _, open, ...rest } = state;
+  if (!used) return { ...rest, removed: true };
+  return open ? { ...rest, open: { ...open, probeAt: Math.min(open.probeAt, now) } } : rest;
+};

@@ -156,7 +156,9 @@ const main = async () => {
   const queue = embedded ?? sqsOf((settings.queue as { url: string }).url);
   embedded?.recover();
   const ledger = sqliteLedger(settings.ledger.path);
-  for (const state of await ledger.routes()) await ledger.writeRoute(afterStart(state, clock()));
+  const used = new Set(settings.relays.map(({ route }) => route));
+  for (const state of await ledger.routes())
+    await ledger.writeRoute(afterStart(state, clock(), used.has(state.route)));
   const routes = settings.relays.map((relay) => ({
     relay,
     transport: transportOf(relay, settings.sender, clock),

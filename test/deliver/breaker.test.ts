@@ -167,7 +167,18 @@ describe("a route", () => {
 
   it("is probed at once by a bridge that has just been started", () => {
     expect(usable(routeAfter([[0, login]]), 1)).toBe(false);
-    expect(usable(afterStart(routeAfter([[0, login]]), seconds(1)), 1)).toBe(true);
+    expect(usable(afterStart(routeAfter([[0, login]]), seconds(1), true), 1)).toBe(true);
+  });
+
+  it("that is in the settings no more is closed, and told to be, if it was told to be open", () => {
+    const open = { ...routeAfter([[0, login]]), revision: 7 };
+    const unheard = afterStart(open, seconds(9), false);
+    expect(unheard.revision).toBe(7);
+    expect(unheard.open).toBeUndefined();
+    expect(afterTelling(unheard, seconds(9))).toBeUndefined();
+    const told = afterStart({ ...open, told: { open: true, at: begin } }, seconds(9), false);
+    expect(afterTelling(told, seconds(9))?.told.open).toBe(false);
+    expect(afterStart(told, seconds(99), true).removed).toBeUndefined();
   });
 
   it("is probed, and told of, though the clock was set back by a year", () => {
