@@ -379,11 +379,8 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
 
   app.get("/v1/queue", async (c) => {
     try {
-      const [{ waiting, handedOut, oldestAt }, letters] = [
-        await queue.depth(),
-        await queue.deadLetters(mostListed),
-      ];
-      const dead = letters.filter(isOf(c.get("site"))).map(letterOf);
+      const { waiting, handedOut, oldestAt } = await queue.depth();
+      const dead = (await queue.deadLetters(mostListed, isOf(c.get("site")))).map(letterOf);
       return answer({ waiting, in_flight: handedOut, oldest: oldestAt, dead_letters: dead });
     } catch (error) {
       return unavailable("queue", error);

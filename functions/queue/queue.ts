@@ -63,8 +63,8 @@ export type Queue = {
   bury(message: ReceivedMessage, reason: string): Promise<void>;
   /** Puts dead letters back, those that are wanted; tells how many. Who dies meanwhile may put one back twice. */
   redrive(wanted: (letter: DeadLetter) => boolean): Promise<number>;
-  /** Oldest first. */
-  deadLetters(limit: number): Promise<DeadLetter[]>;
+  /** Those that are wanted, oldest first. */
+  deadLetters(limit: number, wanted?: (letter: DeadLetter) => boolean): Promise<DeadLetter[]>;
   depth(): Promise<Depth>;
   /** Whether an alert still waits here; undefined where the queue cannot look into itself (SQS). */
   holds(deduplicationId: string): Promise<boolean | undefined>;

@@ -1,5 +1,6 @@
 import { openDatabase } from "../sqlite.ts";
 import {
+  type DeadLetter,
   type OutgoingMessage,
   putBack,
   type Queue,
@@ -202,7 +203,15 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
       wake();
       return count;
     },
-    deadLetters: async (limit) => dead.all(limit).map(letterOf),
+    deadLetters: async (limit, wanted = () => true) => {
+      const letters: DeadLetter[] = [];
+      for (const row of dead.iterate(-1)) {
+        if (letters.length === limit) break;
+        const letter = letterOf(row);
+        if (wanted(letter)) letters.push(letter);
+      }
+      return letters;
+    },
     depth: async () => {
       const { waiting, handed_out: handedOut } = counts.get() as Record<string, number>;
       const first = oldest.get();

@@ -121,13 +121,16 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       MessageAttributes?.reason?.StringValue ?? "received too often",
       Number(Attributes?.SentTimestamp ?? 0),
     );
-  /** Visits each dead letter once; those that are still there are visible again at once. */
-  const eachDeadLetter = async (limit: number, visit: (letter: Message, url: string) => Promise<void>) => {
+  /** Visits each dead letter once, while `more` are wanted; those still there are visible again at once. */
+  const eachDeadLetter = async (
+    more: () => boolean,
+    visit: (letter: Message, url: string) => Promise<void>,
+  ) => {
     const url = await deadLetterQueue();
     const seen: Message[] = [];
     try {
-      while (seen.length < limit) {
-        const letters = await receiveFrom(url, Math.min(batchEntries, limit - seen.length), 0, 30);
+      while (more()) {
+        const letters = await receiveFrom(url, batchEntries, 0, 30);
         const fresh = letters.filter(
           (letter) => !seen.some(({ MessageId }) => MessageId === letter.MessageId),
         );
@@ -199,27 +202,32 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     },
     redrive: async (wanted) => {
       let count = 0;
-      await eachDeadLetter(Number.POSITIVE_INFINITY, async (letter, url) => {
-        if (!wanted(letterOf(letter))) return;
-        await client.send(
-          new SendMessageCommand({
-            QueueUrl: queueUrl,
-            MessageGroupId: letter.Attributes?.MessageGroupId,
-            MessageDeduplicationId: digest("redrive", letter.ReceiptHandle ?? ""),
-            MessageBody: putBack(letter.Body ?? "", clock()),
-          }),
-        );
-        await erase(url, [letter.ReceiptHandle]);
-        count += 1;
-      });
+      await eachDeadLetter(
+        () => true,
+        async (letter, url) => {
+          if (!wanted(letterOf(letter))) return;
+          await client.send(
+            new SendMessageCommand({
+              QueueUrl: queueUrl,
+              MessageGroupId: letter.Attributes?.MessageGroupId,
+              MessageDeduplicationId: digest("redrive", letter.ReceiptHandle ?? ""),
+              MessageBody: putBack(letter.Body ?? "", clock()),
+            }),
+          );
+          await erase(url, [letter.ReceiptHandle]);
+          count += 1;
+        },
+      );
       return count;
     },
-    deadLetters: async (limit) => {
+    deadLetters: async (limit, wanted = () => true) => {
       const letters: DeadLetter[] = [];
-      await eachDeadLetter(limit, async (letter) => {
-        letters.push(letterOf(letter));
-      });
-      return letters;
+      const visit = async (message: Message) => {
+        const letter = letterOf(message);
+        if (wanted(letter)) letters.push(letter);
+      };
+      await eachDeadLetter(() => letters.length < limit, visit);
+      return letters.slice(0, limit);
     },
     depth: async () => {
       const { Attributes = {} } = await client.send(

@@ -397,6 +397,13 @@ describe("dead letters", () => {
     const response = await call("/v1/dead-letters/redrive", token, body);
     return [response.status, ((await response.json()) as { redriven?: number }).redriven];
   };
+  const buryAll = async () => {
+    for (;;) {
+      const messages = await queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 30 });
+      if (messages.length === 0) break;
+      for (const message of messages) await queue.bury(message, "550 5.1.1 no such user");
+    }
+  };
   /** Two of one site, one of another, and what is no alert. */
   beforeEach(async () => {
     for (const [site, id] of [
@@ -406,11 +413,7 @@ describe("dead letters", () => {
     ])
       await queue.send([toMessage(queuedAlert({ site, id, receivedAt: 5 }))]);
     await queue.send([{ group: "g", deduplicationId: "d", body: "canary9f" }]);
-    for (;;) {
-      const messages = await queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 30 });
-      if (messages.length === 0) break;
-      for (const message of messages) await queue.bury(message, "550 5.1.1 no such user");
-    }
+    await buryAll();
     await queue.send([toMessage(queuedAlert({ id: "waiting-1", receivedAt: 7 }))]);
   });
 
@@ -435,6 +438,16 @@ describe("dead letters", () => {
     });
     expect(JSON.stringify(await queuePage(tokens.first))).not.toContain("canary9f");
     expect(((await queuePage(tokens.other)) as { dead_letters: unknown[] }).dead_letters).toHaveLength(2);
+  });
+
+  it("are listed, however many another site has", async () => {
+    const others = Array.from({ length: 500 }, (_, n) => queuedAlert({ site: "other", id: `other-${n}` }));
+    for (const alerts of [others, [queuedAlert({ id: "dead-0003" })]]) {
+      await queue.send(alerts.map(toMessage));
+      await buryAll();
+    }
+    const { dead_letters: letters } = (await queuePage(tokens.first)) as { dead_letters: { id: string }[] };
+    expect(letters.map(({ id }) => id)).toContain("dead-0003");
   });
 
   it("are put back one by one, and those of another site stay", async () => {
