@@ -22,7 +22,8 @@ import {
 // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 const batchEntries = 10;
 const batchBytes = 1_000_000;
-const longestVisibilitySeconds = 43_200;
+/** SQS takes 12 hours from the receive on and refuses what is longer: ten minutes are for who had it. */
+const longestVisibilitySeconds = 43_200 - 600;
 
 const batches = (messages: readonly OutgoingMessage[]): OutgoingMessage[][] => {
   const result: OutgoingMessage[][] = [];
@@ -48,7 +49,8 @@ const receiptLapsed = (error: unknown): boolean =>
 
 /**
  * A queue on one SQS FIFO queue, whose redrive policy names its FIFO dead-letter queue. Its maxReceiveCount must
- * exceed the receives of HARDSTATE_GIVE_UP_AFTER (100 cover 48 h), or SQS buries what still has time.
+ * exceed the receives of HARDSTATE_GIVE_UP_AFTER, or SQS buries what still has time: while no route works there is
+ * one every ten minutes, 290 in 48 h.
  */
 export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => number): Queue => {
   let deadLetterUrl: Promise<string> | undefined;

@@ -294,6 +294,19 @@ describe("with an SQS emulator", () => {
     return sqsQueue(client, url, clock);
   });
 
+  it("gives back for no longer than SQS takes: 12 hours, those included that a worker had it", async () => {
+    const asked: { VisibilityTimeout?: number }[] = [];
+    const noting = {
+      send: async ({ input }: { input: object }) => {
+        asked.push(input);
+        return {};
+      },
+    } as unknown as SQSClient;
+    const received = { receipt: "r", group: "a", body: "", receiveCount: 1, visibleAgainAt: 0 };
+    await sqsQueue(noting, "http://localhost/q.fifo", clock).giveBack(received, 86_400);
+    expect((asked[0]?.VisibilityTimeout ?? 0) + 420).toBeLessThanOrEqual(12 * 3600);
+  });
+
   it("is not ready without a dead-letter queue", async () => {
     const queue = sqsQueue(client, await createQueue(`lonely-${count++}`), clock);
     await expect(queue.ready()).rejects.toThrow("redrive policy");
