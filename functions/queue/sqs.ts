@@ -42,6 +42,13 @@ const batches = (messages: readonly OutgoingMessage[]): OutgoingMessage[][] => {
   return result;
 };
 
+/** A reason as SQS takes it as an attribute: it would refuse the burial, again and again. */
+const reasonFor = (reason: string): string =>
+  reason
+    .slice(0, 1000)
+    .toWellFormed()
+    .replace(/[^\P{Cc}\n\t]|[\ufffe\uffff]/gu, "\ufffd") || "no reason was given";
+
 /** SQS says so when the message was handed to somebody else or deleted meanwhile. */
 const receiptLapsed = (error: unknown): boolean =>
   error instanceof Error &&
@@ -197,7 +204,7 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
           MessageGroupId: message.group,
           MessageDeduplicationId: digest("dead", message.receipt),
           MessageBody: message.body,
-          MessageAttributes: { reason: { DataType: "String", StringValue: reason.slice(0, 1000) } },
+          MessageAttributes: { reason: { DataType: "String", StringValue: reasonFor(reason) } },
         }),
       );
       await erase(queueUrl, [message.receipt]);

@@ -307,6 +307,23 @@ describe("with an SQS emulator", () => {
     expect((asked[0]?.VisibilityTimeout ?? 0) + 420).toBeLessThanOrEqual(12 * 3600);
   });
 
+  it.each([
+    ["cut in the middle of a character", `550 ${"x".repeat(995)}\u{1f600}`],
+    ["with a character that SQS refuses", "550 \ufffe\u0001"],
+    ["that is empty", ""],
+  ])("buries with a reason %s", async (_, reason) => {
+    let told: string | undefined;
+    const noting = {
+      send: async ({ input }: { input: { MessageAttributes?: { reason?: { StringValue?: string } } } }) => {
+        told ??= input.MessageAttributes?.reason?.StringValue;
+        return { Attributes: { RedrivePolicy: '{"deadLetterTargetArn":"arn:dead.fifo"}' }, QueueUrl: "u" };
+      },
+    } as unknown as SQSClient;
+    const received = { receipt: "r", group: "a", body: "{}", receiveCount: 1, visibleAgainAt: 0 };
+    await sqsQueue(noting, "http://localhost/q.fifo", clock).bury(received, reason);
+    expect(told).toMatch(/^[\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]{1,1000}$/u);
+  });
+
   it("is not ready without a dead-letter queue", async () => {
     const queue = sqsQueue(client, await createQueue(`lonely-${count++}`), clock);
     await expect(queue.ready()).rejects.toThrow("redrive policy");
