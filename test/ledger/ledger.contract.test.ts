@@ -68,6 +68,20 @@ const contract = (name: string, make: () => { ledger: Ledger; reopen: () => Ledg
       expect(entry.contacts).toEqual({});
     });
 
+    it("goes on with the story of a dead letter for whoever has it put back by hand, and for nobody else", async () => {
+      const queued = queuedAlert();
+      const page = await ledger.read(queued);
+      const ending = { at: 2000, as: "dead", reason: "given up" } as const;
+      await settle(ledger, queued, page, { attempts: [] }, ending, (entry) => entry);
+      expect(await ledger.read(queued)).toMatchObject({ record: { ending }, putBack: false });
+      const back = { ...queued, putBackAt: 3000 };
+      const again = await ledger.read(back);
+      expect(again).toMatchObject({ record: { putBackAt: 3000 }, putBack: true });
+      expect(again.record.ending).toBeUndefined();
+      await settle(ledger, back, again, { attempts: [] }, ending, (entry) => entry);
+      expect(await ledger.read(back)).toMatchObject({ record: { ending }, putBack: false });
+    });
+
     it("gives one of two workers the claim when both read the same revision", async () => {
       const [queued, other] = [queuedAlert(), reopen()];
       const [mine, theirs] = [await ledger.read(queued), await other.read(queued)];
