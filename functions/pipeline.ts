@@ -45,6 +45,9 @@ export type PipelineParts = {
 
 // Of all who decide at once about one object one wins each round, so this many rounds end any storm.
 const mostDecisions = 1000;
+/** SQS buries a message after 1000 receives at most: what waits long for a route is to be received less often. */
+const quickReceives = 100;
+const laterReceives = 500;
 /** Kept back from an attempt's time, to write its outcome. */
 const settleMilliseconds = 5_000;
 
@@ -200,10 +203,11 @@ export const pipeline = (parts: PipelineParts) => {
       return { message: "remove" };
     }
     await release(ledger, queued, mine, handover, at);
+    const receives = mine.record.claim?.receiveCount ?? 0;
+    const least = receives > quickReceives ? parts.giveUpAfterSeconds / laterReceives : 1;
     const tries = [...mine.record.attempts, ...attempts].filter(({ route }) => route === last?.route).length;
-    const afterSeconds = wait
-      ? Math.max(Math.ceil((wait.until - clock()) / 1000), 1)
-      : retryDelaySeconds(tries);
+    const wanted = wait ? (wait.until - clock()) / 1000 : retryDelaySeconds(tries);
+    const afterSeconds = Math.ceil(Math.max(wanted, least));
     failed(queued, attempts, clock() + afterSeconds * 1000);
     return { message: "give-back", afterSeconds };
   };

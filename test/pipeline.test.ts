@@ -129,6 +129,27 @@ describe("a message", () => {
     expect(new Set(mails.map(({ messageId }) => messageId)).size).toBe(1);
   });
 
+  it("is handed out fewer than 1000 times before it is given up, however often its route is probed", async () => {
+    const away: DeliveryOutcome = {
+      ...deferred,
+      step: "connect",
+      reply: "connect ECONNREFUSED",
+      code: undefined,
+    };
+    const begun = now;
+    let receives = 0;
+    for (;;) {
+      const disposition = await worker(async () => away)(
+        handOut(queuedAlert({ receivedAt: begun }), ++receives),
+      );
+      if (disposition.message !== "give-back") break;
+      now += disposition.afterSeconds * 1000;
+    }
+    expect((await story())?.ending).toMatchObject({ as: "dead" });
+    expect(now - begun).toBeLessThan(49 * 3_600_000);
+    expect(receives).toBeLessThan(700);
+  });
+
   it("stays when our credentials are refused: the alert is good", async () => {
     expect(await worker(async () => unauthorised)(handOut(queuedAlert()))).toEqual({
       message: "give-back",

@@ -55,9 +55,8 @@ const receiptLapsed = (error: unknown): boolean =>
   ["ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"].includes(error.name);
 
 /**
- * A queue on one SQS FIFO queue, whose redrive policy names its FIFO dead-letter queue. Its maxReceiveCount must
- * exceed the receives of HARDSTATE_GIVE_UP_AFTER, or SQS buries what still has time: while no route works there is
- * one every ten minutes, 290 in 48 h.
+ * A queue on one SQS FIFO queue, whose redrive policy names its FIFO dead-letter queue. Its maxReceiveCount must be
+ * 1000, the most there is, or SQS buries what still has time: the pipeline keeps to some 600 receives.
  */
 export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => number): Queue => {
   let deadLetterUrl: Promise<string> | undefined;
