@@ -26,6 +26,8 @@ export type RoutesParts = {
 
 /** An attempt that would have less time than this is not begun. */
 export const leastAttemptMilliseconds = 20_000;
+/** Nobody stands in line until there is less: a reply to the final dot that is cut off makes a second copy. */
+const unhurriedAttemptMilliseconds = 60_000;
 /** What each later route is left of a mail's time. */
 const laterRouteMilliseconds = 40_000;
 const busyMilliseconds = 10_000;
@@ -103,7 +105,7 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
     // Who probes may hold the only place for minutes: nobody stands in line behind that.
     const seen = beginning(await states.route(relay.route), relay.rate, clock(), until);
     if (!("state" in seen)) return seen;
-    const waitable = Math.max(until - leastAttemptMilliseconds - clock(), 0);
+    const waitable = Math.max(until - unhurriedAttemptMilliseconds - clock(), 0);
     if (!line || !(await line.take(AbortSignal.timeout(waitable))))
       return { until: clock() + busyMilliseconds, reason: "all its connections are busy" };
     let works: boolean | undefined;

@@ -250,6 +250,19 @@ describe("the places on a route", () => {
     expect((await handOver(mail(), until())).attempts).toHaveLength(1);
   });
 
+  it("are not waited for until there is hardly any time to send: a slow reply to the dot would be cut off", async () => {
+    const timeout = vi.spyOn(AbortSignal, "timeout");
+    const answer = Promise.withResolvers<DeliveryOutcome>();
+    const handOver = open({ a: { connections: 1, send: () => answer.promise } });
+    const both = [handOver(mail(), until()), handOver(mail(), until())];
+    await expect.poll(() => tried).toEqual(["a"]);
+    const waits = timeout.mock.calls.map(([milliseconds]) => milliseconds).filter((wait) => wait < 395_000);
+    timeout.mockRestore();
+    expect(Math.max(...waits)).toBeLessThanOrEqual(395_000 - 60_000);
+    answer.resolve(accepted);
+    await Promise.all(both);
+  });
+
   it("are free again after a transport threw", async () => {
     let broken = true;
     const handOver = open({
