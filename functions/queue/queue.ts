@@ -132,7 +132,10 @@ export const toDeadLetter = (body: string, reason: string, deadAt: number): Dead
   return { ...(queued.ok && { alert: queued.value }), reason, body, deadAt };
 };
 
-/** A dead letter's body as it is put back: only by this does the ledger know that it is to be tried again. */
+/**
+ * A dead letter's body as it is put back: only by this does the ledger know that it is to be tried again. AWS's own
+ * redrive does not write it, so what that moves is buried again.
+ */
 export const putBack = (body: string, now: number): string => {
   const queued = readQueuedAlert(body);
   return queued.ok ? toMessage({ ...queued.value, putBackAt: now }).body : body;
