@@ -1,3 +1,4 @@
+import { contactKey } from "./address.ts";
 import { cut, readAlert } from "./alert.ts";
 import { adviceFor } from "./deliver/advice.ts";
 import type { RouteState } from "./deliver/breaker.ts";
@@ -50,7 +51,10 @@ const wordsOf = (notice: Notice, now: number): Words => {
       const advice = failed ? `${adviceFor(failed.step, failed.reply)}\n` : "";
       return {
         service: about === "dead" ? "dead letters" : `mail to ${contact}`,
-        key: about === "dead" ? `dead ${Math.floor(now / hour)}` : `${contact} ${Math.floor(now / day)}`,
+        key:
+          about === "dead"
+            ? `dead ${Math.floor(now / hour)}`
+            : `${contactKey(contact)} ${Math.floor(now / day)}`,
         output: `${object} for ${contact} was not mailed: ${reason}`,
         todo: `${advice}It is a dead letter now. What became of it: hardstate explain ${id}\nWhen the cause is gone, put it back: hardstate redrive ${id}\nAll dead letters: hardstate redrive\nNo more mail about this cause within ${about === "dead" ? "the hour" : "the day"}.`,
       };

@@ -191,7 +191,7 @@ export const pipeline = (parts: PipelineParts) => {
     handover: Handover,
     at: number,
   ): Promise<Disposition> => {
-    const { attempts, wait } = handover;
+    const { attempts, wait, sooner = Number.POSITIVE_INFINITY } = handover;
     const last = attempts.at(-1);
     const inDoubt = mine.record.inDoubt || (last && isLost(last));
     // R29: until then its recovery may come and spare both; the queue would keep that behind it.
@@ -206,7 +206,8 @@ export const pipeline = (parts: PipelineParts) => {
     const receives = mine.record.claim?.receiveCount ?? 0;
     const least = receives > quickReceives ? parts.giveUpAfterSeconds / laterReceives : 1;
     const tries = [...mine.record.attempts, ...attempts].filter(({ route }) => route === last?.route).length;
-    const wanted = wait ? (wait.until - clock()) / 1000 : retryDelaySeconds(tries);
+    const next = wait?.until ?? Math.min(clock() + retryDelaySeconds(tries) * 1000, sooner);
+    const wanted = (next - clock()) / 1000;
     const afterSeconds = Math.ceil(Math.max(wanted, least));
     failed(queued, attempts, clock() + afterSeconds * 1000);
     return { message: "give-back", afterSeconds };

@@ -86,13 +86,17 @@ const failuresThatOpen = (outcome: DeliveryOutcome): number | undefined => {
 };
 
 /**
- * The route after an attempt. Any answer about the mail itself closes it, whatever it says. What began before the
+ * The route after an attempt, or after a session without a mail in which all went well. Any answer about the mail itself closes it, whatever it says. What began before the
  * route was opened, and fails after that, is no probe and changes nothing.
  */
-export const afterAttempt = (state: RouteState, outcome: DeliveryOutcome, now: number): RouteState => {
+export const afterAttempt = (
+  state: RouteState,
+  outcome: DeliveryOutcome | undefined,
+  now: number,
+): RouteState => {
   const { open, failures, ...rest } = state;
-  const limit = failuresThatOpen(outcome);
-  if (outcome.result === "accepted" || limit === undefined)
+  const limit = outcome && failuresThatOpen(outcome);
+  if (!outcome || outcome.result === "accepted" || limit === undefined)
     return open || failures > 0 ? { ...rest, failures: 0 } : state;
   if (open && !open.probing) return state;
   if (!open && failures + 1 < limit) return { ...rest, failures: failures + 1 };

@@ -29,6 +29,8 @@ export type Transport = {
   /** Names the route in the journal, without credentials. */
   route: string;
   send(mail: Mail, signal: AbortSignal): Promise<DeliveryOutcome>;
+  /** Whether a mail would be taken up to its envelope: undefined if so, else what is in the way. */
+  probe?(signal: AbortSignal): Promise<DeliveryOutcome | undefined>;
 };
 
 /** The step of an SMTP session in which something went wrong; `after-data` begins when the final dot may be out. */

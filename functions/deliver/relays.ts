@@ -16,6 +16,8 @@ export type Handover = {
   attempts: Attempt[];
   /** If no route may be tried before: until when, and why. */
   wait?: { until: number; reason: string };
+  /** If a route that works deferred it: when another one may be tried that could not be now. */
+  sooner?: number;
 };
 
 export type RoutesParts = {
@@ -80,14 +82,10 @@ const places = (connections: number) => {
 const shareOf = ({ messageId }: Mail): number =>
   Number.parseInt(messageId.slice(1, 9), 16) / 0xffff_ffff || 0;
 
-/**
- * Offers a mail to the routes in their order until one takes or refuses it: the next at once if one defers it or has
- * no use for our credentials, but not after a reply to the final dot was lost, for then a second copy would be
- * certain. All ends before `until` (Unix milliseconds). Breakers and rates are kept in `states`.
- */
-export const relays = ({ routes, states, clock }: RoutesParts) => {
-  const placesOf = new Map(routes.map(({ relay }) => [relay.route, places(relay.connections)]));
-  const change = async (name: string, step: (state: RouteState) => RouteState): Promise<RouteState> => {
+/** Changes a route's state, whoever else does meanwhile; resolves to what it is then. */
+const changing =
+  (states: RouteStates) =>
+  async (name: string, step: (state: RouteState) => RouteState): Promise<RouteState> => {
     for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
       const state = await states.route(name);
       const next = step(state);
@@ -96,6 +94,14 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
     throw new Error(`the state of a route changed ${mostConflicts} times while it was written`);
   };
 
+/**
+ * Offers a mail to the routes in their order until one takes or refuses it: the next at once if one defers it or has
+ * no use for our credentials, but not after a reply to the final dot was lost, for then a second copy would be
+ * certain. All ends before `until` (Unix milliseconds). Breakers and rates are kept in `states`.
+ */
+export const relays = ({ routes, states, clock }: RoutesParts) => {
+  const placesOf = new Map(routes.map(({ relay }) => [relay.route, places(relay.connections)]));
+  const change = changing(states);
   const offer = async (
     { relay, transport }: RoutesParts["routes"][number],
     mail: Mail,
@@ -159,9 +165,41 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
       if (open)
         waits.push({ until: open.probeAt + othersFirstMilliseconds, reason: `${name}: ${open.reason}` });
     }
-    // A route that works and deferred this mail has its own time: the queue's.
-    if (waits.length < order.length) return { attempts };
     const soonest = Math.min(...waits.map((wait) => wait.until));
+    // A route that works and deferred this mail has its own time: the queue's.
+    if (waits.length < order.length) return { attempts, ...(waits.length > 0 && { sooner: soonest }) };
     return { attempts, wait: { until: soonest, reason: waits.map(({ reason }) => reason).join("; ") } };
   };
+};
+
+/** In these steps a session without a mail shows all that a mail would. */
+const withoutMail: readonly string[] = ["connect", "tls", "auth-offered", "token", "auth"];
+const probeMilliseconds = 60_000;
+/** So long after its time a route is probed without a mail: those that wait for it come sooner. */
+const unusedMilliseconds = 10_000;
+
+/**
+ * Probes every open route to which no mail has come for that: a fallback, or any at night, would else stay open. Who
+ * is called again and again finds each route's own times kept, and one probe at a time.
+ */
+export const probeUnused = async (
+  { routes, states, clock }: RoutesParts,
+  signal: AbortSignal,
+): Promise<void> => {
+  const change = changing(states);
+  for (const { relay, transport } of routes) {
+    const { open } = await states.route(relay.route);
+    if (!transport.probe || !open || !withoutMail.includes(open.step)) continue;
+    if (clock() < open.probeAt + unusedMilliseconds) continue;
+    let mine = false;
+    await change(relay.route, (state) => {
+      const begun = beginning(state, undefined, clock(), clock() + probeMilliseconds);
+      mine = "state" in begun && begun.state !== state;
+      return "state" in begun ? begun.state : state;
+    });
+    if (!mine) continue;
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(probeMilliseconds)]);
+    const outcome = await transport.probe(limit);
+    await change(relay.route, (state) => afterAttempt(state, outcome, clock()));
+  }
 };

@@ -1,10 +1,24 @@
 import { mimeBytes } from "../compose/mime.ts";
-import { type DeliveryOutcome, failure, printable, queueIdOf, type Transport } from "./delivery.ts";
+import {
+  type Circumstances,
+  type DeliveryOutcome,
+  failure,
+  printable,
+  queueIdOf,
+  type Transport,
+} from "./delivery.ts";
 import type { SmtpRelay } from "./relay.ts";
 import { type Onlooker, SessionError, type SmtpSession } from "./session.ts";
 import { openSession, type SessionParts } from "./smtp-session.ts";
 
 const idleMilliseconds = 30_000;
+
+/** How a session failed; what is no failure of a session is thrown on. */
+const outcomeOf = (error: unknown, circumstances: Circumstances): DeliveryOutcome => {
+  if (!(error instanceof SessionError)) throw error;
+  const { step, code, message } = error;
+  return { ...failure(step, code), step, reply: printable(message), code, ...circumstances };
+};
 
 /**
  * Sends through one relay: STARTTLS or implicit TLS unless the relay is configured without, AUTH by the first
@@ -73,19 +87,24 @@ export const smtpTransport = (
         park(session);
         return outcome;
       } catch (error) {
-        if (!(error instanceof SessionError)) throw error;
-        const { step, code, message } = error;
-        const outcome: DeliveryOutcome = {
-          ...failure(step, code),
-          step,
-          reply: printable(message),
-          code,
-          ...circumstances(),
-        };
+        const outcome = outcomeOf(error, circumstances());
         // Only a session that answered in full is known to be in step with us.
-        if (session && ready && (code ?? 0) >= 400) park(session);
+        if (session && ready && (outcome.code ?? 0) >= 400) park(session);
         else session?.close();
         return outcome;
+      }
+    },
+    probe: async (signal) => {
+      const startedAt = clock();
+      let session: SmtpSession | undefined;
+      try {
+        session = await openSession(relay, parts, signal, onlooker);
+        await session.authenticate(signal);
+        session.quit();
+        return undefined;
+      } catch (error) {
+        session?.close();
+        return outcomeOf(error, { durationMilliseconds: clock() - startedAt });
       }
     },
     close: () => {

@@ -225,7 +225,7 @@ export const holdUnsent = (
     record: held(tried(record, handover, now), queued, {
       at: now,
       row: "R29",
-      reason: "the relay did not take it; if it recovers meanwhile, nobody need know",
+      reason: "no relay has taken it yet; if it recovers meanwhile, nobody need know",
       until: due,
     }),
   }));

@@ -8,7 +8,7 @@ import { createAdaptorServer } from "@hono/node-server";
 import type { Fault } from "../alert.ts";
 import { readSettings, type Settings, trialSettings } from "../config.ts";
 import { afterStart } from "../deliver/breaker.ts";
-import { relays } from "../deliver/relays.ts";
+import { probeUnused, relays } from "../deliver/relays.ts";
 import { intake } from "../intake/http.ts";
 import { sqliteLedger } from "../ledger/sqlite.ts";
 import { pipeline } from "../pipeline.ts";
@@ -29,6 +29,7 @@ const visibilityTimeoutSeconds = 400;
 const stopWithinMilliseconds = 60_000;
 /** How late a held alert may be, and how often the ledger is asked for one. */
 const sweepMilliseconds = 1000;
+const probeMilliseconds = 5000;
 /** Of up to ten messages each: so many alerts may wait for a slow relay before those that make no mail wait too. */
 const loops = 10;
 
@@ -117,16 +118,22 @@ const work = async (
   }
 };
 
-/** Sweeps until `signal` aborts, one sweep at a time. */
-const sweeping = async (parts: Parameters<typeof sweep>[0], signal: AbortSignal) => {
+/** Does a work again and again until `signal` aborts, one at a time. */
+const repeat = async (
+  during: string,
+  pause: number,
+  work: () => Promise<unknown>,
+  report: Report,
+  signal: AbortSignal,
+) => {
   while (!signal.aborted) {
     try {
-      await sweep(parts, clock());
+      await work();
     } catch (error) {
       // What was due stays due, on disk.
-      parts.report({ event: "failed", during: "sweeping the ledger", error: trace(error) });
+      report({ event: "failed", during, error: trace(error) });
     }
-    await setTimeout(sweepMilliseconds, undefined, { signal }).catch(() => undefined);
+    await setTimeout(pause, undefined, { signal }).catch(() => undefined);
   }
 };
 
@@ -179,7 +186,12 @@ const main = async () => {
   const handOver = relays({ routes, states: ledger, clock });
   const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
   const workers = Array.from({ length: loops }, () => work(queue, handle, report, stopping.signal));
-  const timers = sweeping({ ...settings, ledger, queue, report }, stopping.signal);
+  const sweeps = () => sweep({ ...settings, ledger, queue, report }, clock());
+  const probes = () => probeUnused({ routes, states: ledger, clock }, stopping.signal);
+  const timers = [
+    repeat("sweeping the ledger", sweepMilliseconds, sweeps, report, stopping.signal),
+    repeat("probing a route", probeMilliseconds, probes, report, stopping.signal),
+  ];
   const url = `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${port}`;
   report({ event: "started", url, routes: settings.relays.map(({ route }) => route), state: settings.state });
   if (trial) say(trialWords(url, settings));
@@ -190,7 +202,7 @@ const main = async () => {
     stopping.abort();
     // What is still under way then is on disk, and the next start takes it up at once.
     setTimeout(stopWithinMilliseconds, undefined, { ref: false }).then(() => process.exit(1));
-    await Promise.all([closed, timers, ...workers]);
+    await Promise.all([closed, ...timers, ...workers]);
     for (const { transport } of routes) transport.close();
     await trial?.close();
     embedded?.close();

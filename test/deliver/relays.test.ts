@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Mail } from "../../functions/compose/mail.ts";
 import { type DeliveryOutcome, failure, type Step } from "../../functions/deliver/delivery.ts";
 import type { Rate } from "../../functions/deliver/relay.ts";
-import { relays } from "../../functions/deliver/relays.ts";
+import { probeUnused, relays } from "../../functions/deliver/relays.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 
@@ -96,6 +96,15 @@ describe("a mail", () => {
   it("whose reply was lost by the second route is offered to that one first", async () => {
     await open({ a: accepted, b: accepted })(mail(), until(), "b");
     expect(tried).toEqual(["b"]);
+  });
+
+  it("that one route defers is tried again when an open one may be, if that is sooner", async () => {
+    const handOver = open({ a: failed("auth", 535), b: failed("recipient", 450) });
+    expect(await handOver(mail(), until())).toMatchObject({ sooner: begin + 35_000 });
+    expect(await handOver(mail(), until())).toMatchObject({
+      attempts: [{ route: "b" }],
+      sooner: begin + 30_000,
+    });
   });
 
   it("that all routes defer waits for the queue's time", async () => {
@@ -335,5 +344,87 @@ describe("all routes together", () => {
     const { attempts, wait } = await open({ a: accepted, b: accepted })(mail(), now + 19_000);
     expect(attempts).toEqual([]);
     expect(wait).toEqual({ until: now, reason: "no time was left; no time was left" });
+  });
+});
+
+describe("an open route that no mail comes to", () => {
+  /** Opens a route by a failed mail, then calls for probes at each second; when each was made. */
+  const probesOf = async (
+    opening: DeliveryOutcome,
+    answer: (at: number) => DeliveryOutcome | undefined,
+    until: number,
+  ) => {
+    const probes: number[] = [];
+    const transport = {
+      route: "b",
+      send: async () => opening,
+      probe: async () => {
+        probes.push((now - begin) / 1000);
+        return answer((now - begin) / 1000);
+      },
+    };
+    const parts = {
+      routes: [{ relay: { route: "b", connections: 3 }, transport }],
+      states,
+      clock: () => now,
+    };
+    const handOver = relays(parts);
+    await handOver(mail(), now + 395_000);
+    if (!(await states.route("b")).open) await handOver(mail(), now + 395_000);
+    for (let at = 0; at < until; at++) {
+      now = begin + at * 1000;
+      await probeUnused(parts, new AbortController().signal);
+    }
+    return { probes, state: await states.route("b") };
+  };
+
+  it("is probed by sessions without a mail, a little after each of its times", async () => {
+    const { probes, state } = await probesOf(failed("connect"), () => failed("connect"), 500);
+    expect(probes).toEqual([40, 110, 240, 370]);
+    expect(state.open).toBeDefined();
+  });
+
+  it("is put to use by the first that goes well, and left alone then", async () => {
+    const { probes, state } = await probesOf(
+      failed("auth", 535),
+      (at) => (at > 100 ? undefined : failed("auth", 535)),
+      500,
+    );
+    expect(probes).toEqual([40, 110]);
+    expect(state).toMatchObject({ failures: 0 });
+    expect(state.open).toBeUndefined();
+  });
+
+  it.each<[string, DeliveryOutcome]>([
+    ["our sender", failed("sender", 550)],
+    ["a mail at its end", failed("recipient", 530)],
+  ])("is not probed so where %s was refused: a session does not show that", async (_, opening) => {
+    expect((await probesOf(opening, () => undefined, 300)).probes).toEqual([]);
+  });
+
+  it("is left to whoever probes it already", async () => {
+    const hang = Promise.withResolvers<undefined>();
+    const opening = failed("auth", 535);
+    const transport = { route: "b", send: async () => opening, probe: () => hang.promise };
+    const parts = {
+      routes: [{ relay: { route: "b", connections: 3 }, transport }],
+      states,
+      clock: () => now,
+    };
+    await relays(parts)(mail(), now + 395_000);
+    now += 60_000;
+    const first = probeUnused(parts, new AbortController().signal);
+    let others = 0;
+    const other = { ...transport, probe: async () => void others++ };
+    await new Promise((resolve) => setImmediate(resolve));
+    now += 30_000;
+    await probeUnused(
+      { ...parts, routes: [{ relay: { route: "b", connections: 3 }, transport: other }] },
+      new AbortController().signal,
+    );
+    expect(others).toBe(0);
+    hang.resolve(undefined);
+    await first;
+    expect((await states.route("b")).open).toBeUndefined();
   });
 });

@@ -460,6 +460,22 @@ describe("a session", () => {
     expect(relay.connections).toBe(2);
   });
 
+  test("without a mail shows that login works, and says no more than that", async () => {
+    const relay = await startScripted({});
+    const quit = relay.reached("QUIT");
+    expect(await transportTo(relay.port).probe?.(patient())).toBeUndefined();
+    await quit;
+    expect(relay.verbs()).toEqual(["EHLO", "STARTTLS", "EHLO", "AUTH", "QUIT"]);
+  });
+
+  test("without a mail shows what is in the way", async () => {
+    const relay = await startScripted({ AUTH: "535 5.7.8 no\r\n" });
+    expect(await transportTo(relay.port).probe?.(patient())).toMatchObject({
+      result: "unauthorised",
+      step: "auth",
+    });
+  });
+
   test("that is given up closes its connection", async () => {
     const relay = await startScripted({ dot: silence });
     const transport = transportTo(relay.port, { connections: 1 });

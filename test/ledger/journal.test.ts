@@ -51,7 +51,7 @@ describe("an alert's story", () => {
     const story = await storyAfter([{}], ["deferred", "deferred"], 30);
     expect(story.slice(1)).toEqual([
       "2026-11-22 10:00:00 UTC  smtp://relay deferred in 0.0 s: 450 4.2.0 later",
-      "2026-11-22 10:00:00 UTC  held until 2026-11-22 10:00:30 UTC: the relay did not take it; if it recovers meanwhile, nobody need know (R29)",
+      "2026-11-22 10:00:00 UTC  held until 2026-11-22 10:00:30 UTC: no relay has taken it yet; if it recovers meanwhile, nobody need know (R29)",
       "2026-11-22 10:00:30 UTC  smtp://relay deferred in 0.0 s: 450 4.2.0 later",
       "pending: waits for its next try, the last said: 450 4.2.0 later; first news of this problem (R1)",
     ]);
