@@ -24,11 +24,14 @@ export type Attempt = { at: number; route: string; outcome: DeliveryOutcome };
 export const isLost = ({ outcome }: Attempt): boolean =>
   outcome.result === "deferred" && outcome.lostAfterData;
 
-/** Hands over one mail. Never rejects for what a relay does; ends soon after `signal` aborts. */
+/**
+ * Hands over one mail. Never rejects for what a relay does; ends soon after `signal` aborts. `loggedIn` may be called
+ * once the relay has taken our login.
+ */
 export type Transport = {
   /** Names the route in the journal, without credentials. */
   route: string;
-  send(mail: Mail, signal: AbortSignal): Promise<DeliveryOutcome>;
+  send(mail: Mail, signal: AbortSignal, loggedIn?: () => void): Promise<DeliveryOutcome>;
   /** Whether a mail would be taken up to its envelope: undefined if so, else what is in the way. */
   probe?(signal: AbortSignal): Promise<DeliveryOutcome | undefined>;
 };

@@ -37,7 +37,7 @@ const othersFirstMilliseconds = 5_000;
 const mostConflicts = 1000;
 
 /**
- * The places on one route. Until a mail has shown that the route works there is one: else a wrong password would be
+ * The places on one route. Until a mail has shown that our login is taken there is one: else a wrong password would be
  * tried on all connections at once, and accounts are locked for less.
  */
 const places = (connections: number) => {
@@ -45,6 +45,14 @@ const places = (connections: number) => {
   let taken = 0;
   let proven = false;
   const free = () => taken < (proven ? connections : 1);
+  const admit = () => {
+    while (free()) {
+      const turn = line.shift();
+      if (!turn) return;
+      taken += 1;
+      turn();
+    }
+  };
   return {
     take: (signal: AbortSignal): Promise<boolean> => {
       if (free() && line.length === 0) {
@@ -64,16 +72,14 @@ const places = (connections: number) => {
         signal.addEventListener("abort", leave, { once: true });
       });
     },
-    /** Gives a place back; `works` tells what its mail showed of the route, if anything. */
-    leave: (works?: boolean) => {
-      proven = works ?? proven;
+    /** What a mail has shown of the route: those in line may come if it works. */
+    show: (works: boolean) => {
+      proven = works;
+      admit();
+    },
+    leave: () => {
       taken -= 1;
-      while (free()) {
-        const turn = line.shift();
-        if (!turn) return;
-        taken += 1;
-        turn();
-      }
+      admit();
     },
   };
 };
@@ -114,7 +120,6 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
     const waitable = Math.max(until - unhurriedAttemptMilliseconds - clock(), 0);
     if (!line || !(await line.take(AbortSignal.timeout(waitable))))
       return { until: clock() + busyMilliseconds, reason: "all its connections are busy" };
-    let works: boolean | undefined;
     try {
       let wait: Wait | undefined;
       const before = await change(relay.route, (state) => {
@@ -124,14 +129,15 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
       });
       if (wait) return wait;
       const at = clock();
-      const outcome = await transport.send(mail, AbortSignal.timeout(Math.max(until - at, 1)));
+      const limit = AbortSignal.timeout(Math.max(until - at, 1));
+      const outcome = await transport.send(mail, limit, () => line.show(true));
       const after = (state: RouteState) => afterAttempt(state, outcome, clock());
       // A state that cannot be written costs a probe; a lost outcome would cost a second mail.
       const state = await change(relay.route, after).catch(() => after(before));
-      works = state.failures === 0;
+      line.show(state.failures === 0);
       return { attempt: { at, route: relay.route, outcome }, state };
     } finally {
-      line.leave(works);
+      line.leave();
     }
   };
 

@@ -61,7 +61,7 @@ export const smtpTransport = (
 
   return {
     route: relay.route,
-    send: async (mail, signal) => {
+    send: async (mail, signal, loggedIn) => {
       const startedAt = clock();
       let session: SmtpSession | undefined;
       let ready = false;
@@ -76,6 +76,7 @@ export const smtpTransport = (
           await opened.authenticate(signal);
         }
         ready = true;
+        loggedIn?.();
         const reply = await session.submit(mail.envelope, bytes, signal);
         const outcome: DeliveryOutcome = {
           result: "accepted",

@@ -26,7 +26,7 @@ const failed = (step: Step, code?: number): DeliveryOutcome => ({
   durationMilliseconds: 1,
 });
 
-type Send = (signal: AbortSignal) => DeliveryOutcome | Promise<DeliveryOutcome>;
+type Send = (signal: AbortSignal, loggedIn?: () => void) => DeliveryOutcome | Promise<DeliveryOutcome>;
 type Route = { connections?: number; rate?: Rate; send: Send };
 /** One process's routes. */
 const open = (routes: Record<string, Route | DeliveryOutcome>) =>
@@ -35,9 +35,9 @@ const open = (routes: Record<string, Route | DeliveryOutcome>) =>
       const { connections = 3, rate, send } = "send" in given ? given : { send: () => given };
       const transport = {
         route,
-        send: async (_: Mail, signal: AbortSignal) => {
+        send: async (_: Mail, signal: AbortSignal, loggedIn?: () => void) => {
           tried.push(route);
-          return send(signal);
+          return send(signal, loggedIn);
         },
       };
       return { relay: { route, connections, rate }, transport };
@@ -246,6 +246,27 @@ describe("the places on a route", () => {
     expect(most).toBe(1);
     expect(handovers.filter(({ attempts }) => attempts.length > 0)).toHaveLength(1);
     expect(tried).toHaveLength(1);
+  });
+
+  it("are all there once a login was taken, though the first mail is not done", async () => {
+    const hang = Promise.withResolvers<DeliveryOutcome>();
+    let first = true;
+    const handOver = open({
+      a: {
+        connections: 3,
+        send: (_, loggedIn) => {
+          if (!first) return accepted;
+          first = false;
+          setImmediate(() => loggedIn?.());
+          return hang.promise;
+        },
+      },
+    });
+    const slow = handOver(mail(), until());
+    const others = await Promise.all([handOver(mail(), until()), handOver(mail(), until())]);
+    expect(others.map(({ attempts }) => attempts.length)).toEqual([1, 1]);
+    hang.resolve(accepted);
+    await slow;
   });
 
   it("are given up by who has no time left to wait, who is told so", async () => {

@@ -8,6 +8,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { capturingRelay } from "../../functions/runtime/trial.ts";
 import type { Event } from "../../functions/telemetry.ts";
 import { posted } from "../alerts.ts";
+import { authority, certificate } from "../deliver/certificate.ts";
+import { scriptedRelay, silence } from "../deliver/scripted-relay.ts";
 
 type Bridge = { process: ChildProcess; url: string; log: () => string; ended: Promise<number | null> };
 
@@ -110,6 +112,39 @@ describe("npm start without settings", () => {
     const second = await start();
     expect(await second.ended).toBe(3);
     expect(second.log()).toContain("Another bridge is running on the state folder");
+  });
+});
+
+describe("a mail at a slow relay", () => {
+  it("keeps no other object's next alert waiting", async () => {
+    const ca = await authority();
+    const relay = await scriptedRelay(await certificate({ ca }), {});
+    let mailsBegun = 0;
+    relay.script = { dot: () => (mailsBegun++ === 0 ? silence : "250 2.0.0 Ok\r\n") };
+    try {
+      const bearer = "t".repeat(32);
+      const bridge = await start({
+        HARDSTATE_TOKENS: `site=${bearer}`,
+        HARDSTATE_RELAYS: `smtp://u:p@127.0.0.1:${relay.port}`,
+        HARDSTATE_RELAY_CA: ca.cert,
+        HARDSTATE_FROM: "nagios@example.com",
+        HARDSTATE_RECIPIENTS: "example.com",
+      });
+      const [slow, ...others] = problems(5);
+      const recoveries = others.map((alert, n) => ({
+        ...alert,
+        id: `recovery-${n}`,
+        type: "RECOVERY",
+        state: "OK",
+        problem: { last_id: "5", epoch: 99_990 },
+        notification: { id: String(900 + n) },
+      }));
+      await post(bridge, [slow, ...others, ...recoveries], bearer);
+      // Whichever problem hangs, all others and their recoveries go.
+      await expect.poll(() => relay.contents.length, { timeout: 10_000 }).toBeGreaterThanOrEqual(5 + 3);
+    } finally {
+      await relay.close();
+    }
   });
 });
 
