@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 const project = (name: string, include: string, testTimeout: number) => ({
@@ -6,6 +7,8 @@ const project = (name: string, include: string, testTimeout: number) => ({
 
 export default defineConfig({
   test: {
+    // By default one core is left out: of two, that would be half.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Where .ci/run counts what passed and failed.
     reporters: process.env.TEST_RESULTS
       ? ["default", ["json", { outputFile: process.env.TEST_RESULTS }]]
