@@ -122,8 +122,14 @@ describe("two real relays", () => {
       120,
       () => ended(bridge, "mailed").filter(({ contact }) => contact === "ops@example.com").length === 300,
     );
-    // What the first had taken when it died is in its queue: it delivers that when it is back.
-    await one.script("relay", "start");
+    // What the first had taken when it died is in its queue: it delivers that when it is back. Its master may still
+    // be there for a moment, dead and not yet waited for.
+    await until("the start", 20, () =>
+      one.script("relay", "start").then(
+        () => true,
+        () => false,
+      ),
+    );
     const idsIn = async ({ maildir }: Relay) => (await toOps(maildir)).map(({ messageId }) => messageId);
     const all = async () => [...(await idsIn(a)), ...(await idsIn(b))];
     await until("what the first relay had taken", 60, async () => new Set(await all()).size === 300);
