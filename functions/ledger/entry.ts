@@ -116,11 +116,13 @@ export const before = (a: Order, b: Order): boolean => {
 
 /**
  * The monitor's run after this alert. A run is rolled back if its first notification has a number that an earlier run
- * had used: the monitor has lost what it knew (nagios.md §5.1, "rollback").
+ * had used: the monitor has lost what it knew (nagios.md §5.1, "rollback"). That may come to light only later, by an
+ * alert of an earlier run that waited for a relay.
  */
 export const runAfter = (run: Run | undefined, alert: Alert): Run | undefined => {
   const [start, number] = [alert.monitor.start, numberOf(alert)];
-  if (start === undefined || number === undefined || (run && start < run.start)) return run;
+  if (start === undefined || number === undefined) return run;
+  if (run && start < run.start) return number > run.highest ? { ...run, rolledBack: true } : run;
   if (!run) return { start, highest: number, rolledBack: false };
   if (start > run.start) return { start, highest: number, rolledBack: number <= run.highest };
   return number > run.highest ? { ...run, highest: number } : run;

@@ -124,7 +124,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       `INSERT INTO monitor (site, monitor, start, highest, rolled_back) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (site, monitor) DO UPDATE
        SET start = excluded.start, highest = excluded.highest, rolled_back = excluded.rolled_back
-       WHERE (excluded.start, excluded.highest) > (start, highest)`,
+       WHERE (excluded.start, excluded.highest, excluded.rolled_back) > (start, highest, rolled_back)`,
       site,
       monitor,
       start,

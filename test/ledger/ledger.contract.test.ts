@@ -264,6 +264,27 @@ const contract = (name: string, make: () => { ledger: Ledger; reopen: () => Ledg
       expect((await ledger.read(from("alert-0005", 3000, 11))).run).toMatchObject({ rolledBack: false });
     });
 
+    it("knows that a monitor lost its numbers also by an alert of the run before that waited for a relay", async () => {
+      const from = (id: string, start: number, number: number) =>
+        queuedAlert(
+          { id },
+          {
+            object: { host: id, service: null },
+            state: "DOWN",
+            monitor: { id: "A", start },
+            notification: { id: String(number) },
+          },
+        );
+      await suppressed(from("alert-0001", 2000, 9));
+      expect((await ledger.read(from("alert-0002", 2000, 9))).run).toMatchObject({ rolledBack: false });
+      await suppressed(from("alert-0003", 1000, 5001));
+      expect((await reopen().read(from("alert-0004", 2000, 9))).run).toEqual({
+        start: 2000,
+        highest: 9,
+        rolledBack: true,
+      });
+    });
+
     it("lists the journal page by page, newest first, by object and by contact", async () => {
       for (let n = 0; n < 7; n++)
         await suppressed(
