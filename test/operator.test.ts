@@ -1,7 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { newRoute } from "../functions/deliver/breaker.ts";
+import type { DeliveryOutcome } from "../functions/deliver/delivery.ts";
+import { relays } from "../functions/deliver/relays.ts";
+import { defaultPolicy } from "../functions/ledger/policy.ts";
+import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { type Notice, noticeAlerts, operatorSite } from "../functions/operator.ts";
-import { readQueuedAlert, toMessage } from "../functions/queue/queue.ts";
+import { pipeline } from "../functions/pipeline.ts";
+import { type OutgoingMessage, readQueuedAlert, toMessage } from "../functions/queue/queue.ts";
+import { sweep } from "../functions/sweep.ts";
+import { queuedAlert } from "./alerts.ts";
 
 const hour = 3_600_000;
 const now = 500_000 * hour;
@@ -89,5 +96,60 @@ describe("a notice for operators", () => {
 
   it("is none if there are no operators", () => {
     expect(noticeAlerts(dead, [], now)).toEqual([]);
+  });
+});
+
+describe("a bridge that dies on either side of a notice", () => {
+  const policy = { ...defaultPolicy, flapHoldSeconds: 0 };
+  const refusal: DeliveryOutcome = {
+    result: "refused",
+    step: "recipient",
+    reply: "550 5.1.1 no such user",
+    durationMilliseconds: 1,
+  };
+  const route = "smtp://relay:587";
+
+  it("after settling and before it, buries the mail at the next hand-out, and the operators are told", async () => {
+    const ledger = sqliteLedger(":memory:");
+    const sent: string[] = [];
+    let dies = true;
+    const send = async (messages: readonly OutgoingMessage[]) => {
+      if (dies) throw new Error("killed");
+      return messages.map(({ body }) => sent.push(body) > 0);
+    };
+    const routes = [{ relay: { route, connections: 1 }, transport: { route, send: async () => refusal } }];
+    const handle = pipeline({
+      ledger,
+      queue: { send },
+      handOver: relays({ routes, states: ledger, clock: () => now }),
+      operators,
+      sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
+      policy,
+      giveUpAfterSeconds: 3600,
+      clock: () => now,
+      report: () => {},
+    });
+    const message = {
+      ...toMessage(queuedAlert({ receivedAt: now })),
+      receipt: "1",
+      visibleAgainAt: now + 400_000,
+    };
+    await expect(handle({ ...message, receiveCount: 1 })).rejects.toThrow("killed");
+    dies = false;
+    expect(await handle({ ...message, receiveCount: 2 })).toMatchObject({ message: "bury" });
+    expect(sent).toHaveLength(1);
+  });
+
+  it("after queueing one about a route and before noting it, queues the same alert again", async () => {
+    const ledger = sqliteLedger(":memory:");
+    await ledger.writeRoute(open);
+    const sent: OutgoingMessage[] = [];
+    const send = async (messages: readonly OutgoingMessage[]) => messages.map((one) => sent.push(one) > 0);
+    const parts = { queue: { send }, operators, report: () => {} };
+    const dying = { ...ledger, writeRoute: () => Promise.reject(new Error("killed")) };
+    await expect(sweep({ ...parts, ledger: dying }, now)).rejects.toThrow("killed");
+    for (const later of [1000, 2000]) await sweep({ ...parts, ledger }, now + later);
+    expect(sent).toHaveLength(2);
+    expect(new Set(sent.map(({ deduplicationId }) => deduplicationId)).size).toBe(1);
   });
 });

@@ -32,6 +32,17 @@ const attempt: Attempt = {
     durationMilliseconds: 5,
   },
 };
+/** A problem of a host, from one run of a monitor. */
+const from = (id: string, start: number, number: number) =>
+  queuedAlert(
+    { id },
+    {
+      object: { host: id, service: null },
+      state: "DOWN",
+      monitor: { id: "A", start },
+      notification: { id: String(number) },
+    },
+  );
 const handOut = { visibleAgainAt: 60_000, receiveCount: 1 };
 const toSend = (page: Page, queued = queuedAlert()): Verdict & { action: "send" } => {
   const verdict = decide(page, queued, defaultPolicy, 1000);
@@ -238,16 +249,6 @@ const contract = (name: string, make: () => { ledger: Ledger; reopen: () => Ledg
     });
 
     it("knows a monitor's run by its numbers, whatever the object, and not by a late alert of the run before", async () => {
-      const from = (id: string, start: number, number: number) =>
-        queuedAlert(
-          { id },
-          {
-            object: { host: id, service: null },
-            state: "DOWN",
-            monitor: { id: "A", start },
-            notification: { id: String(number) },
-          },
-        );
       await suppressed(from("alert-0001", 1000, 5001));
       expect((await ledger.read(from("alert-0002", 2000, 9))).run).toEqual({
         start: 2000,
@@ -265,16 +266,6 @@ const contract = (name: string, make: () => { ledger: Ledger; reopen: () => Ledg
     });
 
     it("knows that a monitor lost its numbers also by an alert of the run before that waited for a relay", async () => {
-      const from = (id: string, start: number, number: number) =>
-        queuedAlert(
-          { id },
-          {
-            object: { host: id, service: null },
-            state: "DOWN",
-            monitor: { id: "A", start },
-            notification: { id: String(number) },
-          },
-        );
       await suppressed(from("alert-0001", 2000, 9));
       expect((await ledger.read(from("alert-0002", 2000, 9))).run).toMatchObject({ rolledBack: false });
       await suppressed(from("alert-0003", 1000, 5001));
