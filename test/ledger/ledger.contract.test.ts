@@ -369,6 +369,8 @@ describe("two processes on one SQLite file", () => {
 
   it("tell each of 120 contacts once, in one episode, and lose no change", async () => {
     const path = join(folder, "two-processes.sqlite");
+    // SQLite waits for no lock while a new file is made a WAL file.
+    sqliteLedger(path).close();
     const both = ["a", "b"].map((name) => writer(path, name, perProcess));
     expect(await Promise.all(both.map(({ ended }) => ended))).toEqual([0, 0]);
     const mailed = both.flatMap(({ mailed }) => mailed());
@@ -388,6 +390,8 @@ describe("two processes on one SQLite file", () => {
 
   it("go on when one is killed, and what it had told or claimed is known", async () => {
     const path = join(folder, "killed-process.sqlite");
+    // SQLite waits for no lock while a new file is made a WAL file.
+    sqliteLedger(path).close();
     const [killed, other] = [writer(path, "a", 10_000), writer(path, "b", perProcess)];
     await expect.poll(() => killed.mailed().length, { timeout: 20_000 }).toBeGreaterThan(20);
     killed.child.kill("SIGKILL");
