@@ -22,14 +22,30 @@ export type Settings = {
   policy: Policy;
   giveUpAfterSeconds: number;
   queue: { kind: "sqlite"; path: string } | { kind: "sqs"; url: string };
-  ledger: { kind: "sqlite"; path: string };
+  ledger: { kind: "sqlite"; path: string } | { kind: "dynamodb"; table: string } | { kind: "durable-object" };
   /** Node alone. */
   state: string;
   host: string;
   port: number;
 };
 
-/** A setting as README's table shows it. */
+/** Where the bridge runs; each has a file of its own in runtime/. */
+export type Runtime = "node" | "lambda" | "cloudflare";
+
+/** What queue and ledger may be in a runtime, the first unless the settings say otherwise. */
+const stores: Record<Runtime, { queue: readonly string[]; ledger: readonly string[] }> = {
+  node: { queue: ["sqlite", "sqs"], ledger: ["sqlite"] },
+  lambda: { queue: ["sqs"], ledger: ["dynamodb"] },
+  cloudflare: { queue: ["sqs"], ledger: ["durable-object"] },
+};
+const storeForms: Record<string, string> = {
+  sqlite: "sqlite:PATH",
+  sqs: "sqs:URL of a FIFO queue",
+  dynamodb: "dynamodb:TABLE",
+  "durable-object": "durable-object",
+};
+
+/** A setting as README's table shows it. Defaults are Node's. */
 export type Setting = { name: string; secret: boolean; required: boolean; fallback?: string };
 
 /** Every setting there is. Any other HARDSTATE_ name is a fault. */
@@ -58,8 +74,11 @@ export const settings: readonly Setting[] = [
   { name: "HARDSTATE_PORT", secret: false, required: false, fallback: "8787" },
 ];
 
+/** What only a process that listens by itself can be told. */
+const nodeAlone: readonly string[] = ["HARDSTATE_STATE", "HARDSTATE_HOST", "HARDSTATE_PORT"];
+
 /** The names that may stand in the environment of a trial, which brings everything else itself. */
-export const trialSettings: readonly string[] = ["HARDSTATE_STATE", "HARDSTATE_HOST", "HARDSTATE_PORT"];
+export const trialSettings = nodeAlone;
 
 const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
 
@@ -93,9 +112,13 @@ const readTokens = (text: string, expect: (expected: string) => void): SiteToken
  * by the setting's name and what was expected, never by value; names that begin with HARDSTATE_ and are not in
  * `settings` are faults, for they are typing errors. The shim's own two names are left alone.
  */
-export const readSettings = (environment: Record<string, string | undefined>): Reading<Settings> => {
+export const readSettings = (
+  environment: Record<string, string | undefined>,
+  runtime: Runtime = "node",
+): Reading<Settings> => {
   const faults: Fault[] = [];
-  const known = new Set(settings.map(({ name }) => name));
+  const names = settings.map(({ name }) => name);
+  const known = new Set(runtime === "node" ? names : names.filter((name) => !nodeAlone.includes(name)));
   for (const name of Object.keys(environment))
     if (name.startsWith("HARDSTATE_") && !name.startsWith("HARDSTATE_SHIM_") && !known.has(name))
       faults.push({ field: name, expected: "to be left out: there is no such setting" });
@@ -186,26 +209,41 @@ export const readSettings = (environment: Record<string, string | undefined>): R
   };
   const giveUpAfterSeconds = take("HARDSTATE_GIVE_UP_AFTER", durationSeconds, duration, "48h");
   const state = given("HARDSTATE_STATE") ?? ".hardstate";
-  const sqlite = (text: string) => (/^sqlite:./.test(text) ? text.slice("sqlite:".length) : undefined);
-  const queue = take<Settings["queue"]>(
+  /** Queue or ledger, of the kinds that this runtime has. */
+  const store = <T extends { kind: string }>(
+    name: string,
+    kinds: readonly string[],
+    fallback: string,
+    make: (kind: string, rest: string) => T | undefined,
+  ): T =>
+    take(
+      name,
+      (text) => {
+        const [, kind = "", rest = ""] = /^([a-z-]+)(?::(.*))?$/s.exec(text) ?? [];
+        return kinds.includes(kind) ? make(kind, rest) : undefined;
+      },
+      kinds.map((kind) => storeForms[kind]).join(", or "),
+      fallback,
+    );
+  const queue = store<Settings["queue"]>(
     "HARDSTATE_QUEUE",
-    (text) => {
-      const path = sqlite(text);
-      if (path) return { kind: "sqlite", path };
-      const url = text.startsWith("sqs:") ? text.slice("sqs:".length) : "";
-      return /^https?:\/\/\S+\.fifo$/.test(url) ? { kind: "sqs", url } : undefined;
+    stores[runtime].queue,
+    runtime === "node" ? `sqlite:${state}/queue.sqlite` : "",
+    (kind, rest) => {
+      if (kind === "sqlite") return rest ? { kind, path: rest } : undefined;
+      return /^https?:\/\/\S+\.fifo$/.test(rest) ? { kind: "sqs", url: rest } : undefined;
     },
-    "sqlite:PATH, or sqs:URL of a FIFO queue",
-    `sqlite:${state}/queue.sqlite`,
   );
-  const ledger = take<Settings["ledger"]>(
+  const ledger = store<Settings["ledger"]>(
     "HARDSTATE_LEDGER",
-    (text) => {
-      const path = sqlite(text);
-      return path ? { kind: "sqlite", path } : undefined;
+    stores[runtime].ledger,
+    { node: `sqlite:${state}/ledger.sqlite`, lambda: "", cloudflare: "durable-object" }[runtime],
+    (kind, rest) => {
+      if (kind === "sqlite") return rest ? { kind, path: rest } : undefined;
+      // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+      if (kind === "dynamodb") return /^[\w.-]{3,255}$/.test(rest) ? { kind, table: rest } : undefined;
+      return rest === "" ? { kind: "durable-object" } : undefined;
     },
-    "sqlite:PATH",
-    `sqlite:${state}/ledger.sqlite`,
   );
   const port = take(
     "HARDSTATE_PORT",

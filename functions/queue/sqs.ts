@@ -7,7 +7,7 @@ import {
   ReceiveMessageCommand,
   SendMessageBatchCommand,
   SendMessageCommand,
-  type SQSClient,
+  SQSClient,
 } from "@aws-sdk/client-sqs";
 import { digest } from "../identity.ts";
 import {
@@ -24,6 +24,19 @@ const batchEntries = 10;
 const batchBytes = 1_000_000;
 /** SQS takes 12 hours from the receive on and refuses what is longer: ten minutes are for who had it. */
 const longestVisibilitySeconds = 43_200 - 600;
+
+/**
+ * A client for one queue, with the credentials that the AWS SDK finds in its surroundings; every wait has a limit, the
+ * longest for a receive that waits 20 s. `region` is for URLs that name none.
+ */
+export const sqsClient = (queueUrl: string, region: string): SQSClient => {
+  const { origin, hostname } = new URL(queueUrl);
+  return new SQSClient({
+    region: /^sqs\.([a-z0-9-]+)\./.exec(hostname)?.[1] ?? region,
+    endpoint: origin,
+    requestHandler: { connectionTimeout: 3_000, requestTimeout: 30_000, throwOnRequestTimeout: true },
+  });
+};
 
 const batches = (messages: readonly OutgoingMessage[]): OutgoingMessage[][] => {
   const result: OutgoingMessage[][] = [];

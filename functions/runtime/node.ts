@@ -3,7 +3,6 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setImmediate, setTimeout } from "node:timers/promises";
-import { SQSClient } from "@aws-sdk/client-sqs";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Fault } from "../alert.ts";
 import { readSettings, type Settings, trialSettings } from "../config.ts";
@@ -14,7 +13,7 @@ import { sqliteLedger } from "../ledger/sqlite.ts";
 import { pipeline } from "../pipeline.ts";
 import { type Disposition, dispose, drainInOrder, type Queue, type ReceivedMessage } from "../queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../queue/sqlite.ts";
-import { sqsQueue } from "../queue/sqs.ts";
+import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { lockFile } from "../sqlite.ts";
 import { sweep } from "../sweep.ts";
 import { complain, type Report, say, toConsole } from "../telemetry.ts";
@@ -57,11 +56,8 @@ const takeState = (state: string): { close(): void } => {
   process.exit(3);
 };
 
-const sqsOf = (url: string): Queue => {
-  const { origin, hostname: host } = new URL(url);
-  const region = /^sqs\.([a-z0-9-]+)\./.exec(host)?.[1] ?? process.env.AWS_REGION ?? "us-east-1";
-  return sqsQueue(new SQSClient({ region, endpoint: origin }), url, clock);
-};
+const sqsOf = (url: string): Queue =>
+  sqsQueue(sqsClient(url, process.env.AWS_REGION ?? "us-east-1"), url, clock);
 
 const startTrial = async (
   environment: Environment,
@@ -185,7 +181,7 @@ const main = async () => {
     settings.queue.kind === "sqlite" ? sqliteQueue(settings.queue.path, clock) : undefined;
   const queue = embedded ?? sqsOf((settings.queue as { url: string }).url);
   embedded?.recover();
-  const ledger = sqliteLedger(settings.ledger.path);
+  const ledger = sqliteLedger((settings.ledger as { path: string }).path);
   const used = new Set(settings.relays.map(({ route }) => route));
   for (const state of await ledger.routes())
     await ledger.writeRoute(afterStart(state, clock(), used.has(state.route)));
