@@ -34,7 +34,7 @@ export type Runtime = "node" | "lambda" | "cloudflare";
 
 /** What queue and ledger may be in a runtime, the first unless the settings say otherwise. */
 const stores: Record<Runtime, { queue: readonly string[]; ledger: readonly string[] }> = {
-  node: { queue: ["sqlite", "sqs"], ledger: ["sqlite"] },
+  node: { queue: ["sqlite", "sqs"], ledger: ["sqlite", "dynamodb"] },
   lambda: { queue: ["sqs"], ledger: ["dynamodb"] },
   cloudflare: { queue: ["sqs"], ledger: ["durable-object"] },
 };

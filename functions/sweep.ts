@@ -1,11 +1,10 @@
 import { afterTelling } from "./deliver/breaker.ts";
 import { type Entry, forgotten } from "./ledger/entry.ts";
-import type { Ledger } from "./ledger/ledger.ts";
+import { keepMilliseconds, type Ledger } from "./ledger/ledger.ts";
 import { noticeAlerts } from "./operator.ts";
 import { type Queue, toDueMessage, toMessage } from "./queue/queue.ts";
 import type { Report } from "./telemetry.ts";
 
-const keepMilliseconds = 30 * 86_400_000;
 const mostEntries = 100;
 
 /** The entry after the queue was given those of its alerts whose time has come. */

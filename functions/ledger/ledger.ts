@@ -63,6 +63,17 @@ export type Ledger = RouteStates & {
   ready(): Promise<void>;
 };
 
+/** How long what has ended is kept after it was received, in milliseconds: 30 days. */
+export const keepMilliseconds = 30 * 86_400_000;
+
+/** Where a page begins: a time and, for those of the same time, a name. */
+export const cursorOf = (at: unknown, name: unknown): string => `${at}.${name}`;
+/** The time and name that a cursor gives; without one, those that come before everything. */
+export const readCursor = (cursor: string | undefined): [number, string] => {
+  const [, at = "", name = ""] = /^(\d{1,16})\.(.*)$/s.exec(cursor ?? "") ?? [];
+  return at === "" ? [Number.MAX_SAFE_INTEGER, ""] : [Number(at), name];
+};
+
 /** The record of an alert that waits. A wait that is prolonged for the same row is one. */
 const held = (
   record: JournalRecord,

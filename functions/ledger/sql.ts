@@ -3,7 +3,7 @@ import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import { hostKey } from "../identity.ts";
 import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
 import { type Ending, endings, type JournalRecord, newRecord, objectOf, resumed, twinOf } from "./journal.ts";
-import type { Ledger } from "./ledger.ts";
+import { cursorOf, type Ledger, readCursor } from "./ledger.ts";
 
 type Value = string | number | null;
 
@@ -74,13 +74,6 @@ const placeOf = ({ host, service }: Record<string, unknown>) => ({
   host: String(host),
   service: service === null ? null : String(service),
 });
-
-/** Where a page begins: a time and, for those of the same time, a name. */
-const cursorOf = (at: unknown, name: unknown): string => `${at}.${name}`;
-const readCursor = (cursor: string | undefined): [number, string] => {
-  const [, at = "", name = ""] = /^(\d{1,16})\.(.*)$/s.exec(cursor ?? "") ?? [];
-  return at === "" ? [Number.MAX_SAFE_INTEGER, ""] : [Number(at), name];
-};
 
 /** The ledger in SQL: an entry and its alerts' journal records change together, or not at all. */
 export const sqlLedger = (engine: SqlEngine): Ledger => {

@@ -9,7 +9,8 @@ import { readSettings, type Settings, trialSettings } from "../config.ts";
 import { afterStart } from "../deliver/breaker.ts";
 import { probeUnused, relays } from "../deliver/relays.ts";
 import { intake } from "../intake/http.ts";
-import { sqliteLedger } from "../ledger/sqlite.ts";
+import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
+import { type SqliteLedger, sqliteLedger } from "../ledger/sqlite.ts";
 import { pipeline } from "../pipeline.ts";
 import { type Disposition, dispose, drainInOrder, type Queue, type ReceivedMessage } from "../queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../queue/sqlite.ts";
@@ -58,6 +59,13 @@ const takeState = (state: string): { close(): void } => {
 
 const sqsOf = (url: string): Queue =>
   sqsQueue(sqsClient(url, process.env.AWS_REGION ?? "us-east-1"), url, clock);
+
+const ledgerOf = (ledger: Settings["ledger"]): SqliteLedger => {
+  if (ledger.kind === "sqlite") return sqliteLedger(ledger.path);
+  if (ledger.kind !== "dynamodb") throw new Error(`a ${ledger.kind} is no ledger for Node`);
+  const client = dynamodbClient();
+  return { ...dynamodbLedger(client, ledger.table), close: () => client.destroy() };
+};
 
 const startTrial = async (
   environment: Environment,
@@ -181,7 +189,7 @@ const main = async () => {
     settings.queue.kind === "sqlite" ? sqliteQueue(settings.queue.path, clock) : undefined;
   const queue = embedded ?? sqsOf((settings.queue as { url: string }).url);
   embedded?.recover();
-  const ledger = sqliteLedger((settings.ledger as { path: string }).path);
+  const ledger = ledgerOf(settings.ledger);
   const used = new Set(settings.relays.map(({ route }) => route));
   for (const state of await ledger.routes())
     await ledger.writeRoute(afterStart(state, clock(), used.has(state.route)));

@@ -1,0 +1,435 @@
+import { setTimeout } from "node:timers/promises";
+import { brotliCompressSync, brotliDecompressSync, constants } from "node:zlib";
+import {
+  type AttributeValue,
+  BatchGetItemCommand,
+  ConditionalCheckFailedException,
+  DynamoDBClient,
+  GetItemCommand,
+  QueryCommand,
+  type QueryCommandInput,
+  type QueryCommandOutput,
+  UpdateItemCommand,
+} from "@aws-sdk/client-dynamodb";
+import { contactKey } from "../address.ts";
+import { newRoute, type RouteState } from "../deliver/breaker.ts";
+import { hostKey } from "../identity.ts";
+import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
+import { type Ending, endings, type JournalRecord, newRecord, objectOf, resumed, twinOf } from "./journal.ts";
+import { type Change, type Due, keepMilliseconds, type Ledger, readCursor } from "./ledger.ts";
+
+type Item = Record<string, AttributeValue>;
+type Value = string | number | Uint8Array | undefined;
+type Key = { pk: string; sk: string };
+
+/** A client whose waits all have a limit, with the credentials that the AWS SDK finds in its surroundings. */
+export const dynamodbClient = (region?: string): DynamoDBClient =>
+  new DynamoDBClient({
+    region,
+    requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
+  });
+
+// https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+const batchKeys = 100;
+const mostRounds = 6;
+
+const attribute = (value: string | number | Uint8Array): AttributeValue => {
+  if (typeof value === "string") return { S: value };
+  return typeof value === "number" ? { N: String(value) } : { B: value };
+};
+const text = (item: Item, name: string): string => item[name]?.S ?? "";
+const number = (item: Item | undefined, name: string): number => Number(item?.[name]?.N ?? 0);
+const parse = <T>(item: Item): T => JSON.parse(text(item, "body")) as T;
+
+const entryKey = (pk: string): Key => ({ pk, sk: "entry" });
+const recordAt = (pk: string): Key => ({ pk, sk: "record" });
+const recordKey = ({ site, id }: { site: string; id: string }): Key => recordAt(`alert ${site} ${id}`);
+const eventAt = (pk: string): Key => ({ pk, sk: "event" });
+const runKey = (site: string, monitor: string): Key => ({ pk: `monitor ${site} ${monitor}`, sk: "run" });
+const routeKey = (sk: string): Key => ({ pk: "routes", sk });
+const nameOf = ({ pk, sk }: Key): string => `${pk}\n${sk}`;
+
+/** Times and names as one string that sorts as they do. */
+const sortable = (at: number, name: string): string => `${String(at).padStart(16, "0")}.${name}`;
+
+const entryOf = (item: Item): Entry => ({
+  ...parse<Omit<Entry, "revision">>(item),
+  revision: number(item, "revision"),
+});
+const stateOf = (item: Item): RouteState => ({
+  ...parse<Omit<RouteState, "route" | "revision">>(item),
+  route: text(item, "sk"),
+  revision: number(item, "revision"),
+});
+const runOf = (item: Item): Run => ({
+  start: number(item, "start"),
+  highest: number(item, "highest"),
+  rolledBack: number(item, "rolled_back") === 1,
+});
+const placeOf = (item: Item) => ({ host: text(item, "host"), service: item.service?.S ?? null });
+const keyIn = (item: Item): Key => ({ pk: text(item, "pk"), sk: text(item, "sk") });
+
+// Records made for several contacts repeat the same alert, and an item ends at 400 KB.
+const packed = (records: readonly JournalRecord[]): Uint8Array =>
+  brotliCompressSync(JSON.stringify(records), { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } });
+/** What was found of these keys, in their order. */
+const inOrder = (keys: readonly Key[], found: Map<string, Item>): Item[] =>
+  keys.map((key) => found.get(nameOf(key))).filter((item) => item !== undefined);
+/** The records of an entry's last write. */
+const lastOf = (item: Item | undefined): JournalRecord[] =>
+  item?.records?.B ? JSON.parse(brotliDecompressSync(item.records.B).toString()) : [];
+
+/** TTL is in seconds, and deletes within some days after it. */
+const expiresAfter = (at: number): number => Math.ceil((at + keepMilliseconds) / 1000);
+
+/**
+ * The ledger in one DynamoDB table (infra/ has its keys and indexes). Of what changes together only the entry's item
+ * is written under a condition, and holds the records of that write too: so all are there or none, at half of what
+ * a transaction costs and without its conflicts. The records' own items follow. If the writer dies before they do,
+ * whoever reads the entry next writes them first; and since the alert was not acknowledged, somebody will.
+ */
+export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledger => {
+  const keyOf = ({ pk, sk }: Key) => ({ pk: { S: pk }, sk: { S: sk } });
+
+  const find = async (key: Key): Promise<Item | undefined> => {
+    const { Item } = await client.send(
+      new GetItemCommand({ TableName, Key: keyOf(key), ConsistentRead: true }),
+    );
+    return Item;
+  };
+  /** What there is of these keys, by name. DynamoDB may leave some of a batch for later when it is throttled. */
+  const findAll = async (keys: readonly Key[]): Promise<Map<string, Item>> => {
+    const found = new Map<string, Item>();
+    let wanted = [...new Map(keys.map((key) => [nameOf(key), keyOf(key)])).values()];
+    let left = false;
+    for (let rounds = 0; wanted.length > 0; rounds++) {
+      if (rounds > mostRounds + keys.length / batchKeys)
+        throw new Error("DynamoDB did not read all items: it is throttled");
+      if (left) await setTimeout(50 * 2 ** Math.min(rounds, mostRounds));
+      const [batch, rest] = [wanted.slice(0, batchKeys), wanted.slice(batchKeys)];
+      const { Responses, UnprocessedKeys } = await client.send(
+        new BatchGetItemCommand({ RequestItems: { [TableName]: { Keys: batch, ConsistentRead: true } } }),
+      );
+      for (const item of Responses?.[TableName] ?? []) found.set(nameOf(keyIn(item)), item);
+      const unread = (UnprocessedKeys?.[TableName]?.Keys ?? []) as typeof batch;
+      left = unread.length > 0;
+      wanted = [...unread, ...rest];
+    }
+    return found;
+  };
+
+  /** Sets attributes, and removes those that are undefined; false if the item is not as the condition wants it. */
+  const update = async (
+    key: Key,
+    attributes: Record<string, Value>,
+    condition?: { expression: string; values: Record<string, Value> },
+  ): Promise<boolean> => {
+    const names = Object.keys(attributes);
+    const [given, missing] = [true, false].map((wanted) =>
+      names.filter((name) => (attributes[name] !== undefined) === wanted),
+    ) as [string[], string[]];
+    const conditionNames = [...(condition?.expression ?? "").matchAll(/#(\w+)/g)].map(
+      ([, name = ""]) => name,
+    );
+    const values = Object.entries({ ...condition?.values, ...attributes });
+    try {
+      await client.send(
+        new UpdateItemCommand({
+          TableName,
+          Key: keyOf(key),
+          UpdateExpression: [
+            `SET ${given.map((name) => `#${name} = :${name}`).join(", ")}`,
+            ...(missing.length > 0 ? [`REMOVE ${missing.map((name) => `#${name}`).join(", ")}`] : []),
+          ].join(" "),
+          ConditionExpression: condition?.expression,
+          ExpressionAttributeNames: Object.fromEntries(
+            [...names, ...conditionNames].map((name) => [`#${name}`, name]),
+          ),
+          ExpressionAttributeValues: Object.fromEntries(
+            values.flatMap(([name, value]) => (value === undefined ? [] : [[`:${name}`, attribute(value)]])),
+          ),
+        }),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof ConditionalCheckFailedException) return false;
+      throw error;
+    }
+  };
+  const atRevision = (revision: number) =>
+    revision === 0
+      ? { expression: "attribute_not_exists(#pk)", values: {} }
+      : { expression: "#revision = :was", values: { was: revision } };
+
+  /** Lets the event lead to its alert; a second run of the event never leads to itself (twinOf). */
+  const noteEvent = async (record: JournalRecord) => {
+    const { eventKey, receivedAt, made, verdict, attempts } = record;
+    if (made || verdict?.row === "R0" || attempts.length > 0) return;
+    await client.send(
+      new UpdateItemCommand({
+        TableName,
+        Key: keyOf(eventAt(eventKey)),
+        UpdateExpression: "ADD #ids :ids SET #expires = :expires",
+        ExpressionAttributeNames: { "#ids": "ids", "#expires": "expires" },
+        ExpressionAttributeValues: {
+          ":ids": { SS: [recordKey(record).pk] },
+          ":expires": attribute(expiresAfter(receivedAt)),
+        },
+      }),
+    );
+  };
+  /** Writes a record's own item, unless a later write of its entry was there before. */
+  const keepRecord = (record: JournalRecord, revision: number) => {
+    const { site, id, receivedAt, ending, objectKey, contact } = record;
+    return update(
+      recordKey(record),
+      {
+        revision,
+        object_key: objectKey,
+        body: JSON.stringify(record),
+        at: sortable(receivedAt, id),
+        site,
+        site_object: `${site} ${objectOf(record)}`,
+        site_contact: `${site} ${contactKey(contact)}`,
+        site_ending: `${site} ${ending?.as ?? "pending"}`,
+        expires: ending && expiresAfter(receivedAt),
+      },
+      {
+        expression: "attribute_not_exists(#pk) OR #object_key <> :object_key OR #revision < :revision",
+        values: {},
+      },
+    );
+  };
+  // Two workers may note a monitor's runs in any order: the later one stays.
+  const keepRun = ({ site, monitor }: JournalRecord, { start, highest, rolledBack }: Run) =>
+    update(
+      runKey(site, monitor),
+      { start, highest, rolled_back: rolledBack ? 1 : 0 },
+      {
+        expression:
+          "attribute_not_exists(#pk) OR #start < :start OR (#start = :start AND (#highest < :highest OR (#highest = :highest AND #rolled_back < :rolled_back)))",
+        values: {},
+      },
+    );
+
+  /** These records of an entry's last write whose writer died before they had items of their own. */
+  const unkept = (item: Item | undefined, found: Map<string, Item>): JournalRecord[] =>
+    lastOf(item).filter((record) => {
+      const kept = found.get(nameOf(recordKey(record)));
+      if (!kept || text(kept, "object_key") !== record.objectKey) return !kept;
+      return number(kept, "revision") < number(item, "revision");
+    });
+  const keepAll = async (records: readonly JournalRecord[], item: Item | undefined) => {
+    await Promise.all(records.map(noteEvent));
+    await Promise.all(records.map((record) => keepRecord(record, number(item, "revision"))));
+  };
+
+  const read: Ledger["read"] = async (queued) => {
+    const { site, alert } = queued;
+    const fresh = newRecord(queued);
+    // Before all else that a write changes: who then reads something newer finds the revision gone.
+    const entry = await find(entryKey(fresh.objectKey));
+    const [mine, event] = [recordKey(queued), eventAt(fresh.eventKey)];
+    const [run, host] = [runKey(site, alert.monitor.id), entryKey(hostKey(site, alert))];
+    const ofService = alert.object.service !== null;
+    const last = lastOf(entry);
+    const found = await findAll([mine, event, run, ...(ofService ? [host] : []), ...last.map(recordKey)]);
+    const late = unkept(entry, found);
+    if (late.length > 0) {
+      await keepAll(late, entry);
+      return read(queued);
+    }
+    // The last write may have noted its event just after we looked.
+    const ofEvent = last
+      .filter(({ eventKey }) => eventKey === fresh.eventKey)
+      .map((one) => recordKey(one).pk);
+    const noted = new Set([...ofEvent, ...(found.get(nameOf(event))?.ids?.SS ?? [])]);
+    noted.delete(mine.pk);
+    const others = await findAll([...noted].slice(0, batchKeys).map(recordAt));
+    const known = found.get(nameOf(mine));
+    const knownRecord = known && parse<JournalRecord>(known);
+    const record = resumed(knownRecord ?? fresh, queued);
+    const [knownRun, knownHost] = [found.get(nameOf(run)), found.get(nameOf(host))];
+    return {
+      key: fresh.objectKey,
+      entry: entry ? entryOf(entry) : emptyEntry,
+      host: ofService && knownHost ? entryOf(knownHost) : undefined,
+      run: runAfter(knownRun && runOf(knownRun), alert),
+      record,
+      twin: twinOf(knownRecord, alert.degraded ?? false, [...others.values()].map(parse<JournalRecord>)),
+      inDoubt: record.inDoubt,
+      putBack: record.putBackAt !== knownRecord?.putBackAt,
+    };
+  };
+
+  const write = async ({ key, entry, records, run }: Change): Promise<boolean> => {
+    const { revision, ...body } = entry;
+    const [first] = records;
+    if (revision === 0 && !first) return false;
+    const [open, due] = [openEpisode(entry), dueAt(entry)];
+    // By this we know our own write when its answer was lost and the SDK sent it again.
+    const writtenBy = crypto.randomUUID();
+    const commit = async () => {
+      const written = await update(
+        entryKey(key),
+        {
+          revision: revision + 1,
+          body: JSON.stringify(body),
+          written_by: writtenBy,
+          records: first && packed(records),
+          ...(first && { site: first.site, host: first.host, service: first.service ?? undefined }),
+          // Without a record nothing is opened: what is open has its site already.
+          ...(open ? first && { open_site: first.site } : { open_site: undefined }),
+          open_at: open && sortable(open.since, key),
+          due: due === undefined ? undefined : "due",
+          due_at: due,
+          expires: due === undefined ? expiresAfter(entry.touchedAt) : undefined,
+        },
+        atRevision(revision),
+      );
+      return written || text((await find(entryKey(key))) ?? {}, "written_by") === writtenBy;
+    };
+    const [written] = await Promise.all([
+      commit(),
+      first && run && keepRun(first, run),
+      ...records.map(noteEvent),
+    ]);
+    if (!written) return false;
+    await Promise.all(records.map((record) => keepRecord(record, revision + 1)));
+    return true;
+  };
+
+  /** One page of what has this key, in an index or, without its name, in the table. The indexes hold keys alone. */
+  const search = (
+    index: string | undefined,
+    [key, value]: readonly [name: string, value: string],
+    more: Partial<QueryCommandInput> = {},
+    [range, operator, end]: readonly [name?: string, operator?: "<" | "<=", end?: string | number] = [],
+  ): Promise<QueryCommandOutput> =>
+    client.send(
+      new QueryCommand({
+        TableName,
+        IndexName: index,
+        KeyConditionExpression: `#key = :key${range ? ` AND #range ${operator} :end` : ""}`,
+        ExpressionAttributeNames: { "#key": key, ...(range && { "#range": range }) },
+        ExpressionAttributeValues: {
+          ":key": attribute(value),
+          ...(end !== undefined && { ":end": attribute(end) }),
+        },
+        ...more,
+      }),
+    );
+  /** One page of an index: the newest items before the cursor, each with its own; `full` if there may be more. */
+  const newest = async (
+    index: string,
+    key: readonly [name: string, value: string],
+    range: string,
+    before: string | undefined,
+    limit: number,
+  ): Promise<{ page: { item: Item | undefined; cursor: string }[]; full: boolean }> => {
+    const end = sortable(...readCursor(before));
+    const backwards = { ScanIndexForward: false, Limit: limit };
+    const { Items = [] } = await search(index, key, backwards, [range, "<", end]);
+    const found = await findAll(Items.map(keyIn));
+    const page = Items.map((indexed) => ({
+      item: found.get(nameOf(keyIn(indexed))),
+      cursor: text(indexed, range).replace(/^0+(?=\d)/, ""),
+    }));
+    return { page, full: Items.length === limit };
+  };
+
+  return {
+    read,
+    write,
+    route: async (name) => {
+      const item = await find(routeKey(name));
+      return item ? stateOf(item) : newRoute(name);
+    },
+    writeRoute: ({ route, revision, ...body }) =>
+      update(routeKey(route), { revision: revision + 1, body: JSON.stringify(body) }, atRevision(revision)),
+    routes: async () => {
+      const { Items = [] } = await search(undefined, ["pk", "routes"], { ConsistentRead: true });
+      return Items.map(stateOf);
+    },
+    due: async (now, limit) => {
+      const { Items = [] } = await search("due", ["due", "due"], { Limit: limit }, ["due_at", "<=", now]);
+      const keys = Items.map(keyIn);
+      const items = inOrder(keys, await findAll(keys));
+      const heldIn = (item: Item) =>
+        Object.entries(entryOf(item).held)
+          .filter(([, { due, queued }]) => due <= now && !queued)
+          .sort(([, a], [, b]) => a.due - b.due || a.receivedAt - b.receivedAt)
+          .map(([id, { due }]) => ({ key: recordKey({ site: text(item, "site"), id }), due }));
+      const records = await findAll(
+        items.flatMap((item) => [...heldIn(item).map(({ key }) => key), ...lastOf(item).map(recordKey)]),
+      );
+      const result: Due[] = [];
+      for (const item of items) {
+        // An index may lag behind.
+        if ((dueAt(entryOf(item)) ?? Number.POSITIVE_INFINITY) > now) continue;
+        const late = unkept(item, records);
+        await keepAll(late, item);
+        const alerts = heldIn(item).flatMap(({ key, due }) => {
+          const kept = records.get(nameOf(key));
+          const record =
+            late.find((one) => recordKey(one).pk === key.pk) ?? (kept && parse<JournalRecord>(kept));
+          return record?.queued ? [{ queued: record.queued, due }] : [];
+        });
+        result.push({ key: text(item, "pk"), object: objectOf(placeOf(item)), entry: entryOf(item), alerts });
+      }
+      return result;
+    },
+    story: async (site, id) => {
+      const item = await find(recordKey({ site, id }));
+      return item && parse(item);
+    },
+    journal: async ({ site, object, contact, before, limit }) => {
+      const mailbox = contact && contactKey(contact);
+      const [index, key] = object
+        ? (["object", ["site_object", `${site} ${object}`]] as const)
+        : mailbox
+          ? (["contact", ["site_contact", `${site} ${mailbox}`]] as const)
+          : (["time", ["site", site]] as const);
+      const items: JournalRecord[] = [];
+      let cursor = before;
+      for (;;) {
+        const { page, full } = await newest(index, key, "at", cursor, limit);
+        for (const { item, cursor: next } of page) {
+          const record = item && parse<JournalRecord>(item);
+          if (record && (!mailbox || contactKey(record.contact) === mailbox)) items.push(record);
+          if (items.length === limit) return { items, next };
+        }
+        if (!full) return { items };
+        cursor = page.at(-1)?.cursor;
+      }
+    },
+    problems: async ({ site, before, limit }) => {
+      const { page, full } = await newest("open", ["open_site", site], "open_at", before, limit);
+      // An index may lag behind.
+      const open = page.flatMap(({ item }) => (item?.open_at ? [item] : []));
+      const items = open.map((item) => ({ ...placeOf(item), entry: entryOf(item) }));
+      return { items, next: full ? page.at(-1)?.cursor : undefined };
+    },
+    totals: async (site) => {
+      const count = async (ending: Ending | "pending") => {
+        let [sum, ExclusiveStartKey]: [number, Item | undefined] = [0, undefined];
+        do {
+          const page: QueryCommandOutput = await search("ending", ["site_ending", `${site} ${ending}`], {
+            Select: "COUNT",
+            ExclusiveStartKey,
+          });
+          sum += page.Count ?? 0;
+          ExclusiveStartKey = page.LastEvaluatedKey;
+        } while (ExclusiveStartKey);
+        return [ending, sum] as const;
+      };
+      const counts = await Promise.all((["pending", ...endings] as const).map(count));
+      return Object.fromEntries(counts) as Record<Ending | "pending", number>;
+    },
+    // DynamoDB deletes by itself what has expired.
+    prune: async () => 0,
+    ready: async () => {
+      await find(routeKey("ready"));
+    },
+  };
+};

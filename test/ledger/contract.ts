@@ -1,0 +1,348 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Attempt } from "../../functions/deliver/delivery.ts";
+import type { Verdict } from "../../functions/ledger/case.ts";
+import { emptyEntry, told } from "../../functions/ledger/entry.ts";
+import {
+  claim,
+  hold,
+  type Ledger,
+  type Page,
+  release,
+  settle,
+  settleUnsent,
+} from "../../functions/ledger/ledger.ts";
+import { defaultPolicy } from "../../functions/ledger/policy.ts";
+import { decide } from "../../functions/ledger/verdict.ts";
+import type { QueuedAlert } from "../../functions/queue/queue.ts";
+import { queuedAlert } from "../alerts.ts";
+
+const attempt: Attempt = {
+  at: 1,
+  route: "smtp://relay",
+  outcome: {
+    result: "accepted",
+    reply: "250 2.0.0 Ok: queued as ABC",
+    code: 250,
+    queueId: "ABC",
+    durationMilliseconds: 5,
+  },
+};
+/** A problem of a host, from one run of a monitor. */
+const from = (id: string, start: number, number: number) =>
+  queuedAlert(
+    { id },
+    {
+      object: { host: id, service: null },
+      state: "DOWN",
+      monitor: { id: "A", start },
+      notification: { id: String(number) },
+    },
+  );
+const handOut = { visibleAgainAt: 60_000, receiveCount: 1 };
+const toSend = (page: Page, queued = queuedAlert()): Verdict & { action: "send" } => {
+  const verdict = decide(page, queued, defaultPolicy, 1000);
+  if (verdict.action !== "send") throw new Error(`not to be sent: ${verdict.reason}`);
+  return verdict;
+};
+
+/**
+ * A ledger to be tried, empty. `reopen` opens what it wrote, as another process would; `forget` does what time does to
+ * what ended before it, and tells how many records and entries that were.
+ */
+export type Tried = { ledger: Ledger; reopen(): Ledger; forget(before: number): Promise<number> };
+
+/** What every ledger promises. */
+export const contract = (name: string, make: () => Promise<Tried>) =>
+  describe(name, () => {
+    let ledger: Ledger;
+    let reopen: Tried["reopen"];
+    let forget: Tried["forget"];
+    beforeEach(async () => {
+      ({ ledger, reopen, forget } = await make());
+    });
+
+    it("knows nothing of an object that it never met", async () => {
+      const page = await ledger.read(queuedAlert());
+      expect(page.entry).toEqual(emptyEntry);
+      expect(page.host).toBeUndefined();
+      expect(page.record).toMatchObject({ id: queuedAlert().id, attempts: [] });
+      expect(page.record.ending).toBeUndefined();
+      expect(page.twin).toBeUndefined();
+    });
+
+    it("keeps a claim with attempt and time for whoever opens it next", async () => {
+      const queued = queuedAlert();
+      const page = await ledger.read(queued);
+      expect(await claim(ledger, page, toSend(page), "<m@example.com>", 1000, handOut)).toBeDefined();
+      const { record, entry } = await reopen().read(queued);
+      expect(record.claim).toEqual({ attempt: 1, since: 1000, until: 60_000, receiveCount: 1 });
+      expect(record.messageId).toBe("<m@example.com>");
+      expect(entry.revision).toBe(1);
+      expect(entry.contacts).toEqual({});
+    });
+
+    it("goes on with the story of a dead letter for whoever has it put back by hand, and for nobody else", async () => {
+      const queued = queuedAlert();
+      const page = await ledger.read(queued);
+      const ending = { at: 2000, as: "dead", reason: "given up" } as const;
+      await settle(ledger, queued, page, { attempts: [] }, ending, (entry) => entry);
+      expect(await ledger.read(queued)).toMatchObject({ record: { ending }, putBack: false });
+      const back = { ...queued, putBackAt: 3000 };
+      const again = await ledger.read(back);
+      expect(again).toMatchObject({ record: { putBackAt: 3000 }, putBack: true });
+      expect(again.record.ending).toBeUndefined();
+      await settle(ledger, back, again, { attempts: [] }, ending, (entry) => entry);
+      expect(await ledger.read(back)).toMatchObject({ record: { ending }, putBack: false });
+    });
+
+    it("gives one of two workers the claim when both read the same revision", async () => {
+      const [queued, other] = [queuedAlert(), reopen()];
+      const [mine, theirs] = [await ledger.read(queued), await other.read(queued)];
+      const claims = await Promise.all([
+        claim(ledger, mine, toSend(mine), "<m@example.com>", 1000, handOut),
+        claim(other, theirs, toSend(theirs), "<m@example.com>", 1000, handOut),
+      ]);
+      expect(claims.filter(Boolean)).toHaveLength(1);
+    });
+
+    it("changes neither entry nor journal on a conflict", async () => {
+      const queued = queuedAlert();
+      const stale = await ledger.read(queued);
+      await claim(ledger, stale, toSend(stale), "<m@example.com>", 1000, handOut);
+      const before = await ledger.read(queued);
+      expect(
+        await settleUnsent(ledger, stale, { ...toSend(stale), action: "suppress", row: "R3" }, 2000),
+      ).toBe(false);
+      expect(await ledger.read(queued)).toEqual(before);
+    });
+
+    it("settles with what the contact was told, on top of what others wrote meanwhile", async () => {
+      const [alice, bob] = [
+        queuedAlert({ id: "alert-of-alice" }),
+        queuedAlert({ id: "alert-of-bob", contact: "bob@example.com" }),
+      ];
+      const page = await ledger.read(alice);
+      const verdict = toSend(page, alice);
+      const mine = await claim(ledger, page, verdict, "<m@example.com>", 1000, handOut);
+      if (!mine) throw new Error("no claim");
+      const bobs = await ledger.read(bob);
+      await claim(ledger, bobs, toSend(bobs, bob), "<n@example.com>", 1001, handOut);
+      await settle(
+        ledger,
+        alice,
+        mine,
+        { attempts: [attempt] },
+        { at: 2000, as: "mailed", reason: "250" },
+        (entry) => told(entry, verdict.kind, alice, verdict.episode?.id, 2000),
+      );
+      const after = await reopen().read(alice);
+      expect(after.record).toMatchObject({ ending: { as: "mailed" }, attempts: [attempt] });
+      expect(after.record.claim).toBeUndefined();
+      expect(after.entry.contacts["ops@example.com"]).toMatchObject({ state: "CRITICAL", recovered: false });
+      expect(after.entry.contacts["bob@example.com"]).toBeUndefined();
+      expect((await reopen().read(bob)).record.claim).toBeDefined();
+    });
+
+    it("releases a claim with the attempt noted and no ending", async () => {
+      const queued = queuedAlert();
+      const page = await ledger.read(queued);
+      const mine = await claim(ledger, page, toSend(page), "<m@example.com>", 1000, handOut);
+      if (!mine) throw new Error("no claim");
+      await release(ledger, queued, mine, { attempts: [attempt] }, 1000);
+      const { record } = await reopen().read(queued);
+      expect(record).toMatchObject({ attempts: [attempt] });
+      expect(record.claim).toBeUndefined();
+      expect(record.ending).toBeUndefined();
+    });
+
+    it("names the twin of an alert that reports the same event, and no other", async () => {
+      const first = queuedAlert({ id: "the-first-one" });
+      const page = await ledger.read(first);
+      await claim(ledger, page, toSend(page), "<m@example.com>", 1000, handOut);
+      expect((await ledger.read(queuedAlert({ id: "second-run" }))).twin).toBe("the-first-one");
+      expect((await ledger.read(first)).twin).toBeUndefined();
+      expect(
+        (await ledger.read(queuedAlert({ id: "second-run", contact: "bob@example.com" }))).twin,
+      ).toBeUndefined();
+      expect((await ledger.read(queuedAlert({ id: "second-run", site: "other" }))).twin).toBeUndefined();
+    });
+
+    it("tells an alert's story to its own site alone", async () => {
+      const queued = queuedAlert();
+      const page = await ledger.read(queued);
+      await settleUnsent(
+        ledger,
+        page,
+        { ...toSend(page), action: "suppress", row: "R3", reason: "told before" },
+        2000,
+      );
+      expect(await reopen().story(queued.site, queued.id)).toMatchObject({
+        ending: { as: "suppressed", reason: "told before", at: 2000 },
+        verdict: { row: "R3" },
+      });
+      expect(await ledger.story("other", queued.id)).toBeUndefined();
+      expect(await ledger.story(queued.site, "unknown-id")).toBeUndefined();
+    });
+
+    it("counts every one of many concurrent changes to one entry", async () => {
+      const ledgers = [ledger, reopen()];
+      await Promise.all(
+        Array.from({ length: 20 }, async (_, index) => {
+          const mine = ledgers[index % 2] ?? ledger;
+          const queued = queuedAlert({ id: `alert-number-${index}`, contact: `c${index}@example.com` });
+          for (;;) {
+            const page = await mine.read(queued);
+            if (await claim(mine, page, toSend(page, queued), "<m@example.com>", 1000, handOut)) return;
+          }
+        }),
+      );
+      expect((await reopen().read(queuedAlert())).entry.revision).toBe(20);
+    });
+
+    /** Takes an alert to its end without a mail. */
+    const suppressed = async (queued: QueuedAlert) => {
+      const page = await ledger.read(queued);
+      const verdict = decide(page, queued, defaultPolicy, queued.receivedAt);
+      await settleUnsent(ledger, page, { ...verdict, action: "suppress" } as Verdict, queued.receivedAt);
+    };
+    const waits = (id: string, until: number, service = "HTTP") => {
+      const queued = queuedAlert({ id }, { object: { host: "web01", service }, degraded: true });
+      return { queued: { ...queued, receivedAt: until - 5000 }, until };
+    };
+    const holdIt = async ({ queued }: { queued: QueuedAlert }) => {
+      const page = await ledger.read(queued);
+      const verdict = decide(page, queued, defaultPolicy, queued.receivedAt);
+      if (verdict.action !== "hold") throw new Error("not to be held");
+      return hold(ledger, page, queued, verdict, queued.receivedAt);
+    };
+
+    it("gives what it holds when it is due, and not before, the first due first", async () => {
+      const [late, early] = [waits("alert-late", 20_000, "Disk"), waits("alert-early", 10_000)];
+      for (const one of [late, early]) expect(await holdIt(one)).toBe(true);
+      expect(await ledger.due(9999, 10)).toEqual([]);
+      const due = await reopen().due(20_000, 10);
+      expect(due.map(({ object, alerts }) => [object, alerts])).toEqual([
+        ["web01/HTTP", [{ queued: early.queued, due: 10_000 }]],
+        ["web01/Disk", [{ queued: late.queued, due: 20_000 }]],
+      ]);
+      expect(await ledger.due(20_000, 1)).toHaveLength(1);
+    });
+
+    it("does not give again what the queue has", async () => {
+      const one = waits("alert-0001", 10_000);
+      await holdIt(one);
+      const [due] = await ledger.due(10_000, 10);
+      const held = due?.entry.held["alert-0001"];
+      if (!due || !held) throw new Error("nothing is due");
+      const entry = { ...due.entry, held: { "alert-0001": { ...held, queued: true as const } } };
+      expect(await ledger.write({ key: due.key, entry, records: [] })).toBe(true);
+      expect(await ledger.write({ key: due.key, entry, records: [] })).toBe(false);
+      expect(await reopen().due(10_000, 10)).toEqual([]);
+    });
+
+    it("shows a service's alert what is known of its host", async () => {
+      const host = queuedAlert({ id: "alert-of-host" }, { object: { host: "web01" }, state: "DOWN" });
+      const page = await ledger.read(host);
+      await claim(ledger, page, toSend(page, host), "<m@example.com>", 1000, handOut);
+      const { host: known, entry } = await reopen().read(queuedAlert());
+      expect(known?.episode?.state).toBe("DOWN");
+      expect(entry).toEqual(emptyEntry);
+      expect((await ledger.read(queuedAlert({ site: "other" }))).host).toBeUndefined();
+    });
+
+    it("knows a monitor's run by its numbers, whatever the object, and not by a late alert of the run before", async () => {
+      await suppressed(from("alert-0001", 1000, 5001));
+      expect((await ledger.read(from("alert-0002", 2000, 9))).run).toEqual({
+        start: 2000,
+        highest: 9,
+        rolledBack: true,
+      });
+      await suppressed(from("alert-0002", 2000, 9));
+      await suppressed(from("alert-0003", 1000, 5002));
+      expect((await reopen().read(from("alert-0004", 2000, 10))).run).toEqual({
+        start: 2000,
+        highest: 10,
+        rolledBack: true,
+      });
+      expect((await ledger.read(from("alert-0005", 3000, 11))).run).toMatchObject({ rolledBack: false });
+    });
+
+    it("knows that a monitor lost its numbers also by an alert of the run before that waited for a relay", async () => {
+      await suppressed(from("alert-0001", 2000, 9));
+      expect((await ledger.read(from("alert-0002", 2000, 9))).run).toMatchObject({ rolledBack: false });
+      await suppressed(from("alert-0003", 1000, 5001));
+      expect((await reopen().read(from("alert-0004", 2000, 9))).run).toEqual({
+        start: 2000,
+        highest: 9,
+        rolledBack: true,
+      });
+    });
+
+    it("lists the journal page by page, newest first, by object and by contact", async () => {
+      for (let n = 0; n < 7; n++)
+        await suppressed(
+          queuedAlert(
+            { id: `alert-000${n}`, receivedAt: 1000 + Math.floor(n / 2), contact: `c${n % 2}@example.com` },
+            { object: { host: "web01", service: n < 4 ? "HTTP" : "Disk" }, notification: { id: String(n) } },
+          ),
+        );
+      const ids = async (query: object) =>
+        (await ledger.journal({ site: "site", limit: 100, ...query })).items
+          .map(({ id }) => id.slice(-1))
+          .join("");
+      expect(await ids({})).toBe("6543210");
+      expect(await ids({ object: "web01/Disk" })).toBe("654");
+      expect(await ids({ contact: "c1@example.com" })).toBe("531");
+      expect(await ids({ site: "other" })).toBe("");
+      let [pages, before]: [string, string | undefined] = ["", undefined];
+      for (let page = 0; page < 5; page++) {
+        const { items, next } = await ledger.journal({ site: "site", limit: 3, before });
+        pages += `${items.map(({ id }) => id.slice(-1)).join("")}|`;
+        before = next;
+        if (!next) break;
+      }
+      expect(pages).toBe("654|321|0|");
+      expect(await ledger.totals("site")).toMatchObject({ suppressed: 7, pending: 0, mailed: 0 });
+    });
+
+    it("lists the problems that are open, page by page", async () => {
+      for (let n = 0; n < 3; n++) {
+        const queued = queuedAlert(
+          { id: `alert-000${n}` },
+          { object: { host: `web0${n}`, service: null }, state: "DOWN" },
+        );
+        const page = await ledger.read(queued);
+        await claim(ledger, page, toSend(page, queued), "<m@example.com>", 1000, handOut);
+      }
+      const first = await ledger.problems({ site: "site", limit: 2 });
+      const second = await ledger.problems({ site: "site", limit: 2, before: first.next });
+      expect([...first.items, ...second.items].map(({ host }) => host).sort()).toEqual([
+        "web00",
+        "web01",
+        "web02",
+      ]);
+      expect(second.next).toBeUndefined();
+      expect((await ledger.problems({ site: "other", limit: 2 })).items).toEqual([]);
+    });
+
+    it("forgets what ended before a time, and nothing else", async () => {
+      const old = queuedAlert({ id: "alert-ended", receivedAt: 1000 }, { type: "RECOVERY", state: "OK" });
+      await suppressed(old);
+      const open = queuedAlert(
+        { id: "alert-open", receivedAt: 1000 },
+        { object: { host: "db01", service: null }, state: "DOWN" },
+      );
+      const page = await ledger.read(open);
+      await claim(ledger, page, toSend(page, open), "<m@example.com>", 1000, handOut);
+      expect(await forget(1000)).toBe(0);
+      expect(await forget(2000)).toBe(2);
+      expect(await ledger.story("site", "alert-ended")).toBeUndefined();
+      expect(await ledger.story("site", "alert-open")).toBeDefined();
+      expect((await ledger.problems({ site: "site", limit: 9 })).items).toHaveLength(1);
+      expect((await ledger.read(old)).entry).toEqual(emptyEntry);
+    });
+
+    it("says that it is ready", async () => {
+      await expect(ledger.ready()).resolves.toBeUndefined();
+    });
+  });

@@ -1,0 +1,185 @@
+import type { AddressInfo } from "node:net";
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import dynalite from "dynalite";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Verdict } from "../../functions/ledger/case.ts";
+import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
+import { claim, hold, type Ledger, type Page, settleUnsent } from "../../functions/ledger/ledger.ts";
+import { defaultPolicy } from "../../functions/ledger/policy.ts";
+import { decide } from "../../functions/ledger/verdict.ts";
+import type { QueuedAlert } from "../../functions/queue/queue.ts";
+import { queuedAlert } from "../alerts.ts";
+import { contract } from "./contract.ts";
+import { createTable, expire } from "./table.ts";
+
+const server = dynalite({ createTableMs: 0 });
+const connect = () =>
+  new DynamoDBClient({
+    region: "eu-west-1",
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    credentials: { accessKeyId: "any", secretAccessKey: "any" },
+    retryStrategy: undefined,
+  });
+let client: DynamoDBClient;
+beforeAll(async () => {
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  client = connect();
+});
+afterAll(() => new Promise((closed) => server.close(closed)));
+
+let count = 0;
+const newTable = async () => {
+  const table = `ledger-${count++}`;
+  await createTable(client, table);
+  return table;
+};
+contract("dynamodb", async () => {
+  const table = await newTable();
+  return {
+    ledger: dynamodbLedger(client, table),
+    reopen: () => dynamodbLedger(client, table),
+    forget: (before) => expire(client, table, before),
+  };
+});
+
+type Input = { Key?: { sk?: { S?: string } } };
+/** A client to whose commands something happens: before they leave, or to their answers. */
+const disturbed = (
+  step: "initialize" | "deserialize",
+  happens: (command: string, sk: string | undefined, next: () => Promise<unknown>) => Promise<unknown>,
+) => {
+  const disturbed = connect();
+  let of = new WeakMap<object, Input>();
+  disturbed.middlewareStack.add(
+    (next, context) => async (args) => {
+      of = of.set(context, args.input as Input);
+      return next(args);
+    },
+    { step: "initialize", priority: "high" },
+  );
+  const around =
+    (next: (args: never) => Promise<unknown>, context: { commandName?: string }) => (args: never) =>
+      happens(context.commandName ?? "", of.get(context)?.Key?.sk?.S, () => next(args));
+  disturbed.middlewareStack.add(around as never, { step: step as "initialize", priority: "low" });
+  return disturbed;
+};
+const reset = () => Object.assign(new Error("socket hang up"), { code: "ECONNRESET" });
+
+describe("a DynamoDB that", () => {
+  const handOut = { visibleAgainAt: 60_000, receiveCount: 1 };
+  const decided = (page: Page, queued: QueuedAlert) => decide(page, queued, defaultPolicy, 1000);
+  const claimOn = async (ledger: Ledger, queued: QueuedAlert) => {
+    const page = await ledger.read(queued);
+    const verdict = decided(page, queued);
+    if (verdict.action !== "send") throw new Error(`not to be sent: ${verdict.reason}`);
+    return claim(ledger, page, verdict, "<m@example.com>", 1000, handOut);
+  };
+  let table: string;
+  let ledger: Ledger;
+  beforeEach(async () => {
+    table = await newTable();
+    ledger = dynamodbLedger(client, table);
+  });
+  /** A ledger whose process dies after the entry was written and before its records are. */
+  const dying = () =>
+    dynamodbLedger(
+      disturbed("initialize", async (command, sk, next) => {
+        if (command === "UpdateItemCommand" && sk === "record") throw new Error("killed");
+        return next();
+      }),
+      table,
+    );
+
+  it("was left between an entry and its records has them when the alert comes again", async () => {
+    const queued = queuedAlert();
+    await expect(claimOn(dying(), queued)).rejects.toThrow("killed");
+    expect(await ledger.story(queued.site, queued.id)).toBeUndefined();
+    const page = await ledger.read(queued);
+    expect(page.entry.revision).toBe(1);
+    expect(page.record).toMatchObject({ claim: { attempt: 1 }, messageId: "<m@example.com>" });
+    expect(await ledger.totals("site")).toMatchObject({ pending: 1 });
+  });
+
+  it("was left between an entry and its records has them when another alert of the object comes", async () => {
+    const [first, second] = [queuedAlert(), queuedAlert({ id: "alert-of-bob", contact: "bob@example.com" })];
+    await expect(claimOn(dying(), first)).rejects.toThrow("killed");
+    await claimOn(ledger, second);
+    expect(await ledger.story("site", first.id)).toMatchObject({ claim: { attempt: 1 } });
+    expect((await ledger.read(first)).record.claim).toBeDefined();
+  });
+
+  it("was left between an entry and its records still knows a second run of the same event", async () => {
+    await expect(claimOn(dying(), queuedAlert({ id: "the-first-one" }))).rejects.toThrow("killed");
+    expect((await ledger.read(queuedAlert({ id: "second-run" }))).twin).toBe("the-first-one");
+  });
+
+  it("was left between an entry and what it holds gives it when it is due", async () => {
+    const queued = queuedAlert({ id: "alert-held" }, { degraded: true });
+    const doomed = dying();
+    const page = await doomed.read(queued);
+    const verdict = decided(page, queued);
+    if (verdict.action !== "hold") throw new Error("not to be held");
+    await expect(hold(doomed, page, queued, verdict, 1000)).rejects.toThrow("killed");
+    expect((await ledger.due(verdict.due, 10)).map(({ alerts }) => alerts)).toEqual([
+      [{ queued, due: verdict.due }],
+    ]);
+  });
+
+  it("loses the answer to a write still gives the claim to whoever wrote it", async () => {
+    let lost = 0;
+    const unlucky = disturbed("deserialize", async (command, sk, next) => {
+      const answer = await next();
+      if (command === "UpdateItemCommand" && sk === "entry" && lost++ === 0) throw reset();
+      return answer;
+    });
+    expect(await claimOn(dynamodbLedger(unlucky, table), queuedAlert())).toBeDefined();
+    expect(lost).toBe(2);
+    expect((await ledger.read(queuedAlert())).entry.revision).toBe(1);
+  });
+
+  it("reads only some of a batch is asked for the rest", async () => {
+    await claimOn(ledger, queuedAlert());
+    let batches = 0;
+    const slow = disturbed("initialize", async (command, _, next) => {
+      const answer = (await next()) as {
+        output: { Responses: Record<string, unknown[]>; UnprocessedKeys: object };
+      };
+      if (command !== "BatchGetItemCommand" || batches++ > 0) return answer;
+      const unread = (answer.output.Responses[table] ?? []).map((item) => {
+        const { pk, sk } = item as Record<string, unknown>;
+        return { pk, sk };
+      });
+      answer.output = { Responses: {}, UnprocessedKeys: { [table]: { Keys: unread } } };
+      return answer;
+    });
+    expect(await dynamodbLedger(slow, table).read(queuedAlert())).toEqual(await ledger.read(queuedAlert()));
+    expect(batches).toBe(2);
+  });
+
+  it("is throttled has changed nothing, and says so", async () => {
+    const throttled = disturbed("initialize", async (command, _, next) => {
+      if (command === "UpdateItemCommand")
+        throw Object.assign(new Error("Rate exceeded"), { name: "ThrottlingException" });
+      return next();
+    });
+    await expect(claimOn(dynamodbLedger(throttled, table), queuedAlert())).rejects.toThrow("Rate exceeded");
+    expect((await ledger.read(queuedAlert())).entry.revision).toBe(0);
+  });
+
+  it("holds the longest alert for forty contacts has room for it in one entry", async () => {
+    const queued = queuedAlert(
+      {},
+      { long_output: "All work and no play. ".repeat(2900), perfdata: "x=1 ".repeat(4000) },
+    );
+    const page = await ledger.read(queued);
+    const made = Array.from({ length: 40 }, (_, index) => ({
+      ...queued,
+      id: `made-${String(index).padStart(4, "0")}`,
+      contact: `c${index}@example.com`,
+      made: { row: "R27" as const, episode: "e" },
+    }));
+    const verdict = { ...decided(page, queued), action: "suppress", row: "R3", made } as Verdict;
+    expect(await settleUnsent(ledger, page, verdict, 2000)).toBe(true);
+    expect(await ledger.totals("site")).toMatchObject({ pending: 40, suppressed: 1 });
+  });
+});
