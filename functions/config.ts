@@ -12,7 +12,7 @@ export type SiteToken = { site: string; token: Secret };
 /** Everything the settings say, read and checked. */
 export type Settings = {
   tokens: readonly SiteToken[];
-  /** In order of preference, at least one. */
+  /** In order of preference; none where nothing is mailed. */
   relays: readonly Relay[];
   sender: Sender;
   /** Who is mailed about the bridge itself. */
@@ -29,14 +29,20 @@ export type Settings = {
   port: number;
 };
 
-/** Where the bridge runs; each has a file of its own in runtime/. */
-export type Runtime = "node" | "lambda" | "cloudflare";
+/** Where the bridge, or a part of it, runs; each has a file of its own in runtime/. */
+export type Runtime = "node" | "lambda-intake" | "lambda-worker" | "cloudflare";
 
 /** What queue and ledger may be in a runtime, the first unless the settings say otherwise. */
 const stores: Record<Runtime, { queue: readonly string[]; ledger: readonly string[] }> = {
   node: { queue: ["sqlite", "sqs"], ledger: ["sqlite", "dynamodb"] },
-  lambda: { queue: ["sqs"], ledger: ["dynamodb"] },
+  "lambda-intake": { queue: ["sqs"], ledger: ["dynamodb"] },
+  "lambda-worker": { queue: ["sqs"], ledger: ["dynamodb"] },
   cloudflare: { queue: ["sqs"], ledger: ["durable-object"] },
+};
+/** What is required elsewhere: who answers to everyone knows no relay's password, and who mails knows no token. */
+const unneeded: Partial<Record<Runtime, string>> = {
+  "lambda-intake": "HARDSTATE_RELAYS",
+  "lambda-worker": "HARDSTATE_TOKENS",
 };
 const storeForms: Record<string, string> = {
   sqlite: "sqlite:PATH",
@@ -136,7 +142,7 @@ export const readSettings = (
     return value as T;
   };
   for (const { name, required } of settings)
-    if (required && given(name) === undefined)
+    if (required && given(name) === undefined && unneeded[runtime] !== name)
       faults.push({ field: name, expected: "a value: it is required" });
 
   const tokens = given("HARDSTATE_TOKENS");
@@ -146,7 +152,8 @@ export const readSettings = (
     expecting("HARDSTATE_RELAY_CA")("the text of certificates in PEM (HARDSTATE_RELAY_CA_FILE wants a path)");
   const oauthWords = given("HARDSTATE_OAUTH");
   const oauth = oauthWords ? readOAuth(oauthWords, expecting("HARDSTATE_OAUTH")) : undefined;
-  const relays = readRelays(given("HARDSTATE_RELAYS") ?? "", ca, oauth, expecting("HARDSTATE_RELAYS"));
+  const routes = given("HARDSTATE_RELAYS");
+  const relays = routes ? readRelays(routes, ca, oauth, expecting("HARDSTATE_RELAYS")) : [];
 
   const address = "an address, or a name and an address: Monitoring <nagios@example.com>";
   const from = given("HARDSTATE_FROM") && take("HARDSTATE_FROM", mailbox, address, "");
@@ -237,7 +244,7 @@ export const readSettings = (
   const ledger = store<Settings["ledger"]>(
     "HARDSTATE_LEDGER",
     stores[runtime].ledger,
-    { node: `sqlite:${state}/ledger.sqlite`, lambda: "", cloudflare: "durable-object" }[runtime],
+    runtime === "node" ? `sqlite:${state}/ledger.sqlite` : runtime === "cloudflare" ? "durable-object" : "",
     (kind, rest) => {
       if (kind === "sqlite") return rest ? { kind, path: rest } : undefined;
       // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
