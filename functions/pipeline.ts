@@ -100,7 +100,15 @@ export const pipeline = (parts: PipelineParts) => {
 
   const about = ({ id, alert, contact }: QueuedAlert) => ({ id, object: objectName(alert), contact });
   const ended = (queued: QueuedAlert, ending: Ending, { row, reason }: Verdict, queueId?: string) =>
-    report({ event: "ended", ...about(queued), ending, row, reason, queueId });
+    report({
+      event: "ended",
+      ...about(queued),
+      ending,
+      row,
+      reason,
+      queueId,
+      seconds: (clock() - queued.receivedAt) / 1000,
+    });
 
   /** Puts a notice for the operators on the queue. Never about mail to them: that would go on for ever. */
   const tell = async (notice: Notice, site?: string) => {

@@ -25,6 +25,8 @@ export type Event =
       row: Row;
       reason: string;
       queueId?: string;
+      /** From its acceptance to this end. */
+      seconds: number;
     }
   | { event: "held"; id: string; object: string; contact: string; row: Row; reason: string; until: number }
   | { event: "forgotten"; object: string; since: number }
@@ -40,6 +42,16 @@ export type Event =
       retryAt?: number;
     }
   | { event: "route"; route: string; open: boolean; reason?: string; probeAt?: number }
+  /** SES could not deliver a mail that it had taken, or its reader called it spam. */
+  | {
+      event: "returned";
+      id: string;
+      site: string;
+      contact: string;
+      kind: "bounce" | "complaint";
+      reply: string;
+    }
+  | { event: "swept"; due: number }
   | { event: "redriven"; site: string; id?: string; count: number }
   | { event: "captured"; path: string; subject: string; to: string }
   | { event: "unreadable"; reason: string }
@@ -53,6 +65,45 @@ export type Report = (event: Event) => void;
 /** One line of JSON for machines. */
 export const asJson = (event: Event, at: number): string =>
   JSON.stringify({ at: new Date(at).toISOString(), ...event });
+
+/** What an event counts for, by the names of metrics. */
+const metricsOf = (event: Event): Record<string, number> => {
+  switch (event.event) {
+    case "accepted":
+    case "unavailable":
+    case "returned":
+      return { [event.event]: 1 };
+    case "ended":
+      return {
+        [event.ending]: 1,
+        ...(event.ending === "mailed" && { delivery_seconds: event.seconds }),
+      };
+    case "attempt-failed":
+      return event.result === "refused" ? {} : { [event.result]: 1 };
+    case "swept":
+      return { sweeps: 1 };
+    case "unreadable":
+    case "failed":
+      return { failed: 1 };
+    default:
+      return {};
+  }
+};
+
+/**
+ * One line of JSON from which CloudWatch also makes metrics, all without dimensions: each would be billed as one more
+ * (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
+ */
+export const asEmf = (event: Event, at: number): string => {
+  const metrics = metricsOf(event);
+  const Metrics = Object.keys(metrics).map((Name) => ({
+    Name,
+    Unit: Name === "delivery_seconds" ? "Seconds" : "Count",
+  }));
+  const _aws = { Timestamp: at, CloudWatchMetrics: [{ Namespace: "Hardstate", Dimensions: [[]], Metrics }] };
+  const line = { at: new Date(at).toISOString(), ...event, ...metrics };
+  return JSON.stringify(Metrics.length > 0 ? { ...line, _aws } : line);
+};
 
 const timeOf = (at: number): string => new Date(at).toISOString().slice(11, 19);
 
@@ -80,6 +131,10 @@ const sentence = (event: Event): string => {
       return event.open
         ? `route      ${event.route} is of no use: ${event.reason}; next probe at ${timeOf(event.probeAt ?? 0)}`
         : `route      ${event.route} works again`;
+    case "returned":
+      return `${event.kind.padEnd(10)} of a mail to ${event.contact}: ${event.reply} (${event.id})`;
+    case "swept":
+      return `swept      ${event.due} alerts were due`;
     case "redriven":
       return `put back   ${event.count} dead letter${event.count === 1 ? "" : "s"} of ${event.site}${event.id ? ` (${event.id})` : ""}`;
     case "captured":
@@ -101,13 +156,13 @@ const sentence = (event: Event): string => {
 export const asText = (event: Event, at: number): string =>
   `${timeOf(at)} ${sentence(event).replace(/[^\P{Cc}\n]/gu, " ")}`;
 
-/** Writes events to standard output, for a person or, by default, as JSON. */
+const forms = { text: asText, json: asJson, emf: asEmf };
+
+/** Writes events to standard output: for a person, as JSON, or as JSON with metrics for CloudWatch. */
 export const toConsole =
-  (form: "text" | "json", clock: () => number): Report =>
-  (event) => {
-    const at = clock();
-    console.log(form === "text" ? asText(event, at) : asJson(event, at));
-  };
+  (form: keyof typeof forms, clock: () => number): Report =>
+  (event) =>
+    console.log(forms[form](event, clock()));
 
 /** Words for the person who runs the program, as they are. */
 export const say = (text: string): void => console.log(text);
