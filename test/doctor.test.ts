@@ -62,6 +62,7 @@ const start = async (script: Script = {}, { cert, protection }: Options = {}): P
 const closed: Script = { stranger: "554 5.7.1 <nobody@example.net>: Relay access denied\r\n" };
 
 const mail: Mail = {
+  alert: { site: "site", id: "alert-0001" },
   envelope: { from: "nagios@example.com", to: "ops@example.org" },
   messageId: "<1@example.com>",
   date: 1_800_000_000_000,

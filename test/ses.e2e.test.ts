@@ -58,6 +58,7 @@ const verify = (address: string) =>
   clientOf(root).send(new VerifyEmailIdentityCommand({ EmailAddress: address }));
 
 const mail: Mail = {
+  alert: { site: "site", id: "alert-0001" },
   envelope: { from: "nagios@example.com", to: "ops@example.org" },
   messageId: "<1@example.com>",
   date: 1_800_000_000_000,

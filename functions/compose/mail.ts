@@ -17,6 +17,8 @@ export type Sender = {
 
 /** Envelope and content. Recipients are in the envelope alone; the To header is for the reader. */
 export type Mail = {
+  /** Whose mail it is, for what comes back about it. */
+  alert: { site: string; id: string };
   envelope: { from: string; to: string };
   messageId: string;
   /** Unix milliseconds: when the mail was decided on, so that every copy has the same Date. */
@@ -74,6 +76,7 @@ export const compose = (
     id: queued.id,
   };
   return {
+    alert: { site: queued.site, id: queued.id },
     envelope: { from: sender.envelopeFrom, to: queued.contact },
     messageId: messageIdOf(queued, sender),
     date: decidedAt,

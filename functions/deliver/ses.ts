@@ -3,6 +3,7 @@ import type { Mail } from "../compose/mail.ts";
 import { mimeBytes } from "../compose/mime.ts";
 import { type DeliveryOutcome, printable, type Step, type Transport } from "./delivery.ts";
 import type { SesRelay } from "./relay.ts";
+import { tagOf } from "./ses-events.ts";
 
 /** A kept connection that the other end (or a frozen Lambda) has closed would look like a mail that was lost. */
 const oneRequest = { keepAlive: false, maxSockets: Number.POSITIVE_INFINITY };
@@ -156,6 +157,8 @@ export const sesTransport = (client: SESClient, relay: SesRelay, clock: () => nu
         Destinations: [mail.envelope.to],
         RawMessage: { Data: await mimeBytes(mail) },
         ConfigurationSetName: relay.configurationSet,
+        // What a configuration set tells of bounces has these.
+        Tags: relay.configurationSet ? [tagOf(mail.alert)] : undefined,
       });
       // The last step before the request leaves: until then credentials were looked for and a signature was made.
       command.middlewareStack.add(

@@ -130,6 +130,7 @@ const wholeOf = (record: JournalRecord) => ({
   message_id: record.messageId,
   attempts: record.attempts.map(({ at, route, outcome }) => ({ at, route, ...outcome })),
   ending: record.ending,
+  returned: record.returned,
 });
 
 /** An open episode, with everyone who was told of it. */

@@ -13,9 +13,18 @@ import {
 } from "@aws-sdk/client-dynamodb";
 import { contactKey } from "../address.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
-import { hostKey } from "../identity.ts";
+import { digest, hostKey } from "../identity.ts";
 import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
-import { type Ending, endings, type JournalRecord, newRecord, objectOf, resumed, twinOf } from "./journal.ts";
+import {
+  type Ending,
+  endings,
+  type JournalRecord,
+  newRecord,
+  objectOf,
+  type Returned,
+  resumed,
+  twinOf,
+} from "./journal.ts";
 import { type Change, type Due, keepMilliseconds, type Ledger, readCursor } from "./ledger.ts";
 
 type Item = Record<string, AttributeValue>;
@@ -380,8 +389,16 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       return result;
     },
     story: async (site, id) => {
-      const item = await find(recordKey({ site, id }));
-      return item && parse(item);
+      const { pk } = recordKey({ site, id });
+      const { Items = [] } = await search(undefined, ["pk", pk], { ConsistentRead: true });
+      const item = Items.find(({ sk }) => sk?.S === "record");
+      const returned = Items.filter(({ sk }) => sk?.S?.startsWith("returned ")).map(parse<Returned>);
+      return item && { ...parse<JournalRecord>(item), ...(returned.length > 0 && { returned }) };
+    },
+    noteReturned: async (site, id, returned) => {
+      const [{ pk }, body] = [recordKey({ site, id }), JSON.stringify(returned)];
+      const sk = `returned ${sortable(returned.at, digest("returned", body))}`;
+      await update({ pk, sk }, { body, expires: expiresAfter(returned.at) });
     },
     journal: async ({ site, object, contact, before, limit }) => {
       const mailbox = contact && contactKey(contact);

@@ -11,6 +11,9 @@ import type { Row } from "./rows.ts";
 export const endings = ["mailed", "suppressed", "digested", "refused", "dead"] as const;
 export type Ending = (typeof endings)[number];
 
+/** A mail that did not arrive after all, or that its reader called spam. */
+export type Returned = { at: number; kind: "bounce" | "complaint"; contact: string; reply: string };
+
 /** The journal's page of one accepted alert: the whole story, kept beside the entry and written with it. */
 export type JournalRecord = {
   id: string;
@@ -50,6 +53,8 @@ export type JournalRecord = {
   /** When it was put back by hand, after it had ended as a dead letter. */
   putBackAt?: number;
   ending?: { at: number; as: Ending; reason: string };
+  /** What came back after the mail was taken; kept apart from the rest, for it comes from elsewhere. */
+  returned?: Returned[];
 };
 
 /** The record of an alert that the ledger has not met before. */
@@ -98,12 +103,10 @@ export const twinOf = (
   )?.id;
 };
 
-const seconds = new Intl.DateTimeFormat("sv-SE", {
-  dateStyle: "short",
-  timeStyle: "medium",
-  timeZone: "UTC",
-});
-const time = (at: number): string => `${seconds.format(at)} UTC`;
+// Made at each use: the first one that is made costs 20 ms, too much of a cold start.
+const seconds = () =>
+  new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone: "UTC" });
+const time = (at: number): string => `${seconds().format(at)} UTC`;
 
 /** The object as people read it. */
 export const objectOf = ({ host, service }: Pick<JournalRecord, "host" | "service">): string =>
@@ -159,6 +162,10 @@ export const storyOf = (record: JournalRecord): string[] => {
     ...(record.waiting
       ? [{ at: record.waiting.since, line: `waits, for no route may be tried: ${record.waiting.reason}` }]
       : []),
+    ...(record.returned ?? []).map(({ at, kind, contact, reply }) => ({
+      at,
+      line: `${kind} of the mail to ${contact}: ${reply}`,
+    })),
     ...(record.putBackAt === undefined ? [] : [{ at: record.putBackAt, line: "put back by hand" }]),
   ].sort((a, b) => a.at - b.at);
   return [...happened.map(({ at, line }) => `${time(at)}  ${line}`), outcomeOf(record)];

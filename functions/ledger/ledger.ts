@@ -4,7 +4,7 @@ import type { Handover, RouteStates } from "../deliver/relays.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Known, Verdict } from "./case.ts";
 import { type Entry, type Run, withHeld, withoutHeld } from "./entry.ts";
-import { type Ending, type JournalRecord, newRecord } from "./journal.ts";
+import { type Ending, type JournalRecord, newRecord, type Returned } from "./journal.ts";
 
 /** What the ledger knows when an alert is looked at. */
 export type Page = Known & {
@@ -53,6 +53,8 @@ export type Ledger = RouteStates & {
   due(now: number, limit: number): Promise<Due[]>;
   /** The journal's record of one alert of a site. */
   story(site: string, id: string): Promise<JournalRecord | undefined>;
+  /** Adds what came back of a mail to its alert's story, once however often it is told. */
+  noteReturned(site: string, id: string, returned: Returned): Promise<void>;
   journal(query: JournalQuery): Promise<Listing<JournalRecord>>;
   problems(query: { site: string; before?: string; limit: number }): Promise<Listing<OpenProblem>>;
   /** How many records of a site end how; `pending` is the rest. */

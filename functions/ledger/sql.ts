@@ -2,7 +2,16 @@ import { contactKey } from "../address.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import { hostKey } from "../identity.ts";
 import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
-import { type Ending, endings, type JournalRecord, newRecord, objectOf, resumed, twinOf } from "./journal.ts";
+import {
+  type Ending,
+  endings,
+  type JournalRecord,
+  newRecord,
+  objectOf,
+  type Returned,
+  resumed,
+  twinOf,
+} from "./journal.ts";
 import { cursorOf, type Ledger, readCursor } from "./ledger.ts";
 
 type Value = string | number | null;
@@ -49,6 +58,14 @@ const schema = `
   CREATE INDEX IF NOT EXISTS journal_contact ON journal (site, contact, received_at, id);
   CREATE INDEX IF NOT EXISTS journal_ending ON journal (site, ending);
   CREATE INDEX IF NOT EXISTS journal_ended ON journal (received_at) WHERE ending IS NOT NULL;
+  CREATE TABLE IF NOT EXISTS returned (
+    site TEXT NOT NULL,
+    id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (site, id, at, body)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS returned_at ON returned (at);
   CREATE TABLE IF NOT EXISTS monitor (
     site TEXT NOT NULL,
     monitor TEXT NOT NULL,
@@ -213,7 +230,24 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         });
         return { key: String(row.object_key), object: objectOf(placeOf(row)), entry, alerts };
       }),
-    story: async (site, id) => recordOf(site, id),
+    story: async (site, id) => {
+      const record = recordOf(site, id);
+      const returned = engine.all(
+        "SELECT body FROM returned WHERE site = ? AND id = ? ORDER BY at",
+        site,
+        id,
+      );
+      return record && returned.length > 0 ? { ...record, returned: returned.map(parse<Returned>) } : record;
+    },
+    noteReturned: async (site, id, returned) => {
+      engine.run(
+        "INSERT INTO returned (site, id, at, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        site,
+        id,
+        returned.at,
+        JSON.stringify(returned),
+      );
+    },
     journal: async ({ site, object, contact, before, limit }) => {
       const [at, id] = readCursor(before);
       const items = engine
@@ -259,8 +293,9 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       return { pending: count(null), ...ended } as Record<Ending | "pending", number>;
     },
     prune: async (before, limit) =>
-      engine.transaction(
-        () =>
+      engine.transaction(() => {
+        engine.run("DELETE FROM returned WHERE at < ?", before);
+        return (
           engine.run(
             `DELETE FROM journal WHERE (site, id) IN
              (SELECT site, id FROM journal WHERE ending IS NOT NULL AND received_at < ? LIMIT ?)`,
@@ -272,8 +307,9 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
              (SELECT object_key FROM object WHERE due_at IS NULL AND touched_at < ? LIMIT ?)`,
             before,
             limit,
-          ),
-      ),
+          )
+        );
+      }),
     ready: async () => {
       engine.transaction(() => {});
     },

@@ -48,6 +48,7 @@ const open = (routes: Record<string, Route | DeliveryOutcome>) =>
 
 let mails = 0;
 const mail = (): Mail => ({
+  alert: { site: "site", id: "alert-0001" },
   envelope: { from: "nagios@example.com", to: "ops@example.org" },
   messageId: `<${(mails++).toString(16).padStart(8, "0")}@example.com>`,
   date: begin,

@@ -16,6 +16,7 @@ export const ca = await authority();
 export const trusted = await certificate({ ca });
 
 export const mail = (change: Partial<Mail> = {}): Mail => ({
+  alert: { site: "site", id: "alert-0001" },
   envelope: { from: "nagios@example.com", to: "ops@example.org" },
   messageId: "<1@example.com>",
   date: 1_800_000_000_000,

@@ -29,6 +29,7 @@ const secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const sessionToken = `IQoJb3JpZ2luX2VjEJr//${"Ab1/".repeat(60)}==`;
 
 const mail = (change: Partial<Mail> = {}): Mail => ({
+  alert: { site: "site", id: "alert-0001" },
   envelope: { from: "bounces@example.com", to: "ops@example.org" },
   messageId: "<1@example.com>",
   date: 1_800_000_000_000,

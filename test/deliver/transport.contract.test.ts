@@ -141,6 +141,7 @@ const amazonSes = async (): Promise<Route> => {
 };
 
 const mail: Mail = {
+  alert: { site: "site", id: "alert-0001" },
   envelope: { from: "nagios@example.com", to: "ops@example.org" },
   messageId: "<1@example.com>",
   date: 1_800_000_000_000,

@@ -184,6 +184,25 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       expect(await ledger.story(queued.site, "unknown-id")).toBeUndefined();
     });
 
+    it("tells in an alert's story what came back of its mail, once each, in order", async () => {
+      const queued = queuedAlert();
+      const page = await ledger.read(queued);
+      await claim(ledger, page, toSend(page), "<m@example.com>", 1000, handOut);
+      const bounce = {
+        at: 5000,
+        kind: "bounce",
+        contact: "ops@example.com",
+        reply: "550 no such user",
+      } as const;
+      const complaint = { ...bounce, at: 20_000, kind: "complaint", reply: "abuse" } as const;
+      for (const returned of [complaint, bounce, bounce])
+        await ledger.noteReturned("site", queued.id, returned);
+      expect(await reopen().story("site", queued.id)).toMatchObject({ returned: [bounce, complaint] });
+      expect((await ledger.read(queued)).record.returned).toBeUndefined();
+      await ledger.noteReturned("site", "unknown-id", bounce);
+      expect(await ledger.story("site", "unknown-id")).toBeUndefined();
+    });
+
     it("counts every one of many concurrent changes to one entry", async () => {
       const ledgers = [ledger, reopen()];
       await Promise.all(
