@@ -1,0 +1,28 @@
+import { handle, type LambdaContext, type LambdaEvent } from "hono/aws-lambda";
+import { intake } from "../intake/http.ts";
+import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
+import { sqsClient, sqsQueue } from "../queue/sqs.ts";
+import { toConsole } from "../telemetry.ts";
+import { lambdaSettings, madeOf } from "./lambda.ts";
+import { parameterStore } from "./ssm.ts";
+
+const clock = () => Date.now();
+const report = toConsole("emf", clock);
+const settings = await lambdaSettings(
+  process.env,
+  "lambda-intake",
+  parameterStore(process.env),
+  clock,
+  report,
+);
+const database = dynamodbClient();
+
+const appOf = madeOf(({ queue: { url }, ledger: { table }, tokens, aliases, allowed }) => {
+  const queue = sqsQueue(sqsClient(url, process.env.AWS_REGION ?? ""), url, clock);
+  const ledger = dynamodbLedger(database, table);
+  return handle(intake({ tokens, aliases, allowed, queue, ledger, clock, report }));
+});
+
+/** Serves a Function URL, or an HTTP API with payload 2.0. */
+export const handler = async (event: LambdaEvent, context: LambdaContext) =>
+  appOf(await settings.current())(event, context);

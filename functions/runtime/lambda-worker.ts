@@ -1,0 +1,133 @@
+import type { Context, EventBridgeEvent, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
+import { afterStart } from "../deliver/breaker.ts";
+import { probeUnused, relays } from "../deliver/relays.ts";
+import { readFeedback } from "../deliver/ses-events.ts";
+import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
+import { pipeline } from "../pipeline.ts";
+import { type Disposition, drainInOrder, type ReceivedMessage } from "../queue/queue.ts";
+import { sqsClient, sqsQueue } from "../queue/sqs.ts";
+import { sweep as sweepLedger } from "../sweep.ts";
+import { type Report, toConsole } from "../telemetry.ts";
+import { lambdaSettings, madeOf } from "./lambda.ts";
+import { transportOf } from "./routes.ts";
+import { parameterStore } from "./ssm.ts";
+
+const clock = () => Date.now();
+/** Kept back from an invocation's time, to answer before Lambda kills the process. */
+const answerMilliseconds = 5_000;
+
+const log = toConsole("emf", clock);
+const settings = await lambdaSettings(process.env, "lambda-worker", parameterStore(process.env), clock, log);
+const report: Report = (event) => {
+  if (event.event === "attempt-failed" && event.result === "unauthorised") settings.doubt();
+  log(event);
+};
+const database = dynamodbClient();
+
+const bridgeOf = madeOf((known) => {
+  const { url } = known.queue;
+  const queue = sqsQueue(sqsClient(url, process.env.AWS_REGION ?? ""), url, clock);
+  const ledger = dynamodbLedger(database, known.ledger.table);
+  const routes = known.relays.map((relay) => ({ relay, transport: transportOf(relay, known.sender, clock) }));
+  const handOver = relays({ routes, states: ledger, clock });
+  const handle = pipeline({ ...known, ledger, queue, handOver, clock, report });
+  return { known, queue, ledger, routes, handle };
+});
+type Bridge = ReturnType<typeof bridgeOf>;
+
+let last: Bridge | undefined;
+/** Queue, ledger and routes by the settings of now. Once these are others, routes may be probed at once. */
+const bridge = async (): Promise<Bridge> => {
+  const now = bridgeOf(await settings.current());
+  const used = new Set(now.known.relays.map(({ route }) => route));
+  if (last && last !== now)
+    for (const state of await now.ledger.routes())
+      await now.ledger.writeRoute(afterStart(state, clock(), used.has(state.route)));
+  last = now;
+  return now;
+};
+
+const failed = (during: string, error: unknown) =>
+  report({
+    event: "failed",
+    during,
+    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  });
+
+const messageOf = ({ receiptHandle, body, attributes, messageId }: SQSRecord, visibleAgainAt: number) => ({
+  receipt: receiptHandle,
+  group: attributes.MessageGroupId ?? messageId,
+  body,
+  receiveCount: Number(attributes.ApproximateReceiveCount),
+  visibleAgainAt,
+});
+
+/**
+ * Works on one batch of an SQS event source with ReportBatchItemFailures. What is not in the answer is deleted by
+ * Lambda; a message that is to come again is in it, with all later ones of its group.
+ */
+export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatchResponse> => {
+  const { queue, routes, handle } = await bridge();
+  const visibleAgainAt = clock() + context.getRemainingTimeInMillis() - answerMilliseconds;
+  const batch = event.Records.map((record) => [messageOf(record, visibleAgainAt), record] as const);
+  const dispositions = await drainInOrder(
+    batch.map(([message]) => message),
+    handle,
+    (_, error) => failed("handling an alert", error),
+  );
+  /** Whether Lambda may delete the message. */
+  const done = async (message: ReceivedMessage, disposition: Disposition | undefined): Promise<boolean> => {
+    try {
+      if (disposition?.message === "give-back") await queue.giveBack(message, disposition.afterSeconds);
+      if (disposition?.message === "bury") await queue.bury(message, disposition.reason);
+      return disposition !== undefined && disposition.message !== "give-back";
+    } catch (error) {
+      // It comes again when the queue's visibility timeout is over.
+      failed("disposing of a message", error);
+      return false;
+    }
+  };
+  const again = await Promise.all(
+    batch.map(async ([message, { messageId }]) =>
+      (await done(message, dispositions.get(message))) ? [] : [{ itemIdentifier: messageId }],
+    ),
+  );
+  // Lambda freezes the process until the next batch: a session that is kept would be found dead.
+  for (const { transport } of routes) transport.close();
+  return { batchItemFailures: again.flat() };
+};
+
+/** Puts what is due on the queue, tells operators of routes, and probes those that no mail comes to; each minute. */
+export const sweep = async (_event: unknown, context: Context): Promise<void> => {
+  const { known, queue, ledger, routes } = await bridge();
+  const due = await sweepLedger({ ...known, ledger, queue, report }, clock());
+  report({ event: "swept", due });
+  const limit = AbortSignal.timeout(Math.max(context.getRemainingTimeInMillis() - answerMilliseconds, 1));
+  await probeUnused({ routes, states: ledger, clock }, limit);
+};
+
+/** Adds to an alert's story what SES tells of its mail by EventBridge: bounces and complaints. */
+export const feedback = async ({ detail }: EventBridgeEvent<string, unknown>): Promise<void> => {
+  const reading = readFeedback(detail);
+  if (!reading.ok) {
+    const faults = reading.faults.map(({ field, expected }) => `${field}, expected ${expected}`).join("; ");
+    return failed("reading an event of SES", faults);
+  }
+  const { site, id, messageId, returned } = reading.value;
+  const { ledger } = await bridge();
+  const record = await ledger.story(site, id);
+  const ours = record?.attempts.some(
+    ({ outcome }) => outcome.result === "accepted" && outcome.queueId === messageId,
+  );
+  // Lambda gives an event again that came before the ledger knew of the mail.
+  if (!ours) throw new Error(`the ledger knows no mail ${messageId} of alert ${id}`);
+  await ledger.noteReturned(site, id, returned);
+  report({
+    event: "returned",
+    id,
+    site,
+    contact: returned.contact,
+    kind: returned.kind,
+    reply: returned.reply,
+  });
+};

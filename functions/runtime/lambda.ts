@@ -1,0 +1,83 @@
+import { type Runtime, readSettings, type Settings } from "../config.ts";
+import type { Report } from "../telemetry.ts";
+import type { Environment } from "./environment.ts";
+import { type Parameters, withParameters } from "./ssm.ts";
+
+/** What the settings of a function say. */
+type OnLambda = Settings & {
+  queue: { kind: "sqs"; url: string };
+  ledger: { kind: "dynamodb"; table: string };
+};
+
+/** A function's settings, which may change while it lives. */
+export type LambdaSettings = {
+  /** The settings, the same object while they are the same; read again if they are five minutes old, or in doubt. */
+  current(): Promise<OnLambda>;
+  /** A relay refuses our login: the secrets may have been changed. */
+  doubt(): void;
+};
+
+const keptMilliseconds = 300_000;
+/** However much in doubt, they are not read more often. */
+const leastMilliseconds = 10_000;
+
+/** Reads the settings, and the text that they were made of; rejects with all faults, by name and never by value. */
+const readAll = async (
+  environment: Environment,
+  runtime: Runtime,
+  parameters: Parameters,
+): Promise<{ settings: OnLambda; text: string }> => {
+  const { environment: whole, faults } = await withParameters(environment, parameters);
+  const reading = readSettings(whole, runtime);
+  // What could not be fetched is told by its parameter's name alone.
+  const unread = new Set(faults.map(({ field }) => field.replace(/_PARAMETER$/, "")));
+  const all = [...faults, ...(reading.ok ? [] : reading.faults.filter(({ field }) => !unread.has(field)))];
+  if (!reading.ok || all.length > 0)
+    throw new Error(
+      `these settings are wrong: ${all.map(({ field, expected }) => `${field} wants ${expected}`).join("; ")}`,
+    );
+  return { settings: reading.value as OnLambda, text: JSON.stringify(whole) };
+};
+
+/**
+ * Reads a function's settings at its cold start, which ends if they are wrong. Later those that were good stay in use
+ * when Parameter Store cannot be reached or holds something wrong; that is reported.
+ */
+export const lambdaSettings = async (
+  environment: Environment,
+  runtime: Runtime,
+  parameters: Parameters,
+  clock: () => number,
+  report: Report,
+): Promise<LambdaSettings> => {
+  const changeable = Object.keys(environment).some((name) => /^HARDSTATE_\w+_PARAMETER$/.test(name));
+  let { settings, text } = await readAll(environment, runtime, parameters);
+  let [readAt, doubtful] = [clock(), false];
+  return {
+    current: async () => {
+      const age = clock() - readAt;
+      if (changeable && age >= (doubtful ? leastMilliseconds : keptMilliseconds)) {
+        [readAt, doubtful] = [clock(), false];
+        try {
+          const fresh = await readAll(environment, runtime, parameters);
+          if (fresh.text !== text) ({ settings, text } = fresh);
+        } catch (error) {
+          report({ event: "failed", during: "reading the settings again", error: String(error) });
+        }
+      }
+      return settings;
+    },
+    doubt: () => {
+      doubtful = true;
+    },
+  };
+};
+
+/** What is made of settings, and made anew once they are others. */
+export const madeOf = <T>(make: (settings: OnLambda) => T): ((settings: OnLambda) => T) => {
+  let last: { settings: OnLambda; made: T } | undefined;
+  return (settings) => {
+    if (last?.settings !== settings) last = { settings, made: make(settings) };
+    return last.made;
+  };
+};

@@ -1,0 +1,116 @@
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Built, buildAll } from "../scripts/build.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "hardstate-build-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+let built: Built[];
+beforeAll(async () => {
+  built = await buildAll(folder);
+}, 60_000);
+const bundle = (name: string): Built => {
+  const found = built.find((one) => one.name === name);
+  if (!found) throw new Error(`no bundle ${name}`);
+  return found;
+};
+/** The files in a bundle whose path has these words. */
+const having = (name: string, words: RegExp) =>
+  [...bundle(name).inputs.keys()].filter((path) => words.test(path));
+
+/** What the AWS SDK brings for whoever runs it on a laptop or an own server. */
+const credentialSearch =
+  /credential-provider-(node|ini|sso|process|http|login|web-identity|imds)|nested-clients|token-providers/;
+
+describe("the bundle of Lambda's intake", () => {
+  it.each([
+    ["mailer", /nodemailer|functions\/deliver\/(smtp|ses|relays)/],
+    ["decisions", /functions\/(pipeline|sweep)|ledger\/(verdict|problem|recovery)/],
+    ["SQLite", /sqlite/],
+    ["search for credentials", credentialSearch],
+    ["XML", /xml-builder|fast-xml/],
+    ["server of its own", /@hono\/node-server/],
+    ["test equipment", /fauxqs|dynalite|smtp-server|selfsigned/],
+  ])("has no %s", (_, words) => {
+    expect(having("lambda-intake", words)).toEqual([]);
+  });
+
+  it.each([["intake/http"], ["queue/sqs"], ["ledger/dynamodb"]])("has %s", (file) => {
+    expect(having("lambda-intake", new RegExp(`functions/${file}\\.ts$`))).toHaveLength(1);
+  });
+});
+
+describe("the bundle of Lambda's worker", () => {
+  it.each([
+    ["HTTP server", /functions\/intake\/http|hono\/dist\/hono/],
+    ["SQLite", /sqlite/],
+    ["search for credentials", credentialSearch],
+    ["test equipment", /fauxqs|dynalite|smtp-server|selfsigned/],
+    ["doctor", /doctor/],
+  ])("has no %s", (_, words) => {
+    expect(having("lambda-worker", words)).toEqual([]);
+  });
+
+  it.each([["pipeline"], ["sweep"], ["deliver/smtp"], ["deliver/ses"], ["ledger/dynamodb"]])(
+    "has %s",
+    (file) => {
+      expect(having("lambda-worker", new RegExp(`functions/${file}\\.ts$`))).toHaveLength(1);
+    },
+  );
+});
+
+describe("every bundle", () => {
+  it("is within its budget, and has a source map", () => {
+    for (const { kib, mostKib, path } of built) {
+      expect(kib).toBeLessThanOrEqual(mostKib);
+      expect(existsSync(`${path}.map`)).toBe(true);
+    }
+  });
+});
+
+const settings = {
+  HARDSTATE_TOKENS: "site1=a-token-of-twenty-four-characters",
+  HARDSTATE_RELAYS: "smtp://user:secret-of-the-relay@relay.example.com:587",
+  HARDSTATE_FROM: "nagios@example.com",
+  HARDSTATE_RECIPIENTS: "example.com",
+  HARDSTATE_QUEUE: "sqs:https://sqs.eu-west-1.amazonaws.com/123456789012/hardstate.fifo",
+  HARDSTATE_LEDGER: "dynamodb:hardstate",
+  AWS_REGION: "eu-west-1",
+};
+/** What importing a bundle in a process of its own prints: its exports, or its error. */
+const imported = (name: string, environment: Record<string, string>): Promise<string> =>
+  new Promise((resolve) => {
+    const url = pathToFileURL(bundle(name).path).href;
+    const script = `import(${JSON.stringify(url)}).then((m) => console.log(Object.keys(m).join(" ")), ({ message }) => console.log(message))`;
+    execFile(process.execPath, ["-e", script], { env: environment }, (_, out, error) => resolve(out + error));
+  });
+
+describe("a cold start", () => {
+  it("gives Lambda its handlers", async () => {
+    const { HARDSTATE_RELAYS: _, ...ofIntake } = settings;
+    const { HARDSTATE_TOKENS: __, ...ofWorker } = settings;
+    expect(await imported("lambda-intake", ofIntake)).toBe("handler\n");
+    expect(await imported("lambda-worker", ofWorker)).toBe("feedback sweep worker\n");
+  });
+
+  it("stops with all faults named, and no value", async () => {
+    const { HARDSTATE_FROM: _, ...wrong } = settings;
+    const said = await imported("lambda-worker", {
+      ...wrong,
+      HARDSTATE_RECIPIENTS: "not a domain!",
+      HARDSTATE_LEDGER: "sqlite:/var/secret-path",
+      HARDSTATE_PORT: "80",
+    });
+    for (const words of [
+      "HARDSTATE_FROM wants a value",
+      "HARDSTATE_RECIPIENTS wants",
+      "HARDSTATE_LEDGER wants dynamodb:TABLE",
+      "HARDSTATE_PORT wants to be left out",
+    ])
+      expect(said).toContain(words);
+    expect(said).not.toContain("secret");
+  });
+});
