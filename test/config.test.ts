@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
-import { readSettings, type Settings, settings } from "../functions/config.ts";
+import { type Runtime, readSettings, type Settings, settings } from "../functions/config.ts";
 import type { SmtpRelay } from "../functions/deliver/relay.ts";
 import { durationSeconds } from "../functions/duration.ts";
 import { defaultPolicy } from "../functions/ledger/policy.ts";
@@ -615,5 +615,52 @@ describe("durations", () => {
     ["1000000s", undefined],
   ])("'%s' is %s seconds", (text, expected) => {
     expect(durationSeconds(text)).toBe(expected);
+  });
+});
+
+describe("each runtime", () => {
+  const fifo = "sqs:https://sqs.eu-west-1.amazonaws.com/123456789012/hardstate.fifo";
+  const cloud = { ...base, HARDSTATE_QUEUE: fifo };
+  const read = (environment: Environment, runtime: Runtime) => readSettings(environment, runtime);
+
+  it.each<[Runtime, Environment, object]>([
+    ["node", base, { queue: { kind: "sqlite" }, ledger: { kind: "sqlite" } }],
+    ["node", { ...cloud, HARDSTATE_LEDGER: "dynamodb:hardstate" }, { ledger: { table: "hardstate" } }],
+    ["lambda-intake", { ...cloud, HARDSTATE_LEDGER: "dynamodb:hardstate" }, { queue: { kind: "sqs" } }],
+    ["lambda-worker", { ...cloud, HARDSTATE_LEDGER: "dynamodb:hardstate" }, { ledger: { kind: "dynamodb" } }],
+    ["cloudflare", cloud, { queue: { kind: "sqs" }, ledger: { kind: "durable-object" } }],
+  ])("%s has a queue and a ledger that it can reach", (runtime, environment, value) => {
+    expect(read(environment, runtime)).toMatchObject({ ok: true, value });
+  });
+
+  it.each<[Runtime, Environment, string, string]>([
+    ["node", { HARDSTATE_LEDGER: "durable-object" }, "HARDSTATE_LEDGER", "sqlite:PATH, or dynamodb:TABLE"],
+    ["node", { HARDSTATE_LEDGER: "dynamodb:" }, "HARDSTATE_LEDGER", "sqlite:PATH, or dynamodb:TABLE"],
+    ["node", { HARDSTATE_QUEUE: "sqlite:" }, "HARDSTATE_QUEUE", "sqlite:PATH, or sqs:URL of a FIFO queue"],
+    ["lambda-worker", { HARDSTATE_QUEUE: "sqlite:/q" }, "HARDSTATE_QUEUE", "sqs:URL of a FIFO queue"],
+    ["lambda-worker", {}, "HARDSTATE_QUEUE", "sqs:URL of a FIFO queue"],
+    ["lambda-intake", {}, "HARDSTATE_LEDGER", "dynamodb:TABLE"],
+    ["cloudflare", { HARDSTATE_LEDGER: "sqlite:/l" }, "HARDSTATE_LEDGER", "durable-object"],
+    ["cloudflare", { HARDSTATE_LEDGER: "durable-object:x" }, "HARDSTATE_LEDGER", "durable-object"],
+    ["cloudflare", { HARDSTATE_PORT: "80" }, "HARDSTATE_PORT", "to be left out: there is no such setting"],
+    [
+      "lambda-intake",
+      { HARDSTATE_STATE: "/tmp" },
+      "HARDSTATE_STATE",
+      "to be left out: there is no such setting",
+    ],
+  ])("%s names what it cannot use", (runtime, changes, field, expected) => {
+    const reading = read({ ...base, ...changes }, runtime);
+    expect(reading.ok ? [] : reading.faults).toContainEqual({ field, expected });
+  });
+
+  it("does without the secrets of the other half of Lambda, and nobody else does", () => {
+    const lambda = { ...cloud, HARDSTATE_LEDGER: "dynamodb:hardstate" };
+    const without = (name: string, runtime: Runtime) => read({ ...lambda, [name]: undefined }, runtime).ok;
+    expect(without("HARDSTATE_RELAYS", "lambda-intake")).toBe(true);
+    expect(without("HARDSTATE_TOKENS", "lambda-worker")).toBe(true);
+    expect(without("HARDSTATE_TOKENS", "lambda-intake")).toBe(false);
+    expect(without("HARDSTATE_RELAYS", "lambda-worker")).toBe(false);
+    expect(without("HARDSTATE_RELAYS", "node")).toBe(false);
   });
 });

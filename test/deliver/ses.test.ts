@@ -11,6 +11,7 @@ import {
   sesFailure,
   sesTransport,
 } from "../../functions/deliver/ses.ts";
+import { tagOf } from "../../functions/deliver/ses-events.ts";
 import { authority, certificate } from "./certificate.ts";
 import {
   type Answer,
@@ -115,9 +116,14 @@ describe("a mail that SES takes", () => {
     });
   });
 
-  test("goes by the configuration set, if one is given", async () => {
+  test("goes by the configuration set, if one is given, with its alert as a tag", async () => {
     await transportOf(undefined, "alerts").send(mail(), patient());
-    expect(ses.taken[0]?.form.get("ConfigurationSetName")).toBe("alerts");
+    const { Name, Value } = tagOf(mail().alert);
+    expect(Object.fromEntries(ses.taken[0]?.form ?? [])).toMatchObject({
+      ConfigurationSetName: "alerts",
+      "Tags.member.1.Name": Name,
+      "Tags.member.1.Value": Value,
+    });
   });
 
   test("may be as long as a plugin's longest output", async () => {

@@ -1,0 +1,70 @@
+import { describe, expect, it } from "vitest";
+import { readFeedback, tagOf } from "../../functions/deliver/ses-events.ts";
+
+const tag = tagOf({ site: "site-1.a_b", id: "web01.HTTP-1_x" });
+const mail = {
+  messageId: "0100018c-ses",
+  tags: { [tag.Name]: [tag.Value], "ses:from-domain": ["example.com"] },
+};
+const bounce = {
+  timestamp: "2026-11-25T10:00:00.123Z",
+  bounceType: "Permanent",
+  bounceSubType: "General",
+  bouncedRecipients: [
+    { emailAddress: "ops@example.com", status: "5.1.1", diagnosticCode: "smtp; 550 5.1.1\r\nno such user" },
+  ],
+};
+const complaint = {
+  timestamp: "2026-11-25T10:00:00Z",
+  complaintFeedbackType: "abuse",
+  complainedRecipients: [{ emailAddress: "ops@example.com" }],
+};
+
+describe("an event of SES", () => {
+  it("of a bounce tells of which alert it is, and what the other side said", () => {
+    expect(readFeedback({ eventType: "Bounce", mail, bounce })).toEqual({
+      ok: true,
+      value: {
+        site: "site-1.a_b",
+        id: "web01.HTTP-1_x",
+        messageId: "0100018c-ses",
+        returned: {
+          at: Date.parse("2026-11-25T10:00:00.123Z"),
+          kind: "bounce",
+          contact: "ops@example.com",
+          reply: "Permanent General: 5.1.1: smtp; 550 5.1.1 no such user",
+        },
+      },
+    });
+  });
+
+  it("of a complaint tells what kind it is", () => {
+    expect(readFeedback({ eventType: "Complaint", mail, complaint })).toMatchObject({
+      ok: true,
+      value: { returned: { kind: "complaint", contact: "ops@example.com", reply: "abuse" } },
+    });
+  });
+
+  it.each([
+    ["another type", { eventType: "Delivery", mail }, "eventType"],
+    [
+      "no tag of ours",
+      { eventType: "Bounce", mail: { ...mail, tags: {} }, bounce },
+      "mail.tags.hardstate-alert",
+    ],
+    ["no time", { eventType: "Bounce", mail, bounce: { ...bounce, timestamp: "soon" } }, "bounce.timestamp"],
+    [
+      "no recipient",
+      { eventType: "Bounce", mail, bounce: { ...bounce, bouncedRecipients: [] } },
+      "bounce.bouncedRecipients",
+    ],
+    ["nothing at all", undefined, ""],
+  ])("with %s is not taken, and the field is named", (_, input, field) => {
+    const reading = readFeedback(input);
+    expect(reading).toMatchObject({ ok: false, faults: [{ field: expect.stringContaining(field) }] });
+  });
+});
+
+it("a tag's value has no character that SES refuses, whatever site and id are", () => {
+  expect(tagOf({ site: "a.b_c-d".repeat(9), id: "x.y".repeat(21) }).Value).toMatch(/^[A-Za-z0-9_-]{1,255}$/);
+});
