@@ -1,13 +1,9 @@
 import { createHash } from "node:crypto";
-import {
-  CreateQueueCommand,
-  GetQueueAttributesCommand,
-  SendMessageCommand,
-  SQSClient,
-} from "@aws-sdk/client-sqs";
+import { GetQueueAttributesCommand, SendMessageCommand, type SQSClient } from "@aws-sdk/client-sqs";
 import type { SQSEvent } from "aws-lambda";
 import { startFauxqs } from "fauxqs";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { clientOf, createQueue as createFifoQueue } from "../queue/sqs.ts";
 import { functionOf } from "./bundle.ts";
 import { type EventSourceSettings, failedMessages, startEventSource } from "./event-source.ts";
 import type { FunctionSettings } from "./function.ts";
@@ -59,21 +55,12 @@ describe("an event source", () => {
   let count = 0;
   beforeAll(async () => {
     server = await startFauxqs({ port: 0, host: "127.0.0.1", logger: false });
-    client = new SQSClient({
-      region: "us-east-1",
-      endpoint: `http://127.0.0.1:${server.port}`,
-      credentials: { accessKeyId: "test", secretAccessKey: "test" },
-    });
+    client = clientOf(`http://127.0.0.1:${server.port}`);
   });
   afterAll(() => server.stop());
 
-  const createQueue = async (visibilityTimeoutSeconds = 5): Promise<string> => {
-    const Attributes = { FifoQueue: "true", VisibilityTimeout: String(visibilityTimeoutSeconds) };
-    const { QueueUrl = "" } = await client.send(
-      new CreateQueueCommand({ QueueName: `events-${count++}.fifo`, Attributes }),
-    );
-    return QueueUrl;
-  };
+  const createQueue = (visibilityTimeoutSeconds = 5) =>
+    createFifoQueue(client, `events-${count++}`, { VisibilityTimeout: String(visibilityTimeoutSeconds) });
   const send = (QueueUrl: string, group: string, body: string) =>
     client.send(
       new SendMessageCommand({

@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { functionOf } from "./bundle.ts";
 
@@ -177,18 +176,22 @@ describe("an execution environment", () => {
 
   it("is frozen between invocations", async () => {
     const lambda = functionOf(
-      `export const handler = async (event) => {
-        if (event.thaw) return new Promise((done) => setTimeout(done, 200, "thawed"));
-        setTimeout(() => console.log("late"), 100);
-        return process.pid;
+      `import { createServer } from "node:http";
+      const server = createServer((_, response) => response.end("answer"));
+      await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+      export const handler = async ({ path }) => {
+        if (path) await new Promise((done) => server.on("request", ({ url }) => url === path && done()));
+        return server.address().port;
       };`,
     );
-    const { value: pid } = (await lambda.invoke({})) as { value: number };
-    const state = () => execFileSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" });
-    await expect.poll(state).toMatch(/^T/);
-    expect(lambda.output()).toEqual([]);
-    expect(await lambda.invoke({ thaw: true })).toEqual({ ok: true, value: "thawed" });
-    await lambda.line(/late/, 5000);
+    const { value: port } = (await lambda.invoke({})) as { value: number };
+    const ask = (path: string, milliseconds: number) =>
+      fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(milliseconds) });
+    await expect(ask("/frozen", 300)).rejects.toThrow("timeout");
+    const thawed = lambda.invoke({ path: "/thawed" });
+    expect(await (await ask("/thawed", 5000)).text()).toBe("answer");
+    expect(await thawed).toEqual({ ok: true, value: port });
+    await expect(ask("/frozen", 300)).rejects.toThrow("timeout");
   });
 
   it("is gone when the function is stopped", async () => {
