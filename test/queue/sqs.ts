@@ -1,0 +1,37 @@
+import { CreateQueueCommand, GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
+
+/** A client for an SQS on loopback. */
+export const clientOf = (endpoint: string): SQSClient =>
+  new SQSClient({
+    region: "us-east-1",
+    endpoint,
+    credentials: { accessKeyId: "test", secretAccessKey: "test" },
+  });
+
+/** Creates a FIFO queue; its URL. */
+export const createQueue = async (
+  client: SQSClient,
+  name: string,
+  attributes: Record<string, string> = {},
+): Promise<string> => {
+  const { QueueUrl = "" } = await client.send(
+    new CreateQueueCommand({ QueueName: `${name}.fifo`, Attributes: { FifoQueue: "true", ...attributes } }),
+  );
+  return QueueUrl;
+};
+
+/** Creates a queue for alerts, and its dead-letter queue; the URL of the former. */
+export const createAlertQueue = async (
+  client: SQSClient,
+  name: string,
+  attributes: Record<string, string> = {},
+): Promise<string> => {
+  const { Attributes } = await client.send(
+    new GetQueueAttributesCommand({
+      QueueUrl: await createQueue(client, `${name}-dead`),
+      AttributeNames: ["QueueArn"],
+    }),
+  );
+  const redrive = { deadLetterTargetArn: Attributes?.QueueArn, maxReceiveCount: 1000 };
+  return createQueue(client, name, { RedrivePolicy: JSON.stringify(redrive), ...attributes });
+};
