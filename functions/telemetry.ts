@@ -156,13 +156,13 @@ const sentence = (event: Event): string => {
 export const asText = (event: Event, at: number): string =>
   `${timeOf(at)} ${sentence(event).replace(/[^\P{Cc}\n]/gu, " ")}`;
 
-const forms = { text: asText, json: asJson, emf: asEmf };
-
-/** Writes events to standard output: for a person, as JSON, or as JSON with metrics for CloudWatch. */
+/** Writes events to standard output, for a person or, by default, as JSON. */
 export const toConsole =
-  (form: keyof typeof forms, clock: () => number): Report =>
-  (event) =>
-    console.log(forms[form](event, clock()));
+  (form: "text" | "json", clock: () => number): Report =>
+  (event) => {
+    const at = clock();
+    console.log(form === "text" ? asText(event, at) : asJson(event, at));
+  };
 
 /** Words for the person who runs the program, as they are. */
 export const say = (text: string): void => console.log(text);

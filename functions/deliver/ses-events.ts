@@ -65,7 +65,7 @@ export const readFeedback = (input: unknown): Reading<Feedback> => {
           at: event.bounce.timestamp,
           kind: "bounce" as const,
           of: event.bounce.bouncedRecipients,
-          said: `${event.bounce.bounceType} ${event.bounce.bounceSubType}`,
+          said: `${event.bounce.bounceType} ${event.bounce.bounceSubType}`.trim(),
         }
       : {
           at: event.complaint.timestamp,

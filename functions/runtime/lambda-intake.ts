@@ -2,12 +2,11 @@ import { handle, type LambdaContext, type LambdaEvent } from "hono/aws-lambda";
 import { intake } from "../intake/http.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
-import { toConsole } from "../telemetry.ts";
-import { lambdaSettings, madeOf } from "./lambda.ts";
+import { lambdaSettings, madeOf, toLog } from "./lambda.ts";
 import { parameterStore } from "./ssm.ts";
 
 const clock = () => Date.now();
-const report = toConsole("emf", clock);
+const report = toLog(clock);
 const settings = await lambdaSettings(
   process.env,
   "lambda-intake",

@@ -7,8 +7,8 @@ import { pipeline } from "../pipeline.ts";
 import { type Disposition, drainInOrder, type ReceivedMessage } from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { sweep as sweepLedger } from "../sweep.ts";
-import { type Report, toConsole } from "../telemetry.ts";
-import { lambdaSettings, madeOf } from "./lambda.ts";
+import type { Report } from "../telemetry.ts";
+import { lambdaSettings, madeOf, toLog } from "./lambda.ts";
 import { transportOf } from "./routes.ts";
 import { parameterStore } from "./ssm.ts";
 
@@ -16,7 +16,7 @@ const clock = () => Date.now();
 /** Kept back from an invocation's time, to answer before Lambda kills the process. */
 const answerMilliseconds = 5_000;
 
-const log = toConsole("emf", clock);
+const log = toLog(clock);
 const settings = await lambdaSettings(process.env, "lambda-worker", parameterStore(process.env), clock, log);
 const report: Report = (event) => {
   if (event.event === "attempt-failed" && event.result === "unauthorised") settings.doubt();

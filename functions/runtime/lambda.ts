@@ -1,5 +1,5 @@
 import { type Runtime, readSettings, type Settings } from "../config.ts";
-import type { Report } from "../telemetry.ts";
+import { asEmf, type Report } from "../telemetry.ts";
 import type { Environment } from "./environment.ts";
 import { type Parameters, withParameters } from "./ssm.ts";
 
@@ -16,6 +16,12 @@ export type LambdaSettings = {
   /** A relay refuses our login: the secrets may have been changed. */
   doubt(): void;
 };
+
+/** Lines as they are: to those of console.log Lambda adds a time and a request id, and then they are no JSON. */
+export const toLog =
+  (clock: () => number): Report =>
+  (event) =>
+    void process.stdout.write(`${asEmf(event, clock())}\n`);
 
 const keptMilliseconds = 300_000;
 /** However much in doubt, they are not read more often. */

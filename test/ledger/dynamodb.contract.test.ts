@@ -1,6 +1,4 @@
-import type { AddressInfo } from "node:net";
-import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
-import dynalite from "dynalite";
+import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Verdict } from "../../functions/ledger/case.ts";
 import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
@@ -10,22 +8,16 @@ import { decide } from "../../functions/ledger/verdict.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
 import { queuedAlert } from "../alerts.ts";
 import { contract } from "./contract.ts";
+import { startDynalite } from "./dynalite.ts";
 import { createTable, expire } from "./table.ts";
 
-const server = dynalite({ createTableMs: 0 });
-const connect = () =>
-  new DynamoDBClient({
-    region: "eu-west-1",
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    credentials: { accessKeyId: "any", secretAccessKey: "any" },
-    retryStrategy: undefined,
-  });
+let server: Awaited<ReturnType<typeof startDynalite>>;
 let client: DynamoDBClient;
 beforeAll(async () => {
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  client = connect();
+  server = await startDynalite();
+  client = server.connect();
 });
-afterAll(() => new Promise((closed) => server.close(closed)));
+afterAll(() => server.stop());
 
 let count = 0;
 const newTable = async () => {
@@ -48,7 +40,7 @@ const disturbed = (
   step: "initialize" | "deserialize",
   happens: (command: string, sk: string | undefined, next: () => Promise<unknown>) => Promise<unknown>,
 ) => {
-  const disturbed = connect();
+  const disturbed = server.connect();
   let of = new WeakMap<object, Input>();
   disturbed.middlewareStack.add(
     (next, context) => async (args) => {
