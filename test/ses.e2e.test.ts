@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { SESClient, VerifyEmailIdentityCommand } from "@aws-sdk/client-ses";
@@ -7,37 +7,19 @@ import type { Mail } from "../functions/compose/mail.ts";
 import { mimeBytes } from "../functions/compose/mime.ts";
 import { sesTransport } from "../functions/deliver/ses.ts";
 import { posted } from "./alerts.ts";
+import { type Judge, startMoto } from "./judges.ts";
 import { openLab, startBridge, until } from "./lab.ts";
 
 const region = "eu-west-1";
 const root = { accessKeyId: "AKIAIOSFODNN7EXAMPLE", secretAccessKey: "of-moto-itself" };
 
-let moto: ChildProcess;
+let moto: Judge;
 let url = "";
 beforeAll(async () => {
-  const program = process.env.MOTO;
-  if (!program) throw new Error("no moto: set MOTO to the path of its moto_server (.ci/run installs one)");
-  moto = spawn(program, ["-H", "127.0.0.1", "-p", "0"], {
-    env: { PATH: process.env.PATH, PYTHONUNBUFFERED: "1" },
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  url = await new Promise<string>((listening, failed) => {
-    let said = "";
-    moto.once("error", failed);
-    moto.once("close", (code) => failed(new Error(`moto ended with ${code}: ${said}`)));
-    moto.stderr?.on("data", (chunk) => {
-      said += chunk;
-      const address = /Running on (http:\/\/[\d.]+:\d+)/.exec(said)?.[1];
-      if (address) listening(address);
-    });
-  });
+  moto = await startMoto();
+  url = moto.url;
 });
-afterAll(async () => {
-  if (moto?.exitCode !== null) return;
-  const ended = new Promise((end) => moto.once("close", end));
-  moto.kill();
-  await ended;
-});
+afterAll(() => moto?.stop());
 
 const post = async (path: string, body: string, headers: Record<string, string> = {}) => {
   const response = await fetch(url + path, { method: "POST", body, headers });

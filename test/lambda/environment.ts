@@ -56,7 +56,7 @@ export const startEnvironment = (
   let current: { id: string; answer?: Answer; settle(answer: Answer): void } | undefined;
   let lateWords: string | undefined;
   const initialised = Promise.withResolvers<FunctionError | undefined>();
-  const ended = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<FunctionError>();
 
   const freeze = (response: ServerResponse) => {
     waiting = response;
@@ -107,7 +107,7 @@ export const startEnvironment = (
         current = undefined;
         server.close();
         server.closeAllConnections();
-        ended.resolve();
+        ended.resolve(error);
       });
     },
   );
@@ -126,27 +126,26 @@ export const startEnvironment = (
       if (error) await ended.promise;
       return error;
     },
-    run: ({ id, event, deadline, timeoutSeconds }) =>
-      new Promise((settle) => {
-        const timer = setTimeout(kill, deadline - Date.now(), timeoutWords(timeoutSeconds));
-        current = {
-          id,
-          settle: (answer) => {
-            clearTimeout(timer);
-            settle(answer);
-          },
-        };
-        child?.kill("SIGCONT");
-        waiting
-          ?.writeHead(200, {
-            "Content-Type": "application/json",
-            "Lambda-Runtime-Aws-Request-Id": id,
-            "Lambda-Runtime-Deadline-Ms": deadline,
-            "Lambda-Runtime-Invoked-Function-Arn": functionArn,
-          })
-          .end(event);
-        waiting = undefined;
-      }),
+    run: async ({ id, event, deadline, timeoutSeconds }) => {
+      const next = waiting;
+      if (!next) return { ok: false, error: await ended.promise };
+      waiting = undefined;
+      child?.kill("SIGCONT");
+      next
+        .writeHead(200, {
+          "Content-Type": "application/json",
+          "Lambda-Runtime-Aws-Request-Id": id,
+          "Lambda-Runtime-Deadline-Ms": deadline,
+          "Lambda-Runtime-Invoked-Function-Arn": functionArn,
+        })
+        .end(event);
+      const answered = Promise.withResolvers<Answer>();
+      current = { id, settle: answered.resolve };
+      const timer = setTimeout(kill, deadline - Date.now(), timeoutWords(timeoutSeconds));
+      const answer = await answered.promise;
+      clearTimeout(timer);
+      return answer;
+    },
     stop: async () => {
       await started;
       child?.kill("SIGKILL");

@@ -17,7 +17,7 @@ export type EventSourceSettings = {
   batchSize?: number;
   /** How many batches there may be at once; no more than the function's own. */
   concurrency?: number;
-  /** How long a receive waits. A message that SQS hands to a receive as it is stopped is hidden for its time. */
+  /** How long a receive waits, and `stop` for it. Lambda's take 20 s. */
   waitSeconds?: number;
 };
 
@@ -25,7 +25,10 @@ export type EventSourceSettings = {
 export type EventSource = {
   /** What went wrong between the poller and the queue. */
   errors(): readonly unknown[];
-  /** Takes no more messages, and resolves when the batches in flight are dealt with. */
+  /**
+   * Resolves when the receives and batches in flight are dealt with. A receive is not broken off: the queue would hand
+   * the next message to nobody, and hide it for its time.
+   */
   stop(): Promise<void>;
 };
 
@@ -86,7 +89,7 @@ export const startEventSource = async ({
   lambda,
   batchSize = 10,
   concurrency = 2,
-  waitSeconds = 20,
+  waitSeconds = 1,
 }: EventSourceSettings): Promise<EventSource> => {
   const { Attributes: { QueueArn = "", VisibilityTimeout = "" } = {} } = await client.send(
     new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["QueueArn", "VisibilityTimeout"] }),
@@ -96,7 +99,7 @@ export const startEventSource = async ({
       `Queue visibility timeout: ${VisibilityTimeout} seconds is less than Function timeout: ${lambda.timeoutSeconds} seconds`,
     );
   const errors: unknown[] = [];
-  const stopping = new AbortController();
+  let stopped = false;
 
   const work = async (messages: readonly Message[]) => {
     const event: SQSEvent = { Records: messages.map((message) => recordOf(message, QueueArn)) };
@@ -110,7 +113,7 @@ export const startEventSource = async ({
     errors.push(...Failed);
   };
   const poll = async () => {
-    while (!stopping.signal.aborted) {
+    while (!stopped) {
       try {
         const { Messages = [] } = await client.send(
           new ReceiveMessageCommand({
@@ -120,11 +123,9 @@ export const startEventSource = async ({
             MessageSystemAttributeNames: ["All"],
             MessageAttributeNames: ["All"],
           }),
-          { abortSignal: stopping.signal },
         );
         if (Messages.length > 0) await work(Messages);
       } catch (error) {
-        if ((error as Error).name === "AbortError") return;
         errors.push(error);
         await setTimeout(200);
       }
@@ -134,7 +135,7 @@ export const startEventSource = async ({
   return {
     errors: () => errors,
     stop: async () => {
-      stopping.abort();
+      stopped = true;
       await Promise.all(pollers);
     },
   };

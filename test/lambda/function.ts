@@ -40,8 +40,8 @@ export type LambdaFunction = {
   stop(): Promise<void>;
 };
 
-export const region = "us-east-1";
-export const account = "123456789012";
+const region = "us-east-1";
+const account = "123456789012";
 const failed = (errorType: string, errorMessage: string): Answer => ({
   ok: false,
   error: { errorType, errorMessage },
@@ -50,8 +50,8 @@ const failed = (errorType: string, errorMessage: string): Answer => ({
 const initMilliseconds = 10_000;
 
 /**
- * "Defined runtime environment variables" but NODE_PATH and LD_LIBRARY_PATH: a bundle brings all that it needs, and
- * Lambda's own copy of the AWS SDK must not hide that something is missing.
+ * Of "Defined runtime environment variables" all but those for tracing, NODE_PATH and LD_LIBRARY_PATH: Lambda's own copy
+ * of the AWS SDK must not hide that a bundle lacks something.
  */
 const definedVariables = (name: string, folder: string, handler: string): Record<string, string> => ({
   _HANDLER: handler,
