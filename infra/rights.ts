@@ -1,0 +1,169 @@
+import type { Stack } from "aws-cdk-lib";
+import type { Table } from "aws-cdk-lib/aws-dynamodb";
+import { PolicyStatement } from "aws-cdk-lib/aws-iam";
+import type { LogGroup } from "aws-cdk-lib/aws-logs";
+import type { ConfigurationSet } from "aws-cdk-lib/aws-ses";
+import type { Queue } from "aws-cdk-lib/aws-sqs";
+import type { Options } from "./options.ts";
+
+/** The bridge's four Lambda functions. */
+export type FunctionName = "intake" | "worker" | "sweep" | "feedback";
+
+/** What a function is and may do. */
+export type Rights = {
+  bundle: "lambda-intake" | "lambda-worker";
+  handler: string;
+  memoryMegabytes: number;
+  timeoutSeconds: number;
+  /** Stack traces by the source's lines. */
+  sourceMaps: boolean;
+  /** Actions of SQS on the queue of alerts and on the dead letters, of DynamoDB on the table. */
+  queue: readonly string[];
+  deadLetters: readonly string[];
+  table: readonly string[];
+  /** Indexes that Query may use. */
+  indexes: readonly string[];
+  mails: boolean;
+  /** Actions on the queue of events that could not be journalled. */
+  returnedUnread: readonly string[];
+};
+
+/** What each function is and may do: its role has this, its own log, its parameters, and nothing else. */
+export const functions: Record<FunctionName, Rights> = {
+  intake: {
+    bundle: "lambda-intake",
+    handler: "index.handler",
+    // A cold start is work for the CPU, which comes with memory: the shim waits 8 s for an answer.
+    memoryMegabytes: 512,
+    timeoutSeconds: 30,
+    // Measured: 9 of 140 ms of a cold start, which a monitoring host waits for here alone.
+    sourceMaps: false,
+    queue: ["SendMessage", "GetQueueAttributes", "GetQueueUrl"],
+    deadLetters: ["GetQueueUrl", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage"],
+    table: ["GetItem", "BatchGetItem", "Query"],
+    indexes: ["time", "object", "contact", "ending", "open"],
+    mails: false,
+    returnedUnread: [],
+  },
+  worker: {
+    bundle: "lambda-worker",
+    handler: "index.worker",
+    memoryMegabytes: 256,
+    timeoutSeconds: 400,
+    sourceMaps: true,
+    queue: [
+      "ReceiveMessage",
+      "DeleteMessage",
+      "ChangeMessageVisibility",
+      "GetQueueAttributes",
+      "SendMessage",
+    ],
+    deadLetters: ["GetQueueUrl", "SendMessage"],
+    table: ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"],
+    indexes: [],
+    mails: true,
+    returnedUnread: [],
+  },
+  sweep: {
+    bundle: "lambda-worker",
+    handler: "index.sweep",
+    memoryMegabytes: 256,
+    // One sweep is over before the next begins.
+    timeoutSeconds: 55,
+    sourceMaps: true,
+    queue: ["SendMessage"],
+    deadLetters: [],
+    table: ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"],
+    indexes: ["due"],
+    mails: false,
+    returnedUnread: [],
+  },
+  feedback: {
+    bundle: "lambda-worker",
+    handler: "index.feedback",
+    memoryMegabytes: 256,
+    timeoutSeconds: 30,
+    sourceMaps: true,
+    queue: [],
+    deadLetters: [],
+    table: ["GetItem", "Query", "PutItem"],
+    indexes: [],
+    mails: false,
+    // Lambda puts an event there, by the function's own rights, when the function has failed three times.
+    returnedUnread: ["SendMessage"],
+  },
+};
+
+/** Allows `actions` of one service on `resources`; nothing if there are none. */
+const allow = (service: string, actions: readonly string[], resources: string[], conditions?: object) =>
+  actions.length === 0
+    ? []
+    : [
+        new PolicyStatement({
+          actions: actions.map((action) => `${service}:${action}`),
+          resources,
+          ...(conditions && { conditions }),
+        }),
+      ];
+
+/** Reading the parameters, and the secrets of Secrets Manager that parameters stand for. */
+const readParameters = (stack: Stack, { parameters, secretsKeyArn }: Options): PolicyStatement[] => {
+  const arn = (service: string, resource: string) => stack.formatArn({ service, resource });
+  const names = Object.values(parameters);
+  const secrets = names.flatMap((name) => /^\/aws\/reference\/secretsmanager\/(.+)$/.exec(name)?.[1] ?? []);
+  return [
+    ...allow(
+      "ssm",
+      ["GetParameters"],
+      names.map((name) => arn("ssm", `parameter${name}`)),
+    ),
+    // Secrets Manager ends each ARN with a hyphen and six characters of its own.
+    ...allow(
+      "secretsmanager",
+      secrets.length > 0 ? ["GetSecretValue"] : [],
+      secrets.map((name) => arn("secretsmanager", `secret:${name}-??????`)),
+    ),
+    // AWS's own key of SSM lets in whoever may read the parameter.
+    ...allow("kms", secretsKeyArn ? ["Decrypt"] : [], [secretsKeyArn ?? ""]),
+  ];
+};
+
+/** All that the role of function `name` allows. Nothing here ends in `*`. */
+export const statementsOf = (
+  stack: Stack,
+  name: FunctionName,
+  options: Options,
+  parts: {
+    logGroup: LogGroup;
+    queue: Queue;
+    deadLetters: Queue;
+    returnedUnread: Queue;
+    table: Table;
+    configurationSet: ConfigurationSet;
+  },
+): PolicyStatement[] => {
+  const rights = functions[name];
+  const { tableArn } = parts.table;
+  const ses = (resource: string, resourceName: string) =>
+    stack.formatArn({ service: "ses", resource, resourceName });
+  return [
+    ...allow("logs", ["CreateLogStream", "PutLogEvents"], [parts.logGroup.logGroupArn]),
+    ...readParameters(stack, options),
+    ...allow("sqs", rights.queue, [parts.queue.queueArn]),
+    ...allow("sqs", rights.deadLetters, [parts.deadLetters.queueArn]),
+    ...allow("sqs", rights.returnedUnread, [parts.returnedUnread.queueArn]),
+    ...allow("dynamodb", rights.table, [
+      tableArn,
+      ...rights.indexes.map((index) => `${tableArn}/index/${index}`),
+    ]),
+    ...allow(
+      "ses",
+      rights.mails ? ["SendRawEmail"] : [],
+      [
+        ...options.sesIdentities.map((identity) => ses("identity", identity)),
+        ses("configuration-set", parts.configurationSet.configurationSetName),
+      ],
+      { StringEquals: { "ses:FromAddress": options.senders } },
+    ),
+  ];
+};

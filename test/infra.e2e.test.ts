@@ -1,0 +1,434 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { idleMonth } from "../infra/cost.ts";
+import {
+  asText,
+  describeAlarms,
+  describeCost,
+  describeDashboard,
+  describeFindings,
+  widgetsOf,
+} from "../infra/describe.ts";
+import {
+  deadLetterAttributes,
+  queueAttributes,
+  readReport,
+  readTemplate,
+  resourcesOf,
+  tableDefinition,
+  timeToLive,
+} from "./template.ts";
+
+// Reads what `npm run synth` wrote to infra/cdk.out; without it, each test says what to run.
+const template = readTemplate();
+const propertiesOf = (type: string) => resourcesOf(template, type).map(([, properties]) => properties);
+const lambda = (name: string): Record<string, unknown> =>
+  propertiesOf("AWS::Lambda::Function").find(({ Description }) => Description === `Hardstate: ${name}`) ?? {};
+const functionNames = ["intake", "worker", "sweep", "feedback"];
+
+type Statement = {
+  Effect: string;
+  Action: string | string[];
+  Resource: unknown;
+  Principal?: unknown;
+  Condition?: Record<string, Record<string, unknown>>;
+};
+const list = <T>(value: T | T[]): T[] => (Array.isArray(value) ? value : [value]);
+const statementsOf = (properties: Record<string, unknown>, name: string): Statement[] =>
+  (properties[name] as { Statement: Statement[] }).Statement;
+
+/** Account, region and the ids that CDK adds are of no interest. */
+const resource = (value: unknown): string =>
+  asText(value)
+    .replace(/arn:AWS::Partition:(\w+):AWS::Region:AWS::AccountId:/, "$1 ")
+    .replace(/[0-9A-F]{8}(?=\.|$)/, "");
+
+/** Everything that a function's role allows, an action and a resource on each line. */
+const rightsOf = (name: string): string[] => {
+  const [, role] = resourcesOf(template, "AWS::IAM::Role").find(([id]) => id.startsWith(name)) ?? [];
+  const policies = role?.Policies as { PolicyDocument: { Statement: Statement[] } }[];
+  return policies
+    .flatMap(({ PolicyDocument }) => PolicyDocument.Statement)
+    .flatMap(({ Action, Resource }) =>
+      list(Action).map((action) => `${action} on ${list(Resource).map(resource).sort().join(", ")}`),
+    )
+    .sort();
+};
+
+describe("the queue", () => {
+  const attributes = queueAttributes("arn:dead.fifo");
+
+  it("keeps order within a message group and lets groups pass each other", () => {
+    expect(attributes).toMatchObject({
+      FifoQueue: "true",
+      DeduplicationScope: "messageGroup",
+      FifoThroughputLimit: "perMessageGroupId",
+    });
+  });
+
+  it("never takes two alerts with the same words for one", () => {
+    expect(attributes.ContentBasedDeduplication).toBe("false");
+  });
+
+  it("buries a message by itself only when it was received 1000 times", () => {
+    expect(JSON.parse(attributes.RedrivePolicy ?? "")).toEqual({
+      deadLetterTargetArn: "arn:dead.fifo",
+      maxReceiveCount: 1000,
+    });
+  });
+
+  it("hides a message for longer than the worker may take, and from a dead worker for less than 10 minutes", () => {
+    const hiddenSeconds = Number(attributes.VisibilityTimeout);
+    expect(hiddenSeconds).toBeGreaterThan(Number(lambda("worker").Timeout));
+    expect(hiddenSeconds).toBeLessThan(600);
+  });
+
+  it("keeps alerts and dead letters for 14 days", () => {
+    const fourteenDays = String(14 * 86_400);
+    expect(attributes.MessageRetentionPeriod).toBe(fourteenDays);
+    expect(deadLetterAttributes().MessageRetentionPeriod).toBe(fourteenDays);
+  });
+
+  it("has a dead-letter queue that is a FIFO too, as SQS demands", () => {
+    expect(deadLetterAttributes().FifoQueue).toBe("true");
+  });
+});
+
+describe("the table", () => {
+  it("has an index, with keys alone, for each question that is asked without a scan", () => {
+    const { GlobalSecondaryIndexes = [], KeySchema, BillingMode } = tableDefinition();
+    const keys = (schema: typeof KeySchema) => schema?.map(({ AttributeName }) => AttributeName).join(" ");
+    expect([keys(KeySchema), BillingMode]).toEqual(["pk sk", "PAY_PER_REQUEST"]);
+    expect(
+      Object.fromEntries(GlobalSecondaryIndexes.map((index) => [index.IndexName, keys(index.KeySchema)])),
+    ).toEqual({
+      time: "site at",
+      object: "site_object at",
+      contact: "site_contact at",
+      ending: "site_ending at",
+      open: "open_site open_at",
+      due: "due due_at",
+    });
+    for (const { Projection } of GlobalSecondaryIndexes)
+      expect(Projection).toEqual({ ProjectionType: "KEYS_ONLY" });
+  });
+
+  it("sorts by time as text, and what is due by its number", () => {
+    const { AttributeDefinitions = [] } = tableDefinition();
+    const numbers = AttributeDefinitions.filter(({ AttributeType }) => AttributeType !== "S");
+    expect(numbers).toEqual([{ AttributeName: "due_at", AttributeType: "N" }]);
+  });
+
+  it("forgets by itself what has expired", () => {
+    expect(timeToLive()).toEqual({ AttributeName: "expires", Enabled: true });
+  });
+
+  it("can be set back to any second of the last 35 days, and stays when the stack is destroyed", () => {
+    const [table] = Object.values(template.Resources).filter(({ Type }) => Type === "AWS::DynamoDB::Table");
+    expect(table).toMatchObject({
+      DeletionPolicy: "Retain",
+      UpdateReplacePolicy: "Retain",
+      Properties: { PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true } },
+    });
+  });
+});
+
+describe("a function", () => {
+  it.each([
+    ["intake", "index.handler", 30],
+    ["worker", "index.worker", 400],
+    ["sweep", "index.sweep", 55],
+    ["feedback", "index.feedback", 30],
+  ])("%s runs %s on arm64 and Node 24 for at most %i s", (name, handler, seconds) => {
+    expect(lambda(name)).toMatchObject({
+      Handler: handler,
+      Timeout: seconds,
+      Runtime: "nodejs24.x",
+      Architectures: ["arm64"],
+    });
+  });
+
+  it("is told where its secrets are, and never a secret or what only a process can be told", () => {
+    for (const name of functionNames) {
+      const { Variables } = lambda(name).Environment as { Variables: Record<string, unknown> };
+      const settings = Object.keys(Variables).filter((key) => key.startsWith("HARDSTATE_"));
+      expect(settings.sort()).toEqual([
+        "HARDSTATE_FROM",
+        "HARDSTATE_LEDGER",
+        "HARDSTATE_QUEUE",
+        "HARDSTATE_RECIPIENTS",
+        "HARDSTATE_RELAYS_PARAMETER",
+        "HARDSTATE_TOKENS_PARAMETER",
+      ]);
+    }
+  });
+
+  it("keeps its log for 30 days unless told otherwise", () => {
+    const logs = propertiesOf("AWS::Logs::LogGroup");
+    expect(logs.map(({ RetentionInDays }) => RetentionInDays)).toEqual([30, 30, 30, 30]);
+  });
+
+  const parameters = "ssm:GetParameters on ssm parameter/hardstate/relays, ssm parameter/hardstate/tokens";
+  const log = (name: string) => [
+    `logs:CreateLogStream on ${name}log.Arn`,
+    `logs:PutLogEvents on ${name}log.Arn`,
+    parameters,
+  ];
+  const onLedger = (actions: string[], ...indexes: string[]) =>
+    actions.map(
+      (action) =>
+        `dynamodb:${action} on ${["Ledger.Arn", ...indexes.map((index) => `Ledger.Arn/index/${index}`)].sort().join(", ")}`,
+    );
+  const onQueue = (queue: string, ...actions: string[]) =>
+    actions.map((action) => `sqs:${action} on ${queue}.Arn`);
+  it.each([
+    [
+      "intake",
+      [
+        ...onLedger(["BatchGetItem", "GetItem", "Query"], "contact", "ending", "object", "open", "time"),
+        ...onQueue("Alerts", "GetQueueAttributes", "GetQueueUrl", "SendMessage"),
+        ...onQueue(
+          "DeadLetters",
+          "ChangeMessageVisibility",
+          "DeleteMessage",
+          "GetQueueUrl",
+          "ReceiveMessage",
+        ),
+      ],
+    ],
+    [
+      "worker",
+      [
+        ...onLedger(["BatchGetItem", "GetItem", "PutItem", "Query", "UpdateItem"]),
+        ...onQueue(
+          "Alerts",
+          "ChangeMessageVisibility",
+          "DeleteMessage",
+          "GetQueueAttributes",
+          "ReceiveMessage",
+          "SendMessage",
+        ),
+        ...onQueue("DeadLetters", "GetQueueUrl", "SendMessage"),
+        "ses:SendRawEmail on ses configuration-set/Mail, ses identity/example.com",
+      ],
+    ],
+    [
+      "sweep",
+      [
+        ...onLedger(["BatchGetItem", "GetItem", "PutItem", "Query", "UpdateItem"], "due"),
+        ...onQueue("Alerts", "SendMessage"),
+      ],
+    ],
+    ["feedback", [...onLedger(["GetItem", "PutItem", "Query"]), ...onQueue("ReturnedUnread", "SendMessage")]],
+  ])("may do what it does and nothing else: %s", (name, rights) => {
+    expect(rightsOf(name)).toEqual([...rights, ...log(name)].sort());
+  });
+
+  it("has no rights but those of its role's own policy", () => {
+    expect(propertiesOf("AWS::IAM::Policy")).toEqual([]);
+    expect(propertiesOf("AWS::IAM::ManagedPolicy")).toEqual([]);
+    for (const role of propertiesOf("AWS::IAM::Role")) expect(role).not.toHaveProperty("ManagedPolicyArns");
+  });
+
+  it("mails as our sender alone", () => {
+    const text = JSON.stringify(propertiesOf("AWS::IAM::Role"));
+    expect(text).toContain('"Condition":{"StringEquals":{"ses:FromAddress":["nagios@example.com"]}}');
+  });
+});
+
+describe("an alert's way", () => {
+  it("gives the worker ten alerts at once, takes back those that it names, and runs five workers at most", () => {
+    expect(propertiesOf("AWS::Lambda::EventSourceMapping")).toMatchObject([
+      {
+        BatchSize: 10,
+        FunctionResponseTypes: ["ReportBatchItemFailures"],
+        ScalingConfig: { MaximumConcurrency: 5 },
+      },
+    ]);
+  });
+
+  it("sweeps each minute, and does not repeat a sweep that failed", () => {
+    const schedule = propertiesOf("AWS::Events::Rule").find(({ ScheduleExpression }) => ScheduleExpression);
+    expect(schedule).toMatchObject({
+      ScheduleExpression: "rate(1 minute)",
+      Targets: [{ RetryPolicy: { MaximumRetryAttempts: 0 } }],
+    });
+  });
+
+  it("hands bounces, complaints and rejects of our own mails to feedback, and keeps those it fails on", () => {
+    expect(propertiesOf("AWS::SES::ConfigurationSetEventDestination")).toMatchObject([
+      { EventDestination: { Enabled: true, MatchingEventTypes: ["bounce", "complaint", "reject"] } },
+    ]);
+    const rule = propertiesOf("AWS::Events::Rule").find(({ EventPattern }) => EventPattern) ?? {};
+    expect(rule.EventPattern).toMatchObject({
+      source: ["aws.ses"],
+      detail: { mail: { tags: { "ses:configuration-set": [expect.anything()] } } },
+    });
+    const [target] = rule.Targets as { Arn: unknown; DeadLetterConfig: { Arn: unknown } }[];
+    expect([asText(target?.Arn), asText(target?.DeadLetterConfig.Arn)]).toEqual([
+      expect.stringMatching(/^feedback/),
+      expect.stringMatching(/^ReturnedUnread/),
+    ]);
+    const onFailure = propertiesOf("AWS::Lambda::EventInvokeConfig").find(
+      ({ DestinationConfig }) => DestinationConfig,
+    );
+    expect(onFailure).toMatchObject({ MaximumRetryAttempts: 2 });
+  });
+
+  it("mails again to a mailbox that has bounced, for it may have been repaired", () => {
+    expect(propertiesOf("AWS::SES::ConfigurationSet")).toMatchObject([
+      { SuppressionOptions: { SuppressedReasons: ["COMPLAINT"] } },
+    ]);
+  });
+});
+
+describe("encryption", () => {
+  const refusesPlainText = (statements: Statement[]) =>
+    statements.some(
+      ({ Effect, Condition }) => Effect === "Deny" && Condition?.Bool?.["aws:SecureTransport"] === "false",
+    );
+
+  it("is asked of whoever speaks to a queue or the topic", () => {
+    const policies = [...propertiesOf("AWS::SQS::QueuePolicy"), ...propertiesOf("AWS::SNS::TopicPolicy")];
+    expect(policies).toHaveLength(4);
+    for (const policy of policies)
+      expect(refusesPlainText(statementsOf(policy, "PolicyDocument"))).toBe(true);
+  });
+
+  it("is there at rest for each queue and the topic", () => {
+    const queues = propertiesOf("AWS::SQS::Queue");
+    expect(queues.map(({ SqsManagedSseEnabled }) => SqsManagedSseEnabled)).toEqual([true, true, true]);
+    for (const topic of propertiesOf("AWS::SNS::Topic")) expect(topic).toHaveProperty("KmsMasterKeyId");
+  });
+
+  it("lets CloudWatch, of this account alone, publish alarms to the encrypted topic", () => {
+    const ofCloudWatch = (statements: Statement[]) =>
+      statements.filter(({ Principal }) => JSON.stringify(Principal).includes("cloudwatch.amazonaws.com"));
+    const [topic] = propertiesOf("AWS::SNS::TopicPolicy");
+    const [key] = propertiesOf("AWS::KMS::Key");
+    const here = { StringEquals: { "aws:SourceAccount": { Ref: "AWS::AccountId" } } };
+    expect(ofCloudWatch(statementsOf(topic ?? {}, "PolicyDocument"))).toMatchObject([
+      { Effect: "Allow", Action: "sns:Publish", Condition: here },
+    ]);
+    expect(ofCloudWatch(statementsOf(key ?? {}, "KeyPolicy"))).toMatchObject([
+      { Effect: "Allow", Action: ["kms:Decrypt", "kms:GenerateDataKey*"], Condition: here },
+    ]);
+  });
+});
+
+describe("an alarm", () => {
+  const alarms = propertiesOf("AWS::CloudWatch::Alarm");
+  const alarm = (name: string) => alarms.find(({ AlarmName }) => AlarmName === `hardstate-${name}`) ?? {};
+
+  it("tells the topic when it begins and when it is over", () => {
+    const [[topic] = []] = resourcesOf(template, "AWS::SNS::Topic");
+    for (const { AlarmActions, OKActions } of alarms)
+      expect([AlarmActions, OKActions]).toEqual([[{ Ref: topic }], [{ Ref: topic }]]);
+  });
+
+  it("is there for each way in which mail may stop, and for each function", () => {
+    expect(alarms.map(({ AlarmName }) => AlarmName)).toEqual(
+      [
+        "heartbeat",
+        "oldest-alert",
+        "not-flowing",
+        "dead-letters",
+        "credentials-refused",
+        "unavailable",
+        "failed",
+        "returned-unread",
+        ...functionNames.map((name) => `errors-${name}`),
+      ].map((name) => `hardstate-${name}`),
+    );
+  });
+
+  it("takes silence for good news, but silence of the bridge's own pulse after 5 minutes for its end", () => {
+    expect(alarm("heartbeat")).toMatchObject({
+      MetricName: "sweeps",
+      Period: 60,
+      EvaluationPeriods: 5,
+      DatapointsToAlarm: 5,
+      ComparisonOperator: "LessThanThreshold",
+      Threshold: 1,
+      TreatMissingData: "breaching",
+    });
+    for (const one of alarms.filter((other) => other !== alarm("heartbeat")))
+      expect(one.TreatMissingData).toBe("notBreaching");
+  });
+
+  it("rings at the first refused login, the first 503 and the first dead letter", () => {
+    for (const [name, MetricName] of [
+      ["credentials-refused", "unauthorised"],
+      ["unavailable", "unavailable"],
+      ["dead-letters", "ApproximateNumberOfMessagesVisible"],
+    ] as const)
+      expect(alarm(name)).toMatchObject({ MetricName, Threshold: 1, EvaluationPeriods: 1 });
+  });
+
+  it("is paid for as the cost says", () => {
+    const metrics = alarms.flatMap((one) =>
+      one.MetricName
+        ? [one]
+        : (one.Metrics as { MetricStat?: unknown }[]).filter(({ MetricStat }) => MetricStat),
+    );
+    expect(metrics).toHaveLength(idleMonth.alarmedMetrics);
+  });
+});
+
+describe("the dashboard", () => {
+  it("answers in its first row whether mail is flowing, with every alarm, what became of the alerts, and what waits", () => {
+    const [[alarms, endings, now, ...more] = []] = widgetsOf(template);
+    expect(more).toEqual([]);
+    expect(alarms?.properties.title).toMatch(/^Is mail flowing\?/);
+    expect(alarms?.properties.alarms).toHaveLength(propertiesOf("AWS::CloudWatch::Alarm").length);
+    expect(JSON.stringify(endings?.properties.metrics)).toMatch(
+      /accepted.*mailed.*suppressed.*refused.*dead/,
+    );
+    expect(JSON.stringify(now?.properties.metrics)).toMatch(/sweeps.*Visible.*AgeOfOldest.*dead letters/);
+  });
+
+  it("shows every number that the bridge writes", () => {
+    const names = [...describeDashboard(template).matchAll(/Hardstate (\w+)/g)].map(([, name]) => name);
+    const shown = new Set(names);
+    expect([...shown].sort()).toEqual(
+      [
+        ...["accepted", "mailed", "suppressed", "refused", "dead", "deferred", "unauthorised"],
+        ...["delivery_seconds", "sweeps", "failed", "unavailable", "returned"],
+      ].sort(),
+    );
+    expect(shown.size).toBe(idleMonth.metrics);
+  });
+
+  it("leaves no gap and no overlap in its rows of 24", () => {
+    for (const row of widgetsOf(template)) {
+      expect(row.reduce((width, one) => width + one.width, 0)).toBe(24);
+      expect(new Set(row.map(({ height }) => height)).size).toBe(1);
+    }
+  });
+});
+
+describe("cdk-nag", () => {
+  it("finds nothing that is not explained", () => {
+    const { pluginReports } = readReport();
+    expect(pluginReports.map(({ pluginName, violations }) => [pluginName, violations])).toContainEqual([
+      "AwsSolutions",
+      [],
+    ]);
+    for (const { suppressedViolations = [] } of pluginReports)
+      for (const { reason } of suppressedViolations) expect(reason.split(" ").length).toBeGreaterThan(12);
+  });
+});
+
+describe("infra/README.md", () => {
+  /** As Biome may align it. */
+  const plain = (text: string) => text.replaceAll(/ +/g, " ").replaceAll(/-{2,}/g, "---");
+  const readme = plain(readFileSync("infra/README.md", "utf8"));
+  it.each([
+    ["cdk-nag", () => describeFindings(readReport())],
+    ["alarms", () => describeAlarms(template)],
+    ["dashboard", () => describeDashboard(template)],
+    ["cost", describeCost],
+  ])("says of %s what `npm run synth` prints", (_, description) => {
+    for (const line of description().split("\n")) expect(readme).toContain(plain(line));
+  });
+});
