@@ -1,6 +1,6 @@
 import type { Fault, NotificationType, State } from "./alert.ts";
 import type { DeliveryOutcome } from "./deliver/delivery.ts";
-import type { Ending } from "./ledger/journal.ts";
+import type { Ending, Returned } from "./ledger/journal.ts";
 import type { Row } from "./ledger/rows.ts";
 
 /** Everything the bridge tells its operator while it runs. No event has a field that could hold a secret. */
@@ -42,13 +42,13 @@ export type Event =
       retryAt?: number;
     }
   | { event: "route"; route: string; open: boolean; reason?: string; probeAt?: number }
-  /** SES could not deliver a mail that it had taken, or its reader called it spam. */
+  /** Something came back of a mail that SES had taken. */
   | {
       event: "returned";
       id: string;
       site: string;
       contact: string;
-      kind: "bounce" | "complaint";
+      kind: Returned["kind"];
       reply: string;
     }
   | { event: "swept"; due: number }

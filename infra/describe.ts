@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { idleMonth, mailedAlert, perMillionAlerts, perMonth } from "./cost.ts";
 
@@ -35,6 +35,15 @@ type Widget = {
     query?: string;
   };
 };
+
+/** What tests make before the stack is anywhere: queue, dead letters and table, as the template has them. */
+export const storesOf = ({ Resources }: Template): Template => ({
+  Resources: Object.fromEntries(
+    Object.entries(Resources).filter(([, { Type }]) =>
+      ["AWS::SQS::Queue", "AWS::DynamoDB::Table"].includes(Type),
+    ),
+  ),
+});
 
 /** A value of the template as text: what is only known when it is deployed is there by its name. */
 export const asText = (value: unknown): string => {
@@ -139,6 +148,10 @@ export const describeFindings = ({ pluginReports }: ValidationReport): string =>
 if (import.meta.main) {
   const read = (name: string) => JSON.parse(readFileSync(join(import.meta.dirname, "cdk.out", name), "utf8"));
   const template: Template = read("hardstate.template.json");
+  writeFileSync(
+    join(import.meta.dirname, "stores.json"),
+    `${JSON.stringify(storesOf(template), undefined, 2)}\n`,
+  );
   const parts = [
     describeFindings(read("validation-report.json")),
     describeAlarms(template),

@@ -65,7 +65,7 @@ export const readOptions = (context: Record<string, unknown>): Reading<Options> 
       expect(key, "to be left out: the stack makes it");
     else plain[name] = value;
   }
-  const reading = readSettings({ ...standIns, ...plain }, "lambda");
+  const reading = readSettings({ ...standIns, ...plain }, "lambda-worker");
   if (!reading.ok) faults.push(...reading.faults);
   const logRetentionDays = Number(text("logRetentionDays") ?? 30);
   if (!retentionDays.includes(logRetentionDays))

@@ -17,6 +17,8 @@ export type Rights = {
   timeoutSeconds: number;
   /** Stack traces by the source's lines. */
   sourceMaps: boolean;
+  /** Secret settings that are none of its business. */
+  withheld: readonly string[];
   /** Actions of SQS on the queue of alerts and on the dead letters, of DynamoDB on the table. */
   queue: readonly string[];
   deadLetters: readonly string[];
@@ -28,6 +30,9 @@ export type Rights = {
   returnedUnread: readonly string[];
 };
 
+const relaySecrets = ["HARDSTATE_RELAYS", "HARDSTATE_OAUTH"];
+const tokens = ["HARDSTATE_TOKENS"];
+
 /** What each function is and may do: its role has this, its own log, its parameters, and nothing else. */
 export const functions: Record<FunctionName, Rights> = {
   intake: {
@@ -38,6 +43,7 @@ export const functions: Record<FunctionName, Rights> = {
     timeoutSeconds: 30,
     // Measured: 9 of 140 ms of a cold start, which a monitoring host waits for here alone.
     sourceMaps: false,
+    withheld: relaySecrets,
     queue: ["SendMessage", "GetQueueAttributes", "GetQueueUrl"],
     deadLetters: ["GetQueueUrl", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage"],
     table: ["GetItem", "BatchGetItem", "Query"],
@@ -51,6 +57,7 @@ export const functions: Record<FunctionName, Rights> = {
     memoryMegabytes: 256,
     timeoutSeconds: 400,
     sourceMaps: true,
+    withheld: tokens,
     queue: [
       "ReceiveMessage",
       "DeleteMessage",
@@ -59,7 +66,7 @@ export const functions: Record<FunctionName, Rights> = {
       "SendMessage",
     ],
     deadLetters: ["GetQueueUrl", "SendMessage"],
-    table: ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"],
+    table: ["GetItem", "BatchGetItem", "Query", "UpdateItem"],
     indexes: [],
     mails: true,
     returnedUnread: [],
@@ -71,9 +78,10 @@ export const functions: Record<FunctionName, Rights> = {
     // One sweep is over before the next begins.
     timeoutSeconds: 55,
     sourceMaps: true,
+    withheld: tokens,
     queue: ["SendMessage"],
     deadLetters: [],
-    table: ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"],
+    table: ["GetItem", "BatchGetItem", "Query", "UpdateItem"],
     indexes: ["due"],
     mails: false,
     returnedUnread: [],
@@ -84,9 +92,10 @@ export const functions: Record<FunctionName, Rights> = {
     memoryMegabytes: 256,
     timeoutSeconds: 30,
     sourceMaps: true,
+    withheld: tokens,
     queue: [],
     deadLetters: [],
-    table: ["GetItem", "Query", "PutItem"],
+    table: ["Query", "UpdateItem"],
     indexes: [],
     mails: false,
     // Lambda puts an event there, by the function's own rights, when the function has failed three times.
@@ -106,8 +115,18 @@ const allow = (service: string, actions: readonly string[], resources: string[],
         }),
       ];
 
-/** Reading the parameters, and the secrets of Secrets Manager that parameters stand for. */
-const readParameters = (stack: Stack, { parameters, secretsKeyArn }: Options): PolicyStatement[] => {
+/** The parameters that a function reads, by the names of their settings. */
+export const parametersOf = (name: FunctionName, { parameters }: Options): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(parameters).filter(([setting]) => !functions[name].withheld.includes(setting)),
+  );
+
+/** Reading these parameters, and the secrets of Secrets Manager that they stand for. */
+const readParameters = (
+  stack: Stack,
+  parameters: Record<string, string>,
+  secretsKeyArn: string | undefined,
+): PolicyStatement[] => {
   const arn = (service: string, resource: string) => stack.formatArn({ service, resource });
   const names = Object.values(parameters);
   const secrets = names.flatMap((name) => /^\/aws\/reference\/secretsmanager\/(.+)$/.exec(name)?.[1] ?? []);
@@ -148,7 +167,7 @@ export const statementsOf = (
     stack.formatArn({ service: "ses", resource, resourceName });
   return [
     ...allow("logs", ["CreateLogStream", "PutLogEvents"], [parts.logGroup.logGroupArn]),
-    ...readParameters(stack, options),
+    ...readParameters(stack, parametersOf(name, options), options.secretsKeyArn),
     ...allow("sqs", rights.queue, [parts.queue.queueArn]),
     ...allow("sqs", rights.deadLetters, [parts.deadLetters.queueArn]),
     ...allow("sqs", rights.returnedUnread, [parts.returnedUnread.queueArn]),

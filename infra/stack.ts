@@ -17,7 +17,7 @@ import { DeduplicationScope, FifoThroughputLimit, Queue, QueueEncryption } from 
 import { makeAlarms } from "./alarms.ts";
 import { makeDashboard } from "./dashboard.ts";
 import type { Options } from "./options.ts";
-import { type FunctionName, functions, statementsOf } from "./rights.ts";
+import { type FunctionName, functions, parametersOf, statementsOf } from "./rights.ts";
 
 const makeQueues = (stack: Stack) => {
   const fifo = {
@@ -110,14 +110,17 @@ export const bridge = (app: App, options: Options): Stack => {
   const table = makeTable(stack);
   const configurationSet = makeConfigurationSet(stack);
   const parts = { ...queues, table, configurationSet };
-  const environment = {
+  const environmentOf = (name: FunctionName) => ({
     ...options.plain,
     ...Object.fromEntries(
-      Object.entries(options.parameters).map(([name, parameter]) => [`${name}_PARAMETER`, parameter]),
+      Object.entries(parametersOf(name, options)).map(([setting, parameter]) => [
+        `${setting}_PARAMETER`,
+        parameter,
+      ]),
     ),
     HARDSTATE_QUEUE: `sqs:${queue.queueUrl}`,
     HARDSTATE_LEDGER: `dynamodb:${table.tableName}`,
-  };
+  });
   const makeFunction = (name: FunctionName, reservedConcurrentExecutions?: number) => {
     const { bundle, handler, memoryMegabytes, timeoutSeconds, sourceMaps } = functions[name];
     const logGroup = new LogGroup(stack, `${name}-log`, {
@@ -141,7 +144,7 @@ export const bridge = (app: App, options: Options): Stack => {
       // Else constructs add more rights than are used.
       role: role.withoutPolicyUpdates(),
       logGroup,
-      environment: { ...environment, ...(sourceMaps && { NODE_OPTIONS: "--enable-source-maps" }) },
+      environment: { ...environmentOf(name), ...(sourceMaps && { NODE_OPTIONS: "--enable-source-maps" }) },
       reservedConcurrentExecutions,
     });
   };

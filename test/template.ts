@@ -14,6 +14,9 @@ const readOutput = (name: string): unknown => {
 /** The CloudFormation template that `npm run synth` made. */
 export const readTemplate = (): Template => readOutput("hardstate.template.json") as Template;
 
+/** Queue, dead letters and table of that template: a file, so that tests without CDK make the same. */
+export const readStores = (): Template => JSON.parse(readFileSync("infra/stores.json", "utf8")) as Template;
+
 /** What cdk-nag said of it. */
 export const readReport = (): ValidationReport => readOutput("validation-report.json") as ValidationReport;
 
@@ -39,13 +42,13 @@ const attributesOf = (properties: Record<string, unknown>): Record<string, strin
   );
 
 /** What CreateQueueCommand wants for the dead-letter queue as AWS will have it. */
-export const deadLetterAttributes = (template = readTemplate()): Record<string, string> =>
+export const deadLetterAttributes = (template = readStores()): Record<string, string> =>
   attributesOf(queueOf(template, "DeadLetters"));
 
 /** What CreateQueueCommand wants for the queue of alerts as AWS will have it, with this dead-letter queue. */
 export const queueAttributes = (
   deadLetterTargetArn: string,
-  template = readTemplate(),
+  template = readStores(),
 ): Record<string, string> => {
   const { RedrivePolicy, ...properties } = queueOf(template, "Alerts");
   return attributesOf({
@@ -66,11 +69,11 @@ const tableOf = (template: Template): TableProperties => {
 };
 
 /** What CreateTableCommand wants for the ledger as AWS will have it, but the table's name. */
-export const tableDefinition = (template = readTemplate()): Omit<CreateTableCommandInput, "TableName"> => {
+export const tableDefinition = (template = readStores()): Omit<CreateTableCommandInput, "TableName"> => {
   const { KeySchema, AttributeDefinitions, BillingMode, GlobalSecondaryIndexes } = tableOf(template);
   return { KeySchema, AttributeDefinitions, BillingMode, GlobalSecondaryIndexes };
 };
 
 /** What UpdateTimeToLiveCommand wants for it. */
-export const timeToLive = (template = readTemplate()): TimeToLiveSpecification | undefined =>
+export const timeToLive = (template = readStores()): TimeToLiveSpecification | undefined =>
   tableOf(template).TimeToLiveSpecification;

@@ -20,67 +20,71 @@ const time = v.pipe(
   v.transform((timestamp) => Date.parse(timestamp)),
   v.integer("a time"),
 );
+/** A mail of ours has one recipient. */
 const recipients = v.pipe(
   v.array(v.object({ emailAddress: v.string("an address"), status: text, diagnosticCode: text })),
   v.minLength(1, "a recipient"),
 );
 const mail = v.object({
   messageId: v.string("text"),
+  timestamp: time,
+  destination: v.array(v.string("an address")),
   tags: v.object({ [tagName]: v.tuple([v.string("text")], "the tag of a mail of this bridge") }),
 });
-const detail = v.variant(
-  "eventType",
-  [
-    v.object({
-      eventType: v.literal("Bounce"),
-      mail,
-      bounce: v.object({
-        timestamp: time,
-        bounceType: text,
-        bounceSubType: text,
-        bouncedRecipients: recipients,
-      }),
-    }),
-    v.object({
-      eventType: v.literal("Complaint"),
-      mail,
-      complaint: v.object({ timestamp: time, complaintFeedbackType: text, complainedRecipients: recipients }),
-    }),
-  ],
-  "a Bounce or a Complaint",
-);
+const bounce = v.object({
+  eventType: v.literal("Bounce"),
+  mail,
+  bounce: v.object({ timestamp: time, bounceType: text, bounceSubType: text, bouncedRecipients: recipients }),
+});
+const complaint = v.object({
+  eventType: v.literal("Complaint"),
+  mail,
+  complaint: v.object({ timestamp: time, complaintFeedbackType: text, complainedRecipients: recipients }),
+});
+const reject = v.object({ eventType: v.literal("Reject"), mail, reject: v.object({ reason: text }) });
+const events = v.variant("eventType", [bounce, complaint, reject], "a Bounce, a Complaint or a Reject");
+
+const returnedBy = (event: v.InferOutput<typeof events>): Omit<Returned, "reply"> & { said: string[] } => {
+  switch (event.eventType) {
+    case "Bounce": {
+      const { timestamp: at, bounceType, bounceSubType, bouncedRecipients } = event.bounce;
+      const { emailAddress = "", status = "", diagnosticCode = "" } = bouncedRecipients[0] ?? {};
+      const said = [`${bounceType} ${bounceSubType}`, status, diagnosticCode];
+      return { at, kind: "bounce", contact: emailAddress, said };
+    }
+    case "Complaint": {
+      const { timestamp: at, complaintFeedbackType, complainedRecipients } = event.complaint;
+      const contact = complainedRecipients[0]?.emailAddress ?? "";
+      return { at, kind: "complaint", contact, said: [complaintFeedbackType] };
+    }
+    case "Reject": {
+      const { timestamp: at, destination } = event.mail;
+      return { at, kind: "reject", contact: destination[0] ?? "", said: [event.reject.reason] };
+    }
+  }
+};
 
 /**
  * Reads the `detail` of an event that SES gives to EventBridge
  * (https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html has its fields).
  */
 export const readFeedback = (input: unknown): Reading<Feedback> => {
-  const reading = read(detail, input);
+  const reading = read(events, input);
   if (!reading.ok) return reading;
-  const event = reading.value;
-  const [site = "", id = ""] = Buffer.from(event.mail.tags[tagName][0], "base64url").toString().split(" ");
-  const told =
-    event.eventType === "Bounce"
-      ? {
-          at: event.bounce.timestamp,
-          kind: "bounce" as const,
-          of: event.bounce.bouncedRecipients,
-          said: `${event.bounce.bounceType} ${event.bounce.bounceSubType}`.trim(),
-        }
-      : {
-          at: event.complaint.timestamp,
-          kind: "complaint" as const,
-          of: event.complaint.complainedRecipients,
-          said: event.complaint.complaintFeedbackType,
-        };
-  // A mail of ours has one recipient.
-  const { emailAddress = "", status = "", diagnosticCode = "" } = told.of[0] ?? {};
-  const reply = [told.said, status, diagnosticCode].filter((words) => words.trim() !== "").join(": ");
-  const returned = {
-    at: told.at,
-    kind: told.kind,
-    contact: printable(emailAddress),
-    reply: printable(reply),
+  const { messageId, tags } = reading.value.mail;
+  const [site = "", id = ""] = Buffer.from(tags[tagName][0], "base64url").toString().split(" ");
+  const { at, kind, contact, said } = returnedBy(reading.value);
+  const reply = said
+    .map((words) => words.trim())
+    .filter(Boolean)
+    .join(": ");
+  return {
+    ok: true,
+    value: {
+      site,
+      id,
+      messageId,
+      returned: { at, kind, contact: printable(contact), reply: printable(reply) },
+    },
   };
-  return { ok: true, value: { site, id, messageId: event.mail.messageId, returned } };
 };

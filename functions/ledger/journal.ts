@@ -11,8 +11,13 @@ import type { Row } from "./rows.ts";
 export const endings = ["mailed", "suppressed", "digested", "refused", "dead"] as const;
 export type Ending = (typeof endings)[number];
 
-/** A mail that did not arrive after all, or that its reader called spam. */
-export type Returned = { at: number; kind: "bounce" | "complaint"; contact: string; reply: string };
+/** A mail that SES took and that did not arrive, that its reader called spam, or that had a virus. */
+export type Returned = {
+  at: number;
+  kind: "bounce" | "complaint" | "reject";
+  contact: string;
+  reply: string;
+};
 
 /** The journal's page of one accepted alert: the whole story, kept beside the entry and written with it. */
 export type JournalRecord = {

@@ -4,6 +4,8 @@ import { readFeedback, tagOf } from "../../functions/deliver/ses-events.ts";
 const tag = tagOf({ site: "site-1.a_b", id: "web01.HTTP-1_x" });
 const mail = {
   messageId: "0100018c-ses",
+  timestamp: "2026-11-25T09:59:58Z",
+  destination: ["ops@example.com"],
   tags: { [tag.Name]: [tag.Value], "ses:from-domain": ["example.com"] },
 };
 const bounce = {
@@ -42,6 +44,20 @@ describe("an event of SES", () => {
     expect(readFeedback({ eventType: "Complaint", mail, complaint })).toMatchObject({
       ok: true,
       value: { returned: { kind: "complaint", contact: "ops@example.com", reply: "abuse" } },
+    });
+  });
+
+  it("of a virus that SES found tells whose mail it was", () => {
+    expect(readFeedback({ eventType: "Reject", mail, reject: { reason: "Bad content" } })).toMatchObject({
+      ok: true,
+      value: {
+        returned: {
+          at: Date.parse("2026-11-25T09:59:58Z"),
+          kind: "reject",
+          contact: "ops@example.com",
+          reply: "Bad content",
+        },
+      },
     });
   });
 

@@ -7,15 +7,15 @@ import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
 import { queuedAlert } from "../alerts.ts";
+import { type Judge, startDynalite } from "../judges.ts";
 import { contract } from "./contract.ts";
-import { startDynalite } from "./dynalite.ts";
-import { createTable, expire } from "./table.ts";
+import { clientOf, createTable, expire } from "./table.ts";
 
-let server: Awaited<ReturnType<typeof startDynalite>>;
+let server: Judge;
 let client: DynamoDBClient;
 beforeAll(async () => {
   server = await startDynalite();
-  client = server.connect();
+  client = clientOf(server.url);
 });
 afterAll(() => server.stop());
 
@@ -40,7 +40,7 @@ const disturbed = (
   step: "initialize" | "deserialize",
   happens: (command: string, sk: string | undefined, next: () => Promise<unknown>) => Promise<unknown>,
 ) => {
-  const disturbed = server.connect();
+  const disturbed = clientOf(server.url);
   let of = new WeakMap<object, Input>();
   disturbed.middlewareStack.add(
     (next, context) => async (args) => {

@@ -1,63 +1,24 @@
 import {
-  type AttributeDefinition,
   CreateTableCommand,
   DeleteItemCommand,
-  type DynamoDBClient,
+  DynamoDBClient,
   ScanCommand,
   waitUntilTableExists,
 } from "@aws-sdk/client-dynamodb";
 import { keepMilliseconds } from "../../functions/ledger/ledger.ts";
+import { tableDefinition } from "../template.ts";
 
-const indexes: Record<string, [string, AttributeDefinition["AttributeType"]][]> = {
-  time: [
-    ["site", "S"],
-    ["at", "S"],
-  ],
-  object: [
-    ["site_object", "S"],
-    ["at", "S"],
-  ],
-  contact: [
-    ["site_contact", "S"],
-    ["at", "S"],
-  ],
-  ending: [
-    ["site_ending", "S"],
-    ["at", "S"],
-  ],
-  open: [
-    ["open_site", "S"],
-    ["open_at", "S"],
-  ],
-  due: [
-    ["due", "S"],
-    ["due_at", "N"],
-  ],
-};
-const keySchema = ([hash = "", range = ""]: readonly string[]) => [
-  { AttributeName: hash, KeyType: "HASH" as const },
-  { AttributeName: range, KeyType: "RANGE" as const },
-];
+/** A client for a DynamoDB on loopback. */
+export const clientOf = (endpoint: string): DynamoDBClient =>
+  new DynamoDBClient({
+    region: "us-east-1",
+    endpoint,
+    credentials: { accessKeyId: "test", secretAccessKey: "test" },
+  });
 
-/** Makes an empty table for a ledger, with the keys and indexes that infra/ gives it. */
+/** Makes an empty table for a ledger, as AWS will have it. */
 export const createTable = async (client: DynamoDBClient, table: string): Promise<void> => {
-  const attributes = new Map([["pk", "S"] as const, ["sk", "S"] as const, ...Object.values(indexes).flat()]);
-  await client.send(
-    new CreateTableCommand({
-      TableName: table,
-      BillingMode: "PAY_PER_REQUEST",
-      KeySchema: keySchema(["pk", "sk"]),
-      AttributeDefinitions: [...attributes].map(([AttributeName, AttributeType]) => ({
-        AttributeName,
-        AttributeType,
-      })),
-      GlobalSecondaryIndexes: Object.entries(indexes).map(([IndexName, keys]) => ({
-        IndexName,
-        KeySchema: keySchema(keys.map(([name]) => name)),
-        Projection: { ProjectionType: "KEYS_ONLY" },
-      })),
-    }),
-  );
+  await client.send(new CreateTableCommand({ TableName: table, ...tableDefinition() }));
   await waitUntilTableExists({ client, maxWaitTime: 30, minDelay: 1, maxDelay: 1 }, { TableName: table });
 };
 

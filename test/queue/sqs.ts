@@ -1,4 +1,5 @@
 import { CreateQueueCommand, GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { deadLetterAttributes, queueAttributes } from "../template.ts";
 
 /** A client for an SQS on loopback. */
 export const clientOf = (endpoint: string): SQSClient =>
@@ -20,7 +21,7 @@ export const createQueue = async (
   return QueueUrl;
 };
 
-/** Creates a queue for alerts, and its dead-letter queue; the URL of the former. */
+/** Creates a queue for alerts and its dead-letter queue, as AWS will have them but for `attributes`; the former's URL. */
 export const createAlertQueue = async (
   client: SQSClient,
   name: string,
@@ -28,10 +29,9 @@ export const createAlertQueue = async (
 ): Promise<string> => {
   const { Attributes } = await client.send(
     new GetQueueAttributesCommand({
-      QueueUrl: await createQueue(client, `${name}-dead`),
+      QueueUrl: await createQueue(client, `${name}-dead`, deadLetterAttributes()),
       AttributeNames: ["QueueArn"],
     }),
   );
-  const redrive = { deadLetterTargetArn: Attributes?.QueueArn, maxReceiveCount: 1000 };
-  return createQueue(client, name, { RedrivePolicy: JSON.stringify(redrive), ...attributes });
+  return createQueue(client, name, { ...queueAttributes(Attributes?.QueueArn ?? ""), ...attributes });
 };

@@ -15,10 +15,10 @@ import { posted, queuedAlert } from "../alerts.ts";
 import { type Certificate, certificate } from "../deliver/certificate.ts";
 import { type ScriptedRelay, scriptedRelay, silence } from "../deliver/scripted-relay.ts";
 import { scriptedSes } from "../deliver/scripted-ses.ts";
+import { type Judge, startDynalite } from "../judges.ts";
 import { type LambdaBridge, startLambdaBridge } from "../lambda/bridge.ts";
 import { startEventSource } from "../lambda/event-source.ts";
-import { startDynalite } from "../ledger/dynalite.ts";
-import { createTable } from "../ledger/table.ts";
+import { createTable, clientOf as databaseOf } from "../ledger/table.ts";
 import { clientOf, createAlertQueue } from "../queue/sqs.ts";
 
 const token = "a-token-of-twenty-four-characters";
@@ -38,14 +38,14 @@ afterAll(async () => {
 });
 
 let count = 0;
-let dynamodb: Awaited<ReturnType<typeof startDynalite>>;
+let dynamodb: Judge;
 let relay: ScriptedRelay;
 let queueUrl: string;
 let bridge: LambdaBridge;
 beforeEach(async () => {
   dynamodb = await startDynalite();
   relay = await scriptedRelay(tls);
-  await createTable(dynamodb.connect(), "hardstate");
+  await createTable(databaseOf(dynamodb.url), "hardstate");
   const created = await createAlertQueue(client, `lambda-${count++}`, { VisibilityTimeout: "60" });
   // fauxqs names a host that no URL can have.
   queueUrl = created.replace(/^.*?(?=\/\d+\/[^/]+$)/, `http://127.0.0.1:${sqs.port}`);
@@ -314,7 +314,12 @@ describe("a bridge on Lambda", () => {
       source: "aws.ses",
       detail: {
         eventType: "Bounce",
-        mail: { messageId, tags: { [tag.Name]: [tag.Value] } },
+        mail: {
+          messageId,
+          timestamp: "2026-11-25T09:59:00Z",
+          destination: ["ops@example.com"],
+          tags: { [tag.Name]: [tag.Value] },
+        },
         bounce: {
           timestamp: "2026-11-25T10:00:00Z",
           bounceType: "Permanent",
