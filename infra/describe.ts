@@ -148,10 +148,11 @@ export const describeFindings = ({ pluginReports }: ValidationReport): string =>
 if (import.meta.main) {
   const read = (name: string) => JSON.parse(readFileSync(join(import.meta.dirname, "cdk.out", name), "utf8"));
   const template: Template = read("hardstate.template.json");
-  writeFileSync(
-    join(import.meta.dirname, "stores.json"),
-    `${JSON.stringify(storesOf(template), undefined, 2)}\n`,
-  );
+  if (process.argv.includes("--write"))
+    writeFileSync(
+      join(import.meta.dirname, "stores.json"),
+      `${JSON.stringify(storesOf(template), undefined, 2)}\n`,
+    );
   const parts = [
     describeFindings(read("validation-report.json")),
     describeAlarms(template),

@@ -57,7 +57,7 @@ const rightsOf = (name: string): string[] => {
     .sort();
 };
 
-it("queue and table that tests make are those of the template: npm run synth writes them anew", () => {
+it("queue and table that tests make are those of the template: npm run synth -- --write", () => {
   expect(readStores()).toEqual(JSON.parse(JSON.stringify(storesOf(template))));
 });
 

@@ -8,7 +8,6 @@ export type LambdaBridgeSettings = {
   folder: string;
   /** Settings and endpoints, of all functions. */
   environment: Record<string, string>;
-  timeoutSeconds?: number;
   concurrency?: number;
 };
 
@@ -24,28 +23,29 @@ export type LambdaBridge = {
   stop(): Promise<void>;
 };
 
-/** Each function gets the settings that it may have, as infra/ gives them. */
+/** Each function gets the time that it may take and the settings that it may have, as infra/ gives them. */
 export const startLambdaBridge = async ({
   folder,
   environment,
-  timeoutSeconds = 60,
   concurrency = 2,
 }: LambdaBridgeSettings): Promise<LambdaBridge> => {
-  const functionOf = (bundle: string, exported: string, withheld: string): LambdaFunction => {
-    const known = Object.entries(environment).filter(([name]) => !name.startsWith(withheld));
+  const functionOf = (name: string, timeoutSeconds: number): LambdaFunction => {
+    const ofIntake = name === "intake";
+    const withheld = ofIntake ? "HARDSTATE_RELAYS" : "HARDSTATE_TOKENS";
+    const known = Object.entries(environment).filter(([setting]) => !setting.startsWith(withheld));
     return lambdaFunction({
-      folder: join(folder, bundle),
-      handler: `index.${exported}`,
-      name: `hardstate-${exported}`,
+      folder: join(folder, ofIntake ? "lambda-intake" : "lambda-worker"),
+      handler: ofIntake ? "index.handler" : `index.${name}`,
+      name: `hardstate-${name}`,
       timeoutSeconds,
       concurrency,
       environment: Object.fromEntries(known),
     });
   };
-  const intake = functionOf("lambda-intake", "handler", "HARDSTATE_RELAYS");
-  const [worker, sweep, feedback] = (["worker", "sweep", "feedback"] as const).map((exported) =>
-    functionOf("lambda-worker", exported, "HARDSTATE_TOKENS"),
-  ) as [LambdaFunction, LambdaFunction, LambdaFunction];
+  const intake = functionOf("intake", 30);
+  const worker = functionOf("worker", 400);
+  const sweep = functionOf("sweep", 55);
+  const feedback = functionOf("feedback", 30);
   const front = await startFunctionUrl(intake);
   const functions = [intake, worker, sweep, feedback];
   return {

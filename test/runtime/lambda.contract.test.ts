@@ -46,7 +46,7 @@ beforeEach(async () => {
   dynamodb = await startDynalite();
   relay = await scriptedRelay(tls);
   await createTable(databaseOf(dynamodb.url), "hardstate");
-  const created = await createAlertQueue(client, `lambda-${count++}`, { VisibilityTimeout: "60" });
+  const created = await createAlertQueue(client, `lambda-${count++}`);
   // fauxqs names a host that no URL can have.
   queueUrl = created.replace(/^.*?(?=\/\d+\/[^/]+$)/, `http://127.0.0.1:${sqs.port}`);
 });
@@ -112,8 +112,7 @@ const record = (queued: QueuedAlert | string, change: { id?: string; count?: num
 };
 const work = async (...Records: SQSRecord[]) => {
   const result = await bridge.worker.invoke({ Records });
-  if (!result.ok)
-    throw new Error(`${result.error.errorType}: ${result.error.errorMessage} ${result.error.trace}`);
+  if (!result.ok) throw new Error(`${result.error.errorType}: ${result.error.errorMessage}`);
   return (result.value as SQSBatchResponse).batchItemFailures.map(({ itemIdentifier }) => itemIdentifier);
 };
 const fresh = (change: Partial<QueuedAlert> = {}, alert: Record<string, unknown> = {}) =>
