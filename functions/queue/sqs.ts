@@ -55,6 +55,13 @@ const batches = (messages: readonly OutgoingMessage[]): OutgoingMessage[][] => {
   return result;
 };
 
+/** The first messages of all groups, then all second ones, and so on. */
+const rounds = (messages: readonly OutgoingMessage[]): OutgoingMessage[][] => {
+  const groups = [...Map.groupBy(messages, ({ group }) => group).values()];
+  const length = Math.max(0, ...groups.map((group) => group.length));
+  return Array.from({ length }, (_, index) => groups.flatMap((group) => group[index] ?? []));
+};
+
 /** A reason as SQS takes it as an attribute: it would refuse the burial, again and again. */
 const reasonFor = (reason: string): string =>
   reason
@@ -166,24 +173,29 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
 
   return {
     send: async (messages) => {
-      const taken = await Promise.all(
-        batches(messages).map(async (batch) => {
-          const { Failed = [] } = await client.send(
-            new SendMessageBatchCommand({
-              QueueUrl: queueUrl,
-              Entries: batch.map(({ group, deduplicationId, body }, index) => ({
-                Id: String(index),
-                MessageGroupId: group,
-                MessageDeduplicationId: deduplicationId,
-                MessageBody: body,
-              })),
-            }),
-          );
-          const failed = new Set(Failed.map(({ Id }) => Id));
-          return batch.map((_, index) => !failed.has(String(index)));
-        }),
-      );
-      return taken.flat();
+      const taken = new Set<OutgoingMessage>();
+      const refused = new Set<string>();
+      const sendBatch = async (batch: readonly OutgoingMessage[]) => {
+        const { Failed = [] } = await client.send(
+          new SendMessageBatchCommand({
+            QueueUrl: queueUrl,
+            Entries: batch.map(({ group, deduplicationId, body }, index) => ({
+              Id: String(index),
+              MessageGroupId: group,
+              MessageDeduplicationId: deduplicationId,
+              MessageBody: body,
+            })),
+          }),
+        );
+        const failed = new Set(Failed.map(({ Id }) => Id));
+        for (const [index, message] of batch.entries())
+          if (failed.has(String(index))) refused.add(message.group);
+          else taken.add(message);
+      };
+      // Requests overtake each other: no two messages of a group are under way at once.
+      for (const round of rounds(messages))
+        await Promise.all(batches(round.filter(({ group }) => !refused.has(group))).map(sendBatch));
+      return messages.map((message) => taken.has(message));
     },
     receive: async ({ max, waitSeconds, visibilityTimeoutSeconds, signal }) => {
       const visibleAgainAt = clock() + visibilityTimeoutSeconds * 1000;

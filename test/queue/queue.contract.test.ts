@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { setTimeout } from "node:timers/promises";
 import type { SQSClient } from "@aws-sdk/client-sqs";
 import { startFauxqs } from "fauxqs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -90,6 +91,56 @@ describe("with an SQS emulator", () => {
   afterAll(() => server.stop());
 
   contract("sqs", async () => sqsQueue(client, await createAlertQueue(client, `alerts-${count++}`), clock));
+
+  type Batch = { Entries: { Id: string; MessageGroupId: string; MessageBody: string }[] };
+  const bodies = ({ Entries }: Batch) => Entries.map(({ MessageBody }) => MessageBody);
+
+  it("keeps a group in order though requests overtake each other", async () => {
+    const arrived: string[] = [];
+    let requests = 0;
+    const overtaking = {
+      send: async ({ input }: { input: Batch }) => {
+        // Each request takes less time than the one before it.
+        await setTimeout(Math.max(0, 50 - 10 * requests++));
+        arrived.push(...bodies(input));
+        return {};
+      },
+    } as unknown as SQSClient;
+    const groups = Array.from({ length: 12 }, (_, index) => `g${index}`);
+    const sent = [1, 2, 3].flatMap((nth) =>
+      groups.map((group) => ({ group, deduplicationId: `${group}-${nth}`, body: `${group} ${nth}` })),
+    );
+    expect(await sqsQueue(overtaking, "http://localhost/q.fifo", clock).send(sent)).toEqual(
+      sent.map(() => true),
+    );
+    for (const group of groups)
+      expect(arrived.filter((body) => body.startsWith(`${group} `))).toEqual(
+        [1, 2, 3].map((nth) => `${group} ${nth}`),
+      );
+  });
+
+  it("sends nothing more of a group when SQS did not take a message of it", async () => {
+    const arrived: string[] = [];
+    const refusing = {
+      send: async ({ input }: { input: Batch }) => {
+        const isRefused = ({ MessageBody }: { MessageBody: string }) => MessageBody === "a1";
+        arrived.push(...bodies(input).filter((body) => body !== "a1"));
+        return { Failed: input.Entries.filter(isRefused).map(({ Id }) => ({ Id })) };
+      },
+    } as unknown as SQSClient;
+    const sent = ["a1", "b1", "a2", "b2"].map((body) => ({
+      group: body.slice(0, 1),
+      deduplicationId: body,
+      body,
+    }));
+    expect(await sqsQueue(refusing, "http://localhost/q.fifo", clock).send(sent)).toEqual([
+      false,
+      true,
+      false,
+      true,
+    ]);
+    expect(arrived).toEqual(["b1", "b2"]);
+  });
 
   it("gives back for no longer than SQS takes: 12 hours, those included that a worker had it", async () => {
     const asked: { VisibilityTimeout?: number }[] = [];
