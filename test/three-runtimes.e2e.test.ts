@@ -1,0 +1,205 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fromMacros } from "../functions/intake/monitors.ts";
+import { buildAll } from "../scripts/build.ts";
+import { type Certificate, certificate } from "./deliver/certificate.ts";
+import { type ScriptedRelay, scriptedRelay } from "./deliver/scripted-relay.ts";
+import { type Judge, startDynalite, startElasticMq } from "./judges.ts";
+import { type Lab, openLab, startBridge, until } from "./lab.ts";
+import { startLambdaBridge } from "./lambda/bridge.ts";
+import { startEventSource } from "./lambda/event-source.ts";
+import { createTable, clientOf as databaseOf } from "./ledger/table.ts";
+import { clientOf, createAlertQueue } from "./queue/sqs.ts";
+
+const alerts = 1000;
+const token = "a-token-of-twenty-four-characters";
+
+type Macros = [string, string][];
+const macrosOf = (name: string): Macros =>
+  readFileSync(join("test/corpus", name), "utf8")
+    .split("\n")
+    .flatMap((line) => {
+      const [, key, value] = /^(NAGIOS_\w+)=(.*)$/.exec(line) ?? [];
+      return key && value !== undefined ? [[key, value]] : [];
+    });
+const numberIn = (macros: Macros, name: string): number => Number(macros.find(([key]) => key === name)?.[1]);
+/** In the order in which Nagios sent them. */
+const recordings = readdirSync("test/corpus")
+  .filter((name) => name.endsWith(".env"))
+  .map((name) => ({ name, macros: macrosOf(name) }))
+  .sort(
+    ({ macros: a }, { macros: b }) =>
+      numberIn(a, "NAGIOS_TIMET") - numberIn(b, "NAGIOS_TIMET") ||
+      numberIn(a, "NAGIOS_NOTIFICATIONNUMBER") - numberIn(b, "NAGIOS_NOTIFICATIONNUMBER"),
+  );
+/** The recording as another site of the same make would have it: with hosts of its own. */
+const ofVariant = (macros: Macros, variant: number): unknown =>
+  fromMacros(
+    Object.fromEntries(
+      macros.map(([key, value]) => [key, key === "NAGIOS_HOSTNAME" ? `${value}-${variant}` : value]),
+    ),
+  );
+/** What is posted, moment by moment: one notification for all its contacts, which have no order, from many hosts. */
+const moments = [...Map.groupBy(recordings, ({ name }) => name.replace(/\.\w+\.env$/, "")).values()].map(
+  (recorded) =>
+    recorded.flatMap((recording) => {
+      const variants = Math.ceil((alerts - recordings.indexOf(recording)) / recordings.length);
+      return Array.from({ length: variants }, (_, variant) => ofVariant(recording.macros, variant));
+    }),
+);
+
+type Running = { url: string; stop(): Promise<void> };
+
+let lab: Lab;
+let tls: Certificate;
+let elasticMq: Judge;
+let dynalite: Judge;
+beforeAll(async () => {
+  lab = openLab();
+  tls = await certificate({ forName: "localhost" });
+  await buildAll(join(lab.folder, "dist"));
+  elasticMq = await startElasticMq();
+  dynalite = await startDynalite();
+});
+afterAll(async () => {
+  await elasticMq?.stop();
+  await dynalite?.stop();
+  await lab?.stop();
+});
+
+const settingsFor = (relay: ScriptedRelay): Record<string, string> => ({
+  HARDSTATE_TOKENS: `site=${token}`,
+  HARDSTATE_RELAYS: `smtp://user:password@localhost:${relay.port}`,
+  HARDSTATE_FROM: "Monitoring <nagios@example.com>",
+  HARDSTATE_RECIPIENTS: "example.com",
+});
+
+const onNode = async (relay: ScriptedRelay): Promise<Running> => {
+  const bridge = await startBridge(lab, {
+    port: 20_880,
+    token,
+    environment: {
+      ...settingsFor(relay),
+      HARDSTATE_RELAY_CA: tls.cert,
+      HARDSTATE_STATE: join(lab.folder, "node"),
+      HARDSTATE_PORT: "20880",
+    },
+  });
+  return { url: bridge.url, stop: () => bridge.kill("SIGTERM") };
+};
+
+const onLambda = async (relay: ScriptedRelay): Promise<Running> => {
+  const client = clientOf(elasticMq.url);
+  const queueUrl = await createAlertQueue(client, "lambda");
+  await createTable(databaseOf(dynalite.url), "hardstate");
+  const bridge = await startLambdaBridge({
+    folder: join(lab.folder, "dist"),
+    environment: {
+      ...settingsFor(relay),
+      HARDSTATE_RELAY_CA: tls.cert,
+      HARDSTATE_QUEUE: `sqs:${queueUrl}`,
+      HARDSTATE_LEDGER: "dynamodb:hardstate",
+      AWS_ENDPOINT_URL_DYNAMODB: dynalite.url,
+    },
+  });
+  const source = await startEventSource({ client, queueUrl, lambda: bridge.worker, waitSeconds: 1 });
+  let sweeping = true;
+  const sweeps = (async () => {
+    while (sweeping) {
+      await bridge.sweep.invoke({});
+      await new Promise((done) => setTimeout(done, 1000));
+    }
+  })();
+  return {
+    url: bridge.url,
+    stop: async () => {
+      sweeping = false;
+      await sweeps;
+      await source.stop();
+      await bridge.stop();
+    },
+  };
+};
+
+type Mail = { messageId: string; thread: string; text: string };
+const header = (text: string, name: string): string =>
+  new RegExp(`^${name}:((?:.*\r?\n[ \t])*.*)$`, "m").exec(text)?.[1]?.replace(/\s+/g, "") ?? "";
+
+/** The mails without what depends on the moment at which a bridge decided, or on which of two contacts came first. */
+const comparable = (contents: readonly string[]): Map<string, string> => {
+  const mails: Mail[] = contents.map((text) => ({
+    text,
+    messageId: header(text, "Message-ID"),
+    thread: header(text, "References"),
+  }));
+  const firstOf = new Map<string, string>();
+  for (const { messageId, thread } of mails) {
+    const first = firstOf.get(thread);
+    if (first === undefined || messageId < first) firstOf.set(thread, messageId);
+  }
+  return new Map(
+    mails.map(({ messageId, thread, text }) => [
+      messageId,
+      text
+        .replaceAll(thread, `the thread of ${firstOf.get(thread)}`)
+        .replace(/^Date: .*$/m, "Date: ")
+        .replace(/^X-Hardstate-Episode:\s+\w+$/m, "X-Hardstate-Episode: ")
+        .replace(/^(Since|Lasted) .*$/gm, "$1"),
+    ]),
+  );
+};
+
+/** Sends all alerts through a bridge, moment by moment; its mails, and how the alerts ended. */
+const through = async (start: (relay: ScriptedRelay) => Promise<Running>) => {
+  const relay = await scriptedRelay(tls);
+  const bridge = await start(relay);
+  const headers = { Authorization: `Bearer ${token}` };
+  const get = async <T>(path: string): Promise<T> => {
+    const response = await fetch(bridge.url + path, { headers });
+    return (await response.json()) as T;
+  };
+  const totals = async () => (await get<{ totals: Record<string, number> }>("/v1/journal?limit=1")).totals;
+  let posted = 0;
+  for (const moment of moments) {
+    const { status } = await fetch(`${bridge.url}/v1/alerts`, {
+      method: "POST",
+      headers: { ...headers, "Content-Type": "application/json" },
+      body: JSON.stringify(moment),
+    });
+    expect(status).toBe(202);
+    posted += moment.length;
+    // What waits for a host that never comes up again waits for good.
+    await until(`the end of ${posted} alerts`, 150, async () => {
+      const queue = await get<{ waiting: number; in_flight: number }>("/v1/queue");
+      if (queue.waiting + queue.in_flight > 0 || ((await totals()).accepted ?? 0) < posted) return false;
+      const { problems } = await get<{ problems: { waiting: { row: string }[] }[] }>(
+        "/v1/problems?limit=500",
+      );
+      return problems.every(({ waiting }) => waiting.every(({ row }) => row === "R16"));
+    });
+  }
+  const result = { mails: comparable(relay.contents), sent: relay.contents.length, totals: await totals() };
+  await bridge.stop();
+  await relay.close();
+  return result;
+};
+
+describe(`${alerts} alerts of the corpus`, () => {
+  let onOneMachine: Awaited<ReturnType<typeof through>>;
+  it("make one mail for each that is mailed, with everything embedded in one process", async () => {
+    onOneMachine = await through(onNode);
+    const { sent, mails, totals } = onOneMachine;
+    expect(moments.flat()).toHaveLength(alerts);
+    expect(sent).toBe(mails.size);
+    expect(sent).toBe(totals.mailed);
+    expect(sent).toBeGreaterThan(alerts / 2);
+  });
+
+  it("make the same mails, message for message, on Lambda with SQS and DynamoDB", async () => {
+    const { sent, mails, totals } = await through(onLambda);
+    expect(totals).toEqual(onOneMachine.totals);
+    expect(sent).toBe(mails.size);
+    expect(mails).toEqual(onOneMachine.mails);
+  });
+});
