@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
 const project = (name: string, include: string, testTimeout: number) => ({
@@ -18,6 +19,10 @@ export default defineConfig({
       project("property", "property.test", 60_000),
       project("contract", "contract.test", 30_000),
       project("e2e", "e2e.test", 300_000),
+      {
+        ...project("workerd", "workerd.test", 30_000),
+        plugins: [cloudflareTest({ wrangler: { configPath: "wrangler.toml" } })],
+      },
     ],
   },
 });

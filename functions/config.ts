@@ -82,6 +82,13 @@ export const settings: readonly Setting[] = [
 
 /** What only a process that listens by itself can be told. */
 const nodeAlone: readonly string[] = ["HARDSTATE_STATE", "HARDSTATE_HOST", "HARDSTATE_PORT"];
+/** Settings that have no use in a runtime. workerd takes no certificate authority of one's own. */
+const useless: Record<Runtime, readonly string[]> = {
+  node: [],
+  "lambda-intake": nodeAlone,
+  "lambda-worker": nodeAlone,
+  cloudflare: [...nodeAlone, "HARDSTATE_RELAY_CA"],
+};
 
 /** The names that may stand in the environment of a trial, which brings everything else itself. */
 export const trialSettings = nodeAlone;
@@ -123,11 +130,13 @@ export const readSettings = (
   runtime: Runtime = "node",
 ): Reading<Settings> => {
   const faults: Fault[] = [];
-  const names = settings.map(({ name }) => name);
-  const known = new Set(runtime === "node" ? names : names.filter((name) => !nodeAlone.includes(name)));
-  for (const name of Object.keys(environment))
-    if (name.startsWith("HARDSTATE_") && !name.startsWith("HARDSTATE_SHIM_") && !known.has(name))
-      faults.push({ field: name, expected: "to be left out: there is no such setting" });
+  const known = new Set(settings.map(({ name }) => name));
+  for (const name of Object.keys(environment)) {
+    if (!name.startsWith("HARDSTATE_") || name.startsWith("HARDSTATE_SHIM_")) continue;
+    if (!known.has(name)) faults.push({ field: name, expected: "to be left out: there is no such setting" });
+    else if (useless[runtime].includes(name))
+      faults.push({ field: name, expected: "to be left out: it has no use on this runtime" });
+  }
 
   const given = (name: string): string | undefined => environment[name]?.trim() || undefined;
   const expecting = (name: string) => (expected: string) => faults.push({ field: name, expected });

@@ -1,14 +1,19 @@
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { build, type Metafile } from "esbuild";
 import { complain, say } from "../functions/telemetry.ts";
 
-/** What is built: its entry, and how many KiB it may have, compressed by gzip. */
-export const bundles = [
+/** What is built for Lambda: its entry, and how many KiB it may have, compressed by gzip. */
+const forLambda = [
   { name: "lambda-intake", mostKib: 120 },
   { name: "lambda-worker", mostKib: 260 },
 ] as const;
+const forCloudflare = { name: "cloudflare", mostKib: 200 } as const;
+
+const run = promisify(execFile);
 
 /** One bundle as it was built. `inputs` are the files in it, by how many bytes of each. */
 export type Built = { name: string; path: string; kib: number; mostKib: number; inputs: Map<string, number> };
@@ -20,8 +25,10 @@ const inputsOf = ({ outputs }: Metafile): Map<string, number> => {
   );
 };
 
+const kibOf = (path: string): number => gzipSync(readFileSync(path), { level: 9 }).length / 1024;
+
 const buildForLambda = async (
-  { name, mostKib }: (typeof bundles)[number],
+  { name, mostKib }: (typeof forLambda)[number],
   folder: string,
 ): Promise<Built> => {
   const path = join(folder, name, "index.mjs");
@@ -41,13 +48,26 @@ const buildForLambda = async (
     // What CommonJS modules require of Node.
     banner: { js: 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);' },
   });
-  const kib = gzipSync(readFileSync(path), { level: 9 }).length / 1024;
-  return { name, path, kib, mostKib, inputs: inputsOf(metafile) };
+  return { name, path, kib: kibOf(path), mostKib, inputs: inputsOf(metafile) };
+};
+
+/** By wrangler, which has esbuild inside: what is tested is what it deploys. */
+const buildForCloudflare = async (folder: string): Promise<Built> => {
+  const { name, mostKib } = forCloudflare;
+  const [into, meta] = [join(folder, name), join(folder, `${name}.json`)];
+  const words = ["deploy", "--dry-run", "--outdir", into, "--metafile", meta];
+  await run(process.execPath, ["node_modules/wrangler/bin/wrangler.js", ...words], {
+    env: { ...process.env, WRANGLER_SEND_METRICS: "false" },
+    timeout: 60_000,
+  });
+  const path = join(into, `${name}.js`);
+  const inputs = inputsOf(JSON.parse(readFileSync(meta, "utf8")));
+  return { name, path, kib: kibOf(path), mostKib, inputs };
 };
 
 /** Builds everything into a folder, with source maps. */
 export const buildAll = (folder: string): Promise<Built[]> =>
-  Promise.all(bundles.map((bundle) => buildForLambda(bundle, folder)));
+  Promise.all([...forLambda.map((bundle) => buildForLambda(bundle, folder)), buildForCloudflare(folder)]);
 
 if (import.meta.main) {
   const built = await buildAll("dist");

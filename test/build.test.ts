@@ -62,6 +62,32 @@ describe("the bundle of Lambda's worker", () => {
   );
 });
 
+describe("the bundle of the Worker", () => {
+  it.each([
+    ["DynamoDB", /dynamodb/],
+    ["SQLite of Node's", /functions\/(ledger|queue)?\/?sqlite/],
+    ["HTTP by Node's agents", /node-http-handler/],
+    ["search for credentials", credentialSearch],
+    ["server of its own", /@hono\/node-server/],
+    ["test equipment", /fauxqs|dynalite|smtp-server|selfsigned|miniflare/],
+    ["doctor", /doctor/],
+    ["XML by a DOM", /xml-builder\/dist-es/],
+  ])("has no %s", (_, words) => {
+    expect(having("cloudflare", words)).toEqual([]);
+  });
+
+  it.each([
+    ["intake/http"],
+    ["pipeline"],
+    ["ledger/sql"],
+    ["ledger/durable-object"],
+    ["deliver/smtp"],
+    ["deliver/ses"],
+  ])("has %s", (file) => {
+    expect(having("cloudflare", new RegExp(`functions/${file}\\.ts$`))).toHaveLength(1);
+  });
+});
+
 describe("every bundle", () => {
   it("is within its budget, and has a source map", () => {
     for (const { kib, mostKib, path } of built) {

@@ -642,7 +642,18 @@ describe("each runtime", () => {
     ["lambda-intake", {}, "HARDSTATE_LEDGER", "dynamodb:TABLE"],
     ["cloudflare", { HARDSTATE_LEDGER: "sqlite:/l" }, "HARDSTATE_LEDGER", "durable-object"],
     ["cloudflare", { HARDSTATE_LEDGER: "durable-object:x" }, "HARDSTATE_LEDGER", "durable-object"],
-    ["cloudflare", { HARDSTATE_PORT: "80" }, "HARDSTATE_PORT", "to be left out: there is no such setting"],
+    [
+      "cloudflare",
+      { HARDSTATE_PORT: "80" },
+      "HARDSTATE_PORT",
+      "to be left out: it has no use on this runtime",
+    ],
+    [
+      "cloudflare",
+      { HARDSTATE_RELAY_CA: pem },
+      "HARDSTATE_RELAY_CA",
+      "to be left out: it has no use on this runtime",
+    ],
     [
       "lambda-intake",
       { HARDSTATE_STATE: "/tmp" },

@@ -1,4 +1,4 @@
-import { SESClient, SendRawEmailCommand } from "@aws-sdk/client-ses";
+import { SESClient, type SESClientConfig, SendRawEmailCommand } from "@aws-sdk/client-ses";
 import type { Mail } from "../compose/mail.ts";
 import { mimeBytes } from "../compose/mime.ts";
 import { type DeliveryOutcome, printable, type Step, type Transport } from "./delivery.ts";
@@ -8,10 +8,11 @@ import { tagOf } from "./ses-events.ts";
 /** A kept connection that the other end (or a frozen Lambda) has closed would look like a mail that was lost. */
 const oneRequest = { keepAlive: false, maxSockets: Number.POSITIVE_INFINITY };
 
-/** A client as `sesTransport` needs it, with the credentials that the AWS SDK finds in its surroundings. */
-export const sesClient = (region: string): SESClient =>
+/** A client as `sesTransport` needs it, with these credentials or those that the AWS SDK finds in its surroundings. */
+export const sesClient = (region: string, credentials?: SESClientConfig["credentials"]): SESClient =>
   new SESClient({
     region,
+    credentials,
     // The queue is the only retry: an SDK that repeats a request whose answer was lost doubles the mail.
     maxAttempts: 1,
     requestHandler: {

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { type CipherNameAndProtocol, checkServerIdentity, type PeerCertificate, TLSSocket } from "node:tls";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
@@ -21,8 +22,11 @@ const mostHosts = 4;
 /** Looks up who takes mail for a domain; rejects like node:dns. */
 export type ResolveMx = (domain: string) => Promise<{ exchange: string; priority: number }[]>;
 
-/** What sessions with one relay share. */
-export type SessionParts = { resolveMx: ResolveMx; tokens?: TokenSource };
+/** Opens a connection to a host by its name, through TLS from the start if `secure`, and checks its certificate. */
+export type Connect = (host: string, port: number, secure: boolean, signal: AbortSignal) => Promise<Socket>;
+
+/** What sessions with one relay share. `connect` is for where nodemailer must not look names up: in workerd. */
+export type SessionParts = { resolveMx: ResolveMx; tokens?: TokenSource; connect?: Connect };
 
 type ClientError = Error & {
   code?: string;
@@ -40,6 +44,8 @@ type Inside = {
   _currentDataStream: unknown;
   lastServerResponse: string | false;
   _responseActions: ((reply: string) => void)[];
+  /** Between the reply to STARTTLS and the end of the handshake. */
+  upgrading?: boolean;
   _sendCommand(line: string): void;
 };
 
@@ -118,6 +124,14 @@ const tlsOf = (connection: SMTPConnection): Tls | undefined => {
   };
 };
 
+/** All that workerd tells of a session's protection: it has one, and the certificate is the host's. */
+const protectedBy = (host: string): Tls => ({
+  version: "TLS",
+  cipher: "of Cloudflare's choice",
+  subject: host,
+  validTo: "",
+});
+
 const tooLate = () => new Error("no answer within the time for this attempt");
 
 /** What `work` comes to, unless `signal` aborts first. */
@@ -176,10 +190,15 @@ const hostsOf = async (
 const openAt = async (
   host: string,
   relay: SmtpRelay,
-  { tokens }: SessionParts,
+  { tokens, connect }: SessionParts,
   signal: AbortSignal,
   onlooker: Onlooker,
 ): Promise<SmtpSession> => {
+  const implicit = relay.protection === "implicit";
+  const inTime = () => AbortSignal.any([signal, AbortSignal.timeout(timeouts.connectionTimeout)]);
+  const socket = await connect?.(host, relay.port, implicit, inTime()).catch((error: Error) => {
+    throw new SessionError("connect", wordsOf(error));
+  });
   let step: Step = "connect";
   let inLogin = false;
   let refusal: SessionError | undefined;
@@ -214,6 +233,9 @@ const openAt = async (
     const error = thrown as ClientError;
     const { response } = error;
     const code = response === undefined ? undefined : codeOf(response);
+    // workerd says no more than that something failed.
+    const handshake = socket && inside.upgrading && step === "connect";
+    if (handshake) return new SessionError("tls", `the TLS handshake failed (${wordsOf(error)})`);
     return new SessionError(stepOf(step, error, code), safe(response ?? wordsOf(error)), code);
   };
   const connection = new SMTPConnection({
@@ -235,11 +257,13 @@ const openAt = async (
     ...timeouts,
     host,
     port: relay.port,
-    secure: relay.protection === "implicit",
+    secure: implicit,
+    ...(socket && { connection: socket, secured: implicit }),
     requireTLS: relay.protection === "starttls",
     ignoreTLS: relay.protection === "none",
     name: relay.name,
-    tls: { ca: relay.ca, minVersion: "TLSv1.2", checkServerIdentity: identityFault },
+    // workerd has its own authorities and checks, and takes no others.
+    tls: socket ? {} : { ca: relay.ca, minVersion: "TLSv1.2", checkServerIdentity: identityFault },
     maxResponseSize: 65_536,
     customAuth: {
       XOAUTH2: async ({ auth, sendCommand }) => {
@@ -318,7 +342,7 @@ const openAt = async (
   }
   return {
     host,
-    tls: () => tlsOf(connection),
+    tls: () => (socket && connection.secure ? protectedBy(host) : tlsOf(connection)),
     extensions: () => (inside._ehloLines ?? []).map(printable),
     mechanism: offered,
     authenticate: (signal) => guarded(() => authenticate(signal)),

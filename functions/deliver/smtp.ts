@@ -1,3 +1,4 @@
+import { clearTimeout, setTimeout } from "node:timers";
 import { mimeBytes } from "../compose/mime.ts";
 import {
   type Circumstances,

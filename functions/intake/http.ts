@@ -49,7 +49,7 @@ const answer = (
 ): Response => new Response(`${JSON.stringify(value)}\n`, { status, headers });
 
 /** A problem document; `errors` lists every fault, `alerts` each item of a batch. */
-const problem = (
+export const problem = (
   name: ProblemName,
   detail: string,
   more: Record<string, unknown> = {},

@@ -8,6 +8,7 @@ import {
   SendMessageBatchCommand,
   SendMessageCommand,
   SQSClient,
+  type SQSClientConfig,
 } from "@aws-sdk/client-sqs";
 import { digest } from "../identity.ts";
 import {
@@ -26,14 +27,19 @@ const batchBytes = 1_000_000;
 const longestVisibilitySeconds = 43_200 - 600;
 
 /**
- * A client for one queue, with the credentials that the AWS SDK finds in its surroundings; every wait has a limit, the
- * longest for a receive that waits 20 s. `region` is for URLs that name none.
+ * A client for one queue, with these credentials or those that the AWS SDK finds in its surroundings; every wait has a
+ * limit, the longest for a receive that waits 20 s. `region` is for URLs that name none.
  */
-export const sqsClient = (queueUrl: string, region: string): SQSClient => {
+export const sqsClient = (
+  queueUrl: string,
+  region: string,
+  credentials?: SQSClientConfig["credentials"],
+): SQSClient => {
   const { origin, hostname } = new URL(queueUrl);
   return new SQSClient({
     region: /^sqs\.([a-z0-9-]+)\./.exec(hostname)?.[1] ?? region,
     endpoint: origin,
+    credentials,
     requestHandler: { connectionTimeout: 3_000, requestTimeout: 30_000, throwOnRequestTimeout: true },
   });
 };

@@ -12,12 +12,13 @@ import { intake } from "../intake/http.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { type SqliteLedger, sqliteLedger } from "../ledger/sqlite.ts";
 import { pipeline } from "../pipeline.ts";
-import { type Disposition, dispose, drainInOrder, type Queue, type ReceivedMessage } from "../queue/queue.ts";
+import type { Queue } from "../queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../queue/sqlite.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { lockFile } from "../sqlite.ts";
 import { sweep } from "../sweep.ts";
 import { complain, type Report, say, toConsole } from "../telemetry.ts";
+import { drain } from "./drain.ts";
 import { type Environment, withFiles } from "./environment.ts";
 import { transportOf } from "./routes.ts";
 import { type CapturingRelay, capturingRelay, trialToken } from "./trial.ts";
@@ -30,8 +31,6 @@ const stopWithinMilliseconds = 60_000;
 /** How late a held alert may be, and how often the ledger is asked for one. */
 const sweepMilliseconds = 1000;
 const probeMilliseconds = 5000;
-/** How long a message that is dealt with may wait for others of its batch, to be removed with them. */
-const disposeMilliseconds = 1000;
 /** Of up to ten messages each: so many alerts may wait for a slow relay before those that make no mail wait too. */
 const loops = 10;
 
@@ -97,30 +96,6 @@ Once more, and it is suppressed; with RECOVERY and OK in it, the recovery is mai
 
 const trace = (error: unknown): string =>
   error instanceof Error ? (error.stack ?? error.message) : String(error);
-
-/** Works on one batch. What is done waits a moment for the rest, not for a mail at a slow relay. */
-const drain = async (
-  queue: Queue,
-  messages: readonly ReceivedMessage[],
-  handle: ReturnType<typeof pipeline>,
-  failed: (error: unknown) => void,
-) => {
-  const done = new Map<ReceivedMessage, Disposition>();
-  let busy = true;
-  const drained = [...Map.groupBy(messages, ({ group }) => group).values()].map(async (group) => {
-    for (const [message, disposition] of await drainInOrder(group, handle, (_, error) => failed(error)))
-      done.set(message, disposition);
-  });
-  const all = Promise.all(drained).then(() => {
-    busy = false;
-  });
-  while (busy) {
-    await Promise.race([all, setTimeout(disposeMilliseconds, undefined, { ref: false })]);
-    const batch = new Map(done);
-    done.clear();
-    await dispose(queue, batch);
-  }
-};
 
 /** Takes messages and works on them until `signal` aborts; ends when what it holds is dealt with. */
 const work = async (
