@@ -658,7 +658,7 @@ describe("each runtime", () => {
       "lambda-intake",
       { HARDSTATE_STATE: "/tmp" },
       "HARDSTATE_STATE",
-      "to be left out: there is no such setting",
+      "to be left out: it has no use on this runtime",
     ],
   ])("%s names what it cannot use", (runtime, changes, field, expected) => {
     const reading = read({ ...base, ...changes }, runtime);
