@@ -28,8 +28,8 @@ export const startWorker = async (settings: WorkerSettings): Promise<LocalWorker
   // Read when miniflare is loaded, and handed to workerd.
   if (settings.authorities) process.env.NODE_EXTRA_CA_CERTS = settings.authorities;
   const { convertV4MiniflareOptions, Miniflare } = await import("miniflare");
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
+  const miniflare = new Miniflare({
+    ...convertV4MiniflareOptions({
       modules: [
         {
           type: "ESModule",
@@ -41,13 +41,13 @@ export const startWorker = async (settings: WorkerSettings): Promise<LocalWorker
       compatibilityFlags: ["nodejs_compat"],
       bindings: settings.bindings,
       durableObjects: { LEDGER: { className: "LedgerObject", useSQLite: true } },
-      durableObjectsPersist: settings.state ?? false,
       host: "127.0.0.1",
       port: settings.port ?? 0,
       cf: false,
       handleStructuredLogs: ({ message }) => settings.said(message),
     }),
-  );
+    resourcePersistencePath: settings.state,
+  });
   const url = await miniflare.ready;
   return {
     url: url.origin,

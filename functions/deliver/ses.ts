@@ -8,11 +8,17 @@ import { tagOf } from "./ses-events.ts";
 /** A kept connection that the other end (or a frozen Lambda) has closed would look like a mail that was lost. */
 const oneRequest = { keepAlive: false, maxSockets: Number.POSITIVE_INFINITY };
 
-/** A client as `sesTransport` needs it, with these credentials or those that the AWS SDK finds in its surroundings. */
-export const sesClient = (region: string, credentials?: SESClientConfig["credentials"]): SESClient =>
+/**
+ * A client as `sesTransport` needs it. Credentials, and an endpoint that is not AWS's, are those that the AWS SDK finds
+ * in its surroundings, where it looks for them: in workerd it does not.
+ */
+export const sesClient = (
+  region: string,
+  found: Pick<SESClientConfig, "credentials" | "endpoint"> = {},
+): SESClient =>
   new SESClient({
     region,
-    credentials,
+    ...found,
     // The queue is the only retry: an SDK that repeats a request whose answer was lost doubles the mail.
     maxAttempts: 1,
     requestHandler: {

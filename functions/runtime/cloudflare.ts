@@ -45,8 +45,12 @@ const connectByName: Connect = (host, port, secure, signal) =>
     });
   });
 
-type Bridge = { settings: Settings; queue: Queue; ledger: Ledger; credentials: Credentials };
-type Credentials = { accessKeyId: string; secretAccessKey: string };
+type Bridge = {
+  settings: Settings;
+  queue: Queue;
+  ledger: Ledger;
+  ses: { credentials: { accessKeyId: string; secretAccessKey: string }; endpoint?: string };
+};
 
 const wordsOf = (faults: readonly Fault[]): string =>
   `these settings are wrong: ${faults.map(({ field, expected }) => `${field} wants ${expected}`).join("; ")}`;
@@ -67,7 +71,9 @@ const bridgeOf = ({ LEDGER, ...environment }: Bindings): Bridge => {
   const url = "url" in settings.queue ? settings.queue.url : "";
   const queue = sqsQueue(sqsClient(url, environment.AWS_REGION ?? "us-east-1", credentials), url, clock);
   const ledger = durableObjectLedger(() => LEDGER.getByName("ledger"));
-  return { settings, queue, ledger, credentials };
+  // Elsewhere the AWS SDK reads this name by itself.
+  const ses = { credentials, endpoint: environment.AWS_ENDPOINT_URL_SES };
+  return { settings, queue, ledger, ses };
 };
 
 const failed = (during: string) => (error: unknown) =>
@@ -77,9 +83,9 @@ const failed = (during: string) => (error: unknown) =>
     error: error instanceof Error ? (error.stack ?? error.message) : String(error),
   });
 
-const work = async ({ settings, queue, ledger, credentials }: Bridge) => {
+const work = async ({ settings, queue, ledger, ses }: Bridge) => {
   const until = clock() + drainMilliseconds;
-  const surroundings = { connect: connectByName, credentials };
+  const surroundings = { connect: connectByName, ses };
   const routes = settings.relays.map((relay) => ({
     relay,
     transport: transportOf(relay, settings.sender, clock, undefined, surroundings),

@@ -1,6 +1,5 @@
 import { Resolver } from "node:dns/promises";
 import { hostname } from "node:os";
-import type { SESClientConfig } from "@aws-sdk/client-ses";
 import type { Sender } from "../compose/mail.ts";
 import type { Transport } from "../deliver/delivery.ts";
 import { tokenSource } from "../deliver/oauth.ts";
@@ -14,8 +13,8 @@ import type { Connect, SessionParts } from "../deliver/smtp-session.ts";
 const ehloName = ({ from }: Sender): string =>
   isFullName(hostname()) ? hostname() : from.address.slice(from.address.lastIndexOf("@") + 1);
 
-/** What a runtime has that others lack: its own way to connect, credentials for AWS that stand nowhere else. */
-type Surroundings = Pick<SessionParts, "connect"> & { credentials?: SESClientConfig["credentials"] };
+/** What a runtime must bring that has it otherwise than Node: how to connect, and what the AWS SDK does not find. */
+type Surroundings = Pick<SessionParts, "connect"> & { ses?: Parameters<typeof sesClient>[1] };
 
 /** A relay with its name for EHLO, and what sessions with it need. */
 export const sessionsOf = (
@@ -39,10 +38,10 @@ export const transportOf = (
   sender: Sender,
   clock: () => number,
   onlooker?: Onlooker,
-  { connect, credentials }: Surroundings = {},
+  { connect, ses }: Surroundings = {},
 ): Transport & { close(): void } => {
   if (relay.kind === "ses") {
-    const client = sesClient(relay.region, credentials);
+    const client = sesClient(relay.region, ses);
     return { ...sesTransport(client, relay, clock), close: () => undefined };
   }
   return smtpTransport(...sessionsOf(relay, sender, clock, connect), clock, onlooker);
