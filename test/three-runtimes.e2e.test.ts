@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromMacros } from "../functions/intake/monitors.ts";
 import { buildAll } from "../scripts/build.ts";
-import { type Certificate, certificate } from "./deliver/certificate.ts";
+import { startWorker } from "../scripts/workerd.ts";
+import { authority, type Certificate, certificate } from "./deliver/certificate.ts";
 import { type ScriptedRelay, scriptedRelay } from "./deliver/scripted-relay.ts";
 import { type Judge, startDynalite, startElasticMq } from "./judges.ts";
 import { type Lab, openLab, startBridge, until } from "./lab.ts";
@@ -53,11 +54,15 @@ type Running = { url: string; stop(): Promise<void> };
 
 let lab: Lab;
 let tls: Certificate;
+let authorities: string;
 let elasticMq: Judge;
 let dynalite: Judge;
 beforeAll(async () => {
   lab = openLab();
-  tls = await certificate({ forName: "localhost" });
+  const ca = await authority();
+  authorities = join(lab.folder, "authorities.pem");
+  writeFileSync(authorities, ca.cert);
+  tls = await certificate({ ca, forName: "localhost" });
   await buildAll(join(lab.folder, "dist"));
   elasticMq = await startElasticMq();
   dynalite = await startDynalite();
@@ -81,7 +86,7 @@ const onNode = async (relay: ScriptedRelay): Promise<Running> => {
     token,
     environment: {
       ...settingsFor(relay),
-      HARDSTATE_RELAY_CA: tls.cert,
+      HARDSTATE_RELAY_CA_FILE: authorities,
       HARDSTATE_STATE: join(lab.folder, "node"),
       HARDSTATE_PORT: "20880",
     },
@@ -97,7 +102,7 @@ const onLambda = async (relay: ScriptedRelay): Promise<Running> => {
     folder: join(lab.folder, "dist"),
     environment: {
       ...settingsFor(relay),
-      HARDSTATE_RELAY_CA: tls.cert,
+      HARDSTATE_RELAY_CA: readFileSync(authorities, "utf8"),
       HARDSTATE_QUEUE: `sqs:${queueUrl}`,
       HARDSTATE_LEDGER: "dynamodb:hardstate",
       AWS_ENDPOINT_URL_DYNAMODB: dynalite.url,
@@ -118,6 +123,32 @@ const onLambda = async (relay: ScriptedRelay): Promise<Running> => {
       await sweeps;
       await source.stop();
       await bridge.stop();
+    },
+  };
+};
+
+const onCloudflare = async (relay: ScriptedRelay): Promise<Running> => {
+  const queueUrl = await createAlertQueue(clientOf(elasticMq.url), "cloudflare");
+  const worker = await startWorker({
+    bundle: join(lab.folder, "dist", "cloudflare", "cloudflare.js"),
+    authorities,
+    said: () => undefined,
+    bindings: {
+      ...settingsFor(relay),
+      HARDSTATE_QUEUE: `sqs:${queueUrl}`,
+      AWS_ACCESS_KEY_ID: "test",
+      AWS_SECRET_ACCESS_KEY: "test",
+    },
+  });
+  // More often than Cloudflare runs it, so that sweeps are; runs that overlap do no harm.
+  const run = () => void worker.cron().catch(() => undefined);
+  run();
+  const timer = setInterval(run, 10_000);
+  return {
+    url: worker.url,
+    stop: async () => {
+      clearInterval(timer);
+      await worker.stop();
     },
   };
 };
@@ -198,6 +229,13 @@ describe(`${alerts} alerts of the corpus`, () => {
 
   it("make the same mails, message for message, on Lambda with SQS and DynamoDB", async () => {
     const { sent, mails, totals } = await through(onLambda);
+    expect(totals).toEqual(onOneMachine.totals);
+    expect(sent).toBe(mails.size);
+    expect(mails).toEqual(onOneMachine.mails);
+  });
+
+  it("make the same mails, message for message, in a Worker with SQS and a Durable Object", async () => {
+    const { sent, mails, totals } = await through(onCloudflare);
     expect(totals).toEqual(onOneMachine.totals);
     expect(sent).toBe(mails.size);
     expect(mails).toEqual(onOneMachine.mails);
