@@ -52,7 +52,7 @@ const buildForLambda = async (
 };
 
 /** By wrangler, which has esbuild inside: what is tested is what it deploys. */
-const buildForCloudflare = async (folder: string): Promise<Built> => {
+export const buildForCloudflare = async (folder: string): Promise<Built> => {
   const { name, mostKib } = forCloudflare;
   const [into, meta] = [join(folder, name), join(folder, `${name}.json`)];
   const words = ["deploy", "--dry-run", "--outdir", into, "--metafile", meta];

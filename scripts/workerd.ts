@@ -12,7 +12,7 @@ export type WorkerSettings = {
   /** A file with the certificates of authorities that workerd is to trust too; of the first start of a process. */
   authorities?: string;
   /** What the Worker writes, line by line. */
-  said(line: string): void;
+  said(line: string): unknown;
 };
 
 /** The Worker in workerd on this machine. */
@@ -44,7 +44,7 @@ export const startWorker = async (settings: WorkerSettings): Promise<LocalWorker
       host: "127.0.0.1",
       port: settings.port ?? 0,
       cf: false,
-      handleStructuredLogs: ({ message }) => settings.said(message),
+      handleStructuredLogs: ({ message }) => void settings.said(message),
     }),
     resourcePersistencePath: settings.state,
   });

@@ -1,5 +1,5 @@
-import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFile, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -264,6 +264,28 @@ describe("a mail by SES from workerd", () => {
       reply: expect.stringMatching(/^MessageId /),
     });
     expect(ses.taken).toHaveLength(1);
+  });
+});
+
+describe("npm run dev:worker", () => {
+  it("mails the alert of the line that it prints, keeps the mail, and ends by SIGINT", async () => {
+    const state = join(folder, "dev");
+    const { "dev:worker": script } = JSON.parse(readFileSync("package.json", "utf8")).scripts;
+    const child = spawn(process.execPath, script.split(" ").slice(1), {
+      env: { PATH: process.env.PATH, HARDSTATE_STATE: state, HARDSTATE_PORT: "18799" },
+    });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
+    const ended = new Promise((end) => child.once("close", end));
+    toEnd.push(async () => child.kill("SIGKILL"));
+    await expect.poll(() => output, within).toContain("Ctrl-C ends it");
+    const line = /^ {2}(curl .*)$/m.exec(output)?.[1] ?? "";
+    const { stdout } = await promisify(execFile)("sh", ["-c", line]);
+    expect(stdout).toContain('"status":"queued"');
+    await expect.poll(() => output, within).toMatch(/mail +\S+\.eml +"PROBLEM CRITICAL: web01\/HTTP"/);
+    child.kill("SIGINT");
+    await ended;
+    await expect(fetch("http://127.0.0.1:18799/healthz")).rejects.toThrow();
   });
 });
 
