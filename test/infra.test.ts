@@ -47,7 +47,7 @@ describe("what a deployment may choose", () => {
   it.each([
     ["a secret, which a template cannot keep", { HARDSTATE_TOKENS: "site1=secret" }, "SecureString"],
     ["a typing error", { HARDSTATE_RECIPIENT: "example.com" }, "there is no such setting"],
-    ["what only a process can be told", { HARDSTATE_PORT: "8787" }, "there is no such setting"],
+    ["what only a process can be told", { HARDSTATE_PORT: "8787" }, "it has no use on this runtime"],
     ["what the stack makes itself", { HARDSTATE_QUEUE: "sqs:https://sqs/q.fifo" }, "the stack makes it"],
     ["a parameter without a path", { HARDSTATE_OAUTH_PARAMETER: "oauth" }, "/hardstate/name"],
     ["a parameter of no setting", { HARDSTATE_OAUHT_PARAMETER: "/oauth" }, "a setting's name"],

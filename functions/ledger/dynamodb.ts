@@ -35,6 +35,8 @@ type Key = { pk: string; sk: string };
 export const dynamodbClient = (region?: string): DynamoDBClient =>
   new DynamoDBClient({
     region,
+    // Of what is throttled for longer the queue is the retry.
+    maxAttempts: 2,
     requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
   });
 

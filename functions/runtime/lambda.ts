@@ -25,7 +25,7 @@ export const toLog =
 
 const keptMilliseconds = 300_000;
 /** However much in doubt, they are not read more often. */
-const leastMilliseconds = 10_000;
+const leastMilliseconds = 5_000;
 
 /** Reads the settings, and the text that they were made of; rejects with all faults, by name and never by value. */
 const readAll = async (

@@ -55,10 +55,10 @@ describe("the settings of a function", () => {
     expect(store.reads).toBe(2);
   });
 
-  it("are read at most every ten seconds, however often a login is refused", async () => {
+  it("are read at most every five seconds, however often a login is refused", async () => {
     const { current, store, settings, passes } = await started();
-    passes(10);
-    for (let second = 0; second < 20; second++) {
+    passes(5);
+    for (let second = 0; second < 10; second++) {
       settings.doubt();
       await current();
       passes(1);
