@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -89,6 +89,19 @@ describe("the bundle of the Worker", () => {
 });
 
 describe("every bundle", () => {
+  it("has the size that README tells, within a KiB, and the limit", () => {
+    const rows = readFileSync("README.md", "utf8").matchAll(/^\| ([\w-]+) +\| ([\d.]+) KiB \| (\d+) KiB/gm);
+    const told = [...rows].map(([, name = "", kib, most]) => ({
+      name,
+      kib: Number(kib),
+      mostKib: Number(most),
+    }));
+    expect(told.map(({ name, mostKib }) => [name, mostKib])).toEqual(
+      built.map(({ name, mostKib }) => [name, mostKib]),
+    );
+    for (const { name, kib } of told) expect(Math.abs(bundle(name).kib - kib)).toBeLessThan(1);
+  });
+
   it("is within its budget, and has a source map", () => {
     for (const { kib, mostKib, path } of built) {
       expect(kib).toBeLessThanOrEqual(mostKib);

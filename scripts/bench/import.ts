@@ -30,7 +30,7 @@ const millisecondsOf = async (path: string): Promise<number> => {
 };
 const median = (numbers: number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? 0;
 
-const built = await buildAll(folder);
+const built = (await buildAll(folder)).filter(({ name }) => name.startsWith("lambda-"));
 const candidates = [{ name: "empty", path: empty }, ...built];
 const times = new Map(candidates.map(({ name }) => [name, [] as number[]]));
 for (let round = 0; round < rounds; round++)
