@@ -9,6 +9,8 @@ export type LambdaBridgeSettings = {
   /** Settings and endpoints, of all functions. */
   environment: Record<string, string>;
   concurrency?: number;
+  /** The worker's; infra/ gives it 400. */
+  workerSeconds?: number;
 };
 
 /** The functions of a bridge on Lambda, intake behind a Function URL. */
@@ -28,6 +30,7 @@ export const startLambdaBridge = async ({
   folder,
   environment,
   concurrency = 2,
+  workerSeconds = 400,
 }: LambdaBridgeSettings): Promise<LambdaBridge> => {
   const functionOf = (name: string, timeoutSeconds: number): LambdaFunction => {
     const ofIntake = name === "intake";
@@ -43,7 +46,7 @@ export const startLambdaBridge = async ({
     });
   };
   const intake = functionOf("intake", 30);
-  const worker = functionOf("worker", 400);
+  const worker = functionOf("worker", workerSeconds);
   const sweep = functionOf("sweep", 55);
   const feedback = functionOf("feedback", 30);
   const front = await startFunctionUrl(intake);
