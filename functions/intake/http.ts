@@ -306,16 +306,18 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
 
   app.get("/v1/alerts/:id", async (c) => {
     const [site, id] = [c.get("site"), c.req.param("id")];
+    let held: boolean | undefined;
     try {
       const record = await ledger.story(site, id);
       if (record) return answer(wholeOf(record));
-      const held = await queue.holds(deduplicationId(site, id));
+      held = await queue.holds(deduplicationId(site, id));
       if (held)
         return answer({ id, status: "pending", detail: "It waits in the queue; nothing was decided yet." });
     } catch (error) {
       return unavailable("ledger", error);
     }
-    return problem("not-found", "The ledger has no alert of this id and site.");
+    const unseen = held === undefined ? " One that was just taken may still wait in the queue." : "";
+    return problem("not-found", `The ledger has no alert of this id and site.${unseen}`);
   });
 
   /** Answers one page of what `list` finds; wrong parameters are told all at once. */

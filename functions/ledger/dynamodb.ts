@@ -167,10 +167,19 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       throw error;
     }
   };
-  const atRevision = (revision: number) =>
-    revision === 0
-      ? { expression: "attribute_not_exists(#pk)", values: {} }
-      : { expression: "#revision = :was", values: { was: revision } };
+  /** The next revision of an item; false if it has another than this already. */
+  const advance = async (key: Key, revision: number, attributes: Record<string, Value>): Promise<boolean> => {
+    // By this we know our own write when its answer was lost and the SDK sent it again.
+    const writtenBy = crypto.randomUUID();
+    const written = await update(
+      key,
+      { ...attributes, revision: revision + 1, written_by: writtenBy },
+      revision === 0
+        ? { expression: "attribute_not_exists(#pk)", values: {} }
+        : { expression: "#revision = :was", values: { was: revision } },
+    );
+    return written || text((await find(key)) ?? {}, "written_by") === writtenBy;
+  };
 
   /** Lets the event lead to its alert; a second run of the event never leads to itself (twinOf). */
   const noteEvent = async (record: JournalRecord) => {
@@ -278,30 +287,19 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     const [first] = records;
     if (revision === 0 && !first) return false;
     const [open, due] = [openEpisode(entry), dueAt(entry)];
-    // By this we know our own write when its answer was lost and the SDK sent it again.
-    const writtenBy = crypto.randomUUID();
-    const commit = async () => {
-      const written = await update(
-        entryKey(key),
-        {
-          revision: revision + 1,
-          body: JSON.stringify(body),
-          written_by: writtenBy,
-          records: first && packed(records),
-          ...(first && { site: first.site, host: first.host, service: first.service ?? undefined }),
-          // Without a record nothing is opened: what is open has its site already.
-          ...(open ? first && { open_site: first.site } : { open_site: undefined }),
-          open_at: open && sortable(open.since, key),
-          due: due === undefined ? undefined : "due",
-          due_at: due,
-          expires: due === undefined ? expiresAfter(entry.touchedAt) : undefined,
-        },
-        atRevision(revision),
-      );
-      return written || text((await find(entryKey(key))) ?? {}, "written_by") === writtenBy;
-    };
+    const commit = advance(entryKey(key), revision, {
+      body: JSON.stringify(body),
+      records: first && packed(records),
+      ...(first && { site: first.site, host: first.host, service: first.service ?? undefined }),
+      // Without a record nothing is opened: what is open has its site already.
+      ...(open ? first && { open_site: first.site } : { open_site: undefined }),
+      open_at: open && sortable(open.since, key),
+      due: due === undefined ? undefined : "due",
+      due_at: due,
+      expires: due === undefined ? expiresAfter(entry.touchedAt) : undefined,
+    });
     const [written] = await Promise.all([
-      commit(),
+      commit,
       first && run && keepRun(first, run),
       ...records.map(noteEvent),
     ]);
@@ -357,7 +355,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       return item ? stateOf(item) : newRoute(name);
     },
     writeRoute: ({ route, revision, ...body }) =>
-      update(routeKey(route), { revision: revision + 1, body: JSON.stringify(body) }, atRevision(revision)),
+      advance(routeKey(route), revision, { body: JSON.stringify(body) }),
     routes: async () => {
       const { Items = [] } = await search(undefined, ["pk", "routes"], { ConsistentRead: true });
       return Items.map(stateOf);

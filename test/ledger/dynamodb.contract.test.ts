@@ -129,6 +129,19 @@ describe("a DynamoDB that", () => {
     expect((await ledger.read(queuedAlert())).entry.revision).toBe(1);
   });
 
+  it("loses the answer to a route's write still tells whoever wrote it so", async () => {
+    let lost = 0;
+    const unlucky = disturbed("deserialize", async (command, _, next) => {
+      const answer = await next();
+      if (command === "UpdateItemCommand" && lost++ === 0) throw reset();
+      return answer;
+    });
+    const fresh = await ledger.route("smtp://relay");
+    expect(await dynamodbLedger(unlucky, table).writeRoute({ ...fresh, failures: 1 })).toBe(true);
+    expect(await ledger.writeRoute({ ...fresh, failures: 2 })).toBe(false);
+    expect(await ledger.route("smtp://relay")).toMatchObject({ failures: 1, revision: 1 });
+  });
+
   it("reads only some of a batch is asked for the rest", async () => {
     await claimOn(ledger, queuedAlert());
     let batches = 0;

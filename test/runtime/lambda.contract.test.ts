@@ -125,6 +125,10 @@ describe("a bridge on Lambda", () => {
     await start();
     const source = await startEventSource({ client, queueUrl, lambda: bridge.worker, waitSeconds: 1 });
     onTestFinished(() => source.stop());
+    expect(await get("/v1/alerts/alert-web01-1")).toMatchObject({
+      status: 404,
+      body: { detail: expect.stringContaining("may still wait in the queue") },
+    });
     const taken = await post(forOps({ id: "alert-web01-1" }));
     expect(taken.status).toBe(202);
     await expect.poll(() => relay.contents.length, { timeout: 10_000 }).toBe(1);
