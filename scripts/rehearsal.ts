@@ -5,7 +5,7 @@ import { readPost } from "../functions/intake/post.ts";
 import { dueAt } from "../functions/ledger/entry.ts";
 import type { Ledger } from "../functions/ledger/ledger.ts";
 import type { Policy } from "../functions/ledger/policy.ts";
-import { type SqliteLedger, sqliteLedger } from "../functions/ledger/sqlite.ts";
+import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { pipeline } from "../functions/pipeline.ts";
 import { type OutgoingMessage, putBack, type QueuedAlert, toMessage } from "../functions/queue/queue.ts";
 import { sweep } from "../functions/sweep.ts";
@@ -17,6 +17,9 @@ import type { Report } from "../functions/telemetry.ts";
  */
 export type RelayAnswer = "accepted" | "away" | "unauthorised" | "deferred" | "refused" | "lost" | "crash";
 
+/** What the error says by which a worker of a rehearsal dies: its message is handed out again when its time is over. */
+export const workerEnds = "the worker ends here";
+
 export type RehearsalParts = {
   policy: Policy;
   /** Unix milliseconds when it begins. */
@@ -25,8 +28,8 @@ export type RehearsalParts = {
   /** In order of preference; one if absent. */
   routes?: string[];
   operators?: string[];
-  /** In memory if absent. */
-  ledgerFile?: string;
+  /** SQLite in memory if absent. A worker whose ledger says `workerEnds` dies there. */
+  openLedger?: () => Ledger & { close(): void };
   report?: Report;
 };
 
@@ -93,9 +96,9 @@ const outcomes: Record<Exclude<RelayAnswer, "crash">, DeliveryOutcome> = {
 };
 
 export const rehearse = (parts: RehearsalParts): Rehearsal => {
-  const path = parts.ledgerFile ?? ":memory:";
+  const open = parts.openLedger ?? (() => sqliteLedger(":memory:"));
   const report = parts.report ?? (() => undefined);
-  let ledger: SqliteLedger = sqliteLedger(path);
+  let ledger = open();
   let now = parts.begin;
   let sequence = 0;
   let messages: Message[] = [];
@@ -117,7 +120,7 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
       route,
       send: async (mail: Mail) => {
         const answer = parts.relay(mail, now, route);
-        if (answer === "crash") throw new Error("the worker ends here");
+        if (answer === "crash") throw new Error(workerEnds);
         return outcomes[answer];
       },
     },
@@ -139,25 +142,29 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
     const groups = new Set<string>();
     return messages.filter(({ group }) => !groups.has(group) && groups.add(group));
   };
+  const unlessEnded = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work();
+    } catch (error) {
+      if ((error as Error).message !== workerEnds) throw error;
+      return undefined;
+    }
+  };
   const workOff = async () => {
     for (;;) {
-      await sweep({ ledger, queue, operators, report }, now);
+      await unlessEnded(() => sweep({ ledger, queue, operators, report }, now));
       const message = heads().find(({ readyAt }) => readyAt <= now);
       if (!message) return;
       message.receiveCount += 1;
       message.readyAt = now + visibilityMilliseconds;
-      try {
-        const disposition = await handle()({
-          ...message,
-          receipt: String(message.sequence),
-          visibleAgainAt: message.readyAt,
-        });
-        if (disposition.message === "give-back") message.readyAt = now + disposition.afterSeconds * 1000;
-        else messages = messages.filter((other) => other !== message);
-        if (disposition.message === "bury") dead.push(message);
-      } catch (error) {
-        if ((error as Error).message !== "the worker ends here") throw error;
-      }
+      const { sequence: receipt, readyAt: visibleAgainAt } = message;
+      const disposition = await unlessEnded(() =>
+        handle()({ ...message, receipt: String(receipt), visibleAgainAt }),
+      );
+      if (!disposition) continue;
+      if (disposition.message === "give-back") message.readyAt = now + disposition.afterSeconds * 1000;
+      else messages = messages.filter((other) => other !== message);
+      if (disposition.message === "bury") dead.push(message);
     }
   };
   const nextTime = async (): Promise<number> => {
@@ -200,7 +207,7 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
     reopen: (meanwhile = () => undefined) => {
       ledger.close();
       meanwhile();
-      ledger = sqliteLedger(path);
+      ledger = open();
     },
     close: () => ledger.close(),
   };

@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { parse } from "yaml";
 import type { Mail } from "../functions/compose/mail.ts";
 import { defaultPolicy, type Policy } from "../functions/ledger/policy.ts";
+import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { complain, say } from "../functions/telemetry.ts";
 import { rehearse } from "./rehearsal.ts";
 
@@ -152,7 +153,7 @@ export const playScenario = async (scenario: Scenario, file: File): Promise<Reco
   const stage = rehearse({
     policy: policyOf(file.policy ?? {}, scenario.policy ?? {}),
     begin: began,
-    ledgerFile,
+    openLedger: () => sqliteLedger(ledgerFile),
     relay: (mail, now) => {
       if (!relayIsUp) return "deferred";
       const name = mail.to.split("@")[0] ?? "";

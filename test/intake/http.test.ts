@@ -278,7 +278,7 @@ describe("GET /v1/problems and /v1/journal", () => {
       policy: defaultPolicy,
       begin: 100_000_000,
       relay: () => "accepted",
-      ledgerFile,
+      openLedger: () => sqliteLedger(ledgerFile),
     });
     const at = async (seconds: number, site: string, change: Record<string, unknown>) => {
       await stage.passTo(100_000_000 + seconds * 1000);
