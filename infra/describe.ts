@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { idleMonth, mailedAlert, perMillionAlerts, perMonth } from "./cost.ts";
+import { idleMonth, mailedAlert, perMillionAlerts, perMonth, suppressedAlert } from "./cost.ts";
 
 /** A CloudFormation template, as far as it is read here. */
 export type Template = {
@@ -126,10 +126,11 @@ const priceTable = (head: string, lines: Record<string, number>): string => {
   );
 };
 
-/** What a million mailed alerts cost, and a month without any. */
+/** What a million alerts cost, mailed and suppressed, and a month without any. */
 export const describeCost = (): string =>
   [
     priceTable("a million mailed alerts", perMillionAlerts(mailedAlert)),
+    priceTable("a million suppressed alerts", perMillionAlerts(suppressedAlert)),
     priceTable("a month without alerts", perMonth(idleMonth)),
   ].join("\n\n");
 

@@ -1,5 +1,6 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { idleMonth, mailedAlert, perMillionAlerts, perMonth } from "../infra/cost.ts";
+import { idleMonth, mailedAlert, perMillionAlerts, perMonth, suppressedAlert } from "../infra/cost.ts";
 import { readOptions } from "../infra/options.ts";
 
 const least = { HARDSTATE_FROM: "Monitoring <nagios@example.com>", HARDSTATE_RECIPIENTS: "example.com" };
@@ -96,6 +97,13 @@ describe("the cost", () => {
   it("of a mailed alert is SES's first of all", () => {
     const { SES = 0, ...others } = perMillionAlerts(mailedAlert);
     expect(SES).toBeGreaterThan(Object.values(others).reduce((sum, one) => sum + one, 0));
+  });
+
+  it("of a site whose alerts are nine of ten repeats is what infra/README.md says", () => {
+    const total = (use: typeof mailedAlert) =>
+      Object.values(perMillionAlerts(use)).reduce((sum, one) => sum + one, 0);
+    const dollars = 0.1 * total(mailedAlert) + 0.9 * total(suppressedAlert);
+    expect(readFileSync("infra/README.md", "utf8")).toContain(`a million cost ${dollars.toFixed(2)}.`);
   });
 
   it("of a month without alerts is below ten dollars", () => {

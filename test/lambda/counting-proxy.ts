@@ -1,0 +1,53 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
+
+/** What an AWS service was asked, by the operation's name, and what it answered. */
+export type Exchange = { operation: string; status: number; request: unknown; answer: unknown };
+
+/** A service's proxy on loopback; `exchanges` has all that went through it since it was emptied. */
+export type CountingProxy = { url: string; exchanges: Exchange[]; stop(): Promise<void> };
+
+/** What is done in place of one exchange: `forward` has it with another body, or the same. */
+export type Between = (
+  operation: string,
+  request: Record<string, unknown>,
+  forward: (changed: Record<string, unknown>) => Promise<Exchange>,
+) => Promise<Exchange>;
+
+/** Counts what goes to a service that speaks AWS's JSON protocol at `target`. */
+export const countingProxy = async (
+  target: string,
+  between: Between = (_, request, forward) => forward(request),
+): Promise<CountingProxy> => {
+  const exchanges: Exchange[] = [];
+  const server = createServer(async (incoming, response) => {
+    const headers = Object.entries(incoming.headers).filter(
+      ([name]) => !["host", "connection", "content-length"].includes(name),
+    ) as [string, string][];
+    const operation = String(incoming.headers["x-amz-target"]).replace(/^.*\./, "");
+    const forward = async (request: Record<string, unknown>): Promise<Exchange> => {
+      const answer = await fetch(new URL(incoming.url ?? "/", target), {
+        method: "POST",
+        headers,
+        body: JSON.stringify(request),
+      });
+      return { operation, status: answer.status, request, answer: await answer.json() };
+    };
+    const exchange = await between(operation, JSON.parse(String(await buffer(incoming))), forward);
+    exchanges.push(exchange);
+    response
+      .writeHead(exchange.status, { "Content-Type": incoming.headers["content-type"] })
+      .end(JSON.stringify(exchange.answer));
+  });
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", () => listening()));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    exchanges,
+    stop: () =>
+      new Promise((stopped) => {
+        server.close(() => stopped());
+        server.closeAllConnections();
+      }),
+  };
+};
