@@ -106,22 +106,24 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     );
     return Item;
   };
-  /** What there is of these keys, by name. DynamoDB may leave some of a batch for later when it is throttled. */
+  /**
+   * What there is of these keys, by name. DynamoDB leaves some of a batch for later when it is throttled, and whenever
+   * they have more than 1 MB in one of its partitions: as long as some are read, others are asked for.
+   */
   const findAll = async (keys: readonly Key[]): Promise<Map<string, Item>> => {
     const found = new Map<string, Item>();
     let wanted = [...new Map(keys.map((key) => [nameOf(key), keyOf(key)])).values()];
-    let left = false;
-    for (let rounds = 0; wanted.length > 0; rounds++) {
-      if (rounds > mostRounds + keys.length / batchKeys)
-        throw new Error("DynamoDB did not read all items: it is throttled");
-      if (left) await setTimeout(50 * 2 ** Math.min(rounds, mostRounds));
+    let vain = 0;
+    while (wanted.length > 0) {
+      if (vain > mostRounds) throw new Error("DynamoDB did not read all items: it is throttled");
+      if (vain > 0) await setTimeout(50 * 2 ** vain);
       const [batch, rest] = [wanted.slice(0, batchKeys), wanted.slice(batchKeys)];
       const { Responses, UnprocessedKeys } = await client.send(
         new BatchGetItemCommand({ RequestItems: { [TableName]: { Keys: batch, ConsistentRead: true } } }),
       );
       for (const item of Responses?.[TableName] ?? []) found.set(nameOf(keyIn(item)), item);
       const unread = (UnprocessedKeys?.[TableName]?.Keys ?? []) as typeof batch;
-      left = unread.length > 0;
+      vain = unread.length < batch.length ? 0 : vain + 1;
       wanted = [...unread, ...rest];
     }
     return found;

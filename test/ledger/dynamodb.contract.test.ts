@@ -148,6 +148,32 @@ describe("a DynamoDB that", () => {
     expect(batches).toBe(2);
   });
 
+  it("reads no more than 1 MB of a partition at once is asked until all is read", async () => {
+    const queued = queuedAlert();
+    const page = await ledger.read(queued);
+    const made = Array.from({ length: 40 }, (_, index) => ({
+      ...queued,
+      id: `made-${String(index).padStart(4, "0")}`,
+      made: { row: "R27" as const, episode: "e" },
+    }));
+    const verdict = { ...decided(page, queued), action: "suppress", row: "R3", made } as Verdict;
+    await settleUnsent(ledger, page, verdict, 2000);
+    const small = disturbed("initialize", async (command, _, next) => {
+      const answer = (await next()) as {
+        output: { Responses: Record<string, Record<string, unknown>[]>; UnprocessedKeys: object };
+      };
+      if (command !== "BatchGetItemCommand") return answer;
+      const items = answer.output.Responses[table] ?? [];
+      const Keys = items.slice(3).map(({ pk, sk }) => ({ pk, sk }));
+      answer.output = {
+        Responses: { [table]: items.slice(0, 3) },
+        UnprocessedKeys: Keys.length > 0 ? { [table]: { Keys } } : {},
+      };
+      return answer;
+    });
+    expect(await dynamodbLedger(small, table).read(queued)).toEqual(await ledger.read(queued));
+  });
+
   it("is throttled has changed nothing, and says so", async () => {
     const throttled = disturbed("initialize", async (command, _, next) => {
       if (command === "UpdateItemCommand")
