@@ -48,7 +48,17 @@ const attribute = (value: string | number | Uint8Array): AttributeValue => {
 };
 const text = (item: Item, name: string): string => item[name]?.S ?? "";
 const number = (item: Item | undefined, name: string): number => Number(item?.[name]?.N ?? 0);
-const parse = <T>(item: Item): T => JSON.parse(text(item, "body")) as T;
+// An item ends at 400 KB: what is long repeats itself, be it the tries of a mail or one alert for many contacts.
+const packed = (body: string): Uint8Array =>
+  brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } });
+const unpacked = (body: Uint8Array): string => brotliDecompressSync(body).toString();
+const readableCharacters = 50_000;
+const bodyOf = (value: object): string | Uint8Array => {
+  const body = JSON.stringify(value);
+  return body.length > readableCharacters ? packed(body) : body;
+};
+const parse = <T>(item: Item): T =>
+  JSON.parse(item.body?.B ? unpacked(item.body.B) : text(item, "body")) as T;
 
 const entryKey = (pk: string): Key => ({ pk, sk: "entry" });
 const recordAt = (pk: string): Key => ({ pk, sk: "record" });
@@ -78,15 +88,12 @@ const runOf = (item: Item): Run => ({
 const placeOf = (item: Item) => ({ host: text(item, "host"), service: item.service?.S ?? null });
 const keyIn = (item: Item): Key => ({ pk: text(item, "pk"), sk: text(item, "sk") });
 
-// Records made for several contacts repeat the same alert, and an item ends at 400 KB.
-const packed = (records: readonly JournalRecord[]): Uint8Array =>
-  brotliCompressSync(JSON.stringify(records), { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } });
 /** What was found of these keys, in their order. */
 const inOrder = (keys: readonly Key[], found: Map<string, Item>): Item[] =>
   keys.map((key) => found.get(nameOf(key))).filter((item) => item !== undefined);
 /** The records of an entry's last write. */
 const lastOf = (item: Item | undefined): JournalRecord[] =>
-  item?.records?.B ? JSON.parse(brotliDecompressSync(item.records.B).toString()) : [];
+  item?.records?.B ? JSON.parse(unpacked(item.records.B)) : [];
 
 /** TTL is in seconds, and deletes within some days after it. */
 const expiresAfter = (at: number): number => Math.ceil((at + keepMilliseconds) / 1000);
@@ -197,7 +204,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       {
         revision,
         object_key: objectKey,
-        body: JSON.stringify(record),
+        body: bodyOf(record),
         at: sortable(receivedAt, id),
         site,
         site_object: `${site} ${objectOf(record)}`,
@@ -285,9 +292,9 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
         entryKey(key),
         {
           revision: revision + 1,
-          body: JSON.stringify(body),
+          body: bodyOf(body),
           written_by: writtenBy,
-          records: first && packed(records),
+          records: first && packed(JSON.stringify(records)),
           ...(first && { site: first.site, host: first.host, service: first.service ?? undefined }),
           // Without a record nothing is opened: what is open has its site already.
           ...(open ? first && { open_site: first.site } : { open_site: undefined }),
