@@ -50,7 +50,17 @@ const attribute = (value: string | number | Uint8Array): AttributeValue => {
 };
 const text = (item: Item, name: string): string => item[name]?.S ?? "";
 const number = (item: Item | undefined, name: string): number => Number(item?.[name]?.N ?? 0);
-const parse = <T>(item: Item): T => JSON.parse(text(item, "body")) as T;
+// An item ends at 400 KB: what is long repeats itself, be it the tries of a mail or one alert for many contacts.
+const packed = (body: string): Uint8Array =>
+  brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } });
+const unpacked = (body: Uint8Array): string => brotliDecompressSync(body).toString();
+const readableCharacters = 50_000;
+const bodyOf = (value: object): string | Uint8Array => {
+  const body = JSON.stringify(value);
+  return body.length > readableCharacters ? packed(body) : body;
+};
+const parse = <T>(item: Item): T =>
+  JSON.parse(item.body?.B ? unpacked(item.body.B) : text(item, "body")) as T;
 
 const entryKey = (pk: string): Key => ({ pk, sk: "entry" });
 const recordAt = (pk: string): Key => ({ pk, sk: "record" });
@@ -80,15 +90,12 @@ const runOf = (item: Item): Run => ({
 const placeOf = (item: Item) => ({ host: text(item, "host"), service: item.service?.S ?? null });
 const keyIn = (item: Item): Key => ({ pk: text(item, "pk"), sk: text(item, "sk") });
 
-// Records made for several contacts repeat the same alert, and an item ends at 400 KB.
-const packed = (records: readonly JournalRecord[]): Uint8Array =>
-  brotliCompressSync(JSON.stringify(records), { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } });
 /** What was found of these keys, in their order. */
 const inOrder = (keys: readonly Key[], found: Map<string, Item>): Item[] =>
   keys.map((key) => found.get(nameOf(key))).filter((item) => item !== undefined);
 /** The records of an entry's last write. */
 const lastOf = (item: Item | undefined): JournalRecord[] =>
-  item?.records?.B ? JSON.parse(brotliDecompressSync(item.records.B).toString()) : [];
+  item?.records?.B ? JSON.parse(unpacked(item.records.B)) : [];
 
 /** TTL is in seconds, and deletes within some days after it. */
 const expiresAfter = (at: number): number => Math.ceil((at + keepMilliseconds) / 1000);
@@ -108,22 +115,24 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     );
     return Item;
   };
-  /** What there is of these keys, by name. DynamoDB may leave some of a batch for later when it is throttled. */
+  /**
+   * What there is of these keys, by name. DynamoDB leaves some of a batch for later when it is throttled, and whenever
+   * they have more than 1 MB in one of its partitions: as long as some are read, others are asked for.
+   */
   const findAll = async (keys: readonly Key[]): Promise<Map<string, Item>> => {
     const found = new Map<string, Item>();
     let wanted = [...new Map(keys.map((key) => [nameOf(key), keyOf(key)])).values()];
-    let left = false;
-    for (let rounds = 0; wanted.length > 0; rounds++) {
-      if (rounds > mostRounds + keys.length / batchKeys)
-        throw new Error("DynamoDB did not read all items: it is throttled");
-      if (left) await setTimeout(50 * 2 ** Math.min(rounds, mostRounds));
+    let vain = 0;
+    while (wanted.length > 0) {
+      if (vain > mostRounds) throw new Error("DynamoDB did not read all items: it is throttled");
+      if (vain > 0) await setTimeout(50 * 2 ** vain);
       const [batch, rest] = [wanted.slice(0, batchKeys), wanted.slice(batchKeys)];
       const { Responses, UnprocessedKeys } = await client.send(
         new BatchGetItemCommand({ RequestItems: { [TableName]: { Keys: batch, ConsistentRead: true } } }),
       );
       for (const item of Responses?.[TableName] ?? []) found.set(nameOf(keyIn(item)), item);
       const unread = (UnprocessedKeys?.[TableName]?.Keys ?? []) as typeof batch;
-      left = unread.length > 0;
+      vain = unread.length < batch.length ? 0 : vain + 1;
       wanted = [...unread, ...rest];
     }
     return found;
@@ -206,7 +215,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       {
         revision,
         object_key: objectKey,
-        body: JSON.stringify(record),
+        body: bodyOf(record),
         at: sortable(receivedAt, id),
         site,
         site_object: `${site} ${objectOf(record)}`,
@@ -288,8 +297,8 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     if (revision === 0 && !first) return false;
     const [open, due] = [openEpisode(entry), dueAt(entry)];
     const commit = advance(entryKey(key), revision, {
-      body: JSON.stringify(body),
-      records: first && packed(records),
+      body: bodyOf(body),
+      records: first && packed(JSON.stringify(records)),
       ...(first && { site: first.site, host: first.host, service: first.service ?? undefined }),
       // Without a record nothing is opened: what is open has its site already.
       ...(open ? first && { open_site: first.site } : { open_site: undefined }),
@@ -354,8 +363,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       const item = await find(routeKey(name));
       return item ? stateOf(item) : newRoute(name);
     },
-    writeRoute: ({ route, revision, ...body }) =>
-      advance(routeKey(route), revision, { body: JSON.stringify(body) }),
+    writeRoute: ({ route, revision, ...body }) => advance(routeKey(route), revision, { body: bodyOf(body) }),
     routes: async () => {
       const { Items = [] } = await search(undefined, ["pk", "routes"], { ConsistentRead: true });
       return Items.map(stateOf);

@@ -63,6 +63,14 @@ const messageOf = ({ receiptHandle, body, attributes, messageId }: SQSRecord, vi
 });
 
 /**
+ * Whether SQS hides a message for as long as we may work on it. A batch that is throttled is tried again until its
+ * messages are about to be visible, and only of a first receive SQS tells the time.
+ */
+const isJustReceived = ({ attributes }: SQSRecord): boolean =>
+  attributes.ApproximateReceiveCount === "1" &&
+  clock() - Number(attributes.ApproximateFirstReceiveTimestamp) < answerMilliseconds;
+
+/**
  * Works on one batch of an SQS event source with ReportBatchItemFailures. What is not in the answer is deleted by
  * Lambda; a message that is to come again is in it, with all later ones of its group.
  */
@@ -70,6 +78,10 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
   const { queue, routes, handle } = await bridge();
   const visibleAgainAt = clock() + context.getRemainingTimeInMillis() - answerMilliseconds;
   const batch = event.Records.map((record) => [messageOf(record, visibleAgainAt), record] as const);
+  const hiddenSeconds = context.getRemainingTimeInMillis() / 1000;
+  await Promise.all(
+    batch.map(([message, record]) => isJustReceived(record) || queue.giveBack(message, hiddenSeconds)),
+  );
   const dispositions = await drainInOrder(
     batch.map(([message]) => message),
     handle,

@@ -2,7 +2,7 @@ import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Verdict } from "../../functions/ledger/case.ts";
 import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
-import { claim, hold, type Ledger, type Page, settleUnsent } from "../../functions/ledger/ledger.ts";
+import { claim, hold, type Ledger, type Page, settle, settleUnsent } from "../../functions/ledger/ledger.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
@@ -159,6 +159,56 @@ describe("a DynamoDB that", () => {
     });
     expect(await dynamodbLedger(slow, table).read(queuedAlert())).toEqual(await ledger.read(queuedAlert()));
     expect(batches).toBe(2);
+  });
+
+  it("reads no more than 1 MB of a partition at once is asked until all is read", async () => {
+    const queued = queuedAlert();
+    const page = await ledger.read(queued);
+    const made = Array.from({ length: 40 }, (_, index) => ({
+      ...queued,
+      id: `made-${String(index).padStart(4, "0")}`,
+      made: { row: "R27" as const, episode: "e" },
+    }));
+    const verdict = { ...decided(page, queued), action: "suppress", row: "R3", made } as Verdict;
+    await settleUnsent(ledger, page, verdict, 2000);
+    const small = disturbed("initialize", async (command, _, next) => {
+      const answer = (await next()) as {
+        output: { Responses: Record<string, Record<string, unknown>[]>; UnprocessedKeys: object };
+      };
+      if (command !== "BatchGetItemCommand") return answer;
+      const items = answer.output.Responses[table] ?? [];
+      const Keys = items.slice(3).map(({ pk, sk }) => ({ pk, sk }));
+      answer.output = {
+        Responses: { [table]: items.slice(0, 3) },
+        UnprocessedKeys: Keys.length > 0 ? { [table]: { Keys } } : {},
+      };
+      return answer;
+    });
+    expect(await dynamodbLedger(small, table).read(queued)).toEqual(await ledger.read(queued));
+  });
+
+  it("has room for a mail that was tried a thousand times before it was taken", async () => {
+    const queued = queuedAlert();
+    const page = await claimOn(ledger, queued);
+    if (!page) throw new Error("not claimed");
+    const reply = `421 4.7.0 Try again later, closing connection. ${"(see the status page) ".repeat(20)}`;
+    const attempts = Array.from({ length: 1000 }, (_, index) => ({
+      at: 1000 + index,
+      route: "smtp://mail.example.com:587",
+      outcome: {
+        result: "deferred" as const,
+        lostAfterData: false,
+        step: "connect" as const,
+        reply,
+        durationMilliseconds: index,
+      },
+    }));
+    const ending = { at: 3000, as: "mailed" as const, reason: "250 OK" };
+    await settle(ledger, queued, page, { attempts }, ending, (entry) => entry);
+    expect((await ledger.story("site", queued.id))?.attempts).toEqual(attempts);
+    expect(await ledger.totals("site")).toMatchObject({ mailed: 1, pending: 0 });
+    expect((await ledger.read(queued)).record.ending).toEqual(ending);
+    expect((await ledger.journal({ site: "site", limit: 1 })).items).toHaveLength(1);
   });
 
   it("is throttled has changed nothing, and says so", async () => {

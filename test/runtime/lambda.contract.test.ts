@@ -200,6 +200,30 @@ describe("a bridge on Lambda", () => {
     expect(relay.contents).toHaveLength(1);
   });
 
+  it.each([
+    ["was handed out before", "2", 0],
+    ["Lambda could only invoke with late", "1", 300_000],
+  ])("hides a message that %s until its time is over", async (_, ApproximateReceiveCount, age) => {
+    relay.script = { MAIL: silence };
+    await start();
+    const queue = sqsQueue(client, queueUrl, Date.now);
+    const message = toMessage(fresh());
+    await queue.send([message]);
+    const [almostVisible] = await queue.receive({ max: 1, waitSeconds: 5, visibilityTimeoutSeconds: 3 });
+    const made = record(fresh());
+    const attributes = {
+      ...made.attributes,
+      ApproximateReceiveCount,
+      ApproximateFirstReceiveTimestamp: String(Date.now() - age),
+    };
+    const begun = relay.reached("MAIL");
+    void bridge.worker.invoke({
+      Records: [{ ...made, receiptHandle: almostVisible?.receipt ?? "", attributes }],
+    });
+    await begun;
+    expect(await queue.receive({ max: 1, waitSeconds: 5, visibilityTimeoutSeconds: 30 })).toEqual([]);
+  });
+
   it("gives a deferred message back with all later ones of its group, and no other", async () => {
     relay.script = { RCPT: (line) => (line.includes("bob") ? "450 4.2.1 later\r\n" : "250 Ok\r\n") };
     await start();
