@@ -179,6 +179,12 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       ? { expression: "attribute_not_exists(#pk)", values: {} }
       : { expression: "#revision = :was", values: { was: revision } };
 
+  /** Whether one of these was last written by us: when an answer is lost the SDK writes again, and is refused. */
+  const isBy = async (writtenBy: string, ...keys: Key[]): Promise<boolean> => {
+    for (const key of keys) if (text((await find(key)) ?? {}, "written_by") === writtenBy) return true;
+    return false;
+  };
+
   /** Lets the event lead to its alert; a second run of the event never leads to itself (twinOf). */
   const noteEvent = async (record: JournalRecord) => {
     const { eventKey, receivedAt, made, verdict, attempts } = record;
@@ -197,12 +203,13 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     );
   };
   /** Writes a record's own item, unless a later write of its entry was there before. */
-  const keepRecord = (record: JournalRecord, revision: number) => {
+  const keepRecord = (record: JournalRecord, revision: number, writtenBy: string) => {
     const { site, id, receivedAt, ending, objectKey, contact } = record;
     return update(
       recordKey(record),
       {
         revision,
+        written_by: writtenBy,
         object_key: objectKey,
         body: bodyOf(record),
         at: sortable(receivedAt, id),
@@ -239,7 +246,8 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     });
   const keepAll = async (records: readonly JournalRecord[], item: Item | undefined) => {
     await Promise.all(records.map(noteEvent));
-    await Promise.all(records.map((record) => keepRecord(record, number(item, "revision"))));
+    const [revision, writtenBy] = [number(item, "revision"), text(item ?? {}, "written_by")];
+    await Promise.all(records.map((record) => keepRecord(record, revision, writtenBy)));
   };
 
   const read: Ledger["read"] = async (queued) => {
@@ -285,7 +293,6 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     const [first] = records;
     if (revision === 0 && !first) return false;
     const [open, due] = [openEpisode(entry), dueAt(entry)];
-    // By this we know our own write when its answer was lost and the SDK sent it again.
     const writtenBy = crypto.randomUUID();
     const commit = async () => {
       const written = await update(
@@ -305,7 +312,8 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
         },
         atRevision(revision),
       );
-      return written || text((await find(entryKey(key))) ?? {}, "written_by") === writtenBy;
+      // Who wrote the entry since has first written our records.
+      return written || (await isBy(writtenBy, entryKey(key), ...(first ? [recordKey(first)] : [])));
     };
     const [written] = await Promise.all([
       commit(),
@@ -313,7 +321,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       ...records.map(noteEvent),
     ]);
     if (!written) return false;
-    await Promise.all(records.map((record) => keepRecord(record, revision + 1)));
+    await Promise.all(records.map((record) => keepRecord(record, revision + 1, writtenBy)));
     return true;
   };
 
@@ -363,8 +371,13 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       const item = await find(routeKey(name));
       return item ? stateOf(item) : newRoute(name);
     },
-    writeRoute: ({ route, revision, ...body }) =>
-      update(routeKey(route), { revision: revision + 1, body: JSON.stringify(body) }, atRevision(revision)),
+    writeRoute: async ({ route, revision, ...body }) => {
+      const written_by = crypto.randomUUID();
+      const attributes = { revision: revision + 1, body: JSON.stringify(body), written_by };
+      return (
+        (await update(routeKey(route), attributes, atRevision(revision))) || isBy(written_by, routeKey(route))
+      );
+    },
     routes: async () => {
       const { Items = [] } = await search(undefined, ["pk", "routes"], { ConsistentRead: true });
       return Items.map(stateOf);

@@ -1,5 +1,6 @@
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { newRoute } from "../../functions/deliver/breaker.ts";
 import type { Verdict } from "../../functions/ledger/case.ts";
 import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
 import { claim, hold, type Ledger, type Page, settle, settleUnsent } from "../../functions/ledger/ledger.ts";
@@ -127,6 +128,35 @@ describe("a DynamoDB that", () => {
     expect(await claimOn(dynamodbLedger(unlucky, table), queuedAlert())).toBeDefined();
     expect(lost).toBe(2);
     expect((await ledger.read(queuedAlert())).entry.revision).toBe(1);
+  });
+
+  it("loses the answer to a write, and another worker writes next, still tells who wrote what", async () => {
+    let lost = false;
+    const unlucky = disturbed("deserialize", async (command, sk, next) => {
+      const answer = await next();
+      if (command !== "UpdateItemCommand" || sk !== "entry" || lost) return answer;
+      lost = true;
+      await claimOn(ledger, queuedAlert({ id: "alert-of-bob", contact: "bob@example.com" }));
+      throw reset();
+    });
+    expect(await claimOn(dynamodbLedger(unlucky, table), queuedAlert())).toBeDefined();
+    expect(lost).toBe(true);
+    expect((await ledger.read(queuedAlert())).entry.revision).toBe(2);
+    expect(await ledger.totals("site")).toMatchObject({ pending: 2 });
+  });
+
+  it("loses the answer to a write of a route's state counts its failure once", async () => {
+    let lost = false;
+    const unlucky = disturbed("deserialize", async (command, _, next) => {
+      const answer = await next();
+      if (command !== "UpdateItemCommand" || lost) return answer;
+      lost = true;
+      throw reset();
+    });
+    const state = { ...newRoute("smtp://relay:25"), failures: 1 };
+    expect(await dynamodbLedger(unlucky, table).writeRoute(state)).toBe(true);
+    expect(lost).toBe(true);
+    expect(await ledger.writeRoute(state)).toBe(false);
   });
 
   it("reads only some of a batch is asked for the rest", async () => {
