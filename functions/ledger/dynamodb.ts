@@ -41,6 +41,8 @@ export const dynamodbClient = (region?: string): DynamoDBClient =>
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 const batchKeys = 100;
 const mostRounds = 6;
+/** What is longer is nobody's key: DynamoDB refuses to look for it. */
+const mostKeyBytes = 2048;
 
 const attribute = (value: string | number | Uint8Array): AttributeValue => {
   if (typeof value === "string") return { S: value };
@@ -331,8 +333,9 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     [key, value]: readonly [name: string, value: string],
     more: Partial<QueryCommandInput> = {},
     [range, operator, end]: readonly [name?: string, operator?: "<" | "<=", end?: string | number] = [],
-  ): Promise<QueryCommandOutput> =>
-    client.send(
+  ): Promise<QueryCommandOutput> => {
+    if (Buffer.byteLength(value) > mostKeyBytes) return Promise.resolve({ $metadata: {} });
+    return client.send(
       new QueryCommand({
         TableName,
         IndexName: index,
@@ -345,6 +348,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
         ...more,
       }),
     );
+  };
   /** One page of an index: the newest items before the cursor, each with its own; `full` if there may be more. */
   const newest = async (
     index: string,
@@ -423,19 +427,20 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       await update({ pk, sk }, { body, expires: expiresAfter(returned.at) });
     },
     journal: async ({ site, object, contact, before, limit }) => {
-      const mailbox = contact && contactKey(contact);
-      const [index, key] = object
-        ? (["object", ["site_object", `${site} ${object}`]] as const)
-        : mailbox
-          ? (["contact", ["site_contact", `${site} ${mailbox}`]] as const)
-          : (["time", ["site", site]] as const);
+      const mailbox = contact === undefined ? undefined : contactKey(contact);
+      const [index, key] =
+        object !== undefined
+          ? (["object", ["site_object", `${site} ${object}`]] as const)
+          : mailbox !== undefined
+            ? (["contact", ["site_contact", `${site} ${mailbox}`]] as const)
+            : (["time", ["site", site]] as const);
       const items: JournalRecord[] = [];
       let cursor = before;
       for (;;) {
         const { page, full } = await newest(index, key, "at", cursor, limit);
         for (const { item, cursor: next } of page) {
           const record = item && parse<JournalRecord>(item);
-          if (record && (!mailbox || contactKey(record.contact) === mailbox)) items.push(record);
+          if (record && (mailbox === undefined || contactKey(record.contact) === mailbox)) items.push(record);
           if (items.length === limit) return { items, next };
         }
         if (!full) return { items };
