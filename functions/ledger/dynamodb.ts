@@ -434,10 +434,12 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
           : mailbox !== undefined
             ? (["contact", ["site_contact", `${site} ${mailbox}`]] as const)
             : (["time", ["site", site]] as const);
+      // What is of other contacts is passed over by the hundred, however few are wanted.
+      const atOnce = object !== undefined && mailbox !== undefined ? Math.max(limit, batchKeys) : limit;
       const items: JournalRecord[] = [];
       let cursor = before;
       for (;;) {
-        const { page, full } = await newest(index, key, "at", cursor, limit);
+        const { page, full } = await newest(index, key, "at", cursor, atOnce);
         for (const { item, cursor: next } of page) {
           const record = item && parse<JournalRecord>(item);
           if (record && (mailbox === undefined || contactKey(record.contact) === mailbox)) items.push(record);

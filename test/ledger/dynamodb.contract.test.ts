@@ -228,6 +228,26 @@ describe("a DynamoDB that", () => {
     expect((await ledger.journal({ site: "site", limit: 1 })).items).toHaveLength(1);
   });
 
+  it("has a long journal of an object tells in a few requests that a contact is not in it", async () => {
+    const queued = queuedAlert();
+    const page = await ledger.read(queued);
+    const made = Array.from({ length: 40 }, (_, index) => ({
+      ...queued,
+      id: `made-${String(index).padStart(4, "0")}`,
+      made: { row: "R27" as const, episode: "e" },
+    }));
+    const verdict = { ...decided(page, queued), action: "suppress", row: "R3", made } as Verdict;
+    await settleUnsent(ledger, page, verdict, 2000);
+    let requests = 0;
+    const counting = disturbed("initialize", async (_command, _sk, next) => {
+      requests += 1;
+      return next();
+    });
+    const query = { site: "site", object: "web01/HTTP", contact: "nobody@example.com", limit: 1 };
+    expect(await dynamodbLedger(counting, table).journal(query)).toEqual({ items: [] });
+    expect(requests).toBeLessThan(5);
+  });
+
   it("is throttled has changed nothing, and says so", async () => {
     const throttled = disturbed("initialize", async (command, _, next) => {
       if (command === "UpdateItemCommand")
