@@ -43,6 +43,8 @@ export const dynamodbClient = (region?: string): DynamoDBClient =>
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 const batchKeys = 100;
 const mostRounds = 6;
+/** What is longer is nobody's key: DynamoDB refuses to look for it. */
+const mostKeyBytes = 2048;
 
 const attribute = (value: string | number | Uint8Array): AttributeValue => {
   if (typeof value === "string") return { S: value };
@@ -96,6 +98,9 @@ const inOrder = (keys: readonly Key[], found: Map<string, Item>): Item[] =>
 /** The records of an entry's last write. */
 const lastOf = (item: Item | undefined): JournalRecord[] =>
   item?.records?.B ? JSON.parse(unpacked(item.records.B)) : [];
+
+/** Marks one write among those of an item; short, for a write unit has 1 KB. */
+const newMark = (): string => crypto.randomUUID().slice(-12);
 
 /** TTL is in seconds, and deletes within some days after it. */
 const expiresAfter = (at: number): number => Math.ceil((at + keepMilliseconds) / 1000);
@@ -176,18 +181,28 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       throw error;
     }
   };
-  /** The next revision of an item; false if it has another than this already. */
-  const advance = async (key: Key, revision: number, attributes: Record<string, Value>): Promise<boolean> => {
-    // By this we know our own write when its answer was lost and the SDK sent it again.
-    const writtenBy = crypto.randomUUID();
+  /**
+   * The next revision of an item; false if it has another than this already. When an answer is lost the SDK writes
+   * again and is refused by its own first write: that is known by `writtenBy`, there or where else it has left a trace.
+   */
+  const advance = async (
+    writtenBy: string,
+    key: Key,
+    revision: number,
+    attributes: Record<string, Value>,
+    traces: readonly Key[] = [],
+  ): Promise<boolean> => {
     const written = await update(
       key,
-      { ...attributes, revision: revision + 1, written_by: writtenBy },
+      { ...attributes, revision: revision + 1, by: writtenBy },
       revision === 0
         ? { expression: "attribute_not_exists(#pk)", values: {} }
         : { expression: "#revision = :was", values: { was: revision } },
     );
-    return written || text((await find(key)) ?? {}, "written_by") === writtenBy;
+    if (written) return true;
+    for (const trace of [key, ...traces])
+      if (text((await find(trace)) ?? {}, "by") === writtenBy) return true;
+    return false;
   };
 
   /** Lets the event lead to its alert; a second run of the event never leads to itself (twinOf). */
@@ -208,12 +223,13 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     );
   };
   /** Writes a record's own item, unless a later write of its entry was there before. */
-  const keepRecord = (record: JournalRecord, revision: number) => {
+  const keepRecord = (record: JournalRecord, revision: number, writtenBy: string) => {
     const { site, id, receivedAt, ending, objectKey, contact } = record;
     return update(
       recordKey(record),
       {
         revision,
+        by: writtenBy,
         object_key: objectKey,
         body: bodyOf(record),
         at: sortable(receivedAt, id),
@@ -250,7 +266,8 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     });
   const keepAll = async (records: readonly JournalRecord[], item: Item | undefined) => {
     await Promise.all(records.map(noteEvent));
-    await Promise.all(records.map((record) => keepRecord(record, number(item, "revision"))));
+    const [revision, writtenBy] = [number(item, "revision"), text(item ?? {}, "by")];
+    await Promise.all(records.map((record) => keepRecord(record, revision, writtenBy)));
   };
 
   const read: Ledger["read"] = async (queued) => {
@@ -296,24 +313,33 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     const [first] = records;
     if (revision === 0 && !first) return false;
     const [open, due] = [openEpisode(entry), dueAt(entry)];
-    const commit = advance(entryKey(key), revision, {
-      body: bodyOf(body),
-      records: first && packed(JSON.stringify(records)),
-      ...(first && { site: first.site, host: first.host, service: first.service ?? undefined }),
-      // Without a record nothing is opened: what is open has its site already.
-      ...(open ? first && { open_site: first.site } : { open_site: undefined }),
-      open_at: open && sortable(open.since, key),
-      due: due === undefined ? undefined : "due",
-      due_at: due,
-      expires: due === undefined ? expiresAfter(entry.touchedAt) : undefined,
-    });
+    const writtenBy = newMark();
+    // Who wrote the entry since has first written our records.
+    const traces = first ? [recordKey(first)] : [];
+    const commit = advance(
+      writtenBy,
+      entryKey(key),
+      revision,
+      {
+        body: bodyOf(body),
+        records: first && packed(JSON.stringify(records)),
+        ...(first && { site: first.site, host: first.host, service: first.service ?? undefined }),
+        // Without a record nothing is opened: what is open has its site already.
+        ...(open ? first && { open_site: first.site } : { open_site: undefined }),
+        open_at: open && sortable(open.since, key),
+        due: due === undefined ? undefined : "due",
+        due_at: due,
+        expires: due === undefined ? expiresAfter(entry.touchedAt) : undefined,
+      },
+      traces,
+    );
     const [written] = await Promise.all([
       commit,
       first && run && keepRun(first, run),
       ...records.map(noteEvent),
     ]);
     if (!written) return false;
-    await Promise.all(records.map((record) => keepRecord(record, revision + 1)));
+    await Promise.all(records.map((record) => keepRecord(record, revision + 1, writtenBy)));
     return true;
   };
 
@@ -323,8 +349,9 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     [key, value]: readonly [name: string, value: string],
     more: Partial<QueryCommandInput> = {},
     [range, operator, end]: readonly [name?: string, operator?: "<" | "<=", end?: string | number] = [],
-  ): Promise<QueryCommandOutput> =>
-    client.send(
+  ): Promise<QueryCommandOutput> => {
+    if (Buffer.byteLength(value) > mostKeyBytes) return Promise.resolve({ $metadata: {} });
+    return client.send(
       new QueryCommand({
         TableName,
         IndexName: index,
@@ -337,6 +364,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
         ...more,
       }),
     );
+  };
   /** One page of an index: the newest items before the cursor, each with its own; `full` if there may be more. */
   const newest = async (
     index: string,
@@ -363,7 +391,8 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       const item = await find(routeKey(name));
       return item ? stateOf(item) : newRoute(name);
     },
-    writeRoute: ({ route, revision, ...body }) => advance(routeKey(route), revision, { body: bodyOf(body) }),
+    writeRoute: ({ route, revision, ...body }) =>
+      advance(newMark(), routeKey(route), revision, { body: bodyOf(body) }),
     routes: async () => {
       const { Items = [] } = await search(undefined, ["pk", "routes"], { ConsistentRead: true });
       return Items.map(stateOf);
@@ -409,19 +438,22 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       await update({ pk, sk }, { body, expires: expiresAfter(returned.at) });
     },
     journal: async ({ site, object, contact, before, limit }) => {
-      const mailbox = contact && contactKey(contact);
-      const [index, key] = object
-        ? (["object", ["site_object", `${site} ${object}`]] as const)
-        : mailbox
-          ? (["contact", ["site_contact", `${site} ${mailbox}`]] as const)
-          : (["time", ["site", site]] as const);
+      const mailbox = contact === undefined ? undefined : contactKey(contact);
+      const [index, key] =
+        object !== undefined
+          ? (["object", ["site_object", `${site} ${object}`]] as const)
+          : mailbox !== undefined
+            ? (["contact", ["site_contact", `${site} ${mailbox}`]] as const)
+            : (["time", ["site", site]] as const);
+      // What is of other contacts is passed over by the hundred, however few are wanted.
+      const atOnce = object !== undefined && mailbox !== undefined ? Math.max(limit, batchKeys) : limit;
       const items: JournalRecord[] = [];
       let cursor = before;
       for (;;) {
-        const { page, full } = await newest(index, key, "at", cursor, limit);
+        const { page, full } = await newest(index, key, "at", cursor, atOnce);
         for (const { item, cursor: next } of page) {
           const record = item && parse<JournalRecord>(item);
-          if (record && (!mailbox || contactKey(record.contact) === mailbox)) items.push(record);
+          if (record && (mailbox === undefined || contactKey(record.contact) === mailbox)) items.push(record);
           if (items.length === limit) return { items, next };
         }
         if (!full) return { items };

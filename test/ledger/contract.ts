@@ -184,6 +184,18 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       expect(await ledger.story(queued.site, "unknown-id")).toBeUndefined();
     });
 
+    it("finds nothing of a name that is longer than any, or of none", async () => {
+      const queued = queuedAlert();
+      const page = await ledger.read(queued);
+      await claim(ledger, page, toSend(page), "<m@example.com>", 1000, handOut);
+      const long = "x".repeat(5000);
+      expect(await ledger.story("site", long)).toBeUndefined();
+      for (const name of [long, ""]) {
+        expect(await ledger.journal({ site: "site", object: name, limit: 10 })).toEqual({ items: [] });
+        expect(await ledger.journal({ site: "site", contact: name, limit: 10 })).toEqual({ items: [] });
+      }
+    });
+
     it("tells in an alert's story what came back of its mail, once each, in order", async () => {
       const queued = queuedAlert();
       const page = await ledger.read(queued);

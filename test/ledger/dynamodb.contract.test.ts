@@ -1,5 +1,6 @@
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { newRoute } from "../../functions/deliver/breaker.ts";
 import type { Verdict } from "../../functions/ledger/case.ts";
 import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
 import { claim, hold, type Ledger, type Page, settle, settleUnsent } from "../../functions/ledger/ledger.ts";
@@ -129,17 +130,33 @@ describe("a DynamoDB that", () => {
     expect((await ledger.read(queuedAlert())).entry.revision).toBe(1);
   });
 
-  it("loses the answer to a route's write still tells whoever wrote it so", async () => {
-    let lost = 0;
+  it("loses the answer to a write, and another worker writes next, still tells who wrote what", async () => {
+    let lost = false;
+    const unlucky = disturbed("deserialize", async (command, sk, next) => {
+      const answer = await next();
+      if (command !== "UpdateItemCommand" || sk !== "entry" || lost) return answer;
+      lost = true;
+      await claimOn(ledger, queuedAlert({ id: "alert-of-bob", contact: "bob@example.com" }));
+      throw reset();
+    });
+    expect(await claimOn(dynamodbLedger(unlucky, table), queuedAlert())).toBeDefined();
+    expect(lost).toBe(true);
+    expect((await ledger.read(queuedAlert())).entry.revision).toBe(2);
+    expect(await ledger.totals("site")).toMatchObject({ pending: 2 });
+  });
+
+  it("loses the answer to a write of a route's state counts its failure once", async () => {
+    let lost = false;
     const unlucky = disturbed("deserialize", async (command, _, next) => {
       const answer = await next();
-      if (command === "UpdateItemCommand" && lost++ === 0) throw reset();
-      return answer;
+      if (command !== "UpdateItemCommand" || lost) return answer;
+      lost = true;
+      throw reset();
     });
-    const fresh = await ledger.route("smtp://relay");
-    expect(await dynamodbLedger(unlucky, table).writeRoute({ ...fresh, failures: 1 })).toBe(true);
-    expect(await ledger.writeRoute({ ...fresh, failures: 2 })).toBe(false);
-    expect(await ledger.route("smtp://relay")).toMatchObject({ failures: 1, revision: 1 });
+    const state = { ...newRoute("smtp://relay:25"), failures: 1 };
+    expect(await dynamodbLedger(unlucky, table).writeRoute(state)).toBe(true);
+    expect(lost).toBe(true);
+    expect(await ledger.writeRoute(state)).toBe(false);
   });
 
   it("reads only some of a batch is asked for the rest", async () => {
@@ -209,6 +226,26 @@ describe("a DynamoDB that", () => {
     expect(await ledger.totals("site")).toMatchObject({ mailed: 1, pending: 0 });
     expect((await ledger.read(queued)).record.ending).toEqual(ending);
     expect((await ledger.journal({ site: "site", limit: 1 })).items).toHaveLength(1);
+  });
+
+  it("has a long journal of an object tells in a few requests that a contact is not in it", async () => {
+    const queued = queuedAlert();
+    const page = await ledger.read(queued);
+    const made = Array.from({ length: 40 }, (_, index) => ({
+      ...queued,
+      id: `made-${String(index).padStart(4, "0")}`,
+      made: { row: "R27" as const, episode: "e" },
+    }));
+    const verdict = { ...decided(page, queued), action: "suppress", row: "R3", made } as Verdict;
+    await settleUnsent(ledger, page, verdict, 2000);
+    let requests = 0;
+    const counting = disturbed("initialize", async (_command, _sk, next) => {
+      requests += 1;
+      return next();
+    });
+    const query = { site: "site", object: "web01/HTTP", contact: "nobody@example.com", limit: 1 };
+    expect(await dynamodbLedger(counting, table).journal(query)).toEqual({ items: [] });
+    expect(requests).toBeLessThan(5);
   });
 
   it("is throttled has changed nothing, and says so", async () => {
