@@ -186,7 +186,7 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
     passTo: async (time) => {
       for (;;) {
         await workOff();
-        const next = await nextTime();
+        const next = (await unlessEnded(nextTime)) ?? now;
         if (next > time) break;
         now = Math.max(now, next);
       }
