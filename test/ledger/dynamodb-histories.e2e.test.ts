@@ -22,7 +22,7 @@ const fates = fc.array(
   fc
     .integer({ min: 0, max: 29 })
     .map((n): Fate => (n === 0 ? "dies before" : n === 1 ? "dies after" : "lives")),
-  { minLength: 101, maxLength: 101 },
+  { minLength: 300, maxLength: 300 },
 );
 
 it(`${runs} random histories on DynamoDB keep every promise, though workers die before and after single writes`, {
@@ -37,7 +37,8 @@ it(`${runs} random histories on DynamoDB keep every promise, though workers die 
       client.middlewareStack.add(
         (next, context) => async (args) => {
           if (context.commandName !== "UpdateItemCommand") return next(args);
-          const fate = written[writes++ % written.length];
+          // They stop in the end, or the last alert might just be on its way again.
+          const fate = written[writes++] ?? "lives";
           const die = () => {
             deaths += 1;
             throw new Error(workerEnds);
@@ -52,7 +53,9 @@ it(`${runs} random histories on DynamoDB keep every promise, though workers die 
       const openLedger = () => ({ ...dynamodbLedger(client, table), close: () => client.destroy() });
       const { broken, mails: made, log } = await brokenBy(one, openLedger);
       mails += made;
-      expect(broken, log).toEqual([]);
+      // A worker that dies delays a mail as a relay does that is away.
+      const unconditional = broken.filter((promise) => !promise.includes("if the relay takes all at once"));
+      expect(unconditional, log).toEqual([]);
     }),
     // To shrink a history takes longer than to read it.
     { numRuns: runs, seed, endOnFailure: true },
