@@ -95,7 +95,7 @@ export const functions: Record<FunctionName, Rights> = {
     withheld: tokens,
     queue: [],
     deadLetters: [],
-    table: ["Query", "UpdateItem"],
+    table: ["GetItem", "Query", "UpdateItem"],
     indexes: [],
     mails: false,
     // Lambda puts an event there, by the function's own rights, when the function has failed three times.

@@ -223,7 +223,10 @@ describe("a function", () => {
         ...onQueue("Alerts", "SendMessage"),
       ],
     ],
-    ["feedback", [...onLedger(["Query", "UpdateItem"]), ...onQueue("ReturnedUnread", "SendMessage")]],
+    [
+      "feedback",
+      [...onLedger(["GetItem", "Query", "UpdateItem"]), ...onQueue("ReturnedUnread", "SendMessage")],
+    ],
   ])("may do what it does and nothing else: %s", (name, rights) => {
     expect(rightsOf(name)).toEqual([...rights, ...log(name)].sort());
   });
