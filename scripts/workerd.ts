@@ -37,7 +37,7 @@ export const startWorker = async (settings: WorkerSettings): Promise<LocalWorker
           contents: readFileSync(settings.bundle, "utf8"),
         },
       ],
-      compatibilityDate: "2026-10-01",
+      compatibilityDate: "2026-10-20",
       compatibilityFlags: ["nodejs_compat"],
       bindings: settings.bindings,
       durableObjects: { LEDGER: { className: "LedgerObject", useSQLite: true } },

@@ -29,6 +29,8 @@ export const sesClient = (
       socketTimeout: 60_000,
       httpAgent: oneRequest,
       httpsAgent: oneRequest,
+      // The SDK's handler in workerd takes requestTimeout for the head of an answer alone.
+      requestInit: () => ({ signal: AbortSignal.timeout(60_000) }),
     },
   });
 

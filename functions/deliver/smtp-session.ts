@@ -22,10 +22,13 @@ const mostHosts = 4;
 /** Looks up who takes mail for a domain; rejects like node:dns. */
 export type ResolveMx = (domain: string) => Promise<{ exchange: string; priority: number }[]>;
 
-/** Opens a connection to a host by its name, through TLS from the start if `secure`, and checks its certificate. */
-export type Connect = (host: string, port: number, secure: boolean, signal: AbortSignal) => Promise<Socket>;
+/** Opens a connection, in clear, to a host by its name. */
+export type Connect = (host: string, port: number, signal: AbortSignal) => Promise<Socket>;
 
-/** What sessions with one relay share. `connect` is for where nodemailer must not look names up: in workerd. */
+/**
+ * What sessions with one relay share. `connect` is for workerd, which checks a certificate for the name that was
+ * connected to, where nodemailer would connect to an address.
+ */
 export type SessionParts = { resolveMx: ResolveMx; tokens?: TokenSource; connect?: Connect };
 
 type ClientError = Error & {
@@ -194,9 +197,8 @@ const openAt = async (
   signal: AbortSignal,
   onlooker: Onlooker,
 ): Promise<SmtpSession> => {
-  const implicit = relay.protection === "implicit";
   const inTime = () => AbortSignal.any([signal, AbortSignal.timeout(timeouts.connectionTimeout)]);
-  const socket = await connect?.(host, relay.port, implicit, inTime()).catch((error: Error) => {
+  const socket = await connect?.(host, relay.port, inTime()).catch((error: Error) => {
     throw new SessionError("connect", wordsOf(error));
   });
   let step: Step = "connect";
@@ -233,9 +235,9 @@ const openAt = async (
     const error = thrown as ClientError;
     const { response } = error;
     const code = response === undefined ? undefined : codeOf(response);
-    // workerd says no more than that something failed.
-    const handshake = socket && inside.upgrading && step === "connect";
-    if (handshake) return new SessionError("tls", `the TLS handshake failed (${wordsOf(error)})`);
+    // workerd says "internal error" alone: a certificate that is not good, or no TLS that it knows.
+    if (socket && inside.upgrading && step === "connect")
+      return new SessionError("tls", `the TLS handshake failed: is the certificate good for ${host}?`);
     return new SessionError(stepOf(step, error, code), safe(response ?? wordsOf(error)), code);
   };
   const connection = new SMTPConnection({
@@ -257,8 +259,8 @@ const openAt = async (
     ...timeouts,
     host,
     port: relay.port,
-    secure: implicit,
-    ...(socket && { connection: socket, secured: implicit }),
+    secure: relay.protection === "implicit",
+    connection: socket,
     requireTLS: relay.protection === "starttls",
     ignoreTLS: relay.protection === "none",
     name: relay.name,

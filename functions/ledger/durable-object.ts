@@ -33,19 +33,36 @@ export class LedgerObject extends DurableObject {
 /** The one Durable Object that holds a bridge's ledger, as whoever calls it sees it. */
 export type LedgerStub = Pick<LedgerObject, "call">;
 
-/** The ledger in a Durable Object; `stub` is asked for at each call, for one must not outlive its request. */
-export const durableObjectLedger = (stub: () => LedgerStub): Ledger => ({
-  route: (name) => stub().call("route", name),
-  writeRoute: (state) => stub().call("writeRoute", state),
-  routes: () => stub().call("routes"),
-  read: (queued) => stub().call("read", queued),
-  write: (change) => stub().call("write", change),
-  due: (now, limit) => stub().call("due", now, limit),
-  story: (site, id) => stub().call("story", site, id),
-  noteReturned: (site, id, returned) => stub().call("noteReturned", site, id, returned),
-  journal: (query) => stub().call("journal", query),
-  problems: (query) => stub().call("problems", query),
-  totals: (site) => stub().call("totals", site),
-  prune: (before, limit) => stub().call("prune", before, limit),
-  ready: () => stub().call("ready"),
-});
+const answerWithinMilliseconds = 30_000;
+
+/**
+ * The ledger in a Durable Object. `stub` is asked for at each call: one must not outlive its request, and fails for ever
+ * once its object has failed. No answer is waited for longer than 30 s.
+ */
+export const durableObjectLedger = (stub: () => LedgerStub): Ledger => {
+  const calling = <Name extends keyof Ledger>(name: Name) =>
+    (async (...values: Parameters<Ledger[Name]>) => {
+      const { promise: tooLate, reject } = Promise.withResolvers<never>();
+      const timer = setTimeout(() => reject(new Error("no answer of the ledger")), answerWithinMilliseconds);
+      try {
+        return await Promise.race([stub().call(name, ...values), tooLate]);
+      } finally {
+        clearTimeout(timer);
+      }
+    }) as Ledger[Name];
+  return {
+    route: calling("route"),
+    writeRoute: calling("writeRoute"),
+    routes: calling("routes"),
+    read: calling("read"),
+    write: calling("write"),
+    due: calling("due"),
+    story: calling("story"),
+    noteReturned: calling("noteReturned"),
+    journal: calling("journal"),
+    problems: calling("problems"),
+    totals: calling("totals"),
+    prune: calling("prune"),
+    ready: calling("ready"),
+  };
+};

@@ -40,7 +40,13 @@ export const sqsClient = (
     region: /^sqs\.([a-z0-9-]+)\./.exec(hostname)?.[1] ?? region,
     endpoint: origin,
     credentials,
-    requestHandler: { connectionTimeout: 3_000, requestTimeout: 30_000, throwOnRequestTimeout: true },
+    requestHandler: {
+      connectionTimeout: 3_000,
+      requestTimeout: 30_000,
+      throwOnRequestTimeout: true,
+      // The SDK's handler in workerd takes requestTimeout for the head of an answer alone.
+      requestInit: () => ({ signal: AbortSignal.timeout(30_000) }),
+    },
   });
 };
 

@@ -1,7 +1,7 @@
-import { connect as connectTcp } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect } from "node:net";
 import type { Fault } from "../alert.ts";
 import { readSettings, type Settings } from "../config.ts";
+import { afterStart } from "../deliver/breaker.ts";
 import { probeUnused, relays } from "../deliver/relays.ts";
 import type { Connect } from "../deliver/smtp-session.ts";
 import { intake, problem } from "../intake/http.ts";
@@ -28,19 +28,23 @@ const report = toConsole("json", clock);
 const drainMilliseconds = 50_000;
 /** Longer than one attempt may take, and with the above within the 15 minutes of a cron's run. */
 const visibilityTimeoutSeconds = 400;
-/** Each takes some ten subrequests, of which Cloudflare allows 10,000. */
+// https://developers.cloudflare.com/workers/platform/limits/ has 10,000 requests for a run, of which an alert makes some
+// fifteen, to the ledger most; and six connections at once, two of them for the queue.
 const mostMessages = 500;
+const mailConnections = 4;
 
-/** Names are looked up by the runtime, which checks certificates for them: nodemailer would give it addresses. */
-const connectByName: Connect = (host, port, secure, signal) =>
+/** In clear also for TLS from the start: else a certificate that is not good would look like a dead host. */
+const connectByName: Connect = (host, port, signal) =>
   new Promise((resolve, reject) => {
-    const socket = secure ? connectTls({ host, port, servername: host }) : connectTcp({ host, port });
+    const socket = connect({ host, port });
+    // What is read already cannot be handed to TLS; nodemailer resumes it.
+    socket.pause();
     const abandon = () => socket.destroy(new Error("no connection in time"));
     signal.addEventListener("abort", abandon);
-    socket.once("error", reject);
-    socket.once(secure ? "secureConnect" : "connect", () => {
+    // Stays on the socket: an error that comes later would be nobody's.
+    socket.on("error", reject);
+    socket.once("connect", () => {
       signal.removeEventListener("abort", abandon);
-      socket.off("error", reject);
       resolve(socket);
     });
   });
@@ -62,11 +66,14 @@ const bridgeOf = ({ LEDGER, ...environment }: Bindings): Bridge => {
     accessKeyId: environment.AWS_ACCESS_KEY_ID ?? "",
     secretAccessKey: environment.AWS_SECRET_ACCESS_KEY ?? "",
   };
-  const faults = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
-    .filter((name) => !environment[name])
-    .map((field) => ({ field, expected: "a key of AWS that may use the queue" }));
-  if (!reading.ok || faults.length > 0)
-    throw new Error(wordsOf([...(reading.ok ? [] : reading.faults), ...faults]));
+  const faults = reading.ok ? [] : [...reading.faults];
+  for (const field of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+    if (!environment[field]) faults.push({ field, expected: "a key of AWS that may use the queue" });
+  if (reading.ok && reading.value.relays.some((relay) => relay.kind === "smtp" && relay.port === 25))
+    faults.push({ field: "HARDSTATE_RELAYS", expected: "no port 25: Cloudflare connects to none" });
+  if (!LEDGER)
+    faults.push({ field: "LEDGER", expected: "the Durable Object's binding, as in wrangler.toml" });
+  if (!reading.ok || faults.length > 0) throw new Error(wordsOf(faults));
   const settings = reading.value;
   const url = "url" in settings.queue ? settings.queue.url : "";
   const queue = sqsQueue(sqsClient(url, environment.AWS_REGION ?? "us-east-1", credentials), url, clock);
@@ -86,8 +93,13 @@ const failed = (during: string) => (error: unknown) =>
 const work = async ({ settings, queue, ledger, ses }: Bridge) => {
   const until = clock() + drainMilliseconds;
   const surroundings = { connect: connectByName, ses };
+  const used = new Set(settings.relays.map(({ route }) => route));
+  for (const state of await ledger.routes())
+    if (used.has(state.route) === (state.removed ?? false))
+      await ledger.writeRoute(afterStart(state, clock(), used.has(state.route)));
+  const share = Math.max(1, Math.floor(mailConnections / settings.relays.length));
   const routes = settings.relays.map((relay) => ({
-    relay,
+    relay: { ...relay, connections: Math.min(relay.connections, share) },
     transport: transportOf(relay, settings.sender, clock, undefined, surroundings),
   }));
   const handOver = relays({ routes, states: ledger, clock });
