@@ -73,8 +73,8 @@ export const tokenSource = (oauth: OAuth, clock: () => number): TokenSource => {
         method: "POST",
         body: form,
         headers: { Accept: "application/json" },
-        // The secret is for this URL alone.
-        redirect: "error",
+        // The secret is for this URL alone; workerd has no "error".
+        redirect: "manual",
         signal: AbortSignal.timeout(answerWithin),
       });
       text = await textOf(response);
@@ -82,14 +82,16 @@ export const tokenSource = (oauth: OAuth, clock: () => number): TokenSource => {
       const { cause, message } = error as Error & { cause?: NodeJS.ErrnoException };
       throw wrong(`no answer (${cause?.code ?? cause?.message ?? message})`);
     }
+    const { status } = response;
+    if (status >= 300 && status < 400) throw wrong(`HTTP ${status}, a redirect`, status);
     const answer = answerOf(text);
     const { access_token: token, expires_in: seconds = usualSeconds } = answer;
     if (!response.ok) {
       // RFC 6749 §5.2. The rest may hold anything.
       const said = [answer.error, answer.error_description].filter((words) => typeof words === "string");
-      throw wrong(`HTTP ${response.status} ${said.join(": ")}`, response.status);
+      throw wrong(`HTTP ${status} ${said.join(": ")}`, status);
     }
-    if (typeof token !== "string") throw wrong(`HTTP ${response.status}, without a token`);
+    if (typeof token !== "string") throw wrong(`HTTP ${status}, without a token`);
     // RFC 6750 §2.1; anything else would change what AUTH says.
     if (!/^[\x21-\x7e]{1,16384}$/.test(token)) throw wrong("its token is not one line of ASCII");
     if (refreshToken && typeof answer.refresh_token === "string")

@@ -101,13 +101,18 @@ type SdkError = Error & {
 const certificateRefused =
   /^(CERT_|ERR_TLS|ERR_SSL|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/;
 
+/** Cloudflare's own answers for who could not be reached: nothing listens, no way there, no TLS, no such name. */
+const unreachable = [521, 523, 525, 526, 530];
+
 /** The step that failed when nothing came that SES says. In doubt SES has the mail. */
 const silentStep = (error: SdkError, sent: boolean): Step => {
   const status = error.$metadata?.httpStatusCode;
   if (!sent) return "connect";
   // A proxy's page. One that has no service, or does not want the request, has not passed it on.
   if (status !== undefined)
-    return (status >= 300 && status < 500) || status === 503 ? "connect" : "after-data";
+    return (status >= 300 && status < 500) || status === 503 || unreachable.includes(status)
+      ? "connect"
+      : "after-data";
   if (certificateRefused.test(error.code ?? "") || /wrong version number/.test(error.message)) return "tls";
   const neverConnected =
     ["connect", "getaddrinfo"].includes(error.syscall ?? "") ||

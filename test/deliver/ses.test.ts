@@ -311,6 +311,7 @@ describe("a request that nobody has answered as SES does", () => {
     ["a gateway lost its backend", page(502, "<html><body>Bad Gateway</body></html>")],
     ["a gateway waited in vain", page(504, "Gateway Timeout")],
     ["a 500 says nothing", page(500, "")],
+    ["Cloudflare, for a Worker, waited in vain", page(522, "error code: 522")],
   ])("may be a mail that SES has, when %s", async (_, answer) => {
     expect(await send(answer)).toMatchObject({ result: "deferred", step: "after-data", lostAfterData: true });
     expect(ses.taken).toHaveLength(1);
@@ -321,6 +322,8 @@ describe("a request that nobody has answered as SES does", () => {
     ["a proxy forbids it", page(403, "<html><body>Forbidden</body></html>")],
     ["nobody knows the place", page(404, "Not found")],
     ["a proxy finds it too long, which is not for a proxy to say", page(413, "Too Large")],
+    ["Cloudflare, for a Worker, finds nobody listening", page(521, "error code: 521")],
+    ["Cloudflare, for a Worker, finds no such name", page(530, "error code: 1016")],
     ["a balancer has no backend", page(503, "<html><body>no server is available</body></html>")],
   ])("is a mail that SES has not, when %s", async (_, answer) => {
     expect(await send(answer)).toMatchObject({ result: "deferred", step: "connect", lostAfterData: false });

@@ -1,5 +1,7 @@
 import { execFile, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -141,6 +143,24 @@ describe("a bridge on Cloudflare", () => {
     await post();
     runCron();
     expect(await firstAttempt()).toMatchObject({ result: "accepted" });
+  });
+
+  it("fetches a token for XOAUTH2, and logs in with it", async () => {
+    const endpoint = createServer({ key: good.key, cert: good.cert }, (_, response) =>
+      response.end(JSON.stringify({ access_token: "the-token", expires_in: 3600 })),
+    );
+    await new Promise<void>((listening) => endpoint.listen(0, "127.0.0.1", listening));
+    toEnd.push(async () => endpoint.close());
+    const relay = await relayWith({ "TLS-EHLO": "250-relay.example\r\n250 AUTH XOAUTH2\r\n" });
+    const { port } = endpoint.address() as AddressInfo;
+    await start({
+      HARDSTATE_RELAYS: `smtp://user@localhost:${relay.port}?auth=XOAUTH2`,
+      HARDSTATE_OAUTH: `token_url=https://localhost:${port}/token client_id=id client_secret=secret scope=mail`,
+    });
+    await post();
+    runCron();
+    expect(await firstAttempt()).toMatchObject({ result: "accepted" });
+    expect(relay.received()).toContain(`AUTH XOAUTH2 ${btoa("user=user\x01auth=Bearer the-token\x01\x01")}`);
   });
 
   it.each<[string, Script, object]>([
