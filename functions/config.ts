@@ -21,6 +21,8 @@ export type Settings = {
   aliases: Aliases;
   policy: Policy;
   giveUpAfterSeconds: number;
+  /** After how long a silence operators are told of a monitor; undefined: never. */
+  heartbeatAfterSeconds?: number;
   queue: { kind: "sqlite"; path: string } | { kind: "sqs"; url: string };
   ledger: { kind: "sqlite"; path: string } | { kind: "dynamodb"; table: string } | { kind: "durable-object" };
   /** Node alone. */
@@ -74,6 +76,7 @@ export const settings: readonly Setting[] = [
   { name: "HARDSTATE_FLAP_HOLD", secret: false, required: false, fallback: "30s" },
   { name: "HARDSTATE_HOST_COVER", secret: false, required: false, fallback: "5min" },
   { name: "HARDSTATE_ORPHAN_RECOVERY", secret: false, required: false, fallback: "suppress" },
+  { name: "HARDSTATE_HEARTBEAT_AFTER", secret: false, required: false, fallback: "off" },
   { name: "HARDSTATE_GIVE_UP_AFTER", secret: false, required: false, fallback: "48h" },
   { name: "HARDSTATE_STATE", secret: false, required: false, fallback: ".hardstate" },
   { name: "HARDSTATE_HOST", secret: false, required: false, fallback: "127.0.0.1" },
@@ -223,6 +226,7 @@ export const readSettings = (
     hostCoverSeconds: finite(hostCover),
     orphanRecovery: choice("HARDSTATE_ORPHAN_RECOVERY", ["suppress", "send"]),
   };
+  const heartbeatAfter = time("HARDSTATE_HEARTBEAT_AFTER", "off", "off");
   const giveUpAfterSeconds = take("HARDSTATE_GIVE_UP_AFTER", durationSeconds, duration, "48h");
   const state = given("HARDSTATE_STATE") ?? ".hardstate";
   /** Queue or ledger, of the kinds that this runtime has. */
@@ -279,6 +283,7 @@ export const readSettings = (
       operators: [...new Set(operators)],
       policy,
       giveUpAfterSeconds,
+      heartbeatAfterSeconds: finite(heartbeatAfter),
       queue,
       ledger,
       state,

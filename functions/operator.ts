@@ -4,6 +4,7 @@ import { adviceFor } from "./deliver/advice.ts";
 import type { RouteState } from "./deliver/breaker.ts";
 import type { Attempt } from "./deliver/delivery.ts";
 import { digest } from "./identity.ts";
+import { clockOf } from "./ledger/case.ts";
 import type { QueuedAlert } from "./queue/queue.ts";
 
 /** The site of what the bridge reports about itself. */
@@ -21,7 +22,9 @@ export type Notice =
       reason: string;
       last?: Attempt;
     }
-  | { about: "unreadable"; reason: string };
+  | { about: "unreadable"; reason: string }
+  /** A monitor that is silent, or is heard again. */
+  | { about: "heartbeat"; site: string; monitor: string; since: number; silent: boolean };
 
 const hour = 3_600_000;
 const day = 24 * hour;
@@ -59,6 +62,20 @@ const wordsOf = (notice: Notice, now: number): Words => {
         todo: `${advice}It is a dead letter now. What became of it: hardstate explain ${id}\nWhen the cause is gone, put it back: hardstate redrive ${id}\nAll dead letters: hardstate redrive\nNo more mail about this cause within ${about === "dead" ? "the hour" : "the day"}.`,
       };
     }
+    case "heartbeat": {
+      const { site, monitor, since, silent } = notice;
+      return {
+        service: `heartbeat of ${site}/${monitor}`,
+        recovered: !silent,
+        key: `${site} ${monitor} ${silent ? "silent" : "heard again"} ${since}`,
+        output: silent
+          ? `${monitor} of ${site} has not been heard since ${clockOf(since)}`
+          : `${monitor} of ${site} is heard again`,
+        todo: silent
+          ? `Does the monitor run, does its cron, and can it reach the bridge? On its host: notify --test\nIf it is gone for good, it is forgotten 30 days after its last heartbeat.`
+          : "What it could not send meanwhile waits in its spool, and comes now.",
+      };
+    }
     case "unreadable":
       return {
         service: "unreadable messages",
@@ -84,7 +101,7 @@ export const noticeAlerts = (notice: Notice, operators: readonly string[], now: 
     object: { host: "hardstate", service: cut(service, 255) },
     state: recovered ? "OK" : "CRITICAL",
     // What has no end of its own is news each time.
-    notification: { volatile: notice.about !== "route" },
+    notification: { volatile: notice.about !== "route" && notice.about !== "heartbeat" },
     output,
     long_output: todo,
     time: Math.floor(now / 1000),

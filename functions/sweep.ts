@@ -1,7 +1,8 @@
 import { afterTelling } from "./deliver/breaker.ts";
+import { afterListening, toTell } from "./heartbeat.ts";
 import { type Entry, forgotten } from "./ledger/entry.ts";
 import { keepMilliseconds, type Ledger } from "./ledger/ledger.ts";
-import { noticeAlerts } from "./operator.ts";
+import { type Notice, noticeAlerts } from "./operator.ts";
 import { type Queue, toDueMessage, toMessage } from "./queue/queue.ts";
 import type { Report } from "./telemetry.ts";
 
@@ -19,20 +20,52 @@ type SweepParts = {
   ledger: Ledger;
   queue: Pick<Queue, "send">;
   operators: readonly string[];
+  /** After how long a silence operators are told of a monitor; undefined: never. */
+  heartbeatAfterSeconds?: number;
+  /** Since when the bridge could be reached, if its runtime knows that. */
+  awakeSince?: number;
   report: Report;
 };
 
+/** Puts a notice for the operators on the queue; rejects unless it has all of it. */
+const tell = async ({ queue, operators }: SweepParts, notice: Notice, now: number) => {
+  const notices = noticeAlerts(notice, operators, now);
+  const taken = notices.length > 0 ? await queue.send(notices.map(toMessage)) : [];
+  if (!taken.every(Boolean)) throw new Error("the queue took only some of the notices for the operators");
+};
+
 /** Tells operators of routes that were opened or closed. As below, the queue has it before the ledger says so. */
-const tellOfRoutes = async ({ ledger, queue, operators, report }: SweepParts, now: number) => {
+const tellOfRoutes = async (parts: SweepParts, now: number) => {
+  const { ledger, report } = parts;
   for (const state of await ledger.routes()) {
     const told = afterTelling(state, now);
     if (!told) continue;
-    const notices = noticeAlerts({ about: "route", state }, operators, now);
-    const taken = notices.length > 0 ? await queue.send(notices.map(toMessage)) : [];
-    if (!taken.every(Boolean)) throw new Error("the queue took only some of the notices for the operators");
+    await tell(parts, { about: "route", state }, now);
     if (!(await ledger.writeRoute(told))) continue;
     const { route, open } = state;
     report({ event: "route", route, open: open !== undefined, reason: open?.reason, probeAt: open?.probeAt });
+  }
+};
+
+/**
+ * Tells operators of monitors that are silent, or heard again. That one is silent is noted before it is told: so its
+ * end is told as well, should it come in between. A conflict leaves a heartbeat to the next sweep.
+ */
+const tellOfHeartbeats = async (parts: SweepParts, now: number) => {
+  const { ledger, report, heartbeatAfterSeconds, awakeSince = 0 } = parts;
+  if (heartbeatAfterSeconds === undefined) return;
+  for (const known of await ledger.heartbeats()) {
+    let heartbeat = afterListening(known, heartbeatAfterSeconds, awakeSince, now);
+    if (heartbeat !== known) {
+      if (!(await ledger.writeHeartbeat(heartbeat))) continue;
+      heartbeat = { ...heartbeat, revision: heartbeat.revision + 1 };
+    }
+    const news = toTell(heartbeat);
+    if (!news) continue;
+    const { site, monitor } = heartbeat;
+    const { silent, since, told } = news;
+    await tell(parts, { about: "heartbeat", site, monitor, since, silent }, now);
+    if (await ledger.writeHeartbeat(told)) report({ event: "heartbeat", site, monitor, silent, since });
   }
 };
 
@@ -45,6 +78,7 @@ const tellOfRoutes = async ({ ledger, queue, operators, report }: SweepParts, no
 export const sweep = async (parts: SweepParts, now: number): Promise<number> => {
   const { ledger, queue, report } = parts;
   await tellOfRoutes(parts, now);
+  await tellOfHeartbeats(parts, now);
   let count = 0;
   let written = mostEntries;
   while (written === mostEntries) {

@@ -51,6 +51,8 @@ export type Event =
       kind: Returned["kind"];
       reply: string;
     }
+  /** A monitor has been silent for too long, or is heard again. */
+  | { event: "heartbeat"; site: string; monitor: string; silent: boolean; since: number }
   | { event: "swept"; due: number }
   | { event: "redriven"; site: string; id?: string; count: number }
   | { event: "captured"; path: string; subject: string; to: string }
@@ -133,6 +135,8 @@ const sentence = (event: Event): string => {
         : `route      ${event.route} works again`;
     case "returned":
       return `${event.kind.padEnd(10)} of a mail to ${event.contact}: ${event.reply} (${event.id})`;
+    case "heartbeat":
+      return `heartbeat  ${event.monitor} of ${event.site} ${event.silent ? `has been silent since ${new Date(event.since).toISOString()}` : "is heard again"}`;
     case "swept":
       return `swept      ${event.due} alerts were due`;
     case "redriven":

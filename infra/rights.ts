@@ -25,6 +25,8 @@ export type Rights = {
   table: readonly string[];
   /** Indexes that Query may use. */
   indexes: readonly string[];
+  /** Whether it notes heartbeats: it may write those of the table's items, and no other. */
+  heartbeats: boolean;
   mails: boolean;
   /** Actions on the queue of events that could not be journalled. */
   returnedUnread: readonly string[];
@@ -48,6 +50,7 @@ export const functions: Record<FunctionName, Rights> = {
     deadLetters: ["GetQueueUrl", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage"],
     table: ["GetItem", "BatchGetItem", "Query"],
     indexes: ["time", "object", "contact", "ending", "open"],
+    heartbeats: true,
     mails: false,
     returnedUnread: [],
   },
@@ -68,6 +71,7 @@ export const functions: Record<FunctionName, Rights> = {
     deadLetters: ["GetQueueUrl", "SendMessage"],
     table: ["GetItem", "BatchGetItem", "Query", "UpdateItem"],
     indexes: [],
+    heartbeats: false,
     mails: true,
     returnedUnread: [],
   },
@@ -83,6 +87,7 @@ export const functions: Record<FunctionName, Rights> = {
     deadLetters: [],
     table: ["GetItem", "BatchGetItem", "Query", "UpdateItem"],
     indexes: ["due"],
+    heartbeats: false,
     mails: false,
     returnedUnread: [],
   },
@@ -97,6 +102,7 @@ export const functions: Record<FunctionName, Rights> = {
     deadLetters: [],
     table: ["GetItem", "Query", "UpdateItem"],
     indexes: [],
+    heartbeats: false,
     mails: false,
     // Lambda puts an event there, by the function's own rights, when the function has failed three times.
     returnedUnread: ["SendMessage"],
@@ -175,6 +181,9 @@ export const statementsOf = (
       tableArn,
       ...rights.indexes.map((index) => `${tableArn}/index/${index}`),
     ]),
+    ...allow("dynamodb", rights.heartbeats ? ["UpdateItem"] : [], [tableArn], {
+      "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": ["heartbeats"] },
+    }),
     ...allow(
       "ses",
       rights.mails ? ["SendRawEmail"] : [],

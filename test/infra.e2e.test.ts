@@ -51,9 +51,13 @@ const rightsOf = (name: string): string[] => {
   const policies = role?.Policies as { PolicyDocument: { Statement: Statement[] } }[];
   return policies
     .flatMap(({ PolicyDocument }) => PolicyDocument.Statement)
-    .flatMap(({ Action, Resource }) =>
-      list(Action).map((action) => `${action} on ${list(Resource).map(resource).sort().join(", ")}`),
-    )
+    .flatMap(({ Action, Resource, Condition }) => {
+      const keys = Condition?.["ForAllValues:StringEquals"];
+      const only = Object.entries(keys ?? {}).map(([key, values]) => ` of ${key} ${list(values).join(", ")}`);
+      return list(Action).map(
+        (action) => `${action} on ${list(Resource).map(resource).sort().join(", ")}${only}`,
+      );
+    })
     .sort();
 };
 
@@ -190,6 +194,7 @@ describe("a function", () => {
       "intake",
       [
         ...onLedger(["BatchGetItem", "GetItem", "Query"], "contact", "ending", "object", "open", "time"),
+        ...onLedger(["UpdateItem"]).map((right) => `${right} of dynamodb:LeadingKeys heartbeats`),
         ...onQueue("Alerts", "GetQueueAttributes", "GetQueueUrl", "SendMessage"),
         ...onQueue(
           "DeadLetters",

@@ -6,10 +6,12 @@ import * as v from "valibot";
 import type { Aliases, AllowList } from "../address.ts";
 import { type Fault, objectName, read } from "../alert.ts";
 import type { SiteToken } from "../config.ts";
+import type { Heartbeat } from "../heartbeat.ts";
 import { openEpisode } from "../ledger/entry.ts";
 import { type JournalRecord, objectOf, outcomeOf, storyOf } from "../ledger/journal.ts";
 import type { Ledger, Listing, OpenProblem } from "../ledger/ledger.ts";
 import { type DeadLetter, deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
+import { asLines, statusOf } from "../status.ts";
 import type { Report } from "../telemetry.ts";
 import { fromMacros, inMacros } from "./monitors.ts";
 import { readPost } from "./post.ts";
@@ -163,6 +165,15 @@ const letterOf = ({ alert, reason, deadAt }: DeadLetter) => ({
   reason,
   dead: deadAt,
 });
+
+const heartbeatPost = v.object({
+  monitor: v.pipe(
+    v.string("the monitor's name"),
+    v.regex(/^[A-Za-z0-9._-]{1,64}$/, "1-64 of letters, digits, . _ -"),
+  ),
+});
+/** Whoever has a site's token may not fill the ledger with names. */
+const mostMonitors = 100;
 
 const redriveOrder = v.strictObject({ id: v.optional(v.string()) });
 
@@ -390,6 +401,63 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     }
   });
 
+  app.get("/v1/status", async (c) => {
+    const site = c.get("site");
+    try {
+      const depth = await queue.depth();
+      const dead = await queue.deadLetters(mostListed, isOf(site));
+      const heartbeats = (await ledger.heartbeats()).filter((one) => one.site === site);
+      const status = statusOf(clock(), depth, dead.length, await ledger.routes(), heartbeats);
+      const plain = c.req.header("Accept")?.trim().toLowerCase().startsWith("text/plain");
+      return plain ? c.text(asLines(status)) : answer(status);
+    } catch (error) {
+      return unavailable("queue or ledger", error);
+    }
+  });
+
+  /** Notes that a monitor lives now. Undefined: the site has too many. */
+  const beat = async (site: string, monitor: string): Promise<Heartbeat | undefined> => {
+    for (let conflicts = 0; conflicts < 10; conflicts++) {
+      const known = await ledger.heartbeat(site, monitor);
+      if (known.revision === 0) {
+        const others = (await ledger.heartbeats()).filter((one) => one.site === site);
+        if (others.length >= mostMonitors) return undefined;
+      }
+      const heartbeat = { ...known, at: clock() };
+      if (await ledger.writeHeartbeat(heartbeat)) return heartbeat;
+    }
+    throw new Error("the heartbeat changed ten times while it was written");
+  };
+  app.put(
+    "/v1/heartbeat",
+    bodyLimit({ maxSize: 1024, onError: () => problem("too-large", "At most 1024 bytes.") }),
+    async (c) => {
+      const site = c.get("site");
+      const text = await c.req.text().catch(() => "");
+      const item = parseJson(text);
+      const given = "input" in item ? item.input : Object.fromEntries(new URLSearchParams(text));
+      const reading = read(heartbeatPost, given);
+      if (!reading.ok)
+        return refuse(
+          "not-valid",
+          'Send {"monitor":"NAME"}, or monitor=NAME as a form.',
+          site,
+          reading.faults,
+        );
+      try {
+        const heartbeat = await beat(site, reading.value.monitor);
+        if (!heartbeat)
+          return refuse("not-valid", `This site has ${mostMonitors} monitors already.`, site, [
+            { field: "monitor", expected: "one of those that were heard in the last 30 days" },
+          ]);
+        return answer({ site, monitor: heartbeat.monitor, at: heartbeat.at });
+      } catch (error) {
+        return unavailable("ledger", error);
+      }
+    },
+  );
+  app.all("/v1/heartbeat", () => problem("not-allowed", "PUT this.", {}, "PUT"));
+
   app.post(
     "/v1/dead-letters/redrive",
     bodyLimit({ maxSize: 1024, onError: () => problem("too-large", "At most 1024 bytes.") }),
@@ -416,7 +484,15 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   );
   app.all("/v1/dead-letters/redrive", () => problem("not-allowed", "POST this."));
 
-  const getsAlone = ["/v1/alerts/:id", "/v1/problems", "/v1/journal", "/v1/queue", "/healthz", "/readyz"];
+  const getsAlone = [
+    "/v1/alerts/:id",
+    "/v1/problems",
+    "/v1/journal",
+    "/v1/queue",
+    "/v1/status",
+    "/healthz",
+    "/readyz",
+  ];
   for (const path of getsAlone) app.all(path, () => problem("not-allowed", "GET this.", {}, "GET"));
   app.all("/v1/alerts", () => problem("not-allowed", "POST alerts here."));
   return app;

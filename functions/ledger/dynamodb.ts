@@ -13,6 +13,7 @@ import {
 } from "@aws-sdk/client-dynamodb";
 import { contactKey } from "../address.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
+import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
 import { digest, hostKey } from "../identity.ts";
 import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
 import {
@@ -70,6 +71,7 @@ const recordKey = ({ site, id }: { site: string; id: string }): Key => recordAt(
 const eventAt = (pk: string): Key => ({ pk, sk: "event" });
 const runKey = (site: string, monitor: string): Key => ({ pk: `monitor ${site} ${monitor}`, sk: "run" });
 const routeKey = (sk: string): Key => ({ pk: "routes", sk });
+const heartbeatKey = (site: string, monitor: string): Key => ({ pk: "heartbeats", sk: `${site} ${monitor}` });
 const nameOf = ({ pk, sk }: Key): string => `${pk}\n${sk}`;
 
 /** Times and names as one string that sorts as they do. */
@@ -82,6 +84,10 @@ const entryOf = (item: Item): Entry => ({
 const stateOf = (item: Item): RouteState => ({
   ...parse<Omit<RouteState, "route" | "revision">>(item),
   route: text(item, "sk"),
+  revision: number(item, "revision"),
+});
+const heartbeatOf = (item: Item): Heartbeat => ({
+  ...parse<Heartbeat>(item),
   revision: number(item, "revision"),
 });
 const runOf = (item: Item): Run => ({
@@ -396,6 +402,19 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     routes: async () => {
       const { Items = [] } = await search(undefined, ["pk", "routes"], { ConsistentRead: true });
       return Items.map(stateOf);
+    },
+    heartbeat: async (site, monitor) => {
+      const item = await find(heartbeatKey(site, monitor));
+      return item ? heartbeatOf(item) : newHeartbeat(site, monitor);
+    },
+    writeHeartbeat: ({ revision, ...body }) =>
+      advance(newMark(), heartbeatKey(body.site, body.monitor), revision, {
+        body: bodyOf(body),
+        expires: expiresAfter(body.at),
+      }),
+    heartbeats: async () => {
+      const { Items = [] } = await search(undefined, ["pk", "heartbeats"], { ConsistentRead: true });
+      return Items.map(heartbeatOf);
     },
     due: async (now, limit) => {
       const { Items = [] } = await search("due", ["due", "due"], { Limit: limit }, ["due_at", "<=", now]);

@@ -1,6 +1,7 @@
 import type { RouteState } from "../deliver/breaker.ts";
 import { isLost } from "../deliver/delivery.ts";
 import type { Handover, RouteStates } from "../deliver/relays.ts";
+import type { Heartbeat } from "../heartbeat.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Known, Verdict } from "./case.ts";
 import { type Entry, type Run, withHeld, withoutHeld } from "./entry.ts";
@@ -47,6 +48,11 @@ export type OpenProblem = { host: string; service: string | null; entry: Entry }
 export type Ledger = RouteStates & {
   /** Every route that was ever used. */
   routes(): Promise<RouteState[]>;
+  /** What is known of one monitor's heartbeat, and the next step of it on the revision it was read at. */
+  heartbeat(site: string, monitor: string): Promise<Heartbeat>;
+  writeHeartbeat(heartbeat: Heartbeat): Promise<boolean>;
+  /** Those of all sites, by site and monitor; those that were not heard for 30 days are forgotten. */
+  heartbeats(): Promise<Heartbeat[]>;
   read(queued: QueuedAlert): Promise<Page>;
   write(change: Change): Promise<boolean>;
   /** At most `limit` entries whose time has come, the longest due first. */

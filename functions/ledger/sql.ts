@@ -1,5 +1,6 @@
 import { contactKey } from "../address.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
+import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
 import { hostKey } from "../identity.ts";
 import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
 import {
@@ -74,6 +75,14 @@ const schema = `
     rolled_back INTEGER NOT NULL,
     PRIMARY KEY (site, monitor)
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS heartbeat (
+    site TEXT NOT NULL,
+    monitor TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (site, monitor)
+  ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS route (
     route TEXT PRIMARY KEY,
     revision INTEGER NOT NULL,
@@ -106,6 +115,10 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
   const stateOf = (row: Record<string, unknown>): RouteState => ({
     ...parse<Omit<RouteState, "route" | "revision">>(row),
     route: String(row.route),
+    revision: Number(row.revision),
+  });
+  const heartbeatOf = (row: Record<string, unknown>): Heartbeat => ({
+    ...parse<Heartbeat>(row),
     revision: Number(row.revision),
   });
   const runOf = (site: string, monitor: string): Run | undefined => {
@@ -160,6 +173,34 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
             revision,
           )) > 0,
     routes: async () => engine.all("SELECT * FROM route ORDER BY route").map(stateOf),
+    heartbeat: async (site, monitor) => {
+      const [row] = engine.all("SELECT * FROM heartbeat WHERE site = ? AND monitor = ?", site, monitor);
+      return row ? heartbeatOf(row) : newHeartbeat(site, monitor);
+    },
+    writeHeartbeat: async ({ revision, ...body }) => {
+      const { site, monitor, at } = body;
+      return (
+        (revision === 0
+          ? engine.run(
+              `INSERT INTO heartbeat (site, monitor, revision, at, body) VALUES (?, ?, 1, ?, ?)
+               ON CONFLICT DO NOTHING`,
+              site,
+              monitor,
+              at,
+              JSON.stringify(body),
+            )
+          : engine.run(
+              `UPDATE heartbeat SET revision = revision + 1, at = ?, body = ?
+               WHERE site = ? AND monitor = ? AND revision = ?`,
+              at,
+              JSON.stringify(body),
+              site,
+              monitor,
+              revision,
+            )) > 0
+      );
+    },
+    heartbeats: async () => engine.all("SELECT * FROM heartbeat ORDER BY site, monitor").map(heartbeatOf),
     read: async (queued) => {
       const { site, alert } = queued;
       const fresh = newRecord(queued);
@@ -295,6 +336,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
     prune: async (before, limit) =>
       engine.transaction(() => {
         engine.run("DELETE FROM returned WHERE at < ?", before);
+        engine.run("DELETE FROM heartbeat WHERE at < ?", before);
         return (
           engine.run(
             `DELETE FROM journal WHERE (site, id) IN

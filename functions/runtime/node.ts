@@ -188,7 +188,8 @@ const main = async () => {
   const handOver = relays({ routes, states: ledger, clock });
   const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
   const workers = Array.from({ length: loops }, () => work(queue, handle, report, stopping.signal));
-  const sweeps = () => sweep({ ...settings, ledger, queue, report }, clock());
+  const awakeSince = clock();
+  const sweeps = () => sweep({ ...settings, ledger, queue, report, awakeSince }, clock());
   const probes = () => probeUnused({ routes, states: ledger, clock }, stopping.signal);
   const timers = [
     repeat("sweeping the ledger", sweepMilliseconds, sweeps, report, stopping.signal),

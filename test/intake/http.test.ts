@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { readAliases, readAllowList } from "../../functions/address.ts";
+import { newRoute } from "../../functions/deliver/breaker.ts";
 import { intake } from "../../functions/intake/http.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
@@ -386,6 +387,140 @@ describe("GET /v1/problems and /v1/journal", () => {
   });
 });
 
+describe("heartbeats", () => {
+  const put = (body: string, token = tokens.first) =>
+    app.request("/v1/heartbeat", { method: "PUT", body, headers: { Authorization: `Bearer ${token}` } });
+  const status = async (token: string) => {
+    const response = await app.request("/v1/status", { headers: { Authorization: `Bearer ${token}` } });
+    return ((await response.json()) as { heartbeats: unknown[] }).heartbeats;
+  };
+
+  it.each(['{"monitor":"m1"}', "monitor=m1"])("are kept for the token's site: %s", async (body) => {
+    const response = await put(body);
+    expect([response.status, await response.json()]).toEqual([
+      200,
+      { site: "site", monitor: "m1", at: 100_000_000 },
+    ]);
+    expect(await status(tokens.second)).toEqual([{ monitor: "m1", last: 100_000_000, silent: false }]);
+    expect(await status(tokens.other)).toEqual([]);
+  });
+
+  it.each(["", "monitor=", '{"monitor":7}', "[]", `monitor=${"m".repeat(65)}`, "monitor=%0a", "x=1"])(
+    "without a monitor's name are refused, and change nothing: '%s'",
+    async (body) => {
+      const response = await put(body);
+      expect(response.status).toBe(422);
+      expect(await response.json()).toMatchObject({ errors: [{ field: expect.stringMatching("monitor") }] });
+      expect(await status(tokens.first)).toEqual([]);
+    },
+  );
+
+  it("are of a hundred monitors of a site at most", async () => {
+    for (let n = 0; n < 100; n++) expect((await put(`monitor=m${n}`)).status).toBe(200);
+    expect((await put("monitor=m100")).status).toBe(422);
+    expect((await put("monitor=m99")).status).toBe(200);
+    expect((await put("monitor=m100", tokens.other)).status).toBe(200);
+  });
+
+  it("want a token, PUT and few bytes", async () => {
+    expect((await put("monitor=m1", "x".repeat(24))).status).toBe(401);
+    expect((await put(`monitor=${"m".repeat(2000)}`)).status).toBe(413);
+    const headers = { Authorization: `Bearer ${tokens.first}` };
+    const response = await app.request("/v1/heartbeat", { method: "POST", body: "monitor=m1", headers });
+    expect([response.status, response.headers.get("Allow")]).toEqual([405, "PUT"]);
+  });
+});
+
+describe("the status", () => {
+  const open = (since: number, step: "auth" | "connect") => ({
+    since,
+    step,
+    probes: 0,
+    probeAt: since + 30_000,
+    probing: false,
+    reason: "no",
+  });
+  const ask = async (accept: string) => {
+    const ledgerFile = join(folder, `${count++}.sqlite`);
+    const ledger = sqliteLedger(ledgerFile);
+    for (const [route, state] of Object.entries({
+      "smtp://a": {},
+      "smtp://b": { open: open(99_000_000, "auth") },
+      "smtp://c": { open: open(98_000_000, "connect") },
+      "smtp://gone": { open: open(98_000_000, "connect"), removed: true as const },
+    }))
+      await ledger.writeRoute({ ...newRoute(route), ...state });
+    for (const [monitor, at] of [
+      ["m1", 99_960_000],
+      ["m2", 90_000_000],
+    ] as const)
+      await ledger.writeHeartbeat({
+        ...(await ledger.heartbeat("site", monitor)),
+        at,
+        ...(at < 99_000_000 && { silent: { since: at } }),
+      });
+    await queue.send([toMessage(queuedAlert({ id: "dead-0001" }))]);
+    for (const one of await queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 30 }))
+      await queue.bury(one, "no");
+    await queue.send([toMessage(queuedAlert({ id: "waiting-1", receivedAt: 99_990_000 }))]);
+    return intakeOf(queue, ledgerFile).request("/v1/status", {
+      headers: { Authorization: `Bearer ${tokens.first}`, Accept: accept },
+    });
+  };
+
+  it("tells of queue, dead letters, routes and heartbeats", async () => {
+    const route = { open: false, refused: false };
+    expect(await (await ask("application/json")).json()).toEqual({
+      now: 100_000_000,
+      queue: { waiting: 1, in_flight: 0, oldest: 99_990_000 },
+      dead_letters: 1,
+      routes: [
+        { route: "smtp://a", ...route },
+        {
+          route: "smtp://b",
+          open: true,
+          refused: true,
+          since: 99_000_000,
+          reason: "no",
+          probe_at: 99_030_000,
+        },
+        {
+          route: "smtp://c",
+          open: true,
+          refused: false,
+          since: 98_000_000,
+          reason: "no",
+          probe_at: 98_030_000,
+        },
+      ],
+      heartbeats: [
+        { monitor: "m1", last: 99_960_000, silent: false },
+        { monitor: "m2", last: 90_000_000, silent: true },
+      ],
+    });
+  });
+
+  it("is also lines of names and numbers, for scripts", async () => {
+    const response = await ask("text/plain");
+    expect(response.headers.get("Content-Type")).toMatch(/^text\/plain/);
+    expect(await response.text()).toBe(
+      [
+        "oldest_seconds 10",
+        "waiting 1",
+        "in_flight 0",
+        "dead_letters 1",
+        "routes 3",
+        "routes_open 2",
+        "routes_refused 1",
+        "heartbeats 2",
+        "heartbeats_silent 1",
+        "heartbeat_seconds 10000",
+        "",
+      ].join("\n"),
+    );
+  });
+});
+
 describe("dead letters", () => {
   const call = (path: string, token: string, body?: string) =>
     app.request(path, {
@@ -494,7 +629,7 @@ describe("other paths", () => {
     const paths = app.routes
       .map(({ path }) => path.replace(/:(\w+)/, "{$1}"))
       .filter((path) => !path.includes("*"));
-    expect(new Set(paths).size).toBe(8);
+    expect(new Set(paths).size).toBe(10);
     for (const path of paths) expect(readme).toContain(`${path}\``);
   });
 

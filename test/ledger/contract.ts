@@ -373,6 +373,26 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       expect((await ledger.read(old)).entry).toEqual(emptyEntry);
     });
 
+    it("keeps each monitor's heartbeat, one step at a time", async () => {
+      const first = await ledger.heartbeat("site", "m1");
+      expect(first).toEqual({ site: "site", monitor: "m1", revision: 0, at: 0 });
+      expect(await ledger.writeHeartbeat({ ...first, at: 5000 })).toBe(true);
+      expect(await ledger.writeHeartbeat({ ...first, at: 6000 })).toBe(false);
+      const second = await reopen().heartbeat("site", "m1");
+      expect(second).toEqual({ site: "site", monitor: "m1", revision: 1, at: 5000 });
+      const silent = { since: 5000, told: true as const };
+      expect(await ledger.writeHeartbeat({ ...second, silent })).toBe(true);
+      await ledger.writeHeartbeat({ ...(await ledger.heartbeat("other", "m1")), at: 7000 });
+      await ledger.writeHeartbeat({ ...(await ledger.heartbeat("site", "m0")), at: 8000 });
+      expect(await ledger.heartbeats()).toEqual([
+        { site: "other", monitor: "m1", revision: 1, at: 7000 },
+        { site: "site", monitor: "m0", revision: 1, at: 8000 },
+        { site: "site", monitor: "m1", revision: 2, at: 5000, silent },
+      ]);
+      await forget(7500);
+      expect((await ledger.heartbeats()).map(({ at }) => at)).toEqual([8000]);
+    });
+
     it("says that it is ready", async () => {
       await expect(ledger.ready()).resolves.toBeUndefined();
     });

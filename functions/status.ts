@@ -1,0 +1,76 @@
+import type { RouteState } from "./deliver/breaker.ts";
+import type { Heartbeat } from "./heartbeat.ts";
+import type { Depth } from "./queue/queue.ts";
+
+/** How the bridge is, as one site may know it. Times are Unix milliseconds of the bridge. */
+export type Status = {
+  now: number;
+  queue: { waiting: number; in_flight: number; oldest?: number };
+  /** Of this site, counted up to 500. */
+  dead_letters: number;
+  routes: {
+    route: string;
+    /** No mail goes by it but a probe now and then. */
+    open: boolean;
+    /** It is open because it does not take our login, or the way to it is not safe. */
+    refused: boolean;
+    since?: number;
+    reason?: string;
+    probe_at?: number;
+  }[];
+  heartbeats: { monitor: string; last: number; silent: boolean }[];
+};
+
+const refusals = ["auth", "auth-offered", "tls", "token", "sender"];
+
+/** The status of what queue and ledger tell; routes that the settings have no more are left out. */
+export const statusOf = (
+  now: number,
+  { waiting, handedOut, oldestAt }: Depth,
+  deadLetters: number,
+  routes: readonly RouteState[],
+  heartbeats: readonly Heartbeat[],
+): Status => ({
+  now,
+  queue: { waiting, in_flight: handedOut, oldest: oldestAt },
+  dead_letters: deadLetters,
+  routes: routes
+    .filter(({ removed }) => !removed)
+    .map(({ route, open }) => ({
+      route,
+      open: open !== undefined,
+      refused: open !== undefined && refusals.includes(open.step),
+      since: open?.since,
+      reason: open?.reason,
+      probe_at: open?.probeAt,
+    })),
+  heartbeats: heartbeats.map(({ monitor, at, silent }) => ({
+    monitor,
+    last: at,
+    silent: silent !== undefined,
+  })),
+});
+
+const secondsSince = (now: number, at: number): number => Math.max(0, Math.floor((now - at) / 1000));
+
+/** The status as lines of a name and a number, for scripts without JSON; more lines may come. */
+export const asLines = ({ now, queue, dead_letters, routes, heartbeats }: Status): string => {
+  const count = <T>(all: readonly T[], which: (one: T) => boolean) => all.filter(which).length;
+  const lines = {
+    oldest_seconds: queue.oldest === undefined ? 0 : secondsSince(now, queue.oldest),
+    waiting: queue.waiting,
+    in_flight: queue.in_flight,
+    dead_letters,
+    routes: routes.length,
+    routes_open: count(routes, ({ open }) => open),
+    routes_refused: count(routes, ({ refused }) => refused),
+    heartbeats: heartbeats.length,
+    heartbeats_silent: count(heartbeats, ({ silent }) => silent),
+    ...(heartbeats.length > 0 && {
+      heartbeat_seconds: secondsSince(now, Math.min(...heartbeats.map(({ last }) => last))),
+    }),
+  };
+  return Object.entries(lines)
+    .map(([name, value]) => `${name} ${value}\n`)
+    .join("");
+};
