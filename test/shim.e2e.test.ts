@@ -563,6 +563,51 @@ describe("notify --test", () => {
   });
 });
 
+describe("notify --heartbeat", () => {
+  const beat = async (shell: string, ...words: string[]) => {
+    const path = `${join(programs, shell)}:/usr/bin:/bin`;
+    const [program = "", ...before] = hosts[shell]?.sh ?? [];
+    try {
+      const { stdout } = await run(program, [...before, "scripts/notify", "--heartbeat", ...words], {
+        env: { ...environment, PATH: path },
+      });
+      return [0, stdout];
+    } catch (error) {
+      const { code, stdout } = error as { code: number; stdout: string };
+      return [code, stdout];
+    }
+  };
+
+  it.each(Object.keys(hosts))("tells the bridge that a monitor lives, by %s", async (shell) => {
+    expect(await beat(shell, "-m", "monitor1")).toEqual([0, "OK - the bridge knows that monitor1 lives\n"]);
+    const response = await fetch(`http://127.0.0.1:${port}/v1/status`, {
+      headers: { Authorization: `Bearer ${token}` },
+    });
+    expect(await response.json()).toMatchObject({
+      heartbeats: [{ monitor: "monitor1", last: 100_000_000, silent: false }],
+    });
+  });
+
+  it("is CRITICAL without a bridge, with another token, and without settings", async () => {
+    configure(`http://127.0.0.1:${port}/v1/alerts`, "x".repeat(32));
+    const refused = await beat("dash and mawk", "-m", "monitor1");
+    expect(refused).toEqual([2, expect.stringMatching(/^CRITICAL - no heartbeat: the bridge answers 401\n/)]);
+    await close();
+    const absent = await beat("dash and mawk", "-m", "monitor1");
+    expect(absent).toEqual([
+      2,
+      expect.stringMatching(/^CRITICAL - no heartbeat: the bridge answers nothing\n/),
+    ]);
+    await listen(port);
+    configure("http://127.0.0.1/elsewhere");
+    expect(await beat("dash and mawk", "-m", "monitor1")).toEqual([2, expect.stringMatching(/no url/)]);
+  });
+
+  it.each([[], ["-m"], ["-m", "a b"], ["monitor1"]])("wants -m and a name: %s", async (...words) => {
+    expect(await beat("dash and mawk", ...(words as string[]))).toEqual([2, ""]);
+  });
+});
+
 describe("wrong use", () => {
   it.each([[[]], [["--help"]], [["-Z"]], [["web01"]], [["--drain", "now"]]])(
     "of the shim is told how to use it: %j",
