@@ -1,7 +1,7 @@
 import { type Aliases, type AllowList, parseAddress, readAliases, readAllowList } from "./address.ts";
 import { cleanLine, type Fault, type Reading } from "./alert.ts";
 import type { Sender } from "./compose/mail.ts";
-import { type Relay, readOAuth, readRelays } from "./deliver/relay.ts";
+import { type Relay, readOAuth, readRate, readRelays } from "./deliver/relay.ts";
 import { durationSeconds } from "./duration.ts";
 import { defaultPolicy, type Policy } from "./ledger/policy.ts";
 import { Secret } from "./secret.ts";
@@ -76,6 +76,7 @@ export const settings: readonly Setting[] = [
   { name: "HARDSTATE_FLAP_HOLD", secret: false, required: false, fallback: "30s" },
   { name: "HARDSTATE_HOST_COVER", secret: false, required: false, fallback: "5min" },
   { name: "HARDSTATE_ORPHAN_RECOVERY", secret: false, required: false, fallback: "suppress" },
+  { name: "HARDSTATE_BURST", secret: false, required: false, fallback: "20/min" },
   { name: "HARDSTATE_HEARTBEAT_AFTER", secret: false, required: false, fallback: "off" },
   { name: "HARDSTATE_GIVE_UP_AFTER", secret: false, required: false, fallback: "48h" },
   { name: "HARDSTATE_STATE", secret: false, required: false, fallback: ".hardstate" },
@@ -216,6 +217,12 @@ export const readSettings = (
   const pairRecovery = time("HARDSTATE_PAIR_RECOVERY", "any", "10min");
   const flapHold = time("HARDSTATE_FLAP_HOLD", "off", "30s");
   const hostCover = time("HARDSTATE_HOST_COVER", "off", "5min");
+  const burst = take(
+    "HARDSTATE_BURST",
+    (text) => (text === "off" ? "off" : readRate(text)),
+    "off, or 1-1000 mails in each s, min, h or d, such as 20/min",
+    "20/min",
+  );
   const finite = (seconds: number) => (Number.isFinite(seconds) ? seconds : undefined);
   const policy: Policy = {
     ...defaultPolicy,
@@ -224,6 +231,7 @@ export const readSettings = (
     pairRecoverySeconds: finite(pairRecovery) ?? 0,
     flapHoldSeconds: finite(flapHold) ?? 0,
     hostCoverSeconds: finite(hostCover),
+    burst: burst === "off" ? undefined : burst,
     orphanRecovery: choice("HARDSTATE_ORPHAN_RECOVERY", ["suppress", "send"]),
   };
   const heartbeatAfter = time("HARDSTATE_HEARTBEAT_AFTER", "off", "off");

@@ -1,5 +1,6 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
+import { contactKey } from "./address.ts";
 import type { Alert } from "./alert.ts";
 
 /**
@@ -19,6 +20,23 @@ export const objectKey = (site: string, { object }: Alert): string =>
   object.service === null
     ? digest("object", site, object.host)
     : digest("object", site, object.host, object.service);
+
+/** Names one contact's entry in the ledger, which counts his mails. */
+export const contactEntryKey = (site: string, contact: string): string =>
+  digest("contact", site, contactKey(contact));
+
+/** Names what an alert is decided on in the ledger: its object, or for a digest its contact. */
+export const entryKey = ({
+  site,
+  contact,
+  alert,
+  made,
+}: {
+  site: string;
+  contact: string;
+  alert: Alert;
+  made?: { row: string };
+}): string => (made?.row === "R46" ? contactEntryKey(site, contact) : objectKey(site, alert));
 
 /** Names the host of an alert's object in the ledger. */
 export const hostKey = (site: string, { object }: Alert): string => digest("object", site, object.host);

@@ -1,23 +1,28 @@
+import { contactKey } from "./address.ts";
 import { objectName } from "./alert.ts";
-import { compose, type Mail, type Sender } from "./compose/mail.ts";
+import { composeDigest } from "./compose/digest.ts";
+import { compose, type Mail, messageIdOf, type Sender } from "./compose/mail.ts";
 import { type Attempt, isLost } from "./deliver/delivery.ts";
 import { type Handover, leastAttemptMilliseconds, type relays } from "./deliver/relays.ts";
-import { objectKey } from "./identity.ts";
-import type { Verdict } from "./ledger/case.ts";
+import { contactEntryKey, entryKey } from "./identity.ts";
+import { unmailed, type Verdict } from "./ledger/case.ts";
 import { told } from "./ledger/entry.ts";
-import type { Ending } from "./ledger/journal.ts";
+import type { Ending, JournalRecord } from "./ledger/journal.ts";
 import {
   claim,
   drop,
   hold,
   holdUnsent,
   type Ledger,
+  noteDigest,
   type Page,
   release,
   settle,
+  settleDigested,
   settleUnsent,
 } from "./ledger/ledger.ts";
 import type { Policy } from "./ledger/policy.ts";
+import { admit, isGathered, join, lineOf } from "./ledger/storm.ts";
 import { decide } from "./ledger/verdict.ts";
 import { type Notice, noticeAlerts, operatorSite } from "./operator.ts";
 import {
@@ -78,7 +83,7 @@ const verdictOf = (page: Page, queued: QueuedAlert, policy: Policy, now: number)
 };
 
 /** A mail that nobody else sends now, and the page on which that is written. */
-type Claimed = { mine: Page; verdict: Verdict & { action: "send" }; mail: Mail };
+type Claimed = { mine: Page; verdict: Verdict & { action: "send" } };
 
 /**
  * Takes one message from the queue to its end: read, decide, claim, compose, deliver, settle. Resolves to what may be
@@ -99,6 +104,37 @@ export const pipeline = (parts: PipelineParts) => {
   };
 
   const about = ({ id, alert, contact }: QueuedAlert) => ({ id, object: objectName(alert), contact });
+  /** The id of the digest that is to tell an alert in place of a mail of its own, if one is. */
+  const digestFor = async (
+    queued: QueuedAlert,
+    { entry }: Page,
+    { kind, episode, decidedAt }: Verdict & { action: "send" },
+    now: number,
+  ): Promise<string | undefined> => {
+    const { burst } = policy;
+    if (!burst || decidedAt !== undefined || !isGathered(kind)) return undefined;
+    const about = entry.contacts[contactKey(queued.contact)];
+    const { site, contact } = queued;
+    return inTurn(contactEntryKey(site, contact), () =>
+      admit(ledger, queued, burst, about, episode?.id, now),
+    );
+  };
+  /** Puts an alert that the journal has as digested into its digest, or into another. */
+  const joinDigest = async (queued: QueuedAlert, noted: string, now: number) => {
+    const { site, contact } = queued;
+    // It was on when the alert was decided; the settings may have been changed since.
+    const { burst = { mails: 1, milliseconds: 60_000 } } = policy;
+    const id = await inTurn(contactEntryKey(site, contact), () => join(ledger, queued, noted, burst, now));
+    if (id !== noted) await noteDigest(ledger, queued, await ledger.read(queued), id);
+  };
+  /** The records of what a digest tells, in their order. */
+  const recordsOf = async (site: string, ids: readonly string[]): Promise<JournalRecord[]> => {
+    const records: (JournalRecord | undefined)[] = [];
+    for (let first = 0; first < ids.length; first += 25)
+      records.push(...(await Promise.all(ids.slice(first, first + 25).map((id) => ledger.story(site, id)))));
+    return records.filter((record) => record !== undefined);
+  };
+
   const ended = (queued: QueuedAlert, ending: Ending, { row, reason }: Verdict, queueId?: string) =>
     report({
       event: "ended",
@@ -138,6 +174,8 @@ export const pipeline = (parts: PipelineParts) => {
 
   /** Decides and claims. What may be done with the message, or the mail that is to be sent now. */
   const begin = async (queued: QueuedAlert, message: ReceivedMessage): Promise<Disposition | Claimed> => {
+    // Counted once, however often others change the object's entry first.
+    let admitted = false;
     for (let decisions = 0; decisions < mostDecisions; decisions++) {
       const now = clock();
       const page = await ledger.read(queued);
@@ -149,6 +187,9 @@ export const pipeline = (parts: PipelineParts) => {
         await tellOfBurial(queued, dead, ending.reason, page.record.attempts.at(-1));
         return { message: "bury", reason: ending.reason };
       }
+      // We died between ending its story and putting it into its digest.
+      if (ending?.as === "digested" && page.record.digest)
+        await joinDigest(queued, page.record.digest.id, now);
       if (ending) {
         if (waiting && !(await drop(ledger, page))) continue;
         return { message: "remove" };
@@ -161,7 +202,13 @@ export const pipeline = (parts: PipelineParts) => {
       if (message.visibleAgainAt - now < leastAttemptMilliseconds + settleMilliseconds)
         return { message: "give-back", afterSeconds: 0 };
 
-      const verdict = verdictOf(page, queued, policy, now);
+      const isDigest = queued.made?.row === "R46";
+      const collected = isDigest ? page.entry.storm?.digests[queued.id] : undefined;
+      const members = page.record.members ?? collected ?? [];
+      const verdict =
+        isDigest && members.length === 0
+          ? unmailed("suppress", "R46", "the ledger knows of nothing that it would tell", page.entry)
+          : verdictOf(page, queued, policy, now);
       if (verdict.action === "hold") {
         if (!(await hold(ledger, page, queued, verdict, now))) continue;
         const { row, reason, due } = verdict;
@@ -173,11 +220,28 @@ export const pipeline = (parts: PipelineParts) => {
         ended(queued, "suppressed", verdict);
         return { message: "remove" };
       }
-      const mail = compose(queued, verdict, verdict.decidedAt ?? now, sender);
-      const mine = await claim(ledger, page, verdict, mail.messageId, now, message);
-      if (mine) return { mine, verdict, mail };
+      const digest: string | undefined = admitted ? undefined : await digestFor(queued, page, verdict, now);
+      admitted = digest === undefined;
+      if (digest !== undefined) {
+        const told = { id: digest, line: lineOf(queued) };
+        if (!(await settleDigested(ledger, page, queued, verdict, told, now))) continue;
+        await joinDigest(queued, digest, now);
+        ended(queued, "digested", verdict);
+        return { message: "remove" };
+      }
+      const asClaimed = isDigest ? { ...page, record: { ...page.record, members } } : page;
+      const mine = await claim(ledger, asClaimed, verdict, messageIdOf(queued, sender), now, message);
+      if (mine) return { mine, verdict };
     }
     throw new Error(`the ledger's entry changed ${mostDecisions} times while one alert was decided`);
+  };
+
+  const mailOf = async (queued: QueuedAlert, { mine, verdict }: Claimed): Promise<Mail> => {
+    const decidedAt = mine.record.verdict?.at ?? clock();
+    const { members } = mine.record;
+    return members
+      ? composeDigest(queued, await recordsOf(queued.site, members), decidedAt, sender)
+      : compose(queued, verdict, decidedAt, sender);
   };
 
   const failed = (queued: QueuedAlert, attempts: Handover["attempts"], retryAt?: number) => {
@@ -254,12 +318,13 @@ export const pipeline = (parts: PipelineParts) => {
       return { message: "bury", reason };
     }
     const queued = reading.value;
-    const begun = await inTurn(objectKey(queued.site, queued.alert), () => begin(queued, message));
+    const begun = await inTurn(entryKey(queued), () => begin(queued, message));
     if ("message" in begun) return begun;
     const at = clock();
     const last = begun.mine.record.attempts.at(-1);
     const lostBy = last && isLost(last) ? last.route : undefined;
-    const handover = await handOver(begun.mail, message.visibleAgainAt - settleMilliseconds, lostBy);
+    const mail = await mailOf(queued, begun);
+    const handover = await handOver(mail, message.visibleAgainAt - settleMilliseconds, lostBy);
     return finish(queued, begun, handover, at);
   };
 };

@@ -29,6 +29,8 @@ export type Replay = {
   suppressed: Partial<Record<Row, number>>;
   /** How many were mailed, by kind. */
   mailed: Record<string, number>;
+  /** How many were told by these digests. */
+  digested: number;
   broken: { file: string; line: number; reason: string }[];
   all: Replayed[];
 };
@@ -68,6 +70,7 @@ export const replay = async (
     contacts: {},
     suppressed: {},
     mailed: {},
+    digested: 0,
     broken: [],
     all: [],
   };
@@ -89,7 +92,9 @@ export const replay = async (
     origins.delete(event.id);
     const mailed = event.ending === "mailed" ? kind : undefined;
     if (mailed) accountOf(contact).hardstate += 1;
+    const digested = event.ending === "digested";
     if (mailed) count(result.mailed, mailed);
+    else if (digested) result.digested += 1;
     else if (origin) count(result.suppressed, event.row);
     // What the ledger makes itself and then does not need is nobody's notification.
     if (!origin && !mailed) return;
@@ -99,7 +104,7 @@ export const replay = async (
       contact,
       type: origin?.type ?? "",
       state: origin?.state ?? "",
-      mailed,
+      mailed: digested ? "DIGEST" : mailed,
       row: event.row,
       reason: event.reason.replaceAll(event.contact, contact).replace(/: 250 .*$/, ""),
     });
@@ -204,7 +209,8 @@ const counted = (count: number, thing: string): string => `${count} ${thing}${co
 
 /** A replay in words, for a terminal of 80 columns; with `list` each notification too, which may be wider. */
 export const replayWords = (replay: Replay, list: boolean): string[] => {
-  const { lines, notifications, first, last, contacts, suppressed, mailed, broken, commands, all } = replay;
+  const { lines, notifications, first, last, contacts, suppressed, mailed, digested, broken, commands, all } =
+    replay;
   const words: string[] = [];
   if (list) {
     for (const { at, object, contact, type, state, mailed, row, reason } of all.toSorted(
@@ -233,6 +239,7 @@ export const replayWords = (replay: Replay, list: boolean): string[] => {
   const mostFirst = (counts: Record<string, number>) => Object.entries(counts).sort(([, a], [, b]) => b - a);
   words.push("mailed by Hardstate");
   for (const [kind, count] of mostFirst(mailed)) words.push(`${String(count).padStart(8)}  ${kind}`);
+  if (digested > 0) words.push(`${String(digested).padStart(8)}  told by these digests`);
   words.push("", "not mailed, because");
   for (const [name, count] of mostFirst(suppressed))
     words.push(`${String(count).padStart(8)}  ${meaning[name as Row]} (${name})`);

@@ -20,7 +20,7 @@ const bridge = (routes: string[], relays: Relays) => {
   const mailed: Mailed[] = [];
   const tried: Mailed[] = [];
   stage = rehearse({
-    policy: defaultPolicy,
+    policy: { ...defaultPolicy, burst: undefined },
     begin,
     routes,
     operators: ["admin@example.com"],

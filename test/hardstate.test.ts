@@ -122,6 +122,19 @@ describe("hardstate replay", () => {
     expect((await run(["replay", write("fast.log", lines.join("\n"))])).out).toMatch(/^ops +3 +3$/m);
   });
 
+  it("says how many a storm would make, and how many its digest tells", async () => {
+    const lines = Array.from(
+      { length: 30 },
+      (_, n) => `[1795385000] SERVICE NOTIFICATION: ops;web01;S${n};CRITICAL;notify-service;Socket timeout`,
+    );
+    const path = write("storm.log", lines.join("\n"));
+    const { out } = await run(["replay", path]);
+    expect(out).toMatch(/^ops +30 +21$/m);
+    expect(out).toMatch(/^ +20 {2}PROBLEM\n +1 {2}DIGEST\n +10 {2}told by these digests$/m);
+    const { out: json } = await run(["replay", "--json", path]);
+    expect(JSON.parse(json)).toMatchObject({ digested: 10, suppressed: {} });
+  });
+
   it("makes the recovery that Nagios forgets after flapping", async () => {
     const path = write(
       "flapping.log",

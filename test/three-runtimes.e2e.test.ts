@@ -78,6 +78,7 @@ const settingsFor = (relay: ScriptedRelay): Record<string, string> => ({
   HARDSTATE_RELAYS: `smtp://user:password@localhost:${relay.port}`,
   HARDSTATE_FROM: "Monitoring <nagios@example.com>",
   HARDSTATE_RECIPIENTS: "example.com",
+  HARDSTATE_BURST: "off",
 });
 
 const onNode = async (relay: ScriptedRelay): Promise<Running> => {

@@ -19,7 +19,7 @@ const dateTime = new Intl.DateTimeFormat("sv-SE", {
   timeStyle: "medium",
   timeZone: "UTC",
 });
-const timeWithZone = (milliseconds: number): string => `${dateTime.format(milliseconds)} UTC`;
+export const timeWithZone = (milliseconds: number): string => `${dateTime.format(milliseconds)} UTC`;
 
 /** The two largest units that count: `2 d 3 h`, `10 min`. */
 const duration = (milliseconds: number): string => {
@@ -105,7 +105,9 @@ export const textBody = (facts: Facts): string => {
 };
 
 /** By severity, each with white text on it: readable whatever the mail program makes of the page around. */
-const colours = ["#1a7f37", "#9a6700", "#bc4c00", "#cf222e"];
+export const colours = ["#1a7f37", "#9a6700", "#bc4c00", "#cf222e"];
+
+export const small = "opacity:.75;font-size:13px";
 
 /**
  * The HTML body: no scripts, no remote content, inline styles alone; everything from outside is escaped by the
@@ -114,7 +116,6 @@ const colours = ["#1a7f37", "#9a6700", "#bc4c00", "#cf222e"];
 export const htmlBody = (facts: Facts): string => {
   const { title, object, alert, link, why, id } = facts;
   const colour = colours[severity[alert.state]];
-  const small = "opacity:.75;font-size:13px";
   const pre =
     "white-space:pre-wrap;font:13px/1.45 ui-monospace,Menlo,Consolas,monospace;margin:4px 0 16px;padding:10px;border:1px solid #8884;border-radius:4px";
   const block = (label: string, text: string | undefined) =>

@@ -33,7 +33,7 @@ export type Mail = {
   html: string;
 };
 
-const domainOf = (address: string) => address.slice(address.lastIndexOf("@") + 1);
+export const domainOf = (address: string) => address.slice(address.lastIndexOf("@") + 1);
 
 /**
  * The Message-ID (RFC 5322 §3.6.4) of the mail that one alert makes. It depends on nothing that the ledger may
@@ -42,7 +42,8 @@ const domainOf = (address: string) => address.slice(address.lastIndexOf("@") + 1
 export const messageIdOf = ({ site, id, contact }: QueuedAlert, { from }: Sender): string =>
   `<${digest("mail", site, id, contactKey(contact)).slice(0, 40)}@${domainOf(from.address)}>`;
 
-const linkTo = ({ link }: Sender, host: string, service: string | null): string | undefined =>
+/** Where the monitor shows an object, if the settings say. */
+export const linkTo = ({ link }: Sender, host: string, service: string | null): string | undefined =>
   (service === null ? link?.host : link?.service)
     ?.replaceAll("{host}", encodeURIComponent(host))
     .replaceAll("{service}", encodeURIComponent(service ?? ""));

@@ -120,6 +120,7 @@ const alertOf = (record: JournalRecord) => ({
   made: record.made,
   status: record.ending?.as ?? "pending",
   outcome: outcomeOf(record),
+  digest: record.digest?.id,
 });
 
 /** The whole story, in words and in parts. */
@@ -132,6 +133,7 @@ const wholeOf = (record: JournalRecord) => ({
   message_id: record.messageId,
   attempts: record.attempts.map(({ at, route, outcome }) => ({ at, route, ...outcome })),
   ending: record.ending,
+  members: record.members,
   returned: record.returned,
 });
 

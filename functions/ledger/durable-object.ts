@@ -58,6 +58,7 @@ export const durableObjectLedger = (stub: () => LedgerStub): Ledger => {
     writeHeartbeat: calling("writeHeartbeat"),
     heartbeats: calling("heartbeats"),
     read: calling("read"),
+    entry: calling("entry"),
     write: calling("write"),
     due: calling("due"),
     story: calling("story"),

@@ -314,10 +314,18 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     };
   };
 
-  const write = async ({ key, entry, records, run }: Change): Promise<boolean> => {
+  const entry = async (key: string): Promise<Entry> => {
+    const item = await find(entryKey(key));
+    const last = lastOf(item);
+    if (last.length > 0) await keepAll(unkept(item, await findAll(last.map(recordKey))), item);
+    return item ? entryOf(item) : emptyEntry;
+  };
+
+  const write = async ({ key, entry, records, of, run }: Change): Promise<boolean> => {
     const { revision, ...body } = entry;
     const [first] = records;
-    if (revision === 0 && !first) return false;
+    const place = first ?? of;
+    if (revision === 0 && !place) return false;
     const [open, due] = [openEpisode(entry), dueAt(entry)];
     const writtenBy = newMark();
     // Who wrote the entry since has first written our records.
@@ -329,7 +337,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       {
         body: bodyOf(body),
         records: first && packed(JSON.stringify(records)),
-        ...(first && { site: first.site, host: first.host, service: first.service ?? undefined }),
+        ...(place && { site: place.site, host: place.host, service: place.service ?? undefined }),
         // Without a record nothing is opened: what is open has its site already.
         ...(open ? first && { open_site: first.site } : { open_site: undefined }),
         open_at: open && sortable(open.since, key),
@@ -392,6 +400,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
 
   return {
     read,
+    entry,
     write,
     route: async (name) => {
       const item = await find(routeKey(name));

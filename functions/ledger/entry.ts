@@ -2,6 +2,7 @@ import { contactKey } from "../address.ts";
 import { type Alert, type NotificationType, type State, severity } from "../alert.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Row } from "./rows.ts";
+import type { Storm } from "./storm.ts";
 
 /** What a mail announces; UPDATE is a problem that got worse, REMINDER one that lasts. */
 export type Kind =
@@ -13,7 +14,8 @@ export type Kind =
   | "ACKNOWLEDGEMENT"
   | "CUSTOM"
   | "DOWNTIME"
-  | "FLAPPING";
+  | "FLAPPING"
+  | "DIGEST";
 
 /** Where an event stands among those of one monitor process; never compared across monitors (nagios.md §5.1). */
 export type Order = { start?: number; number?: number; time: number };
@@ -39,6 +41,8 @@ export type Told = {
   state: State;
   at: number;
   recovered: boolean;
+  /** The digest by which he was told last: the rest of the episode comes in one too. */
+  digest?: string;
   by: { monitor: string; start?: number; epoch?: number; problemId?: string };
 };
 
@@ -82,6 +86,8 @@ export type Entry = {
   held: Record<string, Held>;
   /** The last ACKNOWLEDGEMENT, DOWNTIME and FLAPPING mailed: by type and contact, who reported it when. */
   announced: Record<string, { at: number; monitor: string }>;
+  /** In the entry of a contact, and there alone. */
+  storm?: Storm;
 };
 
 export const emptyEntry: Entry = {
@@ -212,6 +218,7 @@ export const told = (
   queued: QueuedAlert,
   episode: string | undefined,
   now: number,
+  digest?: string,
 ): Entry => {
   const key = contactKey(queued.contact);
   const { alert, receivedAt } = queued;
@@ -232,6 +239,7 @@ export const told = (
           state: alert.state,
           at: now,
           recovered: false,
+          ...(digest !== undefined && { digest }),
           by: {
             monitor: alert.monitor.id,
             start: alert.monitor.start,
@@ -241,7 +249,9 @@ export const told = (
         };
       }
       case "RECOVERY":
-        return before?.episode === episode ? before && { ...before, recovered: true } : before;
+        return before && before.episode === episode
+          ? { ...before, recovered: true, ...(digest !== undefined && { digest }) }
+          : before;
       default:
         return before;
     }

@@ -1,7 +1,7 @@
 import { contactKey } from "../address.ts";
 import { type NotificationType, objectName, type State } from "../alert.ts";
 import type { Attempt } from "../deliver/delivery.ts";
-import { eventKey, objectKey } from "../identity.ts";
+import { entryKey, eventKey } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Verdict } from "./case.ts";
 import type { Episode, Kind } from "./entry.ts";
@@ -57,6 +57,10 @@ export type JournalRecord = {
   messageId?: string;
   /** When it was put back by hand, after it had ended as a dead letter. */
   putBackAt?: number;
+  /** The digest that tells this alert, by its id, and what it says of it beside the rest. */
+  digest?: { id: string; line: string };
+  /** Of a digest: the ids of the alerts that it tells. */
+  members?: string[];
   ending?: { at: number; as: Ending; reason: string };
   /** What came back after the mail was taken; kept apart from the rest, for it comes from elsewhere. */
   returned?: Returned[];
@@ -68,7 +72,7 @@ export const newRecord = (queued: QueuedAlert): JournalRecord => {
   return {
     id,
     site,
-    objectKey: objectKey(site, alert),
+    objectKey: entryKey(queued),
     eventKey: eventKey(site, alert, contactKey(contact)),
     host: alert.object.host,
     service: alert.object.service,
@@ -130,6 +134,7 @@ export const outcomeOf = ({
   ending,
 }: JournalRecord): string => {
   const why = verdict ? because(verdict) : "nothing was decided yet";
+  if (ending?.as === "digested") return `digested: ${verdict?.kind}, ${why}; ${ending.reason}`;
   if (ending?.as === "suppressed") return `suppressed: ${why}`;
   if (ending) return `${ending.as}: ${verdict?.kind} mail, ${why}; ${ending.reason}`;
   const hold = holds.at(-1);

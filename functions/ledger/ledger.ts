@@ -4,7 +4,7 @@ import type { Handover, RouteStates } from "../deliver/relays.ts";
 import type { Heartbeat } from "../heartbeat.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Known, Verdict } from "./case.ts";
-import { type Entry, type Run, withHeld, withoutHeld } from "./entry.ts";
+import { type Entry, type Run, told, withHeld, withoutHeld } from "./entry.ts";
 import { type Ending, type JournalRecord, newRecord, type Returned } from "./journal.ts";
 
 /** What the ledger knows when an alert is looked at. */
@@ -14,8 +14,20 @@ export type Page = Known & {
   record: JournalRecord;
 };
 
-/** One step of an object's entry, with the journal's records that change with it. */
-export type Change = { key: string; entry: Entry; records: readonly JournalRecord[]; run?: Run };
+/** Where an entry belongs. */
+type Place = { site: string; host: string; service: string | null };
+
+/**
+ * One step of an object's entry, with the journal's records that change with it. The first step of an entry needs a
+ * record, or the place that it is `of`.
+ */
+export type Change = {
+  key: string;
+  entry: Entry;
+  records: readonly JournalRecord[];
+  of?: Place;
+  run?: Run;
+};
 
 /** An entry that the sweep is to look at, and those of its alerts whose time is over, the first due first. */
 export type Due = {
@@ -54,6 +66,8 @@ export type Ledger = RouteStates & {
   /** Those of all sites, by site and monitor; those that were not heard for 30 days are forgotten. */
   heartbeats(): Promise<Heartbeat[]>;
   read(queued: QueuedAlert): Promise<Page>;
+  /** The entry of this key, without all that `read` finds beside it. */
+  entry(key: string): Promise<Entry>;
   write(change: Change): Promise<boolean>;
   /** At most `limit` entries whose time has come, the longest due first. */
   due(now: number, limit: number): Promise<Due[]>;
@@ -83,7 +97,7 @@ export const readCursor = (cursor: string | undefined): [number, string] => {
 };
 
 /** The record of an alert that waits. A wait that is prolonged for the same row is one. */
-const held = (
+export const heldRecord = (
   record: JournalRecord,
   queued: QueuedAlert,
   hold: JournalRecord["holds"][number],
@@ -100,7 +114,7 @@ const madeBy = ({ made = [], entry }: Verdict, page: Page, now: number): Journal
   made
     .filter(({ id }) => page.entry.held[id] === undefined)
     .map((queued) =>
-      held(newRecord(queued), queued, {
+      heldRecord(newRecord(queued), queued, {
         at: now,
         row: queued.made?.row ?? "R27",
         reason: "the monitor may not send this contact a recovery",
@@ -159,6 +173,53 @@ export const settleUnsent = (ledger: Ledger, page: Page, verdict: Verdict, now: 
   return writeVerdict(ledger, page, { ...verdict, entry: withoutHeld(entry, record.id) }, record, now);
 };
 
+/** Ends the story of an alert that a digest tells. False: a conflict, decide again. */
+export const settleDigested = (
+  ledger: Ledger,
+  page: Page,
+  queued: QueuedAlert,
+  verdict: Verdict & { action: "send" },
+  digest: { id: string; line: string },
+  now: number,
+): Promise<boolean> => {
+  const { action, row, reason, kind, episode } = verdict;
+  const record: JournalRecord = {
+    ...page.record,
+    verdict: {
+      at: now,
+      action,
+      row,
+      reason,
+      kind,
+      episode: episode && { id: episode.id, since: episode.since },
+    },
+    queued: undefined,
+    digest,
+    ending: { at: now, as: "digested", reason: `told by the digest ${digest.id}` },
+  };
+  const entry = told(withoutHeld(verdict.entry, record.id), kind, queued, episode?.id, now, digest.id);
+  return writeVerdict(ledger, page, { ...verdict, entry }, record, now);
+};
+
+/** Notes that another digest tells an alert than its record says. */
+export const noteDigest = (ledger: Ledger, queued: QueuedAlert, page: Page, id: string): Promise<void> =>
+  amend(ledger, queued, page, ({ entry, record }) => ({
+    entry: {
+      ...entry,
+      contacts: Object.fromEntries(
+        Object.entries(entry.contacts).map(([contact, about]) => [
+          contact,
+          about.digest !== undefined && about.digest === record.digest?.id ? { ...about, digest: id } : about,
+        ]),
+      ),
+    },
+    record: {
+      ...record,
+      ...(record.digest && { digest: { ...record.digest, id } }),
+      ...(record.ending && { ending: { ...record.ending, reason: `told by the digest ${id}` } }),
+    },
+  }));
+
 /** Keeps an alert in the ledger until it is due: the queue may forget it. False: a conflict, decide again. */
 export const hold = (
   ledger: Ledger,
@@ -172,7 +233,7 @@ export const hold = (
     ledger,
     page,
     verdict,
-    held(page.record, queued, { at: now, row, reason, until: due }),
+    heldRecord(page.record, queued, { at: now, row, reason, until: due }),
     now,
   );
 };
@@ -241,7 +302,7 @@ export const holdUnsent = (
 ): Promise<void> =>
   amend(ledger, queued, page, ({ entry, record }) => ({
     entry: withHeld(entry, queued, "R29", due),
-    record: held(tried(record, handover, now), queued, {
+    record: heldRecord(tried(record, handover, now), queued, {
       at: now,
       row: "R29",
       reason: "no relay has taken it yet; if it recovers meanwhile, nobody need know",

@@ -1,3 +1,5 @@
+import type { Rate } from "../deliver/relay.ts";
+
 /** What the operator chose among the ways a row of nagios.md §5.2 may go. Times are seconds. */
 export type Policy = {
   /** R4: a reminder when this time has gone by and Nagios repeats the problem; undefined: never. */
@@ -26,6 +28,8 @@ export type Policy = {
   auxiliaryWindowSeconds: number;
   /** R37: how long after the end of flapping in a good state a recovery is waited for. */
   flapSettleSeconds: number;
+  /** R46: how many mails about states go to a contact one by one, before a digest tells the rest; undefined: all. */
+  burst?: Rate;
   /** R39: how long a notification without its texts waits for the one that has them. */
   degradedHoldSeconds: number;
 };
@@ -46,4 +50,5 @@ export const defaultPolicy: Policy = {
   auxiliaryWindowSeconds: 120,
   flapSettleSeconds: 60,
   degradedHoldSeconds: 5,
+  burst: { mails: 20, milliseconds: 60_000 },
 };

@@ -1,6 +1,6 @@
 /**
  * What each row of the decision table (nagios.md §5.2) says of an alert, in words for whoever counts them. R40-R43 are
- * rules for all of them.
+ * rules for all of them; R46 is of HARDSTATE_BURST.
  */
 export const meaning = {
   R0: "the same notification, taken before",
@@ -45,6 +45,7 @@ export const meaning = {
   R39: "texts are missing: does the whole notification follow?",
   R44: "covered by a host of which nothing is heard any more",
   R45: "a SOFT state",
+  R46: "a digest of what came too fast to be mailed one by one",
 } as const;
 
 /** A row by which an alert is decided. */

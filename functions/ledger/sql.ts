@@ -226,7 +226,8 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         putBack: record.putBackAt !== known?.putBackAt,
       };
     },
-    write: async ({ key, entry, records, run }) =>
+    entry: async (key) => entryAt(key) ?? emptyEntry,
+    write: async ({ key, entry, records, of, run }) =>
       engine.transaction(() => {
         const { revision, ...body } = entry;
         const columns = [
@@ -236,15 +237,16 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
           JSON.stringify(body),
         ];
         const [first] = records;
+        const place = first ?? of;
         const changed =
-          revision === 0 && first
+          revision === 0 && place
             ? engine.run(
                 `INSERT INTO object (object_key, site, host, service, revision, open_since, due_at, touched_at, body)
                  VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
                 key,
-                first.site,
-                first.host,
-                first.service,
+                place.site,
+                place.host,
+                place.service,
                 ...columns,
               )
             : engine.run(

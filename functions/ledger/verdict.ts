@@ -7,6 +7,7 @@ import { openEpisode, orderOf, withHeld } from "./entry.ts";
 import type { Policy } from "./policy.ts";
 import { problem } from "./problem.ts";
 import { recovery } from "./recovery.ts";
+import { closed } from "./storm.ts";
 
 /** What is under a key that a client chose: `constructor` and its like are in every object. */
 const own = <T>(values: Record<string, T>, key: string): T | undefined =>
@@ -57,6 +58,14 @@ export const decide = (known: Known, queued: QueuedAlert, policy: Policy, now: n
     object: objectName(alert),
     key,
   };
+  if (queued.made?.row === "R46")
+    return {
+      action: "send",
+      kind: "DIGEST",
+      row: "R46",
+      reason: "too much came at once to mail it one by one",
+      entry: closed(entry, queued.id),
+    };
   const verdict = identity(c);
   if (verdict) return verdict;
   if (alert.type === "PROBLEM") return problem(c);

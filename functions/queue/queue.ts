@@ -3,6 +3,9 @@ import { contactKey } from "../address.ts";
 import { type Alert, type Reading, read, readAlert } from "../alert.ts";
 import { digest, messageGroup } from "../identity.ts";
 
+const madeRows = ["R27", "R37", "R46"] as const;
+export type MadeRow = (typeof madeRows)[number];
+
 /** An alert on its way to one mailbox. */
 export type QueuedAlert = {
   v: 1;
@@ -16,8 +19,11 @@ export type QueuedAlert = {
   receivedAt: number;
   /** When it was last taken from the dead letters again. */
   putBackAt?: number;
-  /** The ledger made it itself, by this row (nagios.md §5.2) and for whoever was told of this episode. */
-  made?: { row: "R27" | "R37"; episode: string };
+  /**
+   * The ledger made it itself, by this row (nagios.md §5.2) and for whoever was told of this episode; R46 is a digest,
+   * and an episode of its own.
+   */
+  made?: { row: MadeRow; episode: string };
   alert: Alert;
 };
 
@@ -104,7 +110,7 @@ const envelope = v.object(
     receivedAt: milliseconds,
     putBackAt: v.optional(milliseconds),
     made: v.optional(
-      v.object({ row: v.picklist(["R27", "R37"], "R27 or R37"), episode: v.string("text") }, "an object"),
+      v.object({ row: v.picklist(madeRows, "R27, R37 or R46"), episode: v.string("text") }, "an object"),
     ),
     alert: v.unknown(),
   },

@@ -393,6 +393,20 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       expect((await ledger.heartbeats()).map(({ at }) => at)).toEqual([8000]);
     });
 
+    it("keeps an entry by its key alone, and its first step without a record", async () => {
+      expect(await ledger.entry("contact")).toEqual(emptyEntry);
+      const storm = { since: 1000, alone: 1, next: 5, digests: { d1: ["alert-0001"] } };
+      const counted = { ...emptyEntry, touchedAt: 1000, storm };
+      const of = { site: "site", host: "hardstate", service: "digest" };
+      expect(await ledger.write({ key: "contact", entry: counted, records: [], of })).toBe(true);
+      expect(await ledger.write({ key: "contact", entry: counted, records: [], of })).toBe(false);
+      expect(await reopen().entry("contact")).toEqual({ ...counted, revision: 1 });
+      const next = { ...counted, revision: 1, storm: { ...storm, alone: 2 } };
+      expect(await ledger.write({ key: "contact", entry: next, records: [] })).toBe(true);
+      expect((await ledger.entry("contact")).storm?.alone).toBe(2);
+      expect((await ledger.journal({ site: "site", limit: 9 })).items).toEqual([]);
+    });
+
     it("says that it is ready", async () => {
       await expect(ledger.ready()).resolves.toBeUndefined();
     });

@@ -54,6 +54,7 @@ it("workers that are killed again and again lose none of 100 alerts, and second 
       HARDSTATE_RELAY_CA: tls.cert,
       HARDSTATE_FROM: "nagios@example.com",
       HARDSTATE_RECIPIENTS: "example.com",
+      HARDSTATE_BURST: "off",
       HARDSTATE_FLAP_HOLD: "off",
       HARDSTATE_QUEUE: `sqs:${queueUrl}`,
       HARDSTATE_LEDGER: "dynamodb:hardstate",

@@ -1,0 +1,162 @@
+import { html } from "hono/html";
+import { objectName, type State, severity } from "../alert.ts";
+import { digest as hashOf } from "../identity.ts";
+import type { JournalRecord } from "../ledger/journal.ts";
+import type { QueuedAlert } from "../queue/queue.ts";
+import { colours, small } from "./body.ts";
+import { domainOf, linkTo, type Mail, messageIdOf, type Sender } from "./mail.ts";
+
+/** How it stands with one object, by all that the digest tells of it. */
+type Line = {
+  host: string;
+  service: string | null;
+  state: State;
+  output: string;
+  /** The worst that this digest tells of it, if it has recovered since. */
+  was?: State;
+  recovered: boolean;
+};
+
+/** One line for each object, as its last alert says; recovered within the digest is told with what it was. */
+const linesOf = (members: readonly JournalRecord[]): Line[] =>
+  [...Map.groupBy(members, (record) => objectName({ object: record })).values()].map((records) => {
+    const inOrder = records.toSorted((a, b) => a.receivedAt - b.receivedAt);
+    const last = inOrder.at(-1) as JournalRecord;
+    const problems = inOrder.filter(({ type }) => type === "PROBLEM");
+    const worst = problems.toSorted((a, b) => severity[b.state] - severity[a.state])[0];
+    const recovered = last.type === "RECOVERY";
+    return {
+      host: last.host,
+      service: last.service,
+      state: last.state,
+      output: last.digest?.line ?? "",
+      was: recovered ? worst?.state : undefined,
+      recovered,
+    };
+  });
+
+const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+/** What is broken before what is over, the worst first. */
+const rank = ({ recovered, state }: Line): number => (recovered ? -1 : severity[state]);
+
+/** By host, those with the worst first; a host's own line before its services'. */
+const byHost = (lines: readonly Line[]): [host: string, lines: Line[]][] => {
+  const worst = (of: readonly Line[]) => Math.max(...of.map(rank));
+  return [...Map.groupBy(lines, ({ host }) => host)]
+    .map(([host, of]): [string, Line[]] => [
+      host,
+      of.toSorted(
+        (a, b) =>
+          Number(a.service !== null) - Number(b.service !== null) ||
+          rank(b) - rank(a) ||
+          compare(a.service ?? "", b.service ?? ""),
+      ),
+    ])
+    .toSorted(([a, of], [b, others]) => worst(others) - worst(of) || compare(a, b));
+};
+
+const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? "" : "s"}`;
+
+/** What there is, in the words of a subject. */
+const summary = (lines: readonly Line[]): string => {
+  const open = lines.filter(({ recovered }) => !recovered).length;
+  const over = lines.length - open;
+  return [open > 0 && counted(open, "problem"), over > 0 && `${over} recovered`].filter(Boolean).join(", ");
+};
+
+/** The first hosts, and how many more there are. */
+const hostsOf = (groups: readonly [string, Line[]][]): string => {
+  const named = groups.slice(0, 3).map(([host]) => host);
+  const more = groups.length - named.length;
+  return more > 0
+    ? `${named.join(", ")} and ${counted(more, "more host")}`
+    : named.join(", ").replace(/, ([^,]*)$/, " and $1");
+};
+
+const why =
+  "More came at once than is mailed one by one: the first mails went out alone, this one tells the rest.";
+
+const nameOf = ({ service }: Line): string => service ?? "(host)";
+const wordOf = ({ recovered, state }: Line): string => (recovered ? "recovered" : state);
+const wasOf = ({ was }: Line): string => (was ? `was ${was}` : "");
+
+const textOf = (title: string, groups: readonly [string, Line[]][], id: string): string => {
+  const all = groups.flatMap(([, lines]) => lines);
+  const width = Math.min(40, Math.max(...all.map((line) => nameOf(line).length)));
+  const row = (line: Line) =>
+    [`  ${wordOf(line).padEnd(11)}`, nameOf(line).padEnd(width), line.recovered ? wasOf(line) : line.output]
+      .join("  ")
+      .trimEnd();
+  return [
+    `${title}\n\n${why}\n`,
+    ...groups.map(([host, lines]) => `\n${host}\n${lines.map(row).join("\n")}\n`),
+    `\n-- \nAlert ${id}, by Hardstate\n`,
+  ].join("");
+};
+
+const htmlOf = (
+  title: string,
+  groups: readonly [string, Line[]][],
+  id: string,
+  link: (line: Line) => string | undefined,
+): string => {
+  const cell = "padding:2px 14px 2px 0;vertical-align:top";
+  const name = (line: Line) => {
+    const url = link(line);
+    return url ? html`<a href="${url}" style="color:inherit">${nameOf(line)}</a>` : nameOf(line);
+  };
+  const row = (line: Line) =>
+    html`<tr><td style="${cell};white-space:nowrap"><b style="background:${colours[severity[line.state]]};color:#ffffff;padding:0 6px;border-radius:4px">${wordOf(line)}</b></td><td style="${cell}" dir="ltr">${line.was ? html`<s>${name(line)}</s>` : name(line)}</td><td style="padding:2px 0;vertical-align:top" dir="auto">${line.recovered ? wasOf(line) : line.output}</td></tr>
+`;
+  const page = html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title}</title></head>
+<body style="margin:0;padding:16px;font:15px/1.5 system-ui,sans-serif"><div style="max-width:680px;margin:0 auto;overflow-wrap:anywhere;word-break:break-word">
+<div style="font-size:20px"><b>${title}</b></div>
+<p>${why}</p>
+${groups.map(
+  ([host, lines]) => html`<h2 style="font-size:16px;margin:16px 0 4px" dir="ltr">${host}</h2>
+<table style="border-collapse:collapse">
+${lines.map(row)}</table>
+`,
+)}
+<p style="${small};border-top:1px solid #8884;padding-top:8px">Alert ${id}, by Hardstate</p>
+</div></body></html>
+`;
+  return String(page);
+};
+
+/**
+ * The mail of a digest: one line for each object of its members, by host, the worst first; what has recovered within
+ * the digest is struck through. Deterministic like any mail: the same members make the same mail.
+ */
+export const composeDigest = (
+  queued: QueuedAlert,
+  members: readonly JournalRecord[],
+  decidedAt: number,
+  sender: Sender,
+): Mail => {
+  const lines = linesOf(members);
+  const groups = byHost(lines);
+  const subject = `DIGEST ${summary(lines)}: ${hostsOf(groups)}`;
+  const title = `${summary(lines)} on ${counted(groups.length, "host")}`;
+  const link = ({ host, service }: Line) => linkTo(sender, host, service);
+  return {
+    alert: { site: queued.site, id: queued.id },
+    envelope: { from: sender.envelopeFrom, to: queued.contact },
+    messageId: messageIdOf(queued, sender),
+    date: decidedAt,
+    from: sender.from,
+    to: queued.contact,
+    subject,
+    threadId: `<${hashOf("thread", queued.site, queued.id).slice(0, 40)}@${domainOf(sender.from.address)}>`,
+    headers: {
+      "Auto-Submitted": "auto-generated",
+      "X-Auto-Response-Suppress": "All",
+      "X-Hardstate-Object": objectName(queued.alert),
+      "X-Hardstate-Episode": "none",
+      "X-Hardstate-Reason": "R46 more came at once than is mailed one by one",
+    },
+    text: textOf(title, groups, queued.id),
+    html: htmlOf(title, groups, queued.id, link),
+  };
+};

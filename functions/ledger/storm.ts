@@ -1,0 +1,162 @@
+import { contactKey } from "../address.ts";
+import { cut, readAlert, severity } from "../alert.ts";
+import type { Rate } from "../deliver/relay.ts";
+import { contactEntryKey, digest } from "../identity.ts";
+import type { QueuedAlert } from "../queue/queue.ts";
+import { type Entry, type Kind, type Told, withHeld } from "./entry.ts";
+import { newRecord } from "./journal.ts";
+import { heldRecord, type Ledger } from "./ledger.ts";
+
+/**
+ * What is kept of one contact's mails, in an entry of his own. A digest is an alert that the ledger made: it is held
+ * here until its period is over, and what it tells is collected until its own claim closes it.
+ */
+export type Storm = {
+  /** When the period began in which mails are counted, and how many went out alone in it. */
+  since: number;
+  alone: number;
+  /** No two digests of a contact have the same number. */
+  next: number;
+  /** Those that are not closed yet, with the ids of the alerts that each tells; the last one is still open. */
+  digests: Record<string, string[]>;
+};
+
+/** A digest ends where it would be too long to read, and another goes on. */
+const mostMembers = 1000;
+
+/** Mails about states, which come by the thousand; what a human did is told at once. */
+export const isGathered = (kind: Kind): boolean =>
+  ["PROBLEM", "UPDATE", "ESCALATION", "REMINDER", "RECOVERY"].includes(kind);
+
+/** The storm in the period that `now` is in; one that seems to begin later is of a clock that was set back. */
+const stormAt = (storm: Storm | undefined, { milliseconds }: Rate, now: number): Storm => {
+  const { since = 0, alone = 0, next = now, digests = {} } = storm ?? {};
+  const over = now - since >= milliseconds || now < since;
+  return over ? { since: now, alone: 0, next, digests } : { since, alone, next, digests };
+};
+
+const openIn = ({ digests }: Storm): [string, string[]] | undefined => {
+  const last = Object.entries(digests).at(-1);
+  return last && last[1].length < mostMembers ? last : undefined;
+};
+
+/** The object of all digests, as people read it. */
+const place = { host: "hardstate", service: "digest" };
+
+/** The alert of a contact's digest. Its first member says how it looks in the journal; its mail tells all. */
+const digestAlert = (first: QueuedAlert, number: number, now: number): QueuedAlert => {
+  const { site, contact, contactName, alert } = first;
+  const id = digest("digest", site, contactKey(contact), String(number)).slice(0, 32);
+  const states = ["OK", "WARNING", "UNKNOWN", "CRITICAL"] as const;
+  const reading = readAlert({
+    v: 1,
+    source: "other",
+    monitor: { id: "hardstate" },
+    type: alert.type === "RECOVERY" ? "RECOVERY" : "PROBLEM",
+    object: place,
+    state: states[severity[alert.state]],
+    time: Math.floor(now / 1000),
+  });
+  if (!reading.ok) throw new Error(`a digest is no alert: ${JSON.stringify(reading.faults)}`);
+  return {
+    v: 1,
+    id,
+    site,
+    contact,
+    contactName,
+    receivedAt: now,
+    made: { row: "R46", episode: id },
+    alert: reading.value,
+  };
+};
+
+const mostConflicts = 1000;
+
+/**
+ * Whether what a contact knows of an object makes the next mail wait for others: a digest told him of this episode,
+ * or one that told him last is not mailed yet and would come after that mail.
+ */
+const followsDigest = async (
+  ledger: Ledger,
+  site: string,
+  { digest: last, episode: known }: Partial<Told>,
+  episode: string | undefined,
+): Promise<boolean> =>
+  last !== undefined && (known === episode || (await ledger.story(site, last))?.ending === undefined);
+
+/**
+ * Whether the mail of an alert goes out alone, and counts; else the id of the digest that is to tell it. `about` is
+ * what its contact was told of its object.
+ */
+export const admit = async (
+  ledger: Ledger,
+  queued: QueuedAlert,
+  burst: Rate,
+  about: Told | undefined,
+  episode: string | undefined,
+  now: number,
+): Promise<string | undefined> => {
+  const { site, contact } = queued;
+  const key = contactEntryKey(site, contact);
+  const follows = await followsDigest(ledger, site, about ?? {}, episode);
+  for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+    const entry = await ledger.entry(key);
+    const storm = stormAt(entry.storm, burst, now);
+    if (follows || storm.alone >= burst.mails)
+      return openIn(storm)?.[0] ?? digestAlert(queued, storm.next, now).id;
+    const counted = { ...entry, touchedAt: now, storm: { ...storm, alone: storm.alone + 1 } };
+    if (await ledger.write({ key, entry: counted, records: [], of: { site, ...place } })) return undefined;
+  }
+  throw new Error(`a contact's entry changed ${mostConflicts} times while one mail was counted`);
+};
+
+/**
+ * Sees to it that a digest tells the alert, which the journal already has as one that `noted` tells; resolves to the id
+ * of the digest that does. Whoever dies before it comes again with the same alert.
+ */
+export const join = async (
+  ledger: Ledger,
+  queued: QueuedAlert,
+  noted: string,
+  burst: Rate,
+  now: number,
+): Promise<string> => {
+  const { site, id, contact } = queued;
+  const key = contactEntryKey(site, contact);
+  for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+    const entry = await ledger.entry(key);
+    const storm = stormAt(entry.storm, burst, now);
+    const known = Object.entries(storm.digests).find(([, members]) => members.includes(id));
+    if (known) return known[0];
+    // After the entry: what is not in it any more was closed before, and then its record has all that it tells.
+    if ((await ledger.story(site, noted))?.members?.includes(id)) return noted;
+    const open = openIn(storm);
+    const base: Entry = { ...entry, touchedAt: now };
+    if (open) {
+      const [name, members] = open;
+      const digests = { ...storm.digests, [name]: [...members, id] };
+      if (await ledger.write({ key, entry: { ...base, storm: { ...storm, digests } }, records: [] }))
+        return name;
+      continue;
+    }
+    const opened = digestAlert(queued, storm.next, now);
+    const due = storm.since + burst.milliseconds;
+    const digests = { ...storm.digests, [opened.id]: [id] };
+    const begun = { ...base, storm: { ...storm, next: storm.next + 1, digests } };
+    const reason = `more than ${burst.mails} mails in ${burst.milliseconds / 1000} s: the rest is told together`;
+    const hold = { at: now, row: "R46" as const, reason, until: due };
+    const records = [heldRecord(newRecord(opened), opened, hold)];
+    if (await ledger.write({ key, entry: withHeld(begun, opened, "R46", due), records })) return opened.id;
+  }
+  throw new Error(`a contact's entry changed ${mostConflicts} times while one alert joined a digest`);
+};
+
+/** The entry with a digest closed: what comes now is told by another. */
+export const closed = (entry: Entry, id: string): Entry => {
+  if (!entry.storm) return entry;
+  const { [id]: _, ...digests } = entry.storm.digests;
+  return { ...entry, storm: { ...entry.storm, digests } };
+};
+
+/** What a digest says of one of its alerts beside what the journal knows: the first line of its output. */
+export const lineOf = ({ alert }: QueuedAlert): string => cut(alert.output ?? "", 120);
