@@ -1,7 +1,8 @@
 import type { Fault, NotificationType, State } from "./alert.ts";
-import type { DeliveryOutcome } from "./deliver/delivery.ts";
+import type { DeliveryOutcome, Step } from "./deliver/delivery.ts";
 import type { Ending, Returned } from "./ledger/journal.ts";
 import type { Row } from "./ledger/rows.ts";
+import { samplesOf } from "./metrics.ts";
 
 /** Everything the bridge tells its operator while it runs. No event has a field that could hold a secret. */
 export type Event =
@@ -24,6 +25,9 @@ export type Event =
       ending: Ending;
       row: Row;
       reason: string;
+      /** Of the last attempt: by which route, and the code of its reply if there was one. */
+      route?: string;
+      code?: number;
       queueId?: string;
       /** From its acceptance to this end. */
       seconds: number;
@@ -35,8 +39,11 @@ export type Event =
       id: string;
       object: string;
       contact: string;
+      row: Row;
       route: string;
       result: DeliveryOutcome["result"];
+      step?: Step;
+      code?: number;
       reply: string;
       /** Absent if another route took the mail. */
       retryAt?: number;
@@ -68,43 +75,21 @@ export type Report = (event: Event) => void;
 export const asJson = (event: Event, at: number): string =>
   JSON.stringify({ at: new Date(at).toISOString(), ...event });
 
-/** What an event counts for, by the names of metrics. */
-const metricsOf = (event: Event): Record<string, number> => {
-  switch (event.event) {
-    case "accepted":
-    case "unavailable":
-    case "returned":
-      return { [event.event]: 1 };
-    case "ended":
-      return {
-        [event.ending]: 1,
-        ...(event.ending === "mailed" && { delivery_seconds: event.seconds }),
-      };
-    case "attempt-failed":
-      return event.result === "refused" ? {} : { [event.result]: 1 };
-    case "swept":
-      return { sweeps: 1 };
-    case "unreadable":
-    case "failed":
-      return { failed: 1 };
-    default:
-      return {};
-  }
-};
-
 /**
  * One line of JSON from which CloudWatch also makes metrics, all without dimensions: each would be billed as one more
  * (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
  */
 export const asEmf = (event: Event, at: number): string => {
-  const metrics = metricsOf(event);
-  const Metrics = Object.keys(metrics).map((Name) => ({
+  const line = { at: new Date(at).toISOString(), ...event };
+  const samples = samplesOf(event);
+  if (samples.length === 0) return JSON.stringify(line);
+  const Metrics = samples.map(({ name: Name }) => ({
     Name,
-    Unit: Name === "delivery_seconds" ? "Seconds" : "Count",
+    Unit: Name === "hardstate_delivery_seconds" ? "Seconds" : "Count",
   }));
   const _aws = { Timestamp: at, CloudWatchMetrics: [{ Namespace: "Hardstate", Dimensions: [[]], Metrics }] };
-  const line = { at: new Date(at).toISOString(), ...event, ...metrics };
-  return JSON.stringify(Metrics.length > 0 ? { ...line, _aws } : line);
+  const values = Object.fromEntries(samples.map(({ name, value }) => [name, value]));
+  return JSON.stringify({ ...line, ...values, _aws });
 };
 
 const timeOf = (at: number): string => new Date(at).toISOString().slice(11, 19);

@@ -156,8 +156,8 @@ describe("a bridge on Lambda", () => {
     expect(bridge.events()).toContainEqual(
       expect.objectContaining({
         event: "ended",
-        mailed: 1,
-        delivery_seconds: expect.any(Number),
+        hardstate_mailed_total: 1,
+        hardstate_delivery_seconds: expect.any(Number),
         _aws: expect.anything(),
       }),
     );
@@ -324,7 +324,9 @@ describe("a bridge on Lambda", () => {
         interval: 1000,
       })
       .toBe(1);
-    expect(bridge.events()).toContainEqual(expect.objectContaining({ event: "swept", sweeps: 1 }));
+    expect(bridge.events()).toContainEqual(
+      expect.objectContaining({ event: "swept", hardstate_sweeps_total: 1 }),
+    );
   });
 
   it("adds what SES tells of its mail to the alert's story, and nothing that is told of another's", async () => {
