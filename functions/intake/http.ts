@@ -1,6 +1,6 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
-import { type Context, Hono } from "hono";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import * as v from "valibot";
 import type { Aliases, AllowList } from "../address.ts";
@@ -24,6 +24,8 @@ export type IntakeParts = {
   ledger: Ledger;
   clock: () => number;
   report: Report;
+  /** What Prometheus reads, where the runtime has it. */
+  scrape?: () => Promise<{ text: string; contentType: string }>;
 };
 
 const mostBytes = 256 * 1024;
@@ -233,13 +235,23 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     return answer({ status: "ready" });
   });
 
-  app.use("/v1/*", async (c, next) => {
+  const authorise: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
     const site = siteOf(c.req.header("Authorization"));
     if (site === undefined)
       return refuse("not-authorised", "Send Authorization: Bearer and a token of HARDSTATE_TOKENS.");
     c.set("site", site);
     return next();
-  });
+  };
+  app.use("/v1/*", authorise);
+
+  const { scrape } = parts;
+  if (scrape) {
+    app.get("/metrics", authorise, async () => {
+      const { text, contentType } = await scrape();
+      return new Response(text, { headers: { "Content-Type": contentType } });
+    });
+    app.all("/metrics", () => problem("not-allowed", "GET this.", {}, "GET"));
+  }
 
   app.post(
     "/v1/alerts",

@@ -66,6 +66,8 @@ export type Queue = {
   /** Those that are wanted, oldest first. */
   deadLetters(limit: number, wanted?: (letter: DeadLetter) => boolean): Promise<DeadLetter[]>;
   depth(): Promise<Depth>;
+  /** How many dead letters there are; no one is handed out for that. */
+  deadLetterCount(): Promise<number>;
   /** Whether an alert still waits here; undefined where the queue cannot look into itself (SQS). */
   holds(deduplicationId: string): Promise<boolean | undefined>;
   /** Rejects with the reason if messages cannot be taken or handed out now. */

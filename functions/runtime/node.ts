@@ -20,6 +20,7 @@ import { sweep } from "../sweep.ts";
 import { complain, type Report, say, toConsole } from "../telemetry.ts";
 import { drain } from "./drain.ts";
 import { type Environment, withFiles } from "./environment.ts";
+import { prometheus } from "./prometheus.ts";
 import { transportOf } from "./routes.ts";
 import { type CapturingRelay, capturingRelay, trialToken } from "./trial.ts";
 
@@ -146,7 +147,7 @@ const listen = (server: Server, host: string, port: number): Promise<number> =>
   });
 
 const main = async () => {
-  const report = toConsole(process.stdout.isTTY ? "text" : "json", clock);
+  const log = toConsole(process.stdout.isTTY ? "text" : "json", clock);
   const { environment, faults } = withFiles(process.env);
   const configured = Object.keys(process.env).some(
     (name) =>
@@ -158,7 +159,7 @@ const main = async () => {
   const lock = takeState(reading?.ok ? reading.value.state : environment.HARDSTATE_STATE || ".hardstate");
   const { settings, trial } = reading?.ok
     ? { settings: reading.value, trial: undefined }
-    : await startTrial(environment, report);
+    : await startTrial(environment, log);
 
   const embedded: SqliteQueue | undefined =
     settings.queue.kind === "sqlite" ? sqliteQueue(settings.queue.path, clock) : undefined;
@@ -172,7 +173,12 @@ const main = async () => {
     relay,
     transport: transportOf(relay, settings.sender, clock),
   }));
-  const app = intake({ ...settings, queue, ledger, clock, report });
+  const { observe, scrape } = prometheus({ queue, ledger, routes: [...used], clock });
+  const report: Report = (event) => {
+    observe(event);
+    log(event);
+  };
+  const app = intake({ ...settings, queue, ledger, clock, report, scrape });
   const server = createAdaptorServer({
     fetch: app.fetch,
     serverOptions: { headersTimeout: 10_000, requestTimeout: 30_000 },
@@ -189,7 +195,12 @@ const main = async () => {
   const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
   const workers = Array.from({ length: loops }, () => work(queue, handle, report, stopping.signal));
   const awakeSince = clock();
-  const sweeps = () => sweep({ ...settings, ledger, queue, report, awakeSince }, clock());
+  // Once a second: counted, but no line in the log.
+  const sweeps = async () =>
+    observe({
+      event: "swept",
+      due: await sweep({ ...settings, ledger, queue, report, awakeSince }, clock()),
+    });
   const probes = () => probeUnused({ routes, states: ledger, clock }, stopping.signal);
   const timers = [
     repeat("sweeping the ledger", sweepMilliseconds, sweeps, report, stopping.signal),

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { readAliases, readAllowList } from "../../functions/address.ts";
 import { newRoute } from "../../functions/deliver/breaker.ts";
-import { intake } from "../../functions/intake/http.ts";
+import { type IntakeParts, intake } from "../../functions/intake/http.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { type Queue, toMessage } from "../../functions/queue/queue.ts";
@@ -28,8 +28,13 @@ let file: string;
 let events: Event[];
 let app: ReturnType<typeof intake>;
 /** Intake in front of `on`. */
-const intakeOf = (on: Queue, ledgerFile = join(folder, `${count++}.sqlite`)) =>
+const intakeOf = (
+  on: Queue,
+  ledgerFile = join(folder, `${count++}.sqlite`),
+  more: Pick<IntakeParts, "scrape"> = {},
+) =>
   intake({
+    ...more,
     tokens: [
       { site: "site", token: new Secret(tokens.first) },
       { site: "site", token: new Secret(tokens.second) },
@@ -623,13 +628,38 @@ describe("dead letters", () => {
   });
 });
 
+describe("GET /metrics", () => {
+  const scrape = async () => ({ text: "hardstate_x 1\n", contentType: "text/plain; version=0.0.4" });
+  const ask = (method = "GET", headers: Record<string, string> = {}) =>
+    intakeOf(queue, undefined, { scrape }).request("/metrics", { method, headers });
+
+  it("answers Prometheus with a token, and nobody else", async () => {
+    const response = await ask("GET", { Authorization: `Bearer ${tokens.first}` });
+    expect([response.status, response.headers.get("Content-Type"), await response.text()]).toEqual([
+      200,
+      "text/plain; version=0.0.4",
+      "hardstate_x 1\n",
+    ]);
+    const refused = await ask();
+    expect([refused.status, refused.headers.get("WWW-Authenticate")]).toEqual([401, "Bearer"]);
+    const posted = await ask("POST");
+    expect([posted.status, posted.headers.get("Allow")]).toEqual([405, "GET"]);
+  });
+
+  it("is not there where the runtime has no numbers of its own", async () => {
+    const headers = { Authorization: `Bearer ${tokens.first}` };
+    expect((await app.request("/metrics", { headers })).status).toBe(404);
+  });
+});
+
 describe("other paths", () => {
   it("are none that README does not list", () => {
     const readme = readFileSync("README.md", "utf8");
-    const paths = app.routes
-      .map(({ path }) => path.replace(/:(\w+)/, "{$1}"))
+    const scrape = async () => ({ text: "", contentType: "text/plain" });
+    const paths = intakeOf(queue, undefined, { scrape })
+      .routes.map(({ path }) => path.replace(/:(\w+)/, "{$1}"))
       .filter((path) => !path.includes("*"));
-    expect(new Set(paths).size).toBe(10);
+    expect(new Set(paths).size).toBe(11);
     for (const path of paths) expect(readme).toContain(`${path}\``);
   });
 
