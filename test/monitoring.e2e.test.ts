@@ -69,6 +69,12 @@ describe("the numbers of a real bridge", () => {
     await until("two endings", 20, () => ended() === 2);
     await post({ id: "alert-orphan", type: "RECOVERY", state: "UP", object: { host: "canary-orphan" } });
     await until("three endings", 20, () => ended() === 3);
+    const heartbeat = await fetch(`${bridge.url}/v1/heartbeat`, {
+      method: "PUT",
+      headers: { Authorization: `Bearer ${settings.token}` },
+      body: "monitor=mon1",
+    });
+    expect(heartbeat.status).toBe(200);
     text = await scrape();
   });
 

@@ -26,11 +26,11 @@ describe("README", () => {
   it("lists the numbers that there are for Prometheus, and no other", async () => {
     const { scrape } = prometheus({
       queue: { depth: async () => ({ waiting: 0, handedOut: 0 }), deadLetterCount: async () => 0 },
-      ledger: { routes: async () => [] },
+      ledger: { routes: async () => [], heartbeats: async () => [] },
       routes: [],
       clock: () => 0,
     });
-    const names = [...(await scrape()).text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name);
+    const names = [...(await scrape("site")).text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name);
     const listed = readme.split("\n").filter((line) => line.startsWith("| `hardstate_"));
     const told = listed.flatMap((line) => line.split("|")[1]?.match(/hardstate_\w+/g) ?? []);
     expect(told.toSorted()).toEqual(names.toSorted());

@@ -24,8 +24,8 @@ export type IntakeParts = {
   ledger: Ledger;
   clock: () => number;
   report: Report;
-  /** What Prometheus reads, where the runtime has it. */
-  scrape?: () => Promise<{ text: string; contentType: string }>;
+  /** What Prometheus reads with a token of a site, where the runtime has it. */
+  scrape?: (site: string) => Promise<{ text: string; contentType: string }>;
 };
 
 const mostBytes = 256 * 1024;
@@ -246,8 +246,8 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
 
   const { scrape } = parts;
   if (scrape) {
-    app.get("/metrics", authorise, async () => {
-      const { text, contentType } = await scrape();
+    app.get("/metrics", authorise, async (c) => {
+      const { text, contentType } = await scrape(c.get("site"));
       return new Response(text, { headers: { "Content-Type": contentType } });
     });
     app.all("/metrics", () => problem("not-allowed", "GET this.", {}, "GET"));

@@ -1,8 +1,11 @@
 import { setTimeout } from "node:timers/promises";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Heartbeat } from "../heartbeat.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { type Counter as CounterName, samplesOf } from "../metrics.ts";
+import { operatorSite } from "../operator.ts";
 import type { Queue } from "../queue/queue.ts";
+import { refusals } from "../status.ts";
 import type { Report } from "../telemetry.ts";
 
 /** Of each counter: what it counts, and by which labels. SES tells of returned mail on AWS alone. */
@@ -45,12 +48,9 @@ const counters: Record<
 /** From acceptance to the relay's reply: a healthy mail takes less than a second, a relay that is away some hours. */
 const deliveryBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400];
 
-/** A route is open at one of these when our settings are wrong, not when its host is away. */
-const settingsSteps: readonly string[] = ["tls", "auth-offered", "token", "auth", "sender"];
-
 type PrometheusParts = {
   queue: Pick<Queue, "depth" | "deadLetterCount">;
-  ledger: Pick<Ledger, "routes">;
+  ledger: Pick<Ledger, "routes" | "heartbeats">;
   /** The names of the routes that the settings have. */
   routes: readonly string[];
   clock: () => number;
@@ -60,8 +60,8 @@ type PrometheusParts = {
 
 /**
  * The numbers of one bridge for Prometheus. `observe` counts an event; `scrape` reads queue and ledger as they are now
- * and resolves to the text within the time they may take. What cannot be read is left out, and
- * `hardstate_readable` says so.
+ * and resolves to the text within the time they may take, with the monitors of the site that asks, or, for the
+ * operators' own site, of all. What cannot be read is left out, and `hardstate_readable` says so.
  */
 export const prometheus = (parts: PrometheusParts) => {
   const { queue, ledger, routes, clock, readMilliseconds = 3000 } = parts;
@@ -98,9 +98,28 @@ export const prometheus = (parts: PrometheusParts) => {
     "route",
   );
 
+  /** Of one scrape alone: scrapes of several sites may be under way at once. */
+  const heartbeatsOf = (site: string, heartbeats: readonly Heartbeat[]): Registry => {
+    const own = new Registry();
+    const age = new Gauge({
+      name: "hardstate_heartbeat_age_seconds",
+      help: "How long ago a monitor said that it lives.",
+      labelNames: ["site", "monitor"],
+      registers: [own],
+    });
+    for (const { site: from, monitor, at } of heartbeats)
+      if (from === site || site === operatorSite)
+        age.set({ site: from, monitor }, Math.max(clock() - at, 0) / 1000);
+    return own;
+  };
+
   const readQueue = async () => {
     const [depth, letters] = await Promise.all([queue.depth(), queue.deadLetterCount()]);
     return { ...depth, letters };
+  };
+  const readLedger = async () => {
+    const [states, heartbeats] = await Promise.all([ledger.routes(), ledger.heartbeats()]);
+    return { states, heartbeats };
   };
   /** What a part says in its time; undefined, and told, if it does not. */
   const read = async <T>(part: string, reading: Promise<T>): Promise<T | undefined> => {
@@ -118,20 +137,22 @@ export const prometheus = (parts: PrometheusParts) => {
       else counted.get(name)?.inc(labels, value);
     }
   };
-  const scrape = async (): Promise<{ text: string; contentType: string }> => {
-    const [held, states] = await Promise.all([read("queue", readQueue()), read("ledger", ledger.routes())]);
+  const scrape = async (site: string): Promise<{ text: string; contentType: string }> => {
+    const [held, known] = await Promise.all([read("queue", readQueue()), read("ledger", readLedger())]);
     setOrRemove(waiting, held?.waiting);
     setOrRemove(inHand, held?.handedOut);
     setOrRemove(dead, held?.letters);
     const empty = held && held.waiting + held.handedOut === 0 ? 0 : undefined;
     setOrRemove(oldest, held?.oldestAt === undefined ? empty : Math.max(clock() - held.oldestAt, 0) / 1000);
     for (const each of [open, unauthorised]) each.reset();
-    for (const route of states ? routes : []) {
-      const fault = states?.find((state) => state.route === route)?.open;
+    for (const route of known ? routes : []) {
+      const fault = known?.states.find((state) => state.route === route)?.open;
       open.set({ route }, fault ? 1 : 0);
-      unauthorised.set({ route }, fault && settingsSteps.includes(fault.step) ? 1 : 0);
+      unauthorised.set({ route }, fault && refusals.includes(fault.step) ? 1 : 0);
     }
-    return { text: await registry.metrics(), contentType: registry.contentType };
+    const own = heartbeatsOf(site, known?.heartbeats ?? []);
+    const texts = await Promise.all([registry.metrics(), own.metrics()]);
+    return { text: texts.join(""), contentType: registry.contentType };
   };
   return { observe, scrape };
 };

@@ -629,7 +629,10 @@ describe("dead letters", () => {
 });
 
 describe("GET /metrics", () => {
-  const scrape = async () => ({ text: "hardstate_x 1\n", contentType: "text/plain; version=0.0.4" });
+  const scrape = async (site: string) => ({
+    text: `hardstate_x{site="${site}"} 1\n`,
+    contentType: "text/plain; version=0.0.4",
+  });
   const ask = (method = "GET", headers: Record<string, string> = {}) =>
     intakeOf(queue, undefined, { scrape }).request("/metrics", { method, headers });
 
@@ -638,7 +641,7 @@ describe("GET /metrics", () => {
     expect([response.status, response.headers.get("Content-Type"), await response.text()]).toEqual([
       200,
       "text/plain; version=0.0.4",
-      "hardstate_x 1\n",
+      'hardstate_x{site="site"} 1\n',
     ]);
     const refused = await ask();
     expect([refused.status, refused.headers.get("WWW-Authenticate")]).toEqual([401, "Bearer"]);

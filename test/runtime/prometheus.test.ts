@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { afterAttempt, newRoute, type RouteState } from "../../functions/deliver/breaker.ts";
+import { type Heartbeat, newHeartbeat } from "../../functions/heartbeat.ts";
 import type { Depth } from "../../functions/queue/queue.ts";
 import { prometheus } from "../../functions/runtime/prometheus.ts";
 import type { Event } from "../../functions/telemetry.ts";
@@ -11,17 +12,21 @@ const about = { id: "canary-id-0001", object: "canary-host/HTTP", contact: "cana
 const bridge = (
   depth: () => Promise<Depth> = async () => ({ waiting: 0, handedOut: 0 }),
   states: () => Promise<RouteState[]> = async () => [],
+  heartbeats: Heartbeat[] = [],
 ) =>
   prometheus({
     queue: { depth, deadLetterCount: async () => 2 },
-    ledger: { routes: states },
+    ledger: { routes: states, heartbeats: async () => heartbeats },
     routes: [first, second],
     clock: () => 100_000,
     readMilliseconds: 20,
   });
 /** The samples of a scrape, by name and labels. */
-const samples = async ({ scrape }: ReturnType<typeof bridge>): Promise<Map<string, number>> => {
-  const lines = (await scrape()).text.split("\n").filter((line) => line && !line.startsWith("#"));
+const samples = async (
+  { scrape }: ReturnType<typeof bridge>,
+  site = "site",
+): Promise<Map<string, number>> => {
+  const lines = (await scrape(site)).text.split("\n").filter((line) => line && !line.startsWith("#"));
   return new Map(
     lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ")))]),
   );
@@ -109,6 +114,26 @@ describe("Prometheus", () => {
     const shown = await samples(bridge(undefined, async () => [open]));
     expect(shown.get(`hardstate_route_open{route="${first}"}`)).toBe(1);
     expect(shown.get(`hardstate_route_unauthorised{route="${first}"}`)).toBe(0);
+  });
+
+  it("tells a site how long its own monitors are silent, and the operators' site of all", async () => {
+    const beat = (site: string, monitor: string, at: number) => ({ ...newHeartbeat(site, monitor), at });
+    const numbers = bridge(undefined, undefined, [
+      beat("site", "mon1", 40_000),
+      beat("other", "mon9", 99_000),
+    ]);
+    const ages = async (site: string) =>
+      Object.fromEntries([...(await samples(numbers, site))].filter(([name]) => name.includes("heartbeat")));
+    const [mine, others] = [
+      'hardstate_heartbeat_age_seconds{site="site",monitor="mon1"}',
+      'hardstate_heartbeat_age_seconds{site="other",monitor="mon9"}',
+    ];
+    const [of, ofOther, ofOperators] = await Promise.all([ages("site"), ages("other"), ages("operator")]);
+    expect([of, ofOther, ofOperators]).toEqual([
+      { [mine]: 60 },
+      { [others]: 1 },
+      { [mine]: 60, [others]: 1 },
+    ]);
   });
 
   it.each<[string, () => Promise<never>]>([
