@@ -15,8 +15,17 @@ export type Event =
       type: NotificationType;
       state: State;
     }
-  | { event: "request-refused"; status: number; reason: string; faults: Fault[]; site?: string }
-  | { event: "unavailable"; what: string; error: string }
+  | {
+      event: "request-refused";
+      status: number;
+      reason: string;
+      faults: Fault[];
+      site?: string;
+      /** Those that the client gave to the alerts that were refused. */
+      ids?: string[];
+    }
+  /** A 503; `ids` are of the alerts that were posted or asked for. */
+  | { event: "unavailable"; what: string; error: string; ids?: string[] }
   | {
       event: "ended";
       id: string;
@@ -62,9 +71,9 @@ export type Event =
   | { event: "heartbeat"; site: string; monitor: string; silent: boolean; since: number }
   | { event: "swept"; due: number }
   | { event: "redriven"; site: string; id?: string; count: number }
-  | { event: "captured"; path: string; subject: string; to: string }
+  | { event: "captured"; id?: string; path: string; subject: string; to: string }
   | { event: "unreadable"; reason: string }
-  | { event: "failed"; during: string; error: string }
+  | { event: "failed"; id?: string; during: string; error: string }
   | { event: "started"; url: string; routes: string[]; state: string }
   | { event: "stopping"; signal: string }
   | { event: "stopped" };
@@ -94,16 +103,18 @@ export const asEmf = (event: Event, at: number): string => {
 
 const timeOf = (at: number): string => new Date(at).toISOString().slice(11, 19);
 
+const idsIn = ({ ids = [] }: { ids?: string[] }): string => (ids.length > 0 ? `: ${ids.join(" ")}` : "");
+
 const sentence = (event: Event): string => {
   switch (event.event) {
     case "accepted":
       return `accepted   ${event.type} ${event.state} ${event.object} for ${event.contact} (${event.id})`;
     case "request-refused": {
       const faults = event.faults.map(({ field, expected }) => `${field}: ${expected}`).join("; ");
-      return `refused    ${event.status} ${event.reason}${faults && ` (${faults})`}`;
+      return `refused    ${event.status} ${event.reason}${faults && ` (${faults})`}${idsIn(event)}`;
     }
     case "unavailable":
-      return `unavailable ${event.what}: ${event.error}`;
+      return `unavailable ${event.what}: ${event.error}${idsIn(event)}`;
     case "ended":
       return `${event.ending.padEnd(10)} ${event.object} for ${event.contact}: ${event.reason} (${event.row})${
         event.queueId ? `, relay's queue id ${event.queueId}` : ""
@@ -131,7 +142,7 @@ const sentence = (event: Event): string => {
     case "unreadable":
       return `unreadable message put aside: ${event.reason}`;
     case "failed":
-      return `error      ${event.during}: ${event.error}`;
+      return `error      ${event.during}${event.id ? ` (${event.id})` : ""}: ${event.error}`;
     case "started":
       return `listening  ${event.url}, mail by ${event.routes.join(", then ")}, state in ${event.state}`;
     case "stopping":

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { posted } from "./alerts.ts";
@@ -8,8 +9,10 @@ import {
   type Bridge,
   type BridgeSettings,
   bridgeSettings,
+  installShim,
   type Lab,
   openLab,
+  type Shim,
   startBridge,
   startRelay,
   until,
@@ -114,6 +117,54 @@ describe("the numbers of a real bridge", () => {
       name.replace(/_(bucket|sum|count)$/, ""),
     );
     for (const [, name] of text.matchAll(/^# TYPE (\S+)/gm)) expect(drawn).toContain(name);
+  });
+});
+
+describe("an alert's id", () => {
+  /** Runs the shim as Nagios does; what it printed, line by line. */
+  const notify = (shim: Shim, host: string): Promise<string[]> =>
+    new Promise((done) => {
+      const words = `-m mon1 -t PROBLEM -s CRITICAL -H ${host} -S HTTP -c ops -T 1795366380`.split(" ");
+      const macros = { NAGIOS_CONTACTEMAIL: "ops@example.com", NAGIOS_SERVICEOUTPUT: "down" };
+      const env = { PATH: process.env.PATH, ...shim.environment, ...macros };
+      execFile(shim.command, words, { env }, (_, stdout, stderr) =>
+        done((stdout + stderr).split("\n").filter(Boolean)),
+      );
+    });
+  const told = (lines: readonly string[]) => lines.map((line) => JSON.parse(line));
+
+  it("is in the shim's line, in every line of the bridge about it, and in the relay's last words", async () => {
+    const shim = await installShim(lab, bridge.url, settings.token);
+    const before = bridge.lines().length;
+    const [sent, ...more] = told(await notify(shim, "traced"));
+    expect([sent, more]).toEqual([
+      { at: expect.stringMatching(/^\d{4}-.*Z$/), event: "sent", id: expect.any(String) },
+      [],
+    ]);
+    const mine = () => told(bridge.lines().slice(before)).filter(({ id }) => id === sent.id);
+    await until("the mail", 20, () => mine().some(({ event }) => event === "ended"));
+    const lines = told(bridge.lines().slice(before)).filter((line) =>
+      JSON.stringify(line).includes("traced"),
+    );
+    expect(lines.every(({ id }) => id === sent.id)).toBe(true);
+    // Whether the first route is tried depends on what it answered before.
+    const [accepted, ...attempts] = mine();
+    const { event, code, queueId, reason, route } = attempts.pop();
+    expect([accepted.event, event]).toEqual(["accepted", "ended"]);
+    for (const attempt of attempts) expect(attempt).toMatchObject({ event: "attempt-failed", row: "R1" });
+    expect([code, route]).toEqual([250, expect.stringMatching(/^smtp:\/\/localhost:/)]);
+    expect(reason).toContain(`queued as ${queueId}`);
+    const log = readFileSync(join(lab.folder, "relay", "maillog"), "utf8");
+    expect(log).toContain(`${queueId}:`);
+  });
+
+  it("is in the shim's lines while the bridge is away, and when it has the alert", async () => {
+    const shim = await installShim(lab, "http://127.0.0.1:9", settings.token);
+    const lines = told(await notify(shim, "kept"));
+    expect(lines).toMatchObject([
+      { event: "trouble", error: expect.stringContaining("the bridge cannot be reached") },
+      { event: "kept", id: expect.any(String) },
+    ]);
   });
 });
 

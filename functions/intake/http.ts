@@ -207,12 +207,13 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     site?: string,
     faults: Fault[] = [],
     more = {},
+    ids?: string[],
   ): Response => {
-    report({ event: "request-refused", status: problems[name].status, reason: detail, faults, site });
+    report({ event: "request-refused", status: problems[name].status, reason: detail, faults, site, ids });
     return problem(name, detail, { ...(faults.length > 0 && { errors: faults }), ...more });
   };
-  const unavailable = (what: string, error: unknown): Response => {
-    report({ event: "unavailable", what, error: words(error) });
+  const unavailable = (what: string, error: unknown, ids?: string[]): Response => {
+    report({ event: "unavailable", what, error: words(error), ids });
     return problem("unavailable", `The ${what} does not take anything now.`);
   };
 
@@ -300,16 +301,18 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           field: items.length > 1 ? `${item}.${fault.field}` : fault.field,
         })),
       );
-      if (queued.length === 0)
-        return refuse("not-valid", "Nothing was taken; errors tells each field.", site, faults, {
-          alerts: answers,
-        });
+      const refused = answers.flatMap(({ status, id }) => (status === "rejected" && id ? [String(id)] : []));
+      if (queued.length === 0) {
+        const detail = "Nothing was taken; errors tells each field.";
+        return refuse("not-valid", detail, site, faults, { alerts: answers }, refused);
+      }
       try {
         const taken = await queue.send(queued.map(toMessage));
         if (!taken.every(Boolean))
           throw new Error("the queue took only some; the same ids may be sent again");
       } catch (error) {
-        return unavailable("queue", error);
+        const ids = queued.map(({ id }) => id);
+        return unavailable("queue", error, ids);
       }
       for (const { id, contact, alert } of queued)
         report({
@@ -322,7 +325,14 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           state: alert.state,
         });
       if (faults.length > 0)
-        report({ event: "request-refused", status: 202, reason: "some alerts of a batch", faults, site });
+        report({
+          event: "request-refused",
+          status: 202,
+          reason: "some alerts of a batch",
+          faults,
+          site,
+          ids: refused,
+        });
       return answer({ alerts: answers }, 202);
     },
   );
@@ -337,7 +347,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       if (held)
         return answer({ id, status: "pending", detail: "It waits in the queue; nothing was decided yet." });
     } catch (error) {
-      return unavailable("ledger", error);
+      return unavailable("ledger", error, [id]);
     }
     const unseen = held === undefined ? " One that was just taken may still wait in the queue." : "";
     return problem("not-found", `The ledger has no alert of this id and site.${unseen}`);

@@ -128,6 +128,12 @@ export const readQueuedAlert = (body: string): Reading<QueuedAlert> => {
   return { ok: true, value: { ...queued.value, alert: alert.value } };
 };
 
+/** The id of the alert in a message, if it holds one: for those who tell what went wrong with it. */
+export const idIn = ({ body }: Pick<ReceivedMessage, "body">): string | undefined => {
+  const queued = readQueuedAlert(body);
+  return queued.ok ? queued.value.id : undefined;
+};
+
 /** A dead letter by what its queue keeps of it. */
 export const toDeadLetter = (body: string, reason: string, deadAt: number): DeadLetter => {
   const queued = readQueuedAlert(body);

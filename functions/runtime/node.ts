@@ -12,7 +12,7 @@ import { intake } from "../intake/http.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { type SqliteLedger, sqliteLedger } from "../ledger/sqlite.ts";
 import { pipeline } from "../pipeline.ts";
-import type { Queue } from "../queue/queue.ts";
+import { idIn, type Queue } from "../queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../queue/sqlite.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { lockFile } from "../sqlite.ts";
@@ -105,17 +105,19 @@ const work = async (
   report: Report,
   signal: AbortSignal,
 ) => {
-  const failed = (during: string) => (error: unknown) =>
-    report({ event: "failed", during, error: trace(error) });
+  const failed = (during: string, error: unknown, id?: string) =>
+    report({ event: "failed", id, during, error: trace(error) });
   while (!signal.aborted) {
     // The embedded queue and ledger answer at once: a backlog would leave HTTP no turn.
     await setImmediate();
     try {
       const messages = await queue.receive({ max: 10, waitSeconds: 20, visibilityTimeoutSeconds, signal });
-      await drain(queue, messages, handle, failed("handling an alert"));
+      await drain(queue, messages, handle, (message, error) =>
+        failed("handling an alert", error, idIn(message)),
+      );
     } catch (error) {
       // What was received and not disposed of comes back when its time is over.
-      failed("working on the queue")(error);
+      failed("working on the queue", error);
       await setTimeout(1000);
     }
   }

@@ -192,6 +192,19 @@ describe("POST /v1/alerts", () => {
     expect(events).toMatchObject([{ event: "request-refused", status }]);
   });
 
+  it("tells in the log which alerts were refused, and which were posted when nothing could be taken", async () => {
+    await postJson([alert({ id: "good-alert" }), alert({ id: "bad-alert-1", state: "DOWN" }), "x"]);
+    await postJson(alert({ id: "bad-alert-2", state: "DOWN" }));
+    const refusals = events.filter(({ event }) => event === "request-refused");
+    expect(refusals).toMatchObject([
+      { status: 202, ids: ["bad-alert-1"] },
+      { status: 422, ids: ["bad-alert-2"] },
+    ]);
+    app = intakeOf({ ...queue, send: () => Promise.reject(new Error("disk I/O error")) });
+    await postJson([alert({ id: "post-alert-1" }), alert({ id: "post-alert-2" })]);
+    expect(events.at(-1)).toMatchObject({ event: "unavailable", ids: ["post-alert-1", "post-alert-2"] });
+  });
+
   it("tells every fault at once", async () => {
     const response = await postJson({ ...alert(), type: "X", state: "Y", time: -1, recipients: [] });
     const { errors } = (await response.json()) as { errors: { field: string }[] };
