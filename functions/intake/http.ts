@@ -487,7 +487,9 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       const site = c.get("site");
       const expected = 'an object: {"id": "..."} for one dead letter, {} for all';
       const item = parseJson((await c.req.text().catch(() => "")) || "{}");
-      const reading = read(redriveOrder, "input" in item ? item.input : undefined);
+      // Valibot takes an empty list for an empty object, and that would put back all.
+      const order = "input" in item && !Array.isArray(item.input) ? item.input : undefined;
+      const reading = read(redriveOrder, order);
       if (!reading.ok)
         return refuse("not-readable", "Nothing was put back.", site, [{ field: "body", expected }]);
       const { id } = reading.value;
