@@ -13,6 +13,7 @@ import type { Ledger, Listing, OpenProblem } from "../ledger/ledger.ts";
 import { type DeadLetter, deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
 import { asLines, statusOf } from "../status.ts";
 import type { Report } from "../telemetry.ts";
+import type { Letter, Line, OpenEpisode, Posted, StatusPage, Story } from "./answers.ts";
 import { fromMacros, inMacros } from "./monitors.ts";
 import { readPost } from "./post.ts";
 
@@ -24,16 +25,18 @@ export type IntakeParts = {
   ledger: Ledger;
   clock: () => number;
   report: Report;
+  /** The API described: what openapi.json holds, from wherever the runtime keeps it. */
+  openapi?: () => unknown;
   /** What Prometheus reads with a token of a site, where the runtime has it. */
   scrape?: (site: string) => Promise<{ text: string; contentType: string }>;
 };
 
-const mostBytes = 256 * 1024;
-const mostAlerts = 100;
+export const mostBytes = 256 * 1024;
+export const mostAlerts = 100;
 const retryAfterSeconds = "10";
 
 /** The kinds of problem documents (RFC 9457); `type` is stable, `title` is for people. */
-const problems = {
+export const problems = {
   "not-readable": { status: 400, title: "The request cannot be read" },
   "not-authorised": { status: 401, title: "A token of a site is needed" },
   "not-found": { status: 404, title: "There is nothing here" },
@@ -43,7 +46,7 @@ const problems = {
   "not-valid": { status: 422, title: "No alert was taken" },
   unavailable: { status: 503, title: "Nothing was taken; send it again" },
 } as const;
-type ProblemName = keyof typeof problems;
+export type ProblemName = keyof typeof problems;
 
 /** JSON on a line of its own, so that a terminal's next prompt is on one too. */
 const answer = (
@@ -111,7 +114,7 @@ const idOf = (item: Item): string | undefined => {
 const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** An alert as lists show it. */
-const alertOf = (record: JournalRecord) => ({
+const alertOf = (record: JournalRecord): Line => ({
   id: record.id,
   object: objectOf(record),
   contact: record.contact,
@@ -125,7 +128,7 @@ const alertOf = (record: JournalRecord) => ({
 });
 
 /** The whole story, in words and in parts. */
-const wholeOf = (record: JournalRecord) => ({
+const wholeOf = (record: JournalRecord): Story => ({
   ...alertOf(record),
   story: storyOf(record),
   verdict: record.verdict,
@@ -138,7 +141,7 @@ const wholeOf = (record: JournalRecord) => ({
 });
 
 /** An open episode, with everyone who was told of it. */
-const problemOf = ({ host, service, entry }: OpenProblem) => {
+const problemOf = ({ host, service, entry }: OpenProblem): OpenEpisode => {
   const open = openEpisode(entry);
   return {
     object: objectOf({ host, service }),
@@ -158,7 +161,7 @@ const problemOf = ({ host, service, entry }: OpenProblem) => {
 };
 
 /** A dead letter without what its alert says: the story has that. */
-const letterOf = ({ alert, reason, deadAt }: DeadLetter) => ({
+const letterOf = ({ alert, reason, deadAt }: DeadLetter): Letter => ({
   id: alert?.id,
   object: alert && objectName(alert.alert),
   contact: alert?.contact,
@@ -168,7 +171,7 @@ const letterOf = ({ alert, reason, deadAt }: DeadLetter) => ({
   dead: deadAt,
 });
 
-const heartbeatPost = v.object({
+export const heartbeatPost = v.object({
   monitor: v.pipe(
     v.string("the monitor's name"),
     v.regex(/^[A-Za-z0-9._-]{1,64}$/, "1-64 of letters, digits, . _ -"),
@@ -177,10 +180,10 @@ const heartbeatPost = v.object({
 /** Whoever has a site's token may not fill the ledger with names. */
 const mostMonitors = 100;
 
-const redriveOrder = v.strictObject({ id: v.optional(v.string()) });
+export const redriveOrder = v.strictObject({ id: v.optional(v.string()) });
 
-const mostListed = 500;
-const usualListed = 100;
+export const mostListed = 500;
+export const usualListed = 100;
 
 /**
  * The HTTP side of the bridge, for any runtime. Answers 202 only after the queue's commit; whatever goes wrong
@@ -225,6 +228,11 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   app.notFound(() => problem("not-found", "The paths are listed in README."));
 
   app.get("/healthz", () => answer({ status: "alive" }));
+  const { scrape, openapi } = parts;
+  if (openapi) {
+    app.get("/openapi.json", () => answer(openapi()));
+    app.all("/openapi.json", () => problem("not-allowed", "GET this.", {}, "GET"));
+  }
   app.get("/readyz", async () => {
     for (const [what, part] of Object.entries({ queue, ledger })) {
       try {
@@ -245,7 +253,6 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   };
   app.use("/v1/*", authorise);
 
-  const { scrape } = parts;
   if (scrape) {
     app.get("/metrics", authorise, async (c) => {
       const { text, contentType } = await scrape(c.get("site"));
@@ -277,7 +284,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
 
       const circumstances = { site, now: clock(), aliases: parts.aliases, allowed: parts.allowed };
       const queued: QueuedAlert[] = [];
-      const answers = items.flatMap((item, index): Record<string, unknown>[] => {
+      const answers = items.flatMap((item, index): Posted[] => {
         const reading =
           "faults" in item
             ? { ok: false as const, faults: item.faults }
@@ -295,13 +302,14 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           status: "queued",
         }));
       });
-      const faults = answers.flatMap(({ item, errors }) =>
-        ((errors ?? []) as Fault[]).map((fault) => ({
+      const rejected = answers.filter((one) => one.status === "rejected");
+      const faults = rejected.flatMap(({ item, errors }) =>
+        errors.map((fault) => ({
           ...fault,
           field: items.length > 1 ? `${item}.${fault.field}` : fault.field,
         })),
       );
-      const refused = answers.flatMap(({ status, id }) => (status === "rejected" && id ? [String(id)] : []));
+      const refused = rejected.flatMap(({ id }) => id ?? []);
       if (queued.length === 0) {
         const detail = "Nothing was taken; errors tells each field.";
         return refuse("not-valid", detail, site, faults, { alerts: answers }, refused);
@@ -429,7 +437,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       const depth = await queue.depth();
       const dead = await queue.deadLetters(mostListed, isOf(site));
       const heartbeats = (await ledger.heartbeats()).filter((one) => one.site === site);
-      const status = statusOf(clock(), depth, dead.length, await ledger.routes(), heartbeats);
+      const status: StatusPage = statusOf(clock(), depth, dead.length, await ledger.routes(), heartbeats);
       const plain = c.req.header("Accept")?.trim().toLowerCase().startsWith("text/plain");
       return plain ? c.text(asLines(status)) : answer(status);
     } catch (error) {

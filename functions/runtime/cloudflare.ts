@@ -5,6 +5,7 @@ import { afterStart } from "../deliver/breaker.ts";
 import { probeUnused, relays } from "../deliver/relays.ts";
 import type { Connect } from "../deliver/smtp-session.ts";
 import { intake, problem } from "../intake/http.ts";
+import openapi from "../intake/openapi.json" with { type: "json" };
 import { durableObjectLedger, type LedgerStub } from "../ledger/durable-object.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { pipeline } from "../pipeline.ts";
@@ -132,7 +133,7 @@ export default {
       return problem("unavailable", "The settings are wrong; the Worker's log names them.");
     }
     const { settings, queue, ledger } = bridge;
-    return intake({ ...settings, queue, ledger, clock, report }).fetch(request);
+    return intake({ ...settings, queue, ledger, clock, report, openapi: () => openapi }).fetch(request);
   },
   scheduled: async (_: unknown, bindings: Bindings): Promise<void> => {
     const bridge = bridgeOf(bindings);

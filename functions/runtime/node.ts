@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -25,6 +25,7 @@ import { transportOf } from "./routes.ts";
 import { type CapturingRelay, capturingRelay, trialToken } from "./trial.ts";
 
 const clock = () => Date.now();
+const openapi = () => JSON.parse(readFileSync(new URL("../intake/openapi.json", import.meta.url), "utf8"));
 
 /** Longer than one attempt may take (deliver/smtp.ts); after a crash `recover` does not wait for it. */
 const visibilityTimeoutSeconds = 400;
@@ -180,7 +181,7 @@ const main = async () => {
     observe(event);
     log(event);
   };
-  const app = intake({ ...settings, queue, ledger, clock, report, scrape });
+  const app = intake({ ...settings, queue, ledger, clock, report, scrape, openapi });
   const server = createAdaptorServer({
     fetch: app.fetch,
     serverOptions: { headersTimeout: 10_000, requestTimeout: 30_000 },

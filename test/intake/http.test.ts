@@ -12,8 +12,10 @@ import { type Queue, toMessage } from "../../functions/queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../../functions/queue/sqlite.ts";
 import { Secret } from "../../functions/secret.ts";
 import type { Event } from "../../functions/telemetry.ts";
+import { openapi } from "../../scripts/openapi.ts";
 import { rehearse } from "../../scripts/rehearsal.ts";
 import { posted, queuedAlert, takenFrom } from "../alerts.ts";
+import { described } from "./described.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-http-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -33,20 +35,23 @@ const intakeOf = (
   ledgerFile = join(folder, `${count++}.sqlite`),
   more: Pick<IntakeParts, "scrape"> = {},
 ) =>
-  intake({
-    ...more,
-    tokens: [
-      { site: "site", token: new Secret(tokens.first) },
-      { site: "site", token: new Secret(tokens.second) },
-      { site: "other", token: new Secret(tokens.other) },
-    ],
-    aliases: aliases.value,
-    allowed: allowed.value,
-    queue: on,
-    ledger: sqliteLedger(ledgerFile),
-    clock: () => 100_000_000,
-    report: (event) => events.push(event),
-  });
+  described(
+    intake({
+      ...more,
+      openapi,
+      tokens: [
+        { site: "site", token: new Secret(tokens.first) },
+        { site: "site", token: new Secret(tokens.second) },
+        { site: "other", token: new Secret(tokens.other) },
+      ],
+      aliases: aliases.value,
+      allowed: allowed.value,
+      queue: on,
+      ledger: sqliteLedger(ledgerFile),
+      clock: () => 100_000_000,
+      report: (event) => events.push(event),
+    }),
+  );
 beforeEach(() => {
   file = join(folder, `${count++}.sqlite`);
   queue = sqliteQueue(file, () => Date.now());
@@ -676,7 +681,7 @@ describe("other paths", () => {
     const paths = intakeOf(queue, undefined, { scrape })
       .routes.map(({ path }) => path.replace(/:(\w+)/, "{$1}"))
       .filter((path) => !path.includes("*"));
-    expect(new Set(paths).size).toBe(11);
+    expect(new Set(paths).size).toBe(12);
     for (const path of paths) expect(readme).toContain(`${path}\``);
   });
 

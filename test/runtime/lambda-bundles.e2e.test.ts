@@ -15,6 +15,7 @@ import { posted, queuedAlert } from "../alerts.ts";
 import { type Certificate, certificate } from "../deliver/certificate.ts";
 import { type ScriptedRelay, scriptedRelay, silence } from "../deliver/scripted-relay.ts";
 import { scriptedSes } from "../deliver/scripted-ses.ts";
+import { document } from "../intake/described.ts";
 import { type Judge, startDynalite } from "../judges.ts";
 import { type LambdaBridge, startLambdaBridge } from "../lambda/bridge.ts";
 import { startEventSource } from "../lambda/event-source.ts";
@@ -153,6 +154,7 @@ describe("a bridge on Lambda", () => {
       pending: 0,
     });
     expect((await get("/readyz")).status).toBe(200);
+    expect((await get("/openapi.json")).body).toEqual(document);
     expect(bridge.events()).toContainEqual(
       expect.objectContaining({
         event: "ended",
