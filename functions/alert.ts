@@ -64,6 +64,7 @@ export const cleanLine = (text: string): string => clean(text).replace(/[\n\t\u2
 const name = (limit: number) =>
   v.pipe(
     v.string(`text of 1-${limit} bytes`),
+    v.nonEmpty(`text of 1-${limit} bytes`),
     v.transform(cleanLine),
     v.check((text) => text !== "" && bytes(text) <= limit, `text of 1-${limit} bytes`),
   );
@@ -88,16 +89,13 @@ const knownSeconds = v.pipe(
   v.transform((seconds) => seconds || undefined),
 );
 const token = (limit: number, pattern: RegExp, letters: string) =>
-  v.pipe(
-    v.string(`text of ${letters}`),
-    v.check((text) => text.length <= limit && pattern.test(text), `at most ${limit} of ${letters}`),
-  );
+  v.pipe(v.string(`text of ${letters}`), v.regex(pattern, `at most ${limit} of ${letters}`));
 const oneOf = <const T extends readonly string[]>(values: T) =>
   v.picklist(values, `one of ${values.join(" ")}`);
 
 /** Nagios writes "no problem id" as 0 or as nothing. */
 const problemId = v.pipe(
-  token(64, /^[0-9A-Za-z-]*$/, "digits, letters and -"),
+  token(64, /^[0-9A-Za-z-]{0,64}$/, "digits, letters and -"),
   v.transform((id) => (id === "0" || id === "" ? undefined : id)),
 );
 
@@ -132,15 +130,14 @@ export const alertEntries = {
   source: oneOf(["nagios", "naemon", "icinga2", "checkmk", "other"]),
   monitor: v.object(
     {
-      id: token(64, /^[A-Za-z0-9._-]+$/, "letters, digits, . _ -"),
+      id: token(64, /^[A-Za-z0-9._-]{1,64}$/, "letters, digits, . _ -"),
       start: v.optional(knownSeconds),
     },
     "an object with id",
   ),
   type: v.pipe(
-    v.string(`one of ${notificationTypes.join(" ")}`),
-    v.transform((type) => (type === "FLAPPINGEND" ? "FLAPPINGSTOP" : type)),
-    oneOf(notificationTypes),
+    v.picklist([...notificationTypes, "FLAPPINGEND"], `one of ${notificationTypes.join(" ")}`),
+    v.transform((type): NotificationType => (type === "FLAPPINGEND" ? "FLAPPINGSTOP" : type)),
   ),
   object: v.object(
     {
@@ -178,7 +175,7 @@ export const alertEntries = {
   notification: v.optional(
     v.object(
       {
-        id: v.optional(token(64, /^[0-9A-Za-z-]*$/, "digits, letters and -")),
+        id: v.optional(token(64, /^[0-9A-Za-z-]{0,64}$/, "digits, letters and -")),
         number: v.optional(integer(0, 1_000_000)),
         escalated: v.optional(v.boolean("true or false")),
         volatile: v.optional(v.boolean("true or false")),

@@ -135,14 +135,16 @@ export const pipeline = (parts: PipelineParts) => {
     return records.filter((record) => record !== undefined);
   };
 
-  const ended = (queued: QueuedAlert, ending: Ending, { row, reason }: Verdict, queueId?: string) =>
+  const ended = (queued: QueuedAlert, ending: Ending, { row, reason }: Verdict, last?: Attempt) =>
     report({
       event: "ended",
       ...about(queued),
       ending,
       row,
       reason,
-      queueId,
+      route: last?.route,
+      code: last?.outcome.code,
+      queueId: last?.outcome.result === "accepted" ? last.outcome.queueId : undefined,
       seconds: (clock() - queued.receivedAt) / 1000,
     });
 
@@ -244,16 +246,17 @@ export const pipeline = (parts: PipelineParts) => {
       : compose(queued, verdict, decidedAt, sender);
   };
 
-  const failed = (queued: QueuedAlert, attempts: Handover["attempts"], retryAt?: number) => {
-    for (const { route, outcome } of attempts)
-      report({
-        event: "attempt-failed",
-        ...about(queued),
-        route,
-        result: outcome.result,
-        reply: outcome.reply,
-        retryAt,
-      });
+  const failed = (
+    queued: QueuedAlert,
+    { row }: Verdict,
+    attempts: Handover["attempts"],
+    retryAt?: number,
+  ) => {
+    for (const { route, outcome } of attempts) {
+      if (outcome.result === "accepted") continue;
+      const { result, step, code, reply } = outcome;
+      report({ event: "attempt-failed", ...about(queued), row, route, result, step, code, reply, retryAt });
+    }
   };
 
   /** Lets the alert of a mail wait that nobody took: in the ledger (R29) or in the queue. */
@@ -271,7 +274,7 @@ export const pipeline = (parts: PipelineParts) => {
     const unheard = (verdict.kind === "PROBLEM" && verdict.row !== "R11") || verdict.kind === "ESCALATION";
     if (unheard && !inDoubt && clock() < flapEnds) {
       await holdUnsent(ledger, queued, mine, handover, flapEnds, at);
-      failed(queued, attempts, flapEnds);
+      failed(queued, verdict, attempts, flapEnds);
       return { message: "remove" };
     }
     await release(ledger, queued, mine, handover, at);
@@ -281,7 +284,7 @@ export const pipeline = (parts: PipelineParts) => {
     const next = wait?.until ?? Math.min(clock() + retryDelaySeconds(tries) * 1000, sooner);
     const wanted = (next - clock()) / 1000;
     const afterSeconds = Math.ceil(Math.max(wanted, least));
-    failed(queued, attempts, clock() + afterSeconds * 1000);
+    failed(queued, verdict, attempts, clock() + afterSeconds * 1000);
     return { message: "give-back", afterSeconds };
   };
 
@@ -301,9 +304,8 @@ export const pipeline = (parts: PipelineParts) => {
     await settle(ledger, queued, mine, handover, { ...end, at: clock() }, (entry) =>
       heard ? told(entry, verdict.kind, queued, verdict.episode?.id, clock()) : entry,
     );
-    failed(queued, handover.attempts.slice(0, -1));
-    const queueId = last?.outcome.result === "accepted" ? last.outcome.queueId : undefined;
-    ended(queued, end.as, { ...verdict, reason: `${verdict.reason}: ${end.reason}` }, queueId);
+    failed(queued, verdict, handover.attempts);
+    ended(queued, end.as, { ...verdict, reason: `${verdict.reason}: ${end.reason}` }, last);
     if (end.as === "mailed") return { message: "remove" };
     await tellOfBurial(queued, end.as, end.reason, last);
     return { message: "bury", reason: end.reason };

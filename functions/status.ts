@@ -21,7 +21,8 @@ export type Status = {
   heartbeats: { monitor: string; last: number; silent: boolean }[];
 };
 
-const refusals = ["auth", "auth-offered", "tls", "token", "sender"];
+/** A route that is open at one of these steps does not take our settings; its host is not away. */
+export const refusals: readonly string[] = ["auth", "auth-offered", "tls", "token", "sender"];
 
 /** The status of what queue and ledger tell; routes that the settings have no more are left out. */
 export const statusOf = (

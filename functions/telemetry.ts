@@ -1,7 +1,8 @@
 import type { Fault, NotificationType, State } from "./alert.ts";
-import type { DeliveryOutcome } from "./deliver/delivery.ts";
+import type { DeliveryOutcome, Step } from "./deliver/delivery.ts";
 import type { Ending, Returned } from "./ledger/journal.ts";
 import type { Row } from "./ledger/rows.ts";
+import { samplesOf } from "./metrics.ts";
 
 /** Everything the bridge tells its operator while it runs. No event has a field that could hold a secret. */
 export type Event =
@@ -14,8 +15,17 @@ export type Event =
       type: NotificationType;
       state: State;
     }
-  | { event: "request-refused"; status: number; reason: string; faults: Fault[]; site?: string }
-  | { event: "unavailable"; what: string; error: string }
+  | {
+      event: "request-refused";
+      status: number;
+      reason: string;
+      faults: Fault[];
+      site?: string;
+      /** Those that the client gave to the alerts that were refused. */
+      ids?: string[];
+    }
+  /** A 503; `ids` are of the alerts that were posted or asked for. */
+  | { event: "unavailable"; what: string; error: string; ids?: string[] }
   | {
       event: "ended";
       id: string;
@@ -24,6 +34,9 @@ export type Event =
       ending: Ending;
       row: Row;
       reason: string;
+      /** Of the last attempt: by which route, and the code of its reply if there was one. */
+      route?: string;
+      code?: number;
       queueId?: string;
       /** From its acceptance to this end. */
       seconds: number;
@@ -35,8 +48,11 @@ export type Event =
       id: string;
       object: string;
       contact: string;
+      row: Row;
       route: string;
       result: DeliveryOutcome["result"];
+      step?: Step;
+      code?: number;
       reply: string;
       /** Absent if another route took the mail. */
       retryAt?: number;
@@ -55,9 +71,9 @@ export type Event =
   | { event: "heartbeat"; site: string; monitor: string; silent: boolean; since: number }
   | { event: "swept"; due: number }
   | { event: "redriven"; site: string; id?: string; count: number }
-  | { event: "captured"; path: string; subject: string; to: string }
+  | { event: "captured"; id?: string; path: string; subject: string; to: string }
   | { event: "unreadable"; reason: string }
-  | { event: "failed"; during: string; error: string }
+  | { event: "failed"; id?: string; during: string; error: string }
   | { event: "started"; url: string; routes: string[]; state: string }
   | { event: "stopping"; signal: string }
   | { event: "stopped" };
@@ -68,46 +84,26 @@ export type Report = (event: Event) => void;
 export const asJson = (event: Event, at: number): string =>
   JSON.stringify({ at: new Date(at).toISOString(), ...event });
 
-/** What an event counts for, by the names of metrics. */
-const metricsOf = (event: Event): Record<string, number> => {
-  switch (event.event) {
-    case "accepted":
-    case "unavailable":
-    case "returned":
-      return { [event.event]: 1 };
-    case "ended":
-      return {
-        [event.ending]: 1,
-        ...(event.ending === "mailed" && { delivery_seconds: event.seconds }),
-      };
-    case "attempt-failed":
-      return event.result === "refused" ? {} : { [event.result]: 1 };
-    case "swept":
-      return { sweeps: 1 };
-    case "unreadable":
-    case "failed":
-      return { failed: 1 };
-    default:
-      return {};
-  }
-};
-
 /**
  * One line of JSON from which CloudWatch also makes metrics, all without dimensions: each would be billed as one more
  * (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
  */
 export const asEmf = (event: Event, at: number): string => {
-  const metrics = metricsOf(event);
-  const Metrics = Object.keys(metrics).map((Name) => ({
+  const line = { at: new Date(at).toISOString(), ...event };
+  const samples = samplesOf(event);
+  if (samples.length === 0) return JSON.stringify(line);
+  const Metrics = samples.map(({ name: Name }) => ({
     Name,
-    Unit: Name === "delivery_seconds" ? "Seconds" : "Count",
+    Unit: Name === "hardstate_delivery_seconds" ? "Seconds" : "Count",
   }));
   const _aws = { Timestamp: at, CloudWatchMetrics: [{ Namespace: "Hardstate", Dimensions: [[]], Metrics }] };
-  const line = { at: new Date(at).toISOString(), ...event, ...metrics };
-  return JSON.stringify(Metrics.length > 0 ? { ...line, _aws } : line);
+  const values = Object.fromEntries(samples.map(({ name, value }) => [name, value]));
+  return JSON.stringify({ ...line, ...values, _aws });
 };
 
 const timeOf = (at: number): string => new Date(at).toISOString().slice(11, 19);
+
+const idsIn = ({ ids = [] }: { ids?: string[] }): string => (ids.length > 0 ? `: ${ids.join(" ")}` : "");
 
 const sentence = (event: Event): string => {
   switch (event.event) {
@@ -115,10 +111,10 @@ const sentence = (event: Event): string => {
       return `accepted   ${event.type} ${event.state} ${event.object} for ${event.contact} (${event.id})`;
     case "request-refused": {
       const faults = event.faults.map(({ field, expected }) => `${field}: ${expected}`).join("; ");
-      return `refused    ${event.status} ${event.reason}${faults && ` (${faults})`}`;
+      return `refused    ${event.status} ${event.reason}${faults && ` (${faults})`}${idsIn(event)}`;
     }
     case "unavailable":
-      return `unavailable ${event.what}: ${event.error}`;
+      return `unavailable ${event.what}: ${event.error}${idsIn(event)}`;
     case "ended":
       return `${event.ending.padEnd(10)} ${event.object} for ${event.contact}: ${event.reason} (${event.row})${
         event.queueId ? `, relay's queue id ${event.queueId}` : ""
@@ -146,7 +142,7 @@ const sentence = (event: Event): string => {
     case "unreadable":
       return `unreadable message put aside: ${event.reason}`;
     case "failed":
-      return `error      ${event.during}: ${event.error}`;
+      return `error      ${event.during}${event.id ? ` (${event.id})` : ""}: ${event.error}`;
     case "started":
       return `listening  ${event.url}, mail by ${event.routes.join(", then ")}, state in ${event.state}`;
     case "stopping":

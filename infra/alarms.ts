@@ -46,7 +46,7 @@ const watched = ({ queue, deadLetters, returnedUnread, lambdas }: Watched): Watc
   return [
     {
       name: "heartbeat",
-      metric: ours("sweeps"),
+      metric: ours("hardstate_sweeps_total"),
       below: 1,
       periods: 5,
       whenMissing: "alarm",
@@ -73,7 +73,7 @@ const watched = ({ queue, deadLetters, returnedUnread, lambdas }: Watched): Watc
         usingMetrics: {
           waiting: queue.metricApproximateNumberOfMessagesVisible({ ...five, statistic: Stats.MINIMUM }),
           hidden: queue.metricApproximateNumberOfMessagesNotVisible({ ...five, statistic: Stats.MINIMUM }),
-          mailed: ours("mailed", 5),
+          mailed: ours("hardstate_mailed_total", 5),
         },
         ...five,
       }),
@@ -92,7 +92,7 @@ const watched = ({ queue, deadLetters, returnedUnread, lambdas }: Watched): Watc
     },
     {
       name: "credentials-refused",
-      metric: ours("unauthorised", 5),
+      metric: ours("hardstate_unauthorised_total", 5),
       atLeast: 1,
       periods: 1,
       meaning:
@@ -100,7 +100,7 @@ const watched = ({ queue, deadLetters, returnedUnread, lambdas }: Watched): Watc
     },
     {
       name: "unavailable",
-      metric: ours("unavailable", 5),
+      metric: ours("hardstate_unavailable_total", 5),
       atLeast: 1,
       periods: 1,
       meaning:
@@ -108,7 +108,7 @@ const watched = ({ queue, deadLetters, returnedUnread, lambdas }: Watched): Watc
     },
     {
       name: "failed",
-      metric: ours("failed", 5),
+      metric: ours("hardstate_failed_total", 5),
       atLeast: 1,
       periods: 3,
       meaning:

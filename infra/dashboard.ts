@@ -24,6 +24,10 @@ type Watched = {
   lambdas: { intake: Lambda; worker: Lambda; sweep: Lambda; feedback: Lambda };
 };
 
+/** Numbers that the bridge counts, by their names without what these have in common. */
+const counts = (...names: string[]) =>
+  names.map((name) => ours(`hardstate_${name}_total`).with({ label: name.replaceAll("_", " ") }));
+
 const graph = (title: string, left: GraphWidgetProps["left"], more: GraphWidgetProps = {}) =>
   new GraphWidget({ title, width: 8, height: 6, left, leftYAxis: { min: 0, showUnits: false }, ...more });
 const heading = (markdown: string) => new TextWidget({ markdown, width: 24, height: 1 });
@@ -56,7 +60,7 @@ export const makeDashboard = (
   });
   const each = Object.entries(lambdas);
   const seconds = (statistic: string, label: string) =>
-    ours("delivery_seconds", 5, statistic).with({ label });
+    ours("hardstate_delivery_seconds", 5, statistic).with({ label });
 
   new Dashboard(stack, "Dashboard", {
     dashboardName: stack.stackName,
@@ -75,19 +79,19 @@ export const makeDashboard = (
           width: 8,
           height: 6,
           setPeriodToTimeRange: true,
-          metrics: ["accepted", "mailed", "suppressed", "refused", "dead"].map((name) => ours(name)),
+          metrics: counts("accepted", "mailed", "suppressed", "digested", "refused", "dead"),
         }),
         new SingleValueWidget({
           title: "Now (sweeps: 1 a minute, or the bridge is down)",
           width: 8,
           height: 6,
-          metrics: [ours("sweeps"), waiting, inHand, age, dead],
+          metrics: [ours("hardstate_sweeps_total"), waiting, inHand, age, dead],
         }),
       ],
       [
         graph(
           "In and out, each minute",
-          ["accepted", "mailed", "suppressed"].map((name) => ours(name)),
+          counts("accepted", "mailed", "suppressed", "recoveries_without_problem"),
           { width: 12 },
         ),
         graph(
@@ -112,7 +116,7 @@ export const makeDashboard = (
         graph("Alerts in the queue", [waiting, inHand, dead]),
         graph(
           "Attempts and requests that failed, each minute",
-          ["deferred", "unauthorised", "refused", "unavailable", "failed"].map((name) => ours(name)),
+          counts("deferred", "unauthorised", "refused", "unavailable", "failed"),
         ),
       ],
       [
@@ -164,7 +168,7 @@ export const makeDashboard = (
             ],
           },
         ),
-        graph("Mail that came back: bounces and complaints", [ours("returned", 5)]),
+        graph("Mail that came back: bounces and complaints", [ours("hardstate_returned_total", 5)]),
       ],
     ],
   });

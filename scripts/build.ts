@@ -1,15 +1,15 @@
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { build, type Metafile } from "esbuild";
 import { complain, say } from "../functions/telemetry.ts";
 
-/** What is built for Lambda: its entry, and how many KiB it may have, compressed by gzip. */
+/** What is built for Lambda: its entry, how many KiB it may have, compressed by gzip, and the files that lie beside it. */
 const forLambda = [
-  { name: "lambda-intake", mostKib: 120 },
-  { name: "lambda-worker", mostKib: 260 },
+  { name: "lambda-intake", mostKib: 120, beside: ["functions/intake/openapi.json"] },
+  { name: "lambda-worker", mostKib: 260, beside: [] },
 ] as const;
 const forCloudflare = { name: "cloudflare", mostKib: 200 } as const;
 
@@ -28,7 +28,7 @@ const inputsOf = ({ outputs }: Metafile): Map<string, number> => {
 const kibOf = (path: string): number => gzipSync(readFileSync(path), { level: 9 }).length / 1024;
 
 const buildForLambda = async (
-  { name, mostKib }: (typeof forLambda)[number],
+  { name, mostKib, beside }: (typeof forLambda)[number],
   folder: string,
 ): Promise<Built> => {
   const path = join(folder, name, "index.mjs");
@@ -48,6 +48,7 @@ const buildForLambda = async (
     // What CommonJS modules require of Node.
     banner: { js: 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);' },
   });
+  for (const file of beside) copyFileSync(file, join(folder, name, basename(file)));
   return { name, path, kib: kibOf(path), mostKib, inputs: inputsOf(metafile) };
 };
 

@@ -33,6 +33,7 @@ describe("the bundle of Lambda's intake", () => {
     ["search for credentials", credentialSearch],
     ["XML", /xml-builder|fast-xml/],
     ["server of its own", /@hono\/node-server/],
+    ["numbers for Prometheus", /prom-client|prometheus|tdigest|opentelemetry/],
     ["test equipment", /fauxqs|dynalite|smtp-server|selfsigned/],
   ])("has no %s", (_, words) => {
     expect(having("lambda-intake", words)).toEqual([]);
@@ -46,6 +47,7 @@ describe("the bundle of Lambda's intake", () => {
 describe("the bundle of Lambda's worker", () => {
   it.each([
     ["HTTP server", /functions\/intake\/http|hono\/dist\/hono/],
+    ["numbers for Prometheus", /prom-client|prometheus|tdigest|opentelemetry/],
     ["SQLite", /sqlite/],
     ["search for credentials", credentialSearch],
     ["test equipment", /fauxqs|dynalite|smtp-server|selfsigned/],
@@ -69,6 +71,7 @@ describe("the bundle of the Worker", () => {
     ["HTTP by Node's agents", /node-http-handler/],
     ["search for credentials", credentialSearch],
     ["server of its own", /@hono\/node-server/],
+    ["numbers for Prometheus", /prom-client|prometheus|tdigest|opentelemetry/],
     ["test equipment", /fauxqs|dynalite|smtp-server|selfsigned|miniflare/],
     ["doctor", /doctor/],
     ["XML by a DOM", /xml-builder\/dist-es/],

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { idleMonth } from "../infra/cost.ts";
+import { idleMonth, metricsOfAlerts } from "../infra/cost.ts";
 import {
   asText,
   describeAlarms,
@@ -356,7 +356,7 @@ describe("an alarm", () => {
 
   it("takes silence for good news, but silence of the bridge's own pulse after 5 minutes for its end", () => {
     expect(alarm("heartbeat")).toMatchObject({
-      MetricName: "sweeps",
+      MetricName: "hardstate_sweeps_total",
       Period: 60,
       EvaluationPeriods: 5,
       DatapointsToAlarm: 5,
@@ -370,8 +370,8 @@ describe("an alarm", () => {
 
   it("rings at the first refused login, the first 503 and the first dead letter", () => {
     for (const [name, MetricName] of [
-      ["credentials-refused", "unauthorised"],
-      ["unavailable", "unavailable"],
+      ["credentials-refused", "hardstate_unauthorised_total"],
+      ["unavailable", "hardstate_unavailable_total"],
       ["dead-letters", "ApproximateNumberOfMessagesVisible"],
     ] as const)
       expect(alarm(name)).toMatchObject({ MetricName, Threshold: 1, EvaluationPeriods: 1 });
@@ -394,7 +394,7 @@ describe("the dashboard", () => {
     expect(alarms?.properties.title).toMatch(/^Is mail flowing\?/);
     expect(alarms?.properties.alarms).toHaveLength(propertiesOf("AWS::CloudWatch::Alarm").length);
     expect(JSON.stringify(endings?.properties.metrics)).toMatch(
-      /accepted.*mailed.*suppressed.*refused.*dead/,
+      /accepted.*mailed.*suppressed.*digested.*refused.*dead/,
     );
     expect(JSON.stringify(now?.properties.metrics)).toMatch(/sweeps.*Visible.*AgeOfOldest.*dead letters/);
   });
@@ -404,11 +404,14 @@ describe("the dashboard", () => {
     const shown = new Set(names);
     expect([...shown].sort()).toEqual(
       [
-        ...["accepted", "mailed", "suppressed", "refused", "dead", "deferred", "unauthorised"],
-        ...["delivery_seconds", "sweeps", "failed", "unavailable", "returned"],
+        "hardstate_delivery_seconds",
+        ...[
+          ...["accepted", "mailed", "suppressed", "digested", "refused", "dead", "deferred", "unauthorised"],
+          ...["recoveries_without_problem", "sweeps", "failed", "unavailable", "returned"],
+        ].map((name) => `hardstate_${name}_total`),
       ].sort(),
     );
-    expect(shown.size).toBe(idleMonth.metrics);
+    expect(shown.size).toBe(idleMonth.metrics + metricsOfAlerts);
   });
 
   it("leaves no gap and no overlap in its rows of 24", () => {

@@ -1,6 +1,14 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { idleMonth, mailedAlert, perMillionAlerts, perMonth, suppressedAlert } from "../infra/cost.ts";
+import {
+  idleMonth,
+  mailedAlert,
+  metricsOfAlerts,
+  perMillionAlerts,
+  perMonth,
+  prices,
+  suppressedAlert,
+} from "../infra/cost.ts";
 import { readOptions } from "../infra/options.ts";
 
 const least = { HARDSTATE_FROM: "Monitoring <nagios@example.com>", HARDSTATE_RECIPIENTS: "example.com" };
@@ -108,5 +116,7 @@ describe("the cost", () => {
 
   it("of a month without alerts is below ten dollars", () => {
     expect(Object.values(perMonth(idleMonth)).reduce((sum, one) => sum + one, 0)).toBeLessThan(10);
+    const more = `${metricsOfAlerts} metrics more, ${(metricsOfAlerts * prices.metricMonth).toFixed(2)} a month`;
+    expect(readFileSync("infra/README.md", "utf8")).toContain(more);
   });
 });

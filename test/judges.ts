@@ -10,7 +10,7 @@ export type Judge = { url: string; stop(): Promise<void> };
 const startWithinMilliseconds = 60_000;
 
 /** What .ci/run installs and names in the environment. */
-const installed = (setting: string, what: string): string => {
+export const installed = (setting: string, what: string): string => {
   const value = process.env[setting];
   if (!value) throw new Error(`no ${what}: .ci/run installs it and sets ${setting}`);
   return value;

@@ -99,6 +99,8 @@ export const mailsIn = async (maildir: string): Promise<Email[]> => {
 export type Bridge = {
   url: string;
   events: () => Record<string, unknown>[];
+  /** All that it printed. */
+  lines: () => string[];
   pid: number;
   kill(signal: NodeJS.Signals): Promise<void>;
 };
@@ -152,6 +154,7 @@ export const startBridge = async (on: Lab, { port, environment }: BridgeSettings
     url: `http://127.0.0.1:${port}`,
     pid: child.pid ?? 0,
     kill,
+    lines: () => output.split("\n").filter(Boolean),
     events: () =>
       output
         .split("\n")
@@ -176,7 +179,7 @@ export const installShim = async (on: Lab, url: string, token: string, owner = "
   writeFileSync(config, `url = "${url}/v1/alerts"\nheader = "Authorization: Bearer ${token}"\n`, {
     mode: 0o600,
   });
-  mkdirSync(spool, { mode: 0o700 });
+  mkdirSync(spool, { mode: 0o700, recursive: true });
   const [uid, gid] = await Promise.all(
     ["-u", "-g"].map(async (flag) => Number((await run("id", [flag, owner])).stdout)),
   );

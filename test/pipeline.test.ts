@@ -49,7 +49,9 @@ const unauthorised: DeliveryOutcome = {
 let now: number;
 let ledger: Ledger;
 let mails: Mail[];
+let events: Event[];
 beforeEach(() => {
+  events = [];
   now = 100_000_000;
   ledger = sqliteLedger(":memory:");
   mails = [];
@@ -79,7 +81,7 @@ const worker = (send: Send = async () => accepted, using: Ledger = ledger, polic
     policy: { ...defaultPolicy, flapHoldSeconds: 0, ...policy },
     giveUpAfterSeconds: 48 * 3600,
     clock: () => now,
-    report: () => {},
+    report: (event) => events.push(event),
   });
 };
 
@@ -175,6 +177,12 @@ describe("a message", () => {
     now += 48 * 3_600_000;
     expect(await worker(async () => deferred)(handOut(queuedAlert(), 99))).toMatchObject({ message: "bury" });
     expect(await story()).toMatchObject({ ending: { as: "dead", reason: "given up after 48 h: 450 later" } });
+    const about = { id: "alert-0001", row: "R1", route: "smtp://relay:587", code: 450 };
+    expect(events).toMatchObject([
+      { event: "attempt-failed", result: "deferred", step: "recipient", ...about },
+      { event: "attempt-failed", result: "deferred", step: "recipient", ...about },
+      { event: "ended", ending: "dead", ...about },
+    ]);
   });
 
   it("keeps its verdict while the relay is away: problem and recovery go out in order, whatever others did", async () => {

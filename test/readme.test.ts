@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { settings } from "../functions/config.ts";
+import { prometheus } from "../functions/runtime/prometheus.ts";
 
 const readme = readFileSync("README.md", "utf8");
 
@@ -20,6 +21,19 @@ describe("README", () => {
         };
       });
     expect(rows).toEqual(settings.map((setting) => ({ fallback: undefined, ...setting })));
+  });
+
+  it("lists the numbers that there are for Prometheus, and no other", async () => {
+    const { scrape } = prometheus({
+      queue: { depth: async () => ({ waiting: 0, handedOut: 0 }), deadLetterCount: async () => 0 },
+      ledger: { routes: async () => [], heartbeats: async () => [] },
+      routes: [],
+      clock: () => 0,
+    });
+    const names = [...(await scrape("site")).text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name);
+    const listed = readme.split("\n").filter((line) => line.startsWith("| `hardstate_"));
+    const told = listed.flatMap((line) => line.split("|")[1]?.match(/hardstate_\w+/g) ?? []);
+    expect(told.toSorted()).toEqual(names.toSorted());
   });
 
   it("names only npm scripts and files that exist", () => {

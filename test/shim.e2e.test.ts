@@ -260,7 +260,10 @@ describe("a notification that cannot be handed over", () => {
     });
     expect(waiting()).toHaveLength(250);
     await listen(port);
-    expect(await notify(["--drain"])).toMatchObject({ status: 0, stderr: "" });
+    const { status, stderr } = await notify(["--drain"]);
+    expect(status).toBe(0);
+    expect(new Set(stderr.match(/"event":"[a-z]+"/g))).toEqual(new Set(['"event":"sent"']));
+    expect(stderr.trim().split("\n")).toHaveLength(250);
     expect((await taken()).map(({ id }) => id)).toEqual(
       Array.from({ length: 250 }, (_, n) => `spooled-${n}`),
     );
@@ -445,6 +448,7 @@ describe("the spool", () => {
         await close();
         const lost = await notify(problem, { ...ops, NAGIOS_LONGSERVICEOUTPUT: "x".repeat(20_000) });
         expect([lost.status, lost.stderr]).toEqual([1, expect.stringContaining("this alert is lost")]);
+        expect(lost.stderr).toMatch(/"event":"lost","id":"[0-9a-f-]{36}"/);
         await listen(port);
       } finally {
         execFileSync("umount", [spool]);

@@ -1,52 +1,126 @@
 import { describe, expect, it } from "vitest";
+import { type Sample, samplesOf } from "../functions/metrics.ts";
 import { asEmf, type Event } from "../functions/telemetry.ts";
 
 const about = { id: "alert-0001", object: "web01/HTTP", contact: "ops@example.com" };
+const reply = { route: "smtp://relay:587", code: 250 };
 const ended = { ...about, event: "ended", row: "R1", reason: "250", seconds: 1.5 } as const;
-const attempt = { ...about, event: "attempt-failed", route: "smtp://relay", reply: "450" } as const;
+const attempt = { ...about, event: "attempt-failed", row: "R1", route: "smtp://relay:587" } as const;
+const deferred = { ...attempt, result: "deferred", step: "data", code: 451, reply: "451 later" } as const;
 
-/** The metrics that CloudWatch makes of a line, with their values and units. */
-const metricsIn = (event: Event) => {
-  const line = JSON.parse(asEmf(event, 1_800_000_000_000));
-  const [directive] = line._aws?.CloudWatchMetrics ?? [];
-  if (directive) expect(directive).toMatchObject({ Namespace: "Hardstate", Dimensions: [[]] });
-  return Object.fromEntries(
-    (directive?.Metrics ?? []).map(({ Name, Unit }: { Name: string; Unit: string }) => [
-      Name,
-      [line[Name], Unit],
-    ]),
-  );
-};
+/** Each event that counts, and what it adds to which metric. */
+const counted: [string, Event, Sample[]][] = [
+  [
+    "an alert that was taken",
+    { ...about, event: "accepted", site: "s", type: "PROBLEM", state: "CRITICAL" },
+    [{ name: "hardstate_accepted_total", value: 1, labels: { type: "PROBLEM" } }],
+  ],
+  [
+    "a mail that was taken",
+    { ...ended, ...reply, ending: "mailed" },
+    [
+      {
+        name: "hardstate_mailed_total",
+        value: 1,
+        labels: { row: "R1", route: "smtp://relay:587", code: "250" },
+      },
+      { name: "hardstate_delivery_seconds", value: 1.5 },
+    ],
+  ],
+  [
+    "an alert that makes no mail",
+    { ...ended, row: "R3", ending: "suppressed" },
+    [{ name: "hardstate_suppressed_total", value: 1, labels: { row: "R3" } }],
+  ],
+  [
+    "a recovery without a problem",
+    { ...ended, row: "R26", ending: "suppressed" },
+    [
+      { name: "hardstate_suppressed_total", value: 1, labels: { row: "R26" } },
+      { name: "hardstate_recoveries_without_problem_total", value: 1 },
+    ],
+  ],
+  [
+    "an alert that a digest tells of",
+    { ...ended, ending: "digested" },
+    [{ name: "hardstate_digested_total", value: 1, labels: { row: "R1" } }],
+  ],
+  [
+    "a dead letter",
+    { ...ended, ...reply, ending: "dead" },
+    [{ name: "hardstate_dead_total", value: 1, labels: { row: "R1" } }],
+  ],
+  [
+    "a mail that was refused, where it ended",
+    { ...ended, ...reply, code: 550, ending: "refused" },
+    [
+      {
+        name: "hardstate_refused_total",
+        value: 1,
+        labels: { row: "R1", route: "smtp://relay:587", code: "550" },
+      },
+    ],
+  ],
+  ["a refusal as an attempt", { ...deferred, result: "refused", code: 550 }, []],
+  [
+    "a mail that was deferred",
+    deferred,
+    [{ name: "hardstate_deferred_total", value: 1, labels: { route: "smtp://relay:587", code: "451" } }],
+  ],
+  [
+    "an attempt without a reply",
+    { ...deferred, code: undefined },
+    [{ name: "hardstate_deferred_total", value: 1, labels: { route: "smtp://relay:587", code: "none" } }],
+  ],
+  [
+    "a code that is none",
+    { ...deferred, code: 70451 },
+    [{ name: "hardstate_deferred_total", value: 1, labels: { route: "smtp://relay:587", code: "none" } }],
+  ],
+  [
+    "refused credentials",
+    { ...deferred, result: "unauthorised", step: "auth", code: 535 },
+    [{ name: "hardstate_unauthorised_total", value: 1, labels: { route: "smtp://relay:587", code: "535" } }],
+  ],
+  ["a sweep", { event: "swept", due: 3 }, [{ name: "hardstate_sweeps_total", value: 1 }]],
+  ["an error", { event: "failed", during: "x", error: "y" }, [{ name: "hardstate_failed_total", value: 1 }]],
+  ["what is no alert", { event: "unreadable", reason: "x" }, [{ name: "hardstate_failed_total", value: 1 }]],
+  [
+    "a 503",
+    { event: "unavailable", what: "queue", error: "x" },
+    [{ name: "hardstate_unavailable_total", value: 1, labels: { what: "queue" } }],
+  ],
+  [
+    "a bounce",
+    { event: "returned", id: "a", site: "s", contact: "ops@example.com", kind: "bounce", reply: "550" },
+    [{ name: "hardstate_returned_total", value: 1, labels: { kind: "bounce" } }],
+  ],
+  ["anything else", { event: "stopped" }, []],
+];
 
 describe("an event", () => {
-  it.each<[string, Event, Record<string, unknown>]>([
-    [
-      "an alert that was taken",
-      { ...about, event: "accepted", site: "s", type: "PROBLEM", state: "CRITICAL" },
-      { accepted: [1, "Count"] },
-    ],
-    [
-      "a mail that was taken",
-      { ...ended, ending: "mailed" },
-      { mailed: [1, "Count"], delivery_seconds: [1.5, "Seconds"] },
-    ],
-    ["an alert that makes no mail", { ...ended, ending: "suppressed" }, { suppressed: [1, "Count"] }],
-    ["a dead letter", { ...ended, ending: "dead" }, { dead: [1, "Count"] }],
-    ["a mail that was refused, by its ending alone", { ...attempt, result: "refused" }, {}],
-    ["a mail that was deferred", { ...attempt, result: "deferred" }, { deferred: [1, "Count"] }],
-    ["refused credentials", { ...attempt, result: "unauthorised" }, { unauthorised: [1, "Count"] }],
-    ["a sweep", { event: "swept", due: 3 }, { sweeps: [1, "Count"] }],
-    ["an error", { event: "failed", during: "x", error: "y" }, { failed: [1, "Count"] }],
-    ["what is no alert", { event: "unreadable", reason: "x" }, { failed: [1, "Count"] }],
-    ["a 503", { event: "unavailable", what: "queue", error: "x" }, { unavailable: [1, "Count"] }],
-    [
-      "a bounce",
-      { event: "returned", id: "a", site: "s", contact: "ops@example.com", kind: "bounce", reply: "550" },
-      { returned: [1, "Count"] },
-    ],
-    ["anything else", { event: "stopped" }, {}],
-  ])("counts %s", (_, event, metrics) => {
-    expect(metricsIn(event)).toEqual(metrics);
+  it.each(counted)("counts %s", (_, event, samples) => {
+    expect(samplesOf(event)).toEqual(samples);
+  });
+
+  it.each(counted)("has the same names in CloudWatch, without labels: %s", (_, event, samples) => {
+    const line = JSON.parse(asEmf(event, 1_800_000_000_000));
+    const directives = line._aws?.CloudWatchMetrics ?? [];
+    expect(directives).toEqual(
+      samples.length === 0
+        ? []
+        : [
+            {
+              Namespace: "Hardstate",
+              Dimensions: [[]],
+              Metrics: samples.map(({ name }) => ({
+                Name: name,
+                Unit: name.endsWith("_seconds") ? "Seconds" : "Count",
+              })),
+            },
+          ],
+    );
+    for (const { name, value } of samples) expect(line[name]).toBe(value);
   });
 
   it("keeps its fields beside its metrics", () => {

@@ -1,6 +1,6 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
-import { type Context, Hono } from "hono";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import * as v from "valibot";
 import type { Aliases, AllowList } from "../address.ts";
@@ -13,6 +13,7 @@ import type { Ledger, Listing, OpenProblem } from "../ledger/ledger.ts";
 import { type DeadLetter, deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
 import { asLines, statusOf } from "../status.ts";
 import type { Report } from "../telemetry.ts";
+import type { Letter, Line, OpenEpisode, Posted, StatusPage, Story } from "./answers.ts";
 import { fromMacros, inMacros } from "./monitors.ts";
 import { readPost } from "./post.ts";
 
@@ -24,14 +25,18 @@ export type IntakeParts = {
   ledger: Ledger;
   clock: () => number;
   report: Report;
+  /** The API described: what openapi.json holds, from wherever the runtime keeps it. */
+  openapi?: () => unknown;
+  /** What Prometheus reads with a token of a site, where the runtime has it. */
+  scrape?: (site: string) => Promise<{ text: string; contentType: string }>;
 };
 
-const mostBytes = 256 * 1024;
-const mostAlerts = 100;
+export const mostBytes = 256 * 1024;
+export const mostAlerts = 100;
 const retryAfterSeconds = "10";
 
 /** The kinds of problem documents (RFC 9457); `type` is stable, `title` is for people. */
-const problems = {
+export const problems = {
   "not-readable": { status: 400, title: "The request cannot be read" },
   "not-authorised": { status: 401, title: "A token of a site is needed" },
   "not-found": { status: 404, title: "There is nothing here" },
@@ -41,7 +46,7 @@ const problems = {
   "not-valid": { status: 422, title: "No alert was taken" },
   unavailable: { status: 503, title: "Nothing was taken; send it again" },
 } as const;
-type ProblemName = keyof typeof problems;
+export type ProblemName = keyof typeof problems;
 
 /** JSON on a line of its own, so that a terminal's next prompt is on one too. */
 const answer = (
@@ -109,7 +114,7 @@ const idOf = (item: Item): string | undefined => {
 const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** An alert as lists show it. */
-const alertOf = (record: JournalRecord) => ({
+const alertOf = (record: JournalRecord): Line => ({
   id: record.id,
   object: objectOf(record),
   contact: record.contact,
@@ -124,7 +129,7 @@ const alertOf = (record: JournalRecord) => ({
 });
 
 /** The whole story, in words and in parts. */
-const wholeOf = (record: JournalRecord) => ({
+const wholeOf = (record: JournalRecord): Story => ({
   ...alertOf(record),
   story: storyOf(record),
   verdict: record.verdict,
@@ -138,7 +143,7 @@ const wholeOf = (record: JournalRecord) => ({
 });
 
 /** An open episode, with everyone who was told of it. */
-const problemOf = ({ host, service, entry }: OpenProblem) => {
+const problemOf = ({ host, service, entry }: OpenProblem): OpenEpisode => {
   const open = openEpisode(entry);
   return {
     object: objectOf({ host, service }),
@@ -158,7 +163,7 @@ const problemOf = ({ host, service, entry }: OpenProblem) => {
 };
 
 /** A dead letter without what its alert says: the story has that. */
-const letterOf = ({ alert, reason, deadAt }: DeadLetter) => ({
+const letterOf = ({ alert, reason, deadAt }: DeadLetter): Letter => ({
   id: alert?.id,
   object: alert && objectName(alert.alert),
   contact: alert?.contact,
@@ -168,7 +173,7 @@ const letterOf = ({ alert, reason, deadAt }: DeadLetter) => ({
   dead: deadAt,
 });
 
-const heartbeatPost = v.object({
+export const heartbeatPost = v.object({
   monitor: v.pipe(
     v.string("the monitor's name"),
     v.regex(/^[A-Za-z0-9._-]{1,64}$/, "1-64 of letters, digits, . _ -"),
@@ -177,10 +182,10 @@ const heartbeatPost = v.object({
 /** Whoever has a site's token may not fill the ledger with names. */
 const mostMonitors = 100;
 
-const redriveOrder = v.strictObject({ id: v.optional(v.string()) });
+export const redriveOrder = v.strictObject({ id: v.optional(v.string()) });
 
-const mostListed = 500;
-const usualListed = 100;
+export const mostListed = 500;
+export const usualListed = 100;
 
 /**
  * The HTTP side of the bridge, for any runtime. Answers 202 only after the queue's commit; whatever goes wrong
@@ -207,12 +212,13 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     site?: string,
     faults: Fault[] = [],
     more = {},
+    ids?: string[],
   ): Response => {
-    report({ event: "request-refused", status: problems[name].status, reason: detail, faults, site });
+    report({ event: "request-refused", status: problems[name].status, reason: detail, faults, site, ids });
     return problem(name, detail, { ...(faults.length > 0 && { errors: faults }), ...more });
   };
-  const unavailable = (what: string, error: unknown): Response => {
-    report({ event: "unavailable", what, error: words(error) });
+  const unavailable = (what: string, error: unknown, ids?: string[]): Response => {
+    report({ event: "unavailable", what, error: words(error), ids });
     return problem("unavailable", `The ${what} does not take anything now.`);
   };
 
@@ -224,6 +230,11 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   app.notFound(() => problem("not-found", "The paths are listed in README."));
 
   app.get("/healthz", () => answer({ status: "alive" }));
+  const { scrape, openapi } = parts;
+  if (openapi) {
+    app.get("/openapi.json", () => answer(openapi()));
+    app.all("/openapi.json", () => problem("not-allowed", "GET this.", {}, "GET"));
+  }
   app.get("/readyz", async () => {
     for (const [what, part] of Object.entries({ queue, ledger })) {
       try {
@@ -235,13 +246,22 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     return answer({ status: "ready" });
   });
 
-  app.use("/v1/*", async (c, next) => {
+  const authorise: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
     const site = siteOf(c.req.header("Authorization"));
     if (site === undefined)
       return refuse("not-authorised", "Send Authorization: Bearer and a token of HARDSTATE_TOKENS.");
     c.set("site", site);
     return next();
-  });
+  };
+  app.use("/v1/*", authorise);
+
+  if (scrape) {
+    app.get("/metrics", authorise, async (c) => {
+      const { text, contentType } = await scrape(c.get("site"));
+      return new Response(text, { headers: { "Content-Type": contentType } });
+    });
+    app.all("/metrics", () => problem("not-allowed", "GET this.", {}, "GET"));
+  }
 
   app.post(
     "/v1/alerts",
@@ -266,7 +286,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
 
       const circumstances = { site, now: clock(), aliases: parts.aliases, allowed: parts.allowed };
       const queued: QueuedAlert[] = [];
-      const answers = items.flatMap((item, index): Record<string, unknown>[] => {
+      const answers = items.flatMap((item, index): Posted[] => {
         const reading =
           "faults" in item
             ? { ok: false as const, faults: item.faults }
@@ -284,22 +304,25 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           status: "queued",
         }));
       });
-      const faults = answers.flatMap(({ item, errors }) =>
-        ((errors ?? []) as Fault[]).map((fault) => ({
+      const rejected = answers.filter((one) => one.status === "rejected");
+      const faults = rejected.flatMap(({ item, errors }) =>
+        errors.map((fault) => ({
           ...fault,
           field: items.length > 1 ? `${item}.${fault.field}` : fault.field,
         })),
       );
-      if (queued.length === 0)
-        return refuse("not-valid", "Nothing was taken; errors tells each field.", site, faults, {
-          alerts: answers,
-        });
+      const refused = rejected.flatMap(({ id }) => id ?? []);
+      if (queued.length === 0) {
+        const detail = "Nothing was taken; errors tells each field.";
+        return refuse("not-valid", detail, site, faults, { alerts: answers }, refused);
+      }
       try {
         const taken = await queue.send(queued.map(toMessage));
         if (!taken.every(Boolean))
           throw new Error("the queue took only some; the same ids may be sent again");
       } catch (error) {
-        return unavailable("queue", error);
+        const ids = queued.map(({ id }) => id);
+        return unavailable("queue", error, ids);
       }
       for (const { id, contact, alert } of queued)
         report({
@@ -312,7 +335,14 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           state: alert.state,
         });
       if (faults.length > 0)
-        report({ event: "request-refused", status: 202, reason: "some alerts of a batch", faults, site });
+        report({
+          event: "request-refused",
+          status: 202,
+          reason: "some alerts of a batch",
+          faults,
+          site,
+          ids: refused,
+        });
       return answer({ alerts: answers }, 202);
     },
   );
@@ -327,7 +357,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       if (held)
         return answer({ id, status: "pending", detail: "It waits in the queue; nothing was decided yet." });
     } catch (error) {
-      return unavailable("ledger", error);
+      return unavailable("ledger", error, [id]);
     }
     const unseen = held === undefined ? " One that was just taken may still wait in the queue." : "";
     return problem("not-found", `The ledger has no alert of this id and site.${unseen}`);
@@ -409,7 +439,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       const depth = await queue.depth();
       const dead = await queue.deadLetters(mostListed, isOf(site));
       const heartbeats = (await ledger.heartbeats()).filter((one) => one.site === site);
-      const status = statusOf(clock(), depth, dead.length, await ledger.routes(), heartbeats);
+      const status: StatusPage = statusOf(clock(), depth, dead.length, await ledger.routes(), heartbeats);
       const plain = c.req.header("Accept")?.trim().toLowerCase().startsWith("text/plain");
       return plain ? c.text(asLines(status)) : answer(status);
     } catch (error) {
@@ -467,7 +497,9 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       const site = c.get("site");
       const expected = 'an object: {"id": "..."} for one dead letter, {} for all';
       const item = parseJson((await c.req.text().catch(() => "")) || "{}");
-      const reading = read(redriveOrder, "input" in item ? item.input : undefined);
+      // Valibot takes an empty list for an empty object, and that would put back all.
+      const order = "input" in item && !Array.isArray(item.input) ? item.input : undefined;
+      const reading = read(redriveOrder, order);
       if (!reading.ok)
         return refuse("not-readable", "Nothing was put back.", site, [{ field: "body", expected }]);
       const { id } = reading.value;

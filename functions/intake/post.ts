@@ -13,7 +13,8 @@ const contact = v.object(
   { name: v.optional(v.string("text")), email: v.optional(v.string("text")) },
   "an object with name or email",
 );
-const postEntries = v.object(
+/** What a posted alert has besides the alert itself. */
+export const postEntries = v.object(
   {
     id: v.optional(
       v.pipe(

@@ -72,6 +72,8 @@ export type Queue = {
   /** Those that are wanted, oldest first. */
   deadLetters(limit: number, wanted?: (letter: DeadLetter) => boolean): Promise<DeadLetter[]>;
   depth(): Promise<Depth>;
+  /** How many dead letters there are; no one is handed out for that. */
+  deadLetterCount(): Promise<number>;
   /** Whether an alert still waits here; undefined where the queue cannot look into itself (SQS). */
   holds(deduplicationId: string): Promise<boolean | undefined>;
   /** Rejects with the reason if messages cannot be taken or handed out now. */
@@ -130,6 +132,12 @@ export const readQueuedAlert = (body: string): Reading<QueuedAlert> => {
   const alert = readAlert(queued.value.alert);
   if (!alert.ok) return alert;
   return { ok: true, value: { ...queued.value, alert: alert.value } };
+};
+
+/** The id of the alert in a message, if it holds one: for those who tell what went wrong with it. */
+export const idIn = ({ body }: Pick<ReceivedMessage, "body">): string | undefined => {
+  const queued = readQueuedAlert(body);
+  return queued.ok ? queued.value.id : undefined;
 };
 
 /** A dead letter by what its queue keeps of it. */

@@ -83,6 +83,7 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
   const counts = db.prepare(
     "SELECT coalesce(sum(handed_out = 0), 0) AS waiting, coalesce(sum(handed_out), 0) AS handed_out FROM message",
   );
+  const deadCount = db.prepare("SELECT count(*) AS dead FROM dead_letter");
   const oldest = db.prepare("SELECT body FROM message ORDER BY sequence LIMIT 1");
   const find = db.prepare("SELECT 1 FROM message WHERE deduplication_id = ?");
 
@@ -222,6 +223,7 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
         ...(reading?.ok && { oldestAt: reading.value.receivedAt }),
       };
     },
+    deadLetterCount: async () => Number(deadCount.get()?.dead),
     holds: async (deduplicationId) => find.get(deduplicationId) !== undefined,
     ready: async () => {
       db.transaction(() => {});

@@ -183,6 +183,19 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     }
   };
 
+  /** How many messages a queue has that can be received, and that somebody has. */
+  const countsOf = async (url: string): Promise<[number, number]> => {
+    const { Attributes = {} } = await client.send(
+      new GetQueueAttributesCommand({
+        QueueUrl: url,
+        AttributeNames: ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+      }),
+    );
+    const { ApproximateNumberOfMessages: visible, ApproximateNumberOfMessagesNotVisible: hidden } =
+      Attributes;
+    return [Number(visible ?? 0), Number(hidden ?? 0)];
+  };
+
   return {
     send: async (messages) => {
       const taken = new Set<OutgoingMessage>();
@@ -275,16 +288,12 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       return letters.slice(0, limit);
     },
     depth: async () => {
-      const { Attributes = {} } = await client.send(
-        new GetQueueAttributesCommand({
-          QueueUrl: queueUrl,
-          AttributeNames: ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-        }),
-      );
-      return {
-        waiting: Number(Attributes.ApproximateNumberOfMessages ?? 0),
-        handedOut: Number(Attributes.ApproximateNumberOfMessagesNotVisible ?? 0),
-      };
+      const [waiting, handedOut] = await countsOf(queueUrl);
+      return { waiting, handedOut };
+    },
+    deadLetterCount: async () => {
+      const [waiting, handedOut] = await countsOf(await deadLetterQueue());
+      return waiting + handedOut;
     },
     holds: async () => undefined,
     ready: async () => {

@@ -5,10 +5,11 @@ import { afterStart } from "../deliver/breaker.ts";
 import { probeUnused, relays } from "../deliver/relays.ts";
 import type { Connect } from "../deliver/smtp-session.ts";
 import { intake, problem } from "../intake/http.ts";
+import openapi from "../intake/openapi.json" with { type: "json" };
 import { durableObjectLedger, type LedgerStub } from "../ledger/durable-object.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { pipeline } from "../pipeline.ts";
-import type { Queue } from "../queue/queue.ts";
+import { idIn, type Queue, type ReceivedMessage } from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { sweep } from "../sweep.ts";
 import { complain, toConsole } from "../telemetry.ts";
@@ -83,10 +84,11 @@ const bridgeOf = ({ LEDGER, ...environment }: Bindings): Bridge => {
   return { settings, queue, ledger, ses };
 };
 
-const failed = (during: string) => (error: unknown) =>
+const failed = (message: ReceivedMessage, error: unknown) =>
   report({
     event: "failed",
-    during,
+    id: idIn(message),
+    during: "handling an alert",
     error: error instanceof Error ? (error.stack ?? error.message) : String(error),
   });
 
@@ -108,7 +110,7 @@ const work = async ({ settings, queue, ledger, ses }: Bridge) => {
     for (let taken = 0; taken < mostMessages && clock() < until; ) {
       const waitSeconds = Math.max(0, Math.min(20, Math.floor((until - clock()) / 1000)));
       const messages = await queue.receive({ max: 10, waitSeconds, visibilityTimeoutSeconds });
-      await drain(queue, messages, handle, failed("handling an alert"));
+      await drain(queue, messages, handle, failed);
       taken += messages.length;
     }
     await probeUnused(
@@ -131,7 +133,7 @@ export default {
       return problem("unavailable", "The settings are wrong; the Worker's log names them.");
     }
     const { settings, queue, ledger } = bridge;
-    return intake({ ...settings, queue, ledger, clock, report }).fetch(request);
+    return intake({ ...settings, queue, ledger, clock, report, openapi: () => openapi }).fetch(request);
   },
   scheduled: async (_: unknown, bindings: Bindings): Promise<void> => {
     const bridge = bridgeOf(bindings);

@@ -9,12 +9,12 @@ export const drain = async (
   queue: Queue,
   messages: readonly ReceivedMessage[],
   handle: (message: ReceivedMessage) => Promise<Disposition>,
-  failed: (error: unknown) => void,
+  failed: (message: ReceivedMessage, error: unknown) => void,
 ): Promise<void> => {
   const done = new Map<ReceivedMessage, Disposition>();
   let busy = true;
   const drained = [...Map.groupBy(messages, ({ group }) => group).values()].map(async (group) => {
-    for (const [message, disposition] of await drainInOrder(group, handle, (_, error) => failed(error)))
+    for (const [message, disposition] of await drainInOrder(group, handle, failed))
       done.set(message, disposition);
   });
   const all = Promise.all(drained).then(() => {

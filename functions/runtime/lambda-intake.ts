@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { handle, type LambdaContext, type LambdaEvent } from "hono/aws-lambda";
 import { intake } from "../intake/http.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
@@ -6,6 +7,8 @@ import { lambdaSettings, madeOf, toLog } from "./lambda.ts";
 import { parameterStore } from "./ssm.ts";
 
 const clock = () => Date.now();
+/** Lies beside the bundle: in it, each cold start would read it. */
+const openapi = () => JSON.parse(readFileSync(new URL("openapi.json", import.meta.url), "utf8"));
 const report = toLog(clock);
 const settings = await lambdaSettings(
   process.env,
@@ -19,7 +22,7 @@ const database = dynamodbClient();
 const appOf = madeOf(({ queue: { url }, ledger: { table }, tokens, aliases, allowed }) => {
   const queue = sqsQueue(sqsClient(url, process.env.AWS_REGION ?? ""), url, clock);
   const ledger = dynamodbLedger(database, table);
-  return handle(intake({ tokens, aliases, allowed, queue, ledger, clock, report }));
+  return handle(intake({ tokens, aliases, allowed, queue, ledger, clock, report, openapi }));
 });
 
 /** Serves a Function URL, or an HTTP API with payload 2.0. */

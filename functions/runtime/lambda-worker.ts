@@ -4,7 +4,7 @@ import { probeUnused, relays } from "../deliver/relays.ts";
 import { readFeedback } from "../deliver/ses-events.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { pipeline } from "../pipeline.ts";
-import { type Disposition, drainInOrder, type ReceivedMessage } from "../queue/queue.ts";
+import { type Disposition, drainInOrder, idIn, type ReceivedMessage } from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { sweep as sweepLedger } from "../sweep.ts";
 import type { Report } from "../telemetry.ts";
@@ -47,9 +47,10 @@ const bridge = async (): Promise<Bridge> => {
   return now;
 };
 
-const failed = (during: string, error: unknown) =>
+const failed = (during: string, error: unknown, id?: string) =>
   report({
     event: "failed",
+    id,
     during,
     error: error instanceof Error ? (error.stack ?? error.message) : String(error),
   });
@@ -85,7 +86,7 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
   const dispositions = await drainInOrder(
     batch.map(([message]) => message),
     handle,
-    (_, error) => failed("handling an alert", error),
+    (message, error) => failed("handling an alert", error, idIn(message)),
   );
   /** Whether Lambda may delete the message. */
   const done = async (message: ReceivedMessage, disposition: Disposition | undefined): Promise<boolean> => {
@@ -95,7 +96,7 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
       return disposition !== undefined && disposition.message !== "give-back";
     } catch (error) {
       // It comes again when the queue's visibility timeout is over.
-      failed("disposing of a message", error);
+      failed("disposing of a message", error, idIn(message));
       return false;
     }
   };

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { intake } from "../intake/http.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { type SqliteLedger, sqliteLedger } from "../ledger/sqlite.ts";
 import { pipeline } from "../pipeline.ts";
-import type { Queue } from "../queue/queue.ts";
+import { idIn, type Queue } from "../queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../queue/sqlite.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { lockFile } from "../sqlite.ts";
@@ -20,10 +20,12 @@ import { sweep } from "../sweep.ts";
 import { complain, type Report, say, toConsole } from "../telemetry.ts";
 import { drain } from "./drain.ts";
 import { type Environment, withFiles } from "./environment.ts";
+import { prometheus } from "./prometheus.ts";
 import { transportOf } from "./routes.ts";
 import { type CapturingRelay, capturingRelay, trialToken } from "./trial.ts";
 
 const clock = () => Date.now();
+const openapi = () => JSON.parse(readFileSync(new URL("../intake/openapi.json", import.meta.url), "utf8"));
 
 /** Longer than one attempt may take (deliver/smtp.ts); after a crash `recover` does not wait for it. */
 const visibilityTimeoutSeconds = 400;
@@ -104,17 +106,19 @@ const work = async (
   report: Report,
   signal: AbortSignal,
 ) => {
-  const failed = (during: string) => (error: unknown) =>
-    report({ event: "failed", during, error: trace(error) });
+  const failed = (during: string, error: unknown, id?: string) =>
+    report({ event: "failed", id, during, error: trace(error) });
   while (!signal.aborted) {
     // The embedded queue and ledger answer at once: a backlog would leave HTTP no turn.
     await setImmediate();
     try {
       const messages = await queue.receive({ max: 10, waitSeconds: 20, visibilityTimeoutSeconds, signal });
-      await drain(queue, messages, handle, failed("handling an alert"));
+      await drain(queue, messages, handle, (message, error) =>
+        failed("handling an alert", error, idIn(message)),
+      );
     } catch (error) {
       // What was received and not disposed of comes back when its time is over.
-      failed("working on the queue")(error);
+      failed("working on the queue", error);
       await setTimeout(1000);
     }
   }
@@ -146,7 +150,7 @@ const listen = (server: Server, host: string, port: number): Promise<number> =>
   });
 
 const main = async () => {
-  const report = toConsole(process.stdout.isTTY ? "text" : "json", clock);
+  const log = toConsole(process.stdout.isTTY ? "text" : "json", clock);
   const { environment, faults } = withFiles(process.env);
   const configured = Object.keys(process.env).some(
     (name) =>
@@ -158,7 +162,7 @@ const main = async () => {
   const lock = takeState(reading?.ok ? reading.value.state : environment.HARDSTATE_STATE || ".hardstate");
   const { settings, trial } = reading?.ok
     ? { settings: reading.value, trial: undefined }
-    : await startTrial(environment, report);
+    : await startTrial(environment, log);
 
   const embedded: SqliteQueue | undefined =
     settings.queue.kind === "sqlite" ? sqliteQueue(settings.queue.path, clock) : undefined;
@@ -172,7 +176,12 @@ const main = async () => {
     relay,
     transport: transportOf(relay, settings.sender, clock),
   }));
-  const app = intake({ ...settings, queue, ledger, clock, report });
+  const { observe, scrape } = prometheus({ queue, ledger, routes: [...used], clock });
+  const report: Report = (event) => {
+    observe(event);
+    log(event);
+  };
+  const app = intake({ ...settings, queue, ledger, clock, report, scrape, openapi });
   const server = createAdaptorServer({
     fetch: app.fetch,
     serverOptions: { headersTimeout: 10_000, requestTimeout: 30_000 },
@@ -189,7 +198,12 @@ const main = async () => {
   const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
   const workers = Array.from({ length: loops }, () => work(queue, handle, report, stopping.signal));
   const awakeSince = clock();
-  const sweeps = () => sweep({ ...settings, ledger, queue, report, awakeSince }, clock());
+  // Once a second: counted, but no line in the log.
+  const sweeps = async () =>
+    observe({
+      event: "swept",
+      due: await sweep({ ...settings, ledger, queue, report, awakeSince }, clock()),
+    });
   const probes = () => probeUnused({ routes, states: ledger, clock }, stopping.signal);
   const timers = [
     repeat("sweeping the ledger", sweepMilliseconds, sweeps, report, stopping.signal),

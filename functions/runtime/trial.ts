@@ -21,6 +21,10 @@ export const trialToken = async (state: string): Promise<string> => {
 const subjectOf = (bytes: Buffer): string =>
   /^Subject: (.*)$/m.exec(bytes.toString("latin1"))?.[1]?.trim() ?? "";
 
+/** The alert's id, as the mail's text has it. */
+const alertIn = (bytes: Buffer): string | undefined =>
+  /^Alert ([A-Za-z0-9._-]{8,80}), by Hardstate\r?$/m.exec(bytes.toString("latin1"))?.[1];
+
 /** A relay that is no relay: it takes mail as a real one does, and keeps it. */
 export type CapturingRelay = {
   port: number;
@@ -57,7 +61,7 @@ export const capturingRelay = async (
     const path = join(folder, `${stamp}-${count}.eml`);
     await writeFile(`${path}.part`, bytes, { mode: 0o600, flush: true });
     await rename(`${path}.part`, path);
-    report({ event: "captured", path, subject: subjectOf(bytes), to });
+    report({ event: "captured", id: alertIn(bytes), path, subject: subjectOf(bytes), to });
   };
   const server = new SMTPServer({
     name: "trial.hardstate.invalid",

@@ -5,15 +5,17 @@ import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { readAliases, readAllowList } from "../../functions/address.ts";
 import { newRoute } from "../../functions/deliver/breaker.ts";
-import { intake } from "../../functions/intake/http.ts";
+import { type IntakeParts, intake } from "../../functions/intake/http.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { type Queue, toMessage } from "../../functions/queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../../functions/queue/sqlite.ts";
 import { Secret } from "../../functions/secret.ts";
 import type { Event } from "../../functions/telemetry.ts";
+import { openapi } from "../../scripts/openapi.ts";
 import { rehearse } from "../../scripts/rehearsal.ts";
 import { posted, queuedAlert, takenFrom } from "../alerts.ts";
+import { described } from "./described.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-http-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -28,20 +30,28 @@ let file: string;
 let events: Event[];
 let app: ReturnType<typeof intake>;
 /** Intake in front of `on`. */
-const intakeOf = (on: Queue, ledgerFile = join(folder, `${count++}.sqlite`)) =>
-  intake({
-    tokens: [
-      { site: "site", token: new Secret(tokens.first) },
-      { site: "site", token: new Secret(tokens.second) },
-      { site: "other", token: new Secret(tokens.other) },
-    ],
-    aliases: aliases.value,
-    allowed: allowed.value,
-    queue: on,
-    ledger: sqliteLedger(ledgerFile),
-    clock: () => 100_000_000,
-    report: (event) => events.push(event),
-  });
+const intakeOf = (
+  on: Queue,
+  ledgerFile = join(folder, `${count++}.sqlite`),
+  more: Pick<IntakeParts, "scrape"> = {},
+) =>
+  described(
+    intake({
+      ...more,
+      openapi,
+      tokens: [
+        { site: "site", token: new Secret(tokens.first) },
+        { site: "site", token: new Secret(tokens.second) },
+        { site: "other", token: new Secret(tokens.other) },
+      ],
+      aliases: aliases.value,
+      allowed: allowed.value,
+      queue: on,
+      ledger: sqliteLedger(ledgerFile),
+      clock: () => 100_000_000,
+      report: (event) => events.push(event),
+    }),
+  );
 beforeEach(() => {
   file = join(folder, `${count++}.sqlite`);
   queue = sqliteQueue(file, () => Date.now());
@@ -185,6 +195,19 @@ describe("POST /v1/alerts", () => {
     if (field) expect(problem.errors?.map((error) => error.field)).toContain(field);
     expect(await taken()).toEqual([]);
     expect(events).toMatchObject([{ event: "request-refused", status }]);
+  });
+
+  it("tells in the log which alerts were refused, and which were posted when nothing could be taken", async () => {
+    await postJson([alert({ id: "good-alert" }), alert({ id: "bad-alert-1", state: "DOWN" }), "x"]);
+    await postJson(alert({ id: "bad-alert-2", state: "DOWN" }));
+    const refusals = events.filter(({ event }) => event === "request-refused");
+    expect(refusals).toMatchObject([
+      { status: 202, ids: ["bad-alert-1"] },
+      { status: 422, ids: ["bad-alert-2"] },
+    ]);
+    app = intakeOf({ ...queue, send: () => Promise.reject(new Error("disk I/O error")) });
+    await postJson([alert({ id: "post-alert-1" }), alert({ id: "post-alert-2" })]);
+    expect(events.at(-1)).toMatchObject({ event: "unavailable", ids: ["post-alert-1", "post-alert-2"] });
   });
 
   it("tells every fault at once", async () => {
@@ -606,6 +629,7 @@ describe("dead letters", () => {
 
   it.each([
     ["[1]", 400],
+    ["[]", 400],
     ["{", 400],
     ['{"id":7}', 400],
     ['{"all":true}', 400],
@@ -623,13 +647,41 @@ describe("dead letters", () => {
   });
 });
 
+describe("GET /metrics", () => {
+  const scrape = async (site: string) => ({
+    text: `hardstate_x{site="${site}"} 1\n`,
+    contentType: "text/plain; version=0.0.4",
+  });
+  const ask = (method = "GET", headers: Record<string, string> = {}) =>
+    intakeOf(queue, undefined, { scrape }).request("/metrics", { method, headers });
+
+  it("answers Prometheus with a token, and nobody else", async () => {
+    const response = await ask("GET", { Authorization: `Bearer ${tokens.first}` });
+    expect([response.status, response.headers.get("Content-Type"), await response.text()]).toEqual([
+      200,
+      "text/plain; version=0.0.4",
+      'hardstate_x{site="site"} 1\n',
+    ]);
+    const refused = await ask();
+    expect([refused.status, refused.headers.get("WWW-Authenticate")]).toEqual([401, "Bearer"]);
+    const posted = await ask("POST");
+    expect([posted.status, posted.headers.get("Allow")]).toEqual([405, "GET"]);
+  });
+
+  it("is not there where the runtime has no numbers of its own", async () => {
+    const headers = { Authorization: `Bearer ${tokens.first}` };
+    expect((await app.request("/metrics", { headers })).status).toBe(404);
+  });
+});
+
 describe("other paths", () => {
   it("are none that README does not list", () => {
     const readme = readFileSync("README.md", "utf8");
-    const paths = app.routes
-      .map(({ path }) => path.replace(/:(\w+)/, "{$1}"))
+    const scrape = async () => ({ text: "", contentType: "text/plain" });
+    const paths = intakeOf(queue, undefined, { scrape })
+      .routes.map(({ path }) => path.replace(/:(\w+)/, "{$1}"))
       .filter((path) => !path.includes("*"));
-    expect(new Set(paths).size).toBe(10);
+    expect(new Set(paths).size).toBe(12);
     for (const path of paths) expect(readme).toContain(`${path}\``);
   });
 

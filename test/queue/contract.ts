@@ -156,6 +156,13 @@ export const contract = (name: string, make: () => Promise<Queue>) =>
       expect(await queue.depth()).toMatchObject({ waiting: 2, handedOut: 1 });
     });
 
+    it("tells how many dead letters there are", async () => {
+      expect(await queue.deadLetterCount()).toBe(0);
+      await queue.send([message("a", "a1"), message("b", "b1"), message("c", "c1")]);
+      for (const received of (await receive()).slice(0, 2)) await queue.bury(received, "refused");
+      expect(await queue.deadLetterCount()).toBe(2);
+    });
+
     it("takes the same message only once while it waits", async () => {
       const twice = message("a", "twice");
       await queue.send([twice]);

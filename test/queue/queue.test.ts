@@ -2,12 +2,14 @@ import { describe, expect, it } from "vitest";
 import {
   type Disposition,
   drainInOrder,
+  idIn,
   type QueuedAlert,
   type ReceivedMessage,
   readQueuedAlert,
   retryDelaySeconds,
   toMessage,
 } from "../../functions/queue/queue.ts";
+import { queuedAlert } from "../alerts.ts";
 
 const received = (name: string): ReceivedMessage => ({
   receipt: name,
@@ -35,6 +37,13 @@ const drain = async (outcomes: Record<string, Disposition | Error>) => {
   const named = Object.fromEntries([...dispositions].map(([{ body }, { message }]) => [body, message]));
   return { handled, failed, named };
 };
+
+describe("the id in a message", () => {
+  it("is that of its alert, and none if it holds no alert", () => {
+    expect(idIn(toMessage(queuedAlert({ id: "alert-0007" })))).toBe("alert-0007");
+    expect(idIn({ body: "no alert" })).toBeUndefined();
+  });
+});
 
 describe("drainInOrder", () => {
   it("handles the messages of one group one after the other, in order", async () => {

@@ -16,6 +16,7 @@ import { posted, queuedAlert } from "../alerts.ts";
 import { authority, type Certificate, certificate } from "../deliver/certificate.ts";
 import { type Script, type ScriptedRelay, scriptedRelay, silence } from "../deliver/scripted-relay.ts";
 import { type ScriptedSes, scriptedSes } from "../deliver/scripted-ses.ts";
+import { document } from "../intake/described.ts";
 import { clientOf, createAlertQueue } from "../queue/sqs.ts";
 
 const token = "a-token-of-twenty-four-characters";
@@ -121,6 +122,7 @@ describe("a bridge on Cloudflare", () => {
     const relay = await relayWith();
     await start(routeTo(relay));
     expect((await fetch(`${worker.url}/readyz`)).status).toBe(200);
+    expect(await (await fetch(`${worker.url}/openapi.json`)).json()).toEqual(document);
     expect((await post()).status).toBe(202);
     runCron();
     await expect.poll(async () => (await story()).status, within).toBe("mailed");

@@ -15,6 +15,7 @@ import { posted, queuedAlert } from "../alerts.ts";
 import { type Certificate, certificate } from "../deliver/certificate.ts";
 import { type ScriptedRelay, scriptedRelay, silence } from "../deliver/scripted-relay.ts";
 import { scriptedSes } from "../deliver/scripted-ses.ts";
+import { document } from "../intake/described.ts";
 import { type Judge, startDynalite } from "../judges.ts";
 import { type LambdaBridge, startLambdaBridge } from "../lambda/bridge.ts";
 import { startEventSource } from "../lambda/event-source.ts";
@@ -153,11 +154,12 @@ describe("a bridge on Lambda", () => {
       pending: 0,
     });
     expect((await get("/readyz")).status).toBe(200);
+    expect((await get("/openapi.json")).body).toEqual(document);
     expect(bridge.events()).toContainEqual(
       expect.objectContaining({
         event: "ended",
-        mailed: 1,
-        delivery_seconds: expect.any(Number),
+        hardstate_mailed_total: 1,
+        hardstate_delivery_seconds: expect.any(Number),
         _aws: expect.anything(),
       }),
     );
@@ -324,7 +326,9 @@ describe("a bridge on Lambda", () => {
         interval: 1000,
       })
       .toBe(1);
-    expect(bridge.events()).toContainEqual(expect.objectContaining({ event: "swept", sweeps: 1 }));
+    expect(bridge.events()).toContainEqual(
+      expect.objectContaining({ event: "swept", hardstate_sweeps_total: 1 }),
+    );
   });
 
   it("adds what SES tells of its mail to the alert's story, and nothing that is told of another's", async () => {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { startFauxqs } from "fauxqs";
 import PostalMime from "postal-mime";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -88,6 +89,17 @@ describe("npm start without settings", () => {
     expect(bridge.log()).toContain(
       `curl -H "Authorization: Bearer $(cat ${state}/token)" ${bridge.url}/v1/alerts`,
     );
+  });
+
+  it("names the alert in the line of its mail, and in that of what keeps it from being mailed", async () => {
+    const bridge = await start();
+    await post(bridge, problems(1));
+    await expect.poll(bridge.log).toContain('"event":"captured","id":"alert-number-0"');
+    const other = new DatabaseSync(join(state, "ledger.sqlite"));
+    other.exec("BEGIN EXCLUSIVE");
+    await post(bridge, problems(1, 7));
+    await expect.poll(bridge.log, { timeout: 12_000 }).toContain('"event":"failed","id":"alert-number-7"');
+    other.close();
   });
 
   it("keeps folder, token and mails from other users", async () => {

@@ -1,0 +1,343 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { type JsonSchema, toJsonSchemaDefs } from "@valibot/to-json-schema";
+import * as v from "valibot";
+import { alertEntries } from "../functions/alert.ts";
+import * as answers from "../functions/intake/answers.ts";
+import {
+  heartbeatPost,
+  mostAlerts,
+  mostBytes,
+  mostListed,
+  type ProblemName,
+  problems,
+  redriveOrder,
+  usualListed,
+} from "../functions/intake/http.ts";
+import { postEntries } from "../functions/intake/post.ts";
+
+type Json = Record<string, unknown>;
+
+const reference = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+const overrideRef = ({ referenceId }: { referenceId: string }) => reference(referenceId).$ref;
+
+/** Schemas of requests say what is to be sent: a text may be cut or a name refused for its bytes all the same. */
+const requests = {
+  Alert: v.object({ ...alertEntries, ...postEntries.entries }),
+  Heartbeat: heartbeatPost,
+  Redrive: redriveOrder,
+};
+const responses = {
+  Fault: answers.fault,
+  Posted: answers.posted,
+  Taken: answers.taken,
+  Line: answers.line,
+  Story: answers.story,
+  Waiting: answers.waiting,
+  Episode: answers.episode,
+  Problems: answers.problems,
+  Journal: answers.journal,
+  Letter: answers.letter,
+  Queue: answers.queuePage,
+  Redriven: answers.redriven,
+  Status: answers.statusPage,
+  Heard: answers.heard,
+  Alive: answers.alive,
+  Ready: answers.ready,
+};
+
+const common = { target: "draft-2020-12", errorMode: "ignore", overrideRef } as const;
+const withoutDialect = ({ $schema: _, ...schema }: JsonSchema) => schema;
+const schemasOf = (schemas: Parameters<typeof toJsonSchemaDefs>[0], typeMode: "input" | "ignore") =>
+  Object.fromEntries(
+    Object.entries(toJsonSchemaDefs(schemas, { ...common, typeMode })).map(([name, schema]) => [
+      name,
+      withoutDialect(schema),
+    ]),
+  );
+
+/** A problem document of one kind (RFC 9457), and the response that has it. */
+const problemSchema = (name: ProblemName): Json => ({
+  type: "object",
+  properties: {
+    type: { const: `urn:hardstate:problem:${name}` },
+    title: { const: problems[name].title },
+    status: { const: problems[name].status },
+    detail: { type: "string" },
+    errors: { type: "array", items: reference("Fault"), minItems: 1 },
+    ...(name === "not-valid" && { alerts: { type: "array", items: reference("Posted") } }),
+  },
+  required: ["type", "title", "status", "detail"],
+  additionalProperties: false,
+});
+const text = (description: string): Json => ({ description, schema: { type: "string" } });
+const headersOf: Partial<Record<ProblemName, Json>> = {
+  "not-authorised": { "WWW-Authenticate": text("Bearer") },
+  "not-allowed": { Allow: text("the method that this path takes") },
+  unavailable: { "Retry-After": { description: "seconds", schema: { type: "integer" } } },
+};
+const pascal = (name: string) => name.replace(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase());
+const names = Object.keys(problems) as ProblemName[];
+const problemResponses = Object.fromEntries(
+  names.map((name) => {
+    const response = {
+      description: problems[name].title,
+      ...(headersOf[name] && { headers: headersOf[name] }),
+      content: { "application/problem+json": { schema: problemSchema(name) } },
+    };
+    return [pascal(name), response];
+  }),
+);
+const refusals = (...which: ProblemName[]): Json =>
+  Object.fromEntries(
+    which.map((name) => [problems[name].status, { $ref: `#/components/responses/${pascal(name)}` }]),
+  );
+
+const json = (description: string, schema: string | Json): Json => ({
+  description,
+  content: { "application/json": { schema: typeof schema === "string" ? reference(schema) : schema } },
+});
+
+const example = {
+  v: 1,
+  id: "example-0001",
+  source: "nagios",
+  monitor: { id: "monitor1" },
+  type: "PROBLEM",
+  object: { host: "web01", service: "HTTP" },
+  state: "CRITICAL",
+  output: "Socket timeout",
+  time: 1795366380,
+  recipients: [{ name: "ops", email: "ops@example.com" }],
+};
+const form = {
+  NOTIFICATIONTYPE: "PROBLEM",
+  HOSTNAME: "web01",
+  SERVICEDESC: "HTTP",
+  SERVICESTATE: "CRITICAL",
+  SERVICEOUTPUT: "Socket timeout",
+  CONTACTEMAIL: "ops@example.com",
+  TIMET: "1795366380",
+};
+
+const query = (name: string, description: string, schema: Json): Json => ({
+  name,
+  in: "query",
+  description,
+  schema,
+});
+const paging = [
+  query("limit", "how many at most", {
+    type: "integer",
+    minimum: 1,
+    maximum: mostListed,
+    default: usualListed,
+  }),
+  query("before", "the next of the page before", {
+    type: "string",
+    pattern: "^\\d{1,16}\\.[A-Za-z0-9._-]{1,128}$",
+  }),
+];
+
+/** Every path of the API with its methods; the console's pages are not of it. */
+const paths: Record<string, Record<string, Json>> = {
+  "/v1/alerts": {
+    post: {
+      summary: `Takes up to ${mostAlerts} alerts`,
+      description: `At most ${mostBytes} bytes, not compressed. In a batch what is not valid is listed and does not stop the rest.`,
+      requestBody: {
+        required: true,
+        content: {
+          "application/json": {
+            schema: {
+              anyOf: [
+                reference("Alert"),
+                { type: "array", items: reference("Alert"), minItems: 1, maxItems: mostAlerts },
+              ],
+            },
+            examples: { alert: { value: example } },
+          },
+          "application/x-ndjson": {
+            schema: { type: "string", description: "an alert in JSON on each line" },
+            examples: { lines: { value: `${JSON.stringify({ ...example, id: "example-0002" })}\n` } },
+          },
+          "application/x-www-form-urlencoded": {
+            schema: {
+              type: "object",
+              description: "one alert by the names of Nagios's macros, with or without NAGIOS_",
+              properties: Object.fromEntries(
+                [...Object.keys(form), "HOSTSTATE"].map((name) => [name, { type: "string" }]),
+              ),
+              required: ["NOTIFICATIONTYPE", "HOSTNAME", "CONTACTEMAIL", "TIMET"],
+              additionalProperties: { type: "string" },
+            },
+            examples: { problem: { value: form } },
+          },
+        },
+      },
+      responses: {
+        202: json("The queue has durably taken every alert that is listed as queued.", "Taken"),
+        ...refusals(
+          "not-readable",
+          "not-authorised",
+          "not-allowed",
+          "too-large",
+          "not-supported",
+          "not-valid",
+          "unavailable",
+        ),
+      },
+    },
+  },
+  "/v1/alerts/{id}": {
+    get: {
+      summary: "What became of an alert",
+      parameters: [{ name: "id", in: "path", required: true, schema: { type: "string", minLength: 1 } }],
+      responses: {
+        200: json("Its story, or that it waits in the queue.", {
+          anyOf: [reference("Story"), reference("Waiting")],
+        }),
+        ...refusals("not-authorised", "not-found", "not-allowed", "unavailable"),
+      },
+    },
+  },
+  "/v1/problems": {
+    get: {
+      summary: "What is open",
+      parameters: paging,
+      responses: {
+        200: json("A page of open problems.", "Problems"),
+        ...refusals("not-readable", "not-authorised", "not-allowed", "unavailable"),
+      },
+    },
+  },
+  "/v1/journal": {
+    get: {
+      summary: "Alerts, newest first",
+      parameters: [
+        query("object", "host, or host/service", { type: "string" }),
+        query("contact", "an address", { type: "string" }),
+        ...paging,
+      ],
+      responses: {
+        200: json("A page of alerts; the first has the totals.", "Journal"),
+        ...refusals("not-readable", "not-authorised", "not-allowed", "unavailable"),
+      },
+    },
+  },
+  "/v1/queue": {
+    get: {
+      summary: "What waits, and the dead letters of the token's site",
+      responses: {
+        200: json("The queue.", "Queue"),
+        ...refusals("not-authorised", "not-allowed", "unavailable"),
+      },
+    },
+  },
+  "/v1/status": {
+    get: {
+      summary: "How the bridge is",
+      responses: {
+        200: {
+          description: "The status; with Accept: text/plain as lines of a name and a number.",
+          content: {
+            "application/json": { schema: reference("Status") },
+            "text/plain": { schema: { type: "string" } },
+          },
+        },
+        ...refusals("not-authorised", "not-allowed", "unavailable"),
+      },
+    },
+  },
+  "/v1/heartbeat": {
+    put: {
+      summary: "Notes that a monitor lives",
+      requestBody: {
+        required: true,
+        content: {
+          "application/json": {
+            schema: reference("Heartbeat"),
+            examples: { monitor: { value: { monitor: "monitor1" } } },
+          },
+          "application/x-www-form-urlencoded": { schema: reference("Heartbeat") },
+        },
+      },
+      responses: {
+        200: json("It was noted.", "Heard"),
+        ...refusals("not-authorised", "not-allowed", "too-large", "not-valid", "unavailable"),
+      },
+    },
+  },
+  "/v1/dead-letters/redrive": {
+    post: {
+      summary: "Puts dead letters of the token's site back: one by its id, or all",
+      requestBody: {
+        content: { "application/json": { schema: reference("Redrive") } },
+      },
+      responses: {
+        200: json("How many were put back.", "Redriven"),
+        ...refusals("not-readable", "not-authorised", "not-found", "not-allowed", "too-large", "unavailable"),
+      },
+    },
+  },
+  "/metrics": {
+    get: {
+      summary: "Numbers for Prometheus, on Node alone",
+      responses: {
+        200: { description: "Text form 0.0.4.", content: { "text/plain": { schema: { type: "string" } } } },
+        ...refusals("not-authorised", "not-found", "not-allowed", "unavailable"),
+      },
+    },
+  },
+  "/healthz": {
+    get: {
+      summary: "The process lives",
+      security: [],
+      responses: { 200: json("It does.", "Alive"), ...refusals("not-allowed") },
+    },
+  },
+  "/readyz": {
+    get: {
+      summary: "Queue and ledger can be written",
+      security: [],
+      responses: { 200: json("They can.", "Ready"), ...refusals("not-allowed", "unavailable") },
+    },
+  },
+  "/openapi.json": {
+    get: {
+      summary: "This document",
+      security: [],
+      responses: {
+        200: json("OpenAPI 3.1.", { type: "object" }),
+        ...refusals("not-allowed"),
+      },
+    },
+  },
+};
+
+/** The HTTP API as OpenAPI 3.1 tells it, made of the schemas that the code reads and answers by. */
+export const openapi = (): Json => {
+  const { version, license } = JSON.parse(readFileSync("package.json", "utf8"));
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Hardstate",
+      version,
+      license: { name: license, identifier: license },
+      description: "Times are Unix milliseconds of the bridge; those of alerts are seconds of the monitor.",
+    },
+    servers: [{ url: "/" }],
+    security: [{ token: [] }],
+    paths,
+    components: {
+      securitySchemes: { token: { type: "http", scheme: "bearer" } },
+      responses: problemResponses,
+      schemas: { ...schemasOf(requests, "input"), ...schemasOf(responses, "ignore") },
+    },
+  };
+};
+
+/** Where the document is kept; what serves it reads it there. */
+export const openapiPath = "functions/intake/openapi.json";
+export const asFile = (document: Json): string => `${JSON.stringify(document, undefined, 2)}\n`;
+
+if (import.meta.main) writeFileSync(openapiPath, asFile(openapi()));
