@@ -1,7 +1,7 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import type { Email } from "postal-mime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Icinga, shippedConf, startIcinga } from "./icinga2.ts";
+import { checkIcinga, type Icinga, shippedConf, startIcinga } from "./icinga2.ts";
 import {
   type Bridge,
   bridgeSettings,
@@ -34,6 +34,8 @@ object Host "web01" { ${passive}, address = "192.0.2.10", display_name = "Web \\
 object Host "db01" { ${passive}, address = "192.0.2.20" }
 object Service "HTTP" { ${passive}, host_name = "web01", notes_url = "https://wiki.example.com/HTTP" }
 object Service "Disk" { ${passive}, host_name = "db01" }
+object Service "Bridge" { host_name = "db01", check_command = "hardstate", check_interval = 2s, retry_interval = 1s, max_check_attempts = 1, vars.hardstate_critical = "@0:0" }
+object Service "Heartbeat" { host_name = "db01", check_command = "hardstate-heartbeat", check_interval = 2s }
 object Service "Link" { ${passive}, host_name = "db01", enable_flapping = true, flapping_threshold_low = 5, flapping_threshold_high = 20 }
 apply Notification "hardstate" to Host {
   command = "hardstate-notify-host", users = [ "oncall", "dba" ], interval = 0
@@ -174,6 +176,31 @@ describe("a real Icinga 2, the shim, the bridge and a real Postfix", () => {
       const types = (await subjects(contact, "db01/Link")).map((subject) => subject?.split(" ")[0]);
       expect(types.filter((type) => type?.startsWith("FLAPPING"))).toEqual(["FLAPPINGSTART", "FLAPPINGSTOP"]);
     }
+  });
+
+  it("are watched by Icinga, and watch it, by the commands of the same file", async () => {
+    await until("the heartbeat", 60, async () => {
+      const headers = { Authorization: `Bearer ${token}` };
+      const { heartbeats } = (await (await fetch(`${bridge.url}/v1/status`, { headers })).json()) as {
+        heartbeats: { monitor: string }[];
+      };
+      return heartbeats[0]?.monitor === "monitor1";
+    });
+    // That nothing waits is bad here, to see the plugin's words in a mail.
+    await notified("db01/Bridge", "PROBLEM");
+    await settled();
+    const [mail] = await mailsOf("oncall", "db01/Bridge");
+    expect(mail?.subject).toContain("PROBLEM CRITICAL");
+    expect(mail?.text).toContain("HARDSTATE CRITICAL - an alert waits for 0 s");
+    expect(mail?.text).toContain("oldest=0s;300;@0:0;0;");
+  });
+
+  it("the shipped file's example is valid", async () => {
+    const shipped = readFileSync("scripts/monitors/icinga2.conf", "utf8");
+    const example = shipped.replace(/\/\* An example: [\s\S]*? too\.\n/, "").replace(/\*\/\n$/, "");
+    expect(example).not.toBe(shipped);
+    await checkIcinga(lab, `${example}\nobject Host NodeName { check_command = "passive" }`);
+    await expect(checkIcinga(lab, "object Host NodeName {}")).rejects.toThrow("check_command");
   });
 
   it("leave nothing in the spool", async () => {

@@ -1,6 +1,7 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { type Lab, type Shim, until } from "./lab.ts";
 
 /** A real Icinga 2 whose states are set by passive results. */
@@ -30,20 +31,17 @@ export const shippedConf = (path: string, { command, environment }: Shim): strin
   );
 };
 
-/** Starts Icinga 2 in the lab's folder, as user nagios, with these definitions; the lab's end is its end. */
-export const startIcinga = async (on: Lab, definitions: string): Promise<Icinga> => {
-  const folder = join(on.folder, "icinga2");
-  for (const name of ["run", "data", "log", "cache", "spool"])
-    mkdirSync(join(folder, name), { recursive: true });
-  const at = (name: string) => join(folder, name);
+/** Writes a configuration with these definitions; the words of a command line that reads it. */
+const configured = (on: Lab, name: string, definitions: string) => {
+  const folder = join(on.folder, name);
+  const at = (path: string) => join(folder, path);
+  for (const path of ["run", "data", "log", "cache", "spool"]) mkdirSync(at(path), { recursive: true });
   const [pipe, log] = [at("run/icinga2.cmd"), at("log/icinga2.log")];
-  writeFileSync(
-    at("icinga2.conf"),
-    `${daemon}
+  const features = `
 object ExternalCommandListener "command" { command_path = "${pipe}" }
 object FileLogger "log" { severity = "information", path = "${log}" }
-${definitions}`,
-  );
+`;
+  writeFileSync(at("icinga2.conf"), daemon + features + definitions);
   execFileSync("chown", ["-R", "nagios:nagios", folder]);
   const constants = {
     ConfigDir: folder,
@@ -58,8 +56,22 @@ ${definitions}`,
     RunAsUser: "nagios",
     RunAsGroup: "nagios",
   };
-  const words = Object.entries(constants).flatMap(([name, value]) => ["-D", `${name}=${value}`]);
-  const child = spawn("icinga2", ["daemon", "-c", at("icinga2.conf"), ...words], {
+  const set = Object.entries(constants).flatMap(([constant, value]) => ["-D", `${constant}=${value}`]);
+  return { pipe, log, words: ["daemon", "-c", at("icinga2.conf"), ...set] };
+};
+
+/** Has Icinga 2 read these definitions; rejects with what it says if they are not valid. */
+export const checkIcinga = async (on: Lab, definitions: string): Promise<void> => {
+  const { words } = configured(on, "icinga2-check", definitions);
+  await promisify(execFile)("icinga2", [...words, "-C"], { timeout: 60_000 }).catch(({ stdout }) => {
+    throw new Error(stdout);
+  });
+};
+
+/** Starts Icinga 2 in the lab's folder, as user nagios, with these definitions; the lab's end is its end. */
+export const startIcinga = async (on: Lab, definitions: string): Promise<Icinga> => {
+  const { pipe, log, words } = configured(on, "icinga2", definitions);
+  const child = spawn("icinga2", words, {
     // A daemon's environment, not the caller's: notification commands inherit it.
     env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8" },
     stdio: ["ignore", "pipe", "pipe"],
