@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { complain, say } from "../functions/telemetry.ts";
+import { backupCommand } from "./backup.ts";
 import { check } from "./check.ts";
 import {
   type Command,
@@ -207,6 +208,7 @@ exit status: 0 done  2 wrong use  3 a file cannot be read or tells nothing`,
 };
 
 const commands = new Map<string, Command>([
+  ["backup", backupCommand],
   ["check", check],
   ["doctor", doctor],
   ["explain", explain],

@@ -56,6 +56,7 @@ describe("hardstate", () => {
   it.each([
     ["--help"],
     ["-h"],
+    ["backup", "--help"],
     ["check", "--help"],
     ["doctor", "--help"],
     ["explain", "--help"],

@@ -165,7 +165,7 @@ export const startBridge = async (on: Lab, { port, environment }: BridgeSettings
 
 export type Shim = { command: string; config: string; spool: string; environment: Record<string, string> };
 
-/** The shim where a monitor of user `owner` can run it, with its settings file and spool. */
+/** The shim and the plugin where a monitor of user `owner` can run them, with their settings file and the spool. */
 export const installShim = async (on: Lab, url: string, token: string, owner = "root"): Promise<Shim> => {
   const folder = join(on.folder, "shim");
   mkdirSync(folder, { recursive: true });
@@ -174,8 +174,10 @@ export const installShim = async (on: Lab, url: string, token: string, owner = "
     join(folder, "notify.conf"),
     join(folder, "spool"),
   ];
-  copyFileSync("scripts/notify", command);
-  chmodSync(command, 0o755);
+  for (const name of ["notify", "check_hardstate"]) {
+    copyFileSync(join("scripts", name), join(folder, name));
+    chmodSync(join(folder, name), 0o755);
+  }
   writeFileSync(config, `url = "${url}/v1/alerts"\nheader = "Authorization: Bearer ${token}"\n`, {
     mode: 0o600,
   });

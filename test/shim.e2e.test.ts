@@ -177,6 +177,19 @@ describe.each(Object.entries(hosts))("with %s", (host, { sh }) => {
     },
   );
 
+  it("the lines of Icinga's output are all there, and nothing in them is taken for an escape", async () => {
+    const env = { ...environment, ...ops, PATH: `${join(programs, host)}:/usr/bin:/bin` };
+    const rest = Array.from({ length: 2000 }, (_, n) => `line ${n} of C:\\new\\temp, "übrig"`).join("\n");
+    await run(sh[0] ?? "", [...sh.slice(1), "scripts/notify", "-k", "icinga2", ...problem], {
+      env: { ...env, NAGIOS_SERVICEOUTPUT: `first\n${rest.slice(0, 30_000)}` },
+    });
+    const [queued] = await taken();
+    expect(queued?.alert.source).toBe("icinga2");
+    expect(queued?.alert.output).toBe("first");
+    expect(queued?.alert.long_output).toBe(rest.slice(0, 30_000));
+    expect(queued?.alert.truncated).toBe(false);
+  });
+
   it("120 KB of output with invalid UTF-8, quotes and control bytes is valid JSON, cut and marked", async () => {
     const hostile = Buffer.from('\\"\x01\x1b[31m\xff\xe2\x82 \xc3\xa9\t', "latin1");
     const output = Buffer.concat(Array.from({ length: 10_000 }, () => hostile)).subarray(0, 120_000);
@@ -238,6 +251,15 @@ describe("a notification that cannot be handed over", () => {
         .toSorted(),
     ).toEqual(before.map(({ id }) => id).toSorted());
     expect(waiting()).toEqual([]);
+  });
+
+  it("is sent in its order also by a monitor that has no numbers, inside one second", async () => {
+    await close();
+    const outputs = ["one", "two", "three", "four", "five", "six"];
+    for (const output of outputs) await notify(problem, { ...ops, NAGIOS_SERVICEOUTPUT: output });
+    await listen(port);
+    expect((await notify(["--drain"])).status).toBe(0);
+    expect((await taken()).map(({ alert }) => alert.output)).toEqual(outputs);
   });
 
   it("is drained by cron, 250 at a time as well as one", async () => {

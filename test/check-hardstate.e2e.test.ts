@@ -1,0 +1,363 @@
+import { execFile } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { createAdaptorServer } from "@hono/node-server";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { readAliases, readAllowList } from "../functions/address.ts";
+import { newRoute } from "../functions/deliver/breaker.ts";
+import { newHeartbeat } from "../functions/heartbeat.ts";
+import { intake } from "../functions/intake/http.ts";
+import { type SqliteLedger, sqliteLedger } from "../functions/ledger/sqlite.ts";
+import { toMessage } from "../functions/queue/queue.ts";
+import { type SqliteQueue, sqliteQueue } from "../functions/queue/sqlite.ts";
+import { Secret } from "../functions/secret.ts";
+import { queuedAlert } from "./alerts.ts";
+import { watchCommandLines } from "./lab.ts";
+
+const token = "t".repeat(32);
+const now = 1_795_366_380_000;
+const allowed = readAllowList(["example.com"]);
+const aliases = readAliases([]);
+if (!allowed.ok || !aliases.ok) throw new Error("the tests' own settings are wrong");
+
+/** The shells and awks that monitoring hosts have; each awk is put first in PATH. */
+const hosts: [string, string[], string[]][] = [
+  ["dash and mawk", ["/usr/bin/dash"], ["/usr/bin/mawk"]],
+  ["busybox for both", ["/usr/bin/busybox", "sh"], ["/usr/bin/busybox", "awk"]],
+  ["bash and gawk", ["/usr/bin/bash", "--posix"], ["/usr/bin/gawk"]],
+];
+const programs = mkdtempSync("/tmp/hardstate-shells-");
+const plugin = "scripts/check_hardstate";
+
+let folder: string;
+let queue: SqliteQueue;
+let ledger: SqliteLedger;
+let server: Server;
+let environment: Record<string, string>;
+
+const listen = async (made: Server): Promise<string> => {
+  server = made;
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+};
+const close = () => {
+  server.closeAllConnections();
+  return new Promise((done) => server.close(done));
+};
+const configure = (text: string) => writeFileSync(join(folder, "notify.conf"), text, { mode: 0o600 });
+const pointAt = (url: string, withToken = token) =>
+  configure(`url = "${url}/v1/alerts"\nheader = "Authorization: Bearer ${withToken}"\n`);
+/** In place of the bridge, something that answers as `say` does. */
+const between = async (say: (response: ServerResponse) => void) => {
+  await close();
+  pointAt(await listen(createServer((_request, response) => say(response))));
+};
+
+beforeAll(() => {
+  for (const [name, [sh], awk] of hosts) {
+    mkdirSync(join(programs, name));
+    writeFileSync(join(programs, name, "awk"), `#!/bin/sh\nexec ${awk.join(" ")} "$@"\n`, { mode: 0o755 });
+    expect(existsSync(sh ?? ""), `${name} is installed`).toBe(true);
+  }
+  return () => rmSync(programs, { recursive: true });
+});
+beforeEach(async () => {
+  folder = mkdtempSync("/tmp/hardstate-check-");
+  queue = sqliteQueue(join(folder, "queue.sqlite"), () => now);
+  ledger = sqliteLedger(":memory:");
+  const bridge = intake({
+    tokens: [{ site: "site", token: new Secret(token) }],
+    aliases: aliases.value,
+    allowed: allowed.value,
+    queue,
+    ledger,
+    clock: () => now,
+    report: () => {},
+  });
+  pointAt(await listen(createAdaptorServer({ fetch: bridge.fetch }) as Server));
+  environment = { PATH: "/usr/bin:/bin", HARDSTATE_SHIM_CONFIG: join(folder, "notify.conf") };
+});
+afterEach(async () => {
+  await close();
+  queue.close();
+  rmSync(folder, { recursive: true });
+});
+
+type Ended = { status: number; stdout: string; stderr: string };
+const run = (command: readonly string[], env: Record<string, string>): Promise<Ended> =>
+  new Promise((done) =>
+    execFile(
+      command[0] ?? "",
+      command.slice(1),
+      { env, timeout: 20_000, killSignal: "SIGKILL" },
+      (error, stdout, stderr) => done({ status: error ? Number(error.code) : 0, stdout, stderr }),
+    ),
+  );
+const check = (...words: string[]): Promise<Ended> => run([plugin, ...words], environment);
+const firstLine = ({ stdout }: Ended) => stdout.split("\n")[0] ?? "";
+const wordsOf = (ended: Ended) => firstLine(ended).split(" | ")[0] ?? "";
+const dataOf = (ended: Ended) => firstLine(ended).split(" | ")[1] ?? "";
+
+const wait = (seconds: number, count = 1) =>
+  queue.send(
+    Array.from({ length: count }, (_, n) =>
+      toMessage(queuedAlert({ id: `alert-${seconds}-${n}`, receivedAt: now - seconds * 1000 })),
+    ),
+  );
+const bury = async () => {
+  for (const message of await queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 30 }))
+    await queue.bury(message, "550 5.1.1 no such user");
+};
+const breakRoute = (step: "auth" | "connect") =>
+  ledger.writeRoute({
+    ...newRoute("smtp://relay.example.com:587"),
+    open: { since: now, probes: 1, probeAt: now, probing: false, reason: "535 5.7.8 bad", step },
+  });
+const beat = (secondsAgo: number, silent = false) =>
+  ledger.writeHeartbeat({
+    ...newHeartbeat("site", "monitor1"),
+    at: now - secondsAgo * 1000,
+    ...(silent && { silent: { since: now - secondsAgo * 1000 } }),
+  });
+
+describe.each(hosts)("with %s", (name, sh) => {
+  const here = (...words: string[]) =>
+    run([...sh, plugin, ...words], { ...environment, PATH: `${join(programs, name)}:/usr/bin:/bin` });
+
+  it("an idle bridge is OK, with performance data of all that is watched", async () => {
+    await beat(31);
+    expect(await here()).toEqual({
+      status: 0,
+      stdout:
+        "HARDSTATE OK - nothing waits, no dead letters | routes_refused=0;;0;0; oldest=0s;300;900;0; " +
+        "dead_letters=0;;0;0; routes_open=0;0;;0; waiting=0;;;0; heartbeats_silent=0;;0;0; heartbeat=31s;300;900;0;\n",
+      stderr: "",
+    });
+  });
+
+  it("the worst comes first, all that is wrong below it, and with -v all values", async () => {
+    await wait(400, 3);
+    await breakRoute("auth");
+    await beat(1000);
+    expect((await here("-v")).stdout.split("\n")).toEqual([
+      expect.stringMatching(
+        /^HARDSTATE CRITICAL - 1 of its relays refuse our login: run hardstate doctor \(and 3 more\) \| /,
+      ),
+      "CRITICAL - 1 of its relays refuse our login: run hardstate doctor",
+      "CRITICAL - a monitor was not heard for 1000 s: does it run?",
+      "WARNING - an alert waits for 400 s, in all 3: run hardstate doctor",
+      "WARNING - 1 of its relays do not work: run hardstate doctor",
+      "oldest_seconds 400",
+      "waiting 3",
+      "in_flight 0",
+      "dead_letters 0",
+      "routes 1",
+      "routes_open 1",
+      "routes_refused 1",
+      "heartbeats 1",
+      "heartbeats_silent 0",
+      "heartbeat_seconds 1000",
+      "",
+    ]);
+  });
+
+  it.each([
+    ["10", 10, 0],
+    ["10", 11, 2],
+    ["10:", 10, 0],
+    ["10:", 9, 2],
+    ["~:10", 10, 0],
+    ["~:10", 11, 2],
+    ["10:20", 20, 0],
+    ["10:20", 9, 2],
+    ["10:20", 21, 2],
+    ["@10:20", 10, 2],
+    ["@10:20", 20, 2],
+    ["@10:20", 21, 0],
+    ["@10", 5, 2],
+    ["9.5", 9, 0],
+    ["9.5", 10, 2],
+    ["-5:-1", 0, 2],
+    ["", 5000, 0],
+  ])("the range %j judges %i s as status %i", async (range, seconds, status) => {
+    await wait(seconds);
+    const ended = await here("-w", "", "-c", range);
+    expect(ended.status).toBe(status);
+    expect(dataOf(ended)).toContain(` oldest=${seconds}s;;${range};0;`);
+  });
+
+  it("what is no status is UNKNOWN, and nothing of it reaches a terminal", async () => {
+    await between((response) => response.end("\x1b[31mlogin | \x07\0 \xff here".repeat(50_000)));
+    const ended = await here("-v");
+    expect(ended.status).toBe(3);
+    expect(wordsOf(ended)).toBe(
+      "HARDSTATE UNKNOWN - what answers says no oldest_seconds: is the url that of Hardstate?",
+    );
+    expect(ended.stdout + ended.stderr).toMatch(/^[\x20-\x7e\n]*$/);
+    expect(ended.stdout).not.toContain("|");
+  });
+});
+
+describe("each thing that is watched", () => {
+  it.each<[string, number, string, () => Promise<unknown>]>([
+    ["an alert that waits", 1, "an alert waits for 301 s, in all 1: run hardstate doctor", () => wait(301)],
+    ["one that waits long", 2, "an alert waits for 901 s, in all 1: run hardstate doctor", () => wait(901)],
+    [
+      "a dead letter",
+      2,
+      "1 dead letters, which nobody got: run hardstate redrive",
+      async () => {
+        await wait(1);
+        await bury();
+      },
+    ],
+    [
+      "a relay that is down",
+      1,
+      "1 of its relays do not work: run hardstate doctor",
+      () => breakRoute("connect"),
+    ],
+    [
+      "a refused login",
+      2,
+      "1 of its relays refuse our login: run hardstate doctor (and 1 more)",
+      () => breakRoute("auth"),
+    ],
+    ["a silent monitor", 2, "1 monitors are silent: do they run?", () => beat(200, true)],
+    ["a late heartbeat", 1, "a monitor was not heard for 301 s: does it run?", () => beat(301)],
+  ])("%s has the status %i", async (_, status, words, happen) => {
+    await happen();
+    const ended = await check();
+    expect(ended.status).toBe(status);
+    expect(wordsOf(ended)).toBe(`HARDSTATE ${status === 2 ? "CRITICAL" : "WARNING"} - ${words}`);
+  });
+
+  it.each<[string[], () => Promise<unknown>]>([
+    [["--dead-letters-critical=", "--dead-letters-warning", "2"], () => wait(1).then(bury)],
+    [["--open-warning", "1"], () => breakRoute("connect")],
+    [["--refused-critical", "1", "--open-warning="], () => breakRoute("auth")],
+    [["--silent-critical="], () => beat(200, true)],
+    [["--heartbeat-warning", "10:", "--heartbeat-critical", "2000"], () => beat(1000)],
+    [["-w1000", "-c", "2000", "--waiting-critical=1"], () => wait(950)],
+  ])("has ranges of its own: %j", async (words, happen) => {
+    await happen();
+    expect((await check()).status).toBeGreaterThan(0);
+    expect(await check(...words)).toMatchObject({ status: 0 });
+  });
+
+  it("lines that a later bridge adds are no fault", async () => {
+    const lines = "oldest_seconds 1\nwaiting 1\nin_flight 0\ndead_letters 0\nroutes 1\nroutes_open 0\n";
+    await between((response) =>
+      response.end(`moon_phase 3\n${lines}routes_refused 0\nheartbeats_silent 0\nroute_names a b\n`),
+    );
+    const ended = await check();
+    expect(wordsOf(ended)).toBe("HARDSTATE OK - 1 wait, the oldest for 1 s, no dead letters");
+    expect(dataOf(ended)).not.toContain("heartbeat=");
+  });
+});
+
+describe("a bridge that does not answer as it should", () => {
+  it("is CRITICAL when nobody listens", async () => {
+    configure(`url = "http://127.0.0.1:1/v1/alerts"\nheader = "Authorization: Bearer ${token}"\n`);
+    const ended = await check();
+    expect(ended.status).toBe(2);
+    expect(firstLine(ended)).toBe(
+      "HARDSTATE CRITICAL - the bridge cannot be reached: does it run? is the url right?",
+    );
+    expect(ended.stdout).toContain("curl: (7)");
+  });
+
+  it("is CRITICAL when it says nothing, within the time of -t", async () => {
+    await between(() => {});
+    const begun = Date.now();
+    expect(await check("-t", "1")).toMatchObject({ status: 2 });
+    expect(Date.now() - begun).toBeLessThan(5000);
+  });
+
+  it("is CRITICAL when it breaks off, and when its queue cannot be read", async () => {
+    await between((response) => {
+      response.writeHead(200, { "Content-Length": "1000" }).write("oldest_seconds 0\n");
+      setImmediate(() => response.destroy());
+    });
+    expect(await check()).toMatchObject({ status: 2 });
+    await between((response) => response.writeHead(503).end('{"detail":"queue or ledger"}'));
+    const ended = await check();
+    expect(ended).toMatchObject({
+      status: 2,
+      stdout: expect.stringContaining('{"detail":"queue or ledger"}'),
+    });
+    expect(firstLine(ended)).toContain("the bridge answers 503");
+  });
+
+  it("is CRITICAL when it does not know the token, which is never shown", async () => {
+    const wrong = "secret-".repeat(5);
+    const watched = watchCommandLines([wrong]);
+    const address = server.address() as AddressInfo;
+    pointAt(`http://127.0.0.1:${address.port}`, wrong);
+    const ended = await check("-v");
+    expect(ended.status).toBe(2);
+    expect(firstLine(ended)).toBe(
+      `HARDSTATE CRITICAL - the bridge does not know the token in ${join(folder, "notify.conf")}`,
+    );
+    expect(ended.stdout + ended.stderr).not.toContain("secret-");
+    expect(watched().seen).toEqual([]);
+  });
+
+  it.each([
+    [302, ""],
+    [404, "not here"],
+  ])("is UNKNOWN when something answers %i", async (status, body) => {
+    await between((response) => response.writeHead(status).end(body));
+    expect(await check()).toMatchObject({
+      status: 3,
+      stdout: expect.stringContaining(`something answers ${status}`),
+    });
+  });
+});
+
+describe("wrong use is UNKNOWN, and says what is expected", () => {
+  it.each([
+    [["-x", "1"], "there is no option -x"],
+    [["-w"], "-w is no option, or wants a value"],
+    [["words"], "words is no option"],
+    [["-t", "0"], "-t wants 1 to 99 seconds"],
+    [["-t", "ten"], "-t wants 1 to 99 seconds"],
+    ...["20:10", "x", "1:2:3", "@", ":", "10:x", "1e3", "$(id)"].map((range): [string[], string] => [
+      ["-w", range],
+      range === ":" ? "OK" : "a RANGE is 10, 10:, ~:10, 10:20 or @10:20",
+    ]),
+  ])("%j", async (words, expected) => {
+    const ended = await check(...words);
+    expect(firstLine(ended)).toContain(expected);
+    expect(ended.status).toBe(expected === "OK" ? 0 : 3);
+  });
+
+  it("also a wrong range while the bridge is away", async () => {
+    await close();
+    expect(await check("--heartbeat-critical", "x")).toMatchObject({ status: 3 });
+    server = createServer().listen(0);
+  });
+
+  it("no settings, or settings without the url", async () => {
+    rmSync(join(folder, "notify.conf"));
+    expect(firstLine(await check())).toMatch(/^HARDSTATE UNKNOWN - .*notify\.conf cannot be read/);
+    configure('url = "https://bridge.example.com/"\n');
+    expect(await check()).toMatchObject({ status: 3, stdout: expect.stringContaining("/v1/alerts") });
+  });
+});
+
+describe("-h and -V", () => {
+  it("say every option that there is, and the version of this house", async () => {
+    const help = await check("-h");
+    expect(help.status).toBe(3);
+    const script = readFileSync(plugin, "utf8");
+    const values = new Set([...script.matchAll(/--([a-z-]+)-warning\)/g)].map(([, value = ""]) => value));
+    expect(values.size).toBe(6);
+    for (const value of values) expect(help.stdout).toMatch(new RegExp(`^    ${value} `, "m"));
+    for (const option of ["-w", "-c", "-t", "-v", "-h", "-V"]) expect(help.stdout).toContain(option);
+    const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+    expect(await check("-V")).toMatchObject({ status: 3, stdout: `check_hardstate ${version}\n` });
+  });
+});

@@ -1,0 +1,44 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { setImmediate } from "node:timers/promises";
+import { expect, it } from "vitest";
+import { copyTogether, openDatabase } from "../functions/sqlite.ts";
+
+it("copies of two databases are of one instant, whatever is written while they are made", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "hardstate-sqlite-"));
+  const names = ["one", "other"];
+  const databases = names.map((name) => openDatabase(join(folder, name), 5000));
+  for (const db of databases) {
+    db.exec("CREATE TABLE t (n INTEGER, filling TEXT)");
+    db.exec(`INSERT INTO t SELECT 0, hex(randomblob(2000)) FROM (WITH RECURSIVE c(x) AS
+      (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 3000) SELECT x FROM c)`);
+  }
+  // Both get a number before anything else can run: at each instant of a copy they know the same.
+  const adds = databases.map((db) => db.prepare("INSERT INTO t (n) VALUES (?)"));
+  let n = 0;
+  let copying = true;
+  const write = async () => {
+    while (copying) {
+      n += 1;
+      for (const add of adds) add.run(n);
+      await setImmediate();
+    }
+  };
+  const writing = write();
+  await copyTogether(names.map((name) => ({ from: join(folder, name), to: join(folder, `${name}.copy`) })));
+  const during = n;
+  copying = false;
+  await writing;
+  const [one = 0, other = 0] = names.map((name) => {
+    const db = new DatabaseSync(join(folder, `${name}.copy`));
+    const last = Number(db.prepare("SELECT max(n) AS n FROM t").get()?.n);
+    db.close();
+    return last;
+  });
+  for (const db of databases) db.close();
+  rmSync(folder, { recursive: true });
+  expect(during - one).toBeGreaterThan(1);
+  expect(one - other).toBe(0);
+});
