@@ -76,7 +76,7 @@ export const idleMonth = {
   // Lambda's five pollers wait 20 s each time.
   sqsRequests: (730 * 3600 * 5) / 20,
   lambda: [{ calls: 730 * 60, megabytes: 256, milliseconds: 200 }],
-  tableReadUnits: 730 * 60 * 3,
+  tableReadUnits: 730 * 60 * 4,
   alarmedMetrics: 18,
   // CloudWatch bills a metric for the hours in which it is written: without alerts that is hardstate_sweeps_total.
   metrics: 1,

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { afterStart } from "../functions/deliver/breaker.ts";
+import { useRoutes } from "../functions/deliver/relays.ts";
 import { defaultPolicy } from "../functions/ledger/policy.ts";
 import { type Rehearsal, type RelayAnswer, rehearse } from "../scripts/rehearsal.ts";
 import { posted } from "./alerts.ts";
@@ -153,8 +153,7 @@ describe("a refused password", () => {
     );
     await post(0);
     await passTo(minute);
-    const state = await stage.ledger().route("smtp://a");
-    await stage.ledger().writeRoute(afterStart(state, begin + minute * 1000, false));
+    await useRoutes(stage.ledger(), ["smtp://b"], begin + minute * 1000, true);
     await passTo(day);
     expect(mailed("admin@example.com")).toMatchObject([
       { subject: "PROBLEM CRITICAL: hardstate/route smtp://a" },

@@ -1,5 +1,5 @@
 import type { Mail } from "../compose/mail.ts";
-import { afterAttempt, beginning, type RouteState, type Wait } from "./breaker.ts";
+import { afterAttempt, afterStart, beginning, newRoute, type RouteState, type Wait } from "./breaker.ts";
 import { type Attempt, isLost, type Transport } from "./delivery.ts";
 import type { Relay } from "./relay.ts";
 
@@ -183,6 +183,25 @@ const withoutMail: readonly string[] = ["connect", "tls", "auth-offered", "token
 const probeMilliseconds = 60_000;
 /** So long after its time a route is probed without a mail: those that wait for it come sooner. */
 const unusedMilliseconds = 10_000;
+
+/**
+ * Tells the ledger which routes the settings have: what it never met gets a state, and what is no more is not used. With
+ * `started` open routes may be probed at once, for the settings may be better ones.
+ */
+export const useRoutes = async (
+  ledger: Pick<RouteStates, "writeRoute"> & { routes(): Promise<RouteState[]> },
+  used: readonly string[],
+  now: number,
+  started: boolean,
+): Promise<void> => {
+  const known = await ledger.routes();
+  for (const state of known) {
+    const inUse = used.includes(state.route);
+    if (started || inUse === (state.removed ?? false)) await ledger.writeRoute(afterStart(state, now, inUse));
+  }
+  for (const name of used)
+    if (!known.some(({ route }) => route === name)) await ledger.writeRoute(newRoute(name));
+};
 
 /**
  * Probes every open route to which no mail has come for that: a fallback, or any at night, would else stay open. Who

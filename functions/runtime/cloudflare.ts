@@ -1,8 +1,7 @@
 import { connect } from "node:net";
 import type { Fault } from "../alert.ts";
 import { readSettings, type Settings } from "../config.ts";
-import { afterStart } from "../deliver/breaker.ts";
-import { probeUnused, relays } from "../deliver/relays.ts";
+import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
 import type { Connect } from "../deliver/smtp-session.ts";
 import { intake, problem } from "../intake/http.ts";
 import openapi from "../intake/openapi.json" with { type: "json" };
@@ -95,10 +94,8 @@ const failed = (message: ReceivedMessage, error: unknown) =>
 const work = async ({ settings, queue, ledger, ses }: Bridge) => {
   const until = clock() + drainMilliseconds;
   const surroundings = { connect: connectByName, ses };
-  const used = new Set(settings.relays.map(({ route }) => route));
-  for (const state of await ledger.routes())
-    if (used.has(state.route) === (state.removed ?? false))
-      await ledger.writeRoute(afterStart(state, clock(), used.has(state.route)));
+  const used = settings.relays.map(({ route }) => route);
+  await useRoutes(ledger, used, clock(), false);
   const share = Math.max(1, Math.floor(mailConnections / settings.relays.length));
   const routes = settings.relays.map((relay) => ({
     relay: { ...relay, connections: Math.min(relay.connections, share) },

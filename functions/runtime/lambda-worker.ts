@@ -1,6 +1,5 @@
 import type { Context, EventBridgeEvent, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
-import { afterStart } from "../deliver/breaker.ts";
-import { probeUnused, relays } from "../deliver/relays.ts";
+import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
 import { readFeedback } from "../deliver/ses-events.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { pipeline } from "../pipeline.ts";
@@ -35,14 +34,12 @@ const bridgeOf = madeOf((known) => {
 });
 type Bridge = ReturnType<typeof bridgeOf>;
 
+const namesOf = ({ known }: Bridge): string[] => known.relays.map(({ route }) => route);
 let last: Bridge | undefined;
 /** Queue, ledger and routes by the settings of now. Once these are others, routes may be probed at once. */
 const bridge = async (): Promise<Bridge> => {
   const now = bridgeOf(await settings.current());
-  const used = new Set(now.known.relays.map(({ route }) => route));
-  if (last && last !== now)
-    for (const state of await now.ledger.routes())
-      await now.ledger.writeRoute(afterStart(state, clock(), used.has(state.route)));
+  if (last && last !== now) await useRoutes(now.ledger, namesOf(now), clock(), true);
   last = now;
   return now;
 };
@@ -112,7 +109,9 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
 
 /** Puts what is due on the queue, tells operators of routes, and probes those that no mail comes to; each minute. */
 export const sweep = async (_event: unknown, context: Context): Promise<void> => {
-  const { known, queue, ledger, routes } = await bridge();
+  const now = await bridge();
+  const { known, queue, ledger, routes } = now;
+  await useRoutes(ledger, namesOf(now), clock(), false);
   const due = await sweepLedger({ ...known, ledger, queue, report }, clock());
   report({ event: "swept", due });
   const limit = AbortSignal.timeout(Math.max(context.getRemainingTimeInMillis() - answerMilliseconds, 1));

@@ -6,8 +6,7 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Fault } from "../alert.ts";
 import { readSettings, type Settings, trialSettings } from "../config.ts";
-import { afterStart } from "../deliver/breaker.ts";
-import { probeUnused, relays } from "../deliver/relays.ts";
+import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
 import { intake } from "../intake/http.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { type SqliteLedger, sqliteLedger } from "../ledger/sqlite.ts";
@@ -169,9 +168,8 @@ const main = async () => {
   const queue = embedded ?? sqsOf((settings.queue as { url: string }).url);
   embedded?.recover();
   const ledger = ledgerOf(settings.ledger);
-  const used = new Set(settings.relays.map(({ route }) => route));
-  for (const state of await ledger.routes())
-    await ledger.writeRoute(afterStart(state, clock(), used.has(state.route)));
+  const used = settings.relays.map(({ route }) => route);
+  await useRoutes(ledger, used, clock(), true);
   const routes = settings.relays.map((relay) => ({
     relay,
     transport: transportOf(relay, settings.sender, clock),

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Mail } from "../../functions/compose/mail.ts";
 import { type DeliveryOutcome, failure, type Step } from "../../functions/deliver/delivery.ts";
 import type { Rate } from "../../functions/deliver/relay.ts";
-import { probeUnused, relays } from "../../functions/deliver/relays.ts";
+import { probeUnused, relays, useRoutes } from "../../functions/deliver/relays.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 
@@ -448,5 +448,40 @@ describe("an open route that no mail comes to", () => {
     hang.resolve(undefined);
     await first;
     expect((await states.route("b")).open).toBeUndefined();
+  });
+});
+
+describe("the routes of the settings", () => {
+  it("are known before any mail goes by them; those that are no more are not", async () => {
+    await useRoutes(states, ["a", "b"], now, true);
+    expect((await states.routes()).map(({ route, removed }) => [route, removed])).toEqual([
+      ["a", undefined],
+      ["b", undefined],
+    ]);
+    await useRoutes(states, ["b", "c"], now, false);
+    expect((await states.routes()).map(({ route, removed }) => [route, removed])).toEqual([
+      ["a", true],
+      ["b", undefined],
+      ["c", undefined],
+    ]);
+    await useRoutes(states, ["a", "b", "c"], now, false);
+    expect((await states.routes()).map(({ removed }) => removed)).toEqual([undefined, undefined, undefined]);
+  });
+
+  it.each([
+    ["at once after a start", true, 0],
+    ["at its time if nothing was started", false, 600_000],
+  ])("may be probed %s", async (_, started, wait) => {
+    const open = {
+      since: now,
+      probes: 5,
+      probeAt: now + 600_000,
+      probing: false,
+      reason: "no",
+      step: "auth" as const,
+    };
+    await states.writeRoute({ ...(await states.route("a")), open });
+    await useRoutes(states, ["a"], now, started);
+    expect((await states.route("a")).open?.probeAt).toBe(now + wait);
   });
 });
