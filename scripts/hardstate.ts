@@ -1,84 +1,20 @@
 #!/usr/bin/env node
-import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { complain, say } from "../functions/telemetry.ts";
 import { backupCommand } from "./backup.ts";
+import { ask, asking, askingOptions, bridgeOf } from "./bridge.ts";
+import { canary } from "./canary.ts";
 import { check } from "./check.ts";
-import {
-  type Command,
-  fileText,
-  NotFoundOut,
-  type Status,
-  type Values,
-  WrongUse,
-  wordOf,
-} from "./command.ts";
+import { type Command, NotFoundOut, type Status, WrongUse, wordOf } from "./command.ts";
 import { doctor } from "./doctor.ts";
 import { importCommand } from "./import.ts";
 import { replay, replayWords } from "./replay.ts";
 
-/** The tokens to try: those of the settings, or the trial's. */
-const tokensOf = ({ "token-file": file }: Values): string[] => {
-  const { HARDSTATE_TOKENS, HARDSTATE_TOKENS_FILE, HARDSTATE_STATE = ".hardstate" } = process.env;
-  const given = wordOf(file);
-  if (given) return [fileText(given, "The token file")];
-  const pairs =
-    HARDSTATE_TOKENS ?? (HARDSTATE_TOKENS_FILE && fileText(HARDSTATE_TOKENS_FILE, "HARDSTATE_TOKENS_FILE"));
-  if (pairs)
-    return pairs
-      .trim()
-      .split(/\s+/)
-      .map((pair) => pair.slice(pair.indexOf("=") + 1));
-  return [fileText(join(HARDSTATE_STATE, "token"), "There is no HARDSTATE_TOKENS, and the trial's token")];
-};
-
-const bridgeOf = ({ url }: Values): string => {
-  const { HARDSTATE_HOST = "127.0.0.1", HARDSTATE_PORT = "8787" } = process.env;
-  const given =
-    wordOf(url) ??
-    `http://${HARDSTATE_HOST.includes(":") ? `[${HARDSTATE_HOST}]` : HARDSTATE_HOST}:${HARDSTATE_PORT}`;
-  if (!/^https?:\/\//.test(given) || !URL.canParse(given))
-    throw new WrongUse("--url wants the bridge's address, such as http://127.0.0.1:8787");
-  return given.replace(/\/+$/, "");
-};
-
-/** What the bridge answers to each token, as long as `wanted` wants another; the good answers, or 404. */
-const ask = async (
-  values: Values,
-  path: string,
-  init: RequestInit,
-  wanted: "first" | "all",
-): Promise<Response[]> => {
-  const bridge = bridgeOf(values);
-  const answers: Response[] = [];
-  for (const token of tokensOf(values)) {
-    try {
-      const signal = AbortSignal.timeout(30_000);
-      answers.push(
-        await fetch(`${bridge}${path}`, { ...init, headers: { Authorization: `Bearer ${token}` }, signal }),
-      );
-    } catch (error) {
-      const { cause, message } = error as Error;
-      const why = (cause as NodeJS.ErrnoException | undefined)?.code ?? message;
-      throw new NotFoundOut(
-        `${bridge} does not answer (${why}). Is the bridge running? --url names another.`,
-      );
-    }
-    if (wanted === "first" && answers.at(-1)?.ok) break;
-  }
-  const useful = answers.filter(({ ok }) => ok);
-  if (useful.length > 0 || answers.some(({ status }) => status === 404)) return useful;
-  if (answers.every(({ status }) => status === 401))
-    throw new NotFoundOut(`${bridge} does not know this token. --token-file names another.`);
-  throw new NotFoundOut(`${bridge} answered ${answers.at(-1)?.status}.`);
-};
-
-const asking = `The bridge is asked at HARDSTATE_HOST and HARDSTATE_PORT, or URL, with the
-tokens of HARDSTATE_TOKENS (HARDSTATE_TOKENS_FILE), with that in FILE, or with
-the trial's.`;
-const askingOptions = { url: { type: "string" }, "token-file": { type: "string" } } as const;
 const idForm = /^[A-Za-z0-9._-]{8,80}$/;
+
+type Story = { status: string; story?: string[]; detail?: string; digest?: string };
+const linesOf = ({ status, story, detail }: Story): string[] => story ?? [`${status}: ${detail}`];
 
 const explain: Command = {
   summary: "tells what became of an alert, and why",
@@ -97,10 +33,15 @@ exit status: 0 all is well  1 the alert was refused or given up  2 wrong use
     if (!idForm.test(id)) throw new WrongUse("an ID is 8 or more letters, digits, . _ -");
     const [answer] = await ask(values, `/v1/alerts/${id}`, {}, "first");
     if (!answer) throw new NotFoundOut(`There is no alert ${id} at ${bridgeOf(values)}.`);
-    const story = (await answer.json()) as { status: string; story?: string[]; detail?: string };
+    const story = (await answer.json()) as Story;
     if (values.json) say(JSON.stringify(story));
-    else for (const line of story.story ?? [`${story.status}: ${story.detail}`]) say(line);
-    return story.status === "refused" || story.status === "dead" ? 1 : 0;
+    else for (const line of linesOf(story)) say(line);
+    const [digest] = story.digest ? await ask(values, `/v1/alerts/${story.digest}`, {}, "first") : [];
+    if (!digest) return story.status === "refused" || story.status === "dead" ? 1 : 0;
+    const whole = (await digest.json()) as Story;
+    if (!values.json) say(`\nThe digest ${story.digest}:`);
+    if (!values.json) for (const line of linesOf(whole)) say(line);
+    return whole.status === "refused" || story.status === "dead" ? 1 : 0;
   },
 };
 
@@ -207,21 +148,40 @@ exit status: 0 done  2 wrong use  3 a file cannot be read or tells nothing`,
   },
 };
 
+const serve: Command = {
+  summary: "starts the bridge, as npm start does",
+  usage: `usage: hardstate serve
+
+Starts the bridge by the settings of the environment; without any it is a trial,
+and says how to try it. SIGTERM or Ctrl-C ends it, and what waits is on disk.
+
+exit status: 0 it was told to end  2 a setting is wrong  3 it cannot start`,
+  options: {},
+  run: async (words) => {
+    if (words.length > 0) throw new WrongUse("serve wants no words");
+    await import("../functions/runtime/node.ts");
+    return 0;
+  },
+};
+
 const commands = new Map<string, Command>([
   ["backup", backupCommand],
+  ["canary", canary],
   ["check", check],
   ["doctor", doctor],
   ["explain", explain],
   ["import", importCommand],
   ["redrive", redrive],
   ["replay", replayCommand],
+  ["serve", serve],
 ]);
 
 const usage = `usage: hardstate COMMAND [--help]
 
 ${[...commands].map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`).join("\n")}
 
-The bridge itself is started by npm start.`;
+To begin: hardstate serve, and do what it says. Why did I get no mail?
+hardstate explain ID, and if the relay is the reason, hardstate doctor.`;
 
 /** Runs one command line. */
 const main = async ([name, ...rest]: string[]): Promise<Status> => {

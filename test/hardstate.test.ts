@@ -176,30 +176,74 @@ describe("hardstate replay", () => {
   });
 });
 
+/** A bridge as `hardstate serve` starts it. */
+const serve = async (environment: Record<string, string>) => {
+  const bridge = spawn(process.execPath, ["scripts/hardstate.ts", "serve"], {
+    env: { PATH: process.env.PATH, HARDSTATE_PORT: "0", ...environment },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = new Promise<number | null>((resolve) => bridge.once("close", resolve));
+  let output = "";
+  const url = await new Promise<string>((resolve) => {
+    bridge.stdout.on("data", (chunk) => {
+      output += chunk;
+      const started = /"url":"([^"]+)"/.exec(output);
+      if (started) resolve(started[1] ?? "");
+    });
+  });
+  return {
+    url,
+    stop: () => {
+      bridge.kill("SIGTERM");
+      return ended;
+    },
+  };
+};
+
+describe("hardstate canary", () => {
+  const token = "t".repeat(24);
+  const environment = {
+    HARDSTATE_STATE: join(folder, "canary"),
+    HARDSTATE_TOKENS: `site=${token}`,
+    HARDSTATE_RELAYS: "smtp://u:p@127.0.0.1:9",
+    HARDSTATE_FROM: "nagios@example.com",
+    HARDSTATE_RECIPIENTS: "example.com",
+  };
+
+  it("says that the relay did not take the mail in time, and what it waits for", async () => {
+    const { url, stop } = await serve(environment);
+    const words = ["canary", "ops@example.com", "--within", "1", "--url", url];
+    const { status, out } = await run(words, environment);
+    expect(status).toBe(1);
+    expect(out).toMatch(/^NOT mailed after 1 s: pending: .*ECONNREFUSED/);
+    expect(out).toMatch(/hardstate explain canary-[0-9a-f-]{36}\. About the relay: hardstate doctor/);
+    const json = await run([...words, "--json"], environment);
+    expect([json.status, JSON.parse(json.out)]).toMatchObject([1, { mailed: false, status: "pending" }]);
+    expect(await run(["canary", "ops@elsewhere.example", "--url", url], environment)).toMatchObject({
+      status: 3,
+      err: expect.stringMatching(
+        /answered 422: recipients\.0\.email wants an address that HARDSTATE_RECIPIENTS allows/,
+      ),
+    });
+    expect(await stop()).toBe(0);
+  }, 20_000);
+
+  it.each([[[]], [["a@example.com", "b@example.com"]], [["a@example.com", "--within", "0"]]])(
+    "wants one address, and seconds that can be waited: %s",
+    async (words) => {
+      expect((await run(["canary", ...words], environment)).status).toBe(2);
+    },
+  );
+});
+
 describe("hardstate explain", () => {
   const state = join(folder, "state");
   let url = "";
-  let bridge: ReturnType<typeof spawn>;
-  let ended: Promise<void>;
+  let stop: () => Promise<unknown>;
   beforeAll(async () => {
-    bridge = spawn(process.execPath, ["functions/runtime/node.ts"], {
-      env: { PATH: process.env.PATH, HARDSTATE_STATE: state, HARDSTATE_PORT: "0" },
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    ended = new Promise((resolve) => bridge.once("close", () => resolve()));
-    let output = "";
-    url = await new Promise((resolve) => {
-      bridge.stdout?.on("data", (chunk) => {
-        output += chunk;
-        const started = /"url":"([^"]+)"/.exec(output);
-        if (started) resolve(started[1] ?? "");
-      });
-    });
+    ({ url, stop } = await serve({ HARDSTATE_STATE: state }));
   });
-  afterAll(async () => {
-    bridge.kill("SIGTERM");
-    await ended;
-  });
+  afterAll(() => stop());
   const explain = (...words: string[]) =>
     run(["explain", ...words, "--url", url], { HARDSTATE_STATE: state });
 
@@ -232,6 +276,44 @@ describe("hardstate explain", () => {
       /accepted over TLSv1\.3 TLS_\w+ to localhost in \d\.\d s: 250 .*\nmailed: PROBLEM mail, first news of this problem \(R1\)/,
     );
     expect(JSON.parse((await explain("alert-one", "--json")).out)).toMatchObject({ status: "mailed" });
+  });
+
+  it("tells what became of the digest that tells an alert", async () => {
+    const alerts = Array.from({ length: 21 }, (_, n) =>
+      posted({
+        id: `storm-${n}-alert`,
+        object: { host: "farm01", service: `S${n}` },
+        recipients: [{ email: "storm@example.com" }],
+      }),
+    );
+    await fetch(`${url}/v1/alerts`, {
+      method: "POST",
+      body: JSON.stringify(alerts),
+      headers: {
+        "Content-Type": "application/json",
+        Authorization: `Bearer ${readFileSync(join(state, "token"), "utf8").trim()}`,
+      },
+    });
+    const last = async () => {
+      const all = await Promise.all(alerts.map(({ id }) => explain(String(id))));
+      return all.map(({ out }) => out).find((out) => out.includes("digested"));
+    };
+    await expect
+      .poll(last, { timeout: 10_000, interval: 500 })
+      .toMatch(
+        /\ndigested: PROBLEM, first news of this problem \(R1\); told by the digest \w{32}\n\nThe digest \w{32}:\n.*\nheld until .*: more than 20 mails in 60 s: the rest is told together \(R46\)/s,
+      );
+  }, 20_000);
+
+  it("the canary says when the relay took its mail, and what it said", async () => {
+    const environment = { HARDSTATE_STATE: state };
+    const { status, out } = await run(["canary", "you@example.com", "--url", url], environment);
+    expect([status, out]).toEqual([
+      0,
+      expect.stringMatching(/^mailed in \d+\.\d s by smtp:\/\/localhost:\d+: 250 .*queued as TRIAL\d+\n$/),
+    ]);
+    const json = await run(["canary", "you@example.com", "--json", "--url", url], environment);
+    expect(JSON.parse(json.out)).toMatchObject({ mailed: true, status: "mailed", result: "accepted" });
   });
 
   it("redrive lists no dead letters while there are none, and finds none to put back", async () => {
