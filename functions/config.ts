@@ -23,6 +23,8 @@ export type Settings = {
   giveUpAfterSeconds: number;
   /** After how long a silence operators are told of a monitor; undefined: never. */
   heartbeatAfterSeconds?: number;
+  /** At which minute of the day, in UTC, operators are told what is still open; undefined: never. */
+  stillOpenAtMinute?: number;
   queue: { kind: "sqlite"; path: string } | { kind: "sqs"; url: string };
   ledger: { kind: "sqlite"; path: string } | { kind: "dynamodb"; table: string } | { kind: "durable-object" };
   /** Node alone. */
@@ -78,6 +80,7 @@ export const settings: readonly Setting[] = [
   { name: "HARDSTATE_ORPHAN_RECOVERY", secret: false, required: false, fallback: "suppress" },
   { name: "HARDSTATE_BURST", secret: false, required: false, fallback: "20/min" },
   { name: "HARDSTATE_HEARTBEAT_AFTER", secret: false, required: false, fallback: "off" },
+  { name: "HARDSTATE_STILL_OPEN_AT", secret: false, required: false, fallback: "off" },
   { name: "HARDSTATE_GIVE_UP_AFTER", secret: false, required: false, fallback: "48h" },
   { name: "HARDSTATE_STATE", secret: false, required: false, fallback: ".hardstate" },
   { name: "HARDSTATE_HOST", secret: false, required: false, fallback: "127.0.0.1" },
@@ -235,6 +238,15 @@ export const readSettings = (
     orphanRecovery: choice("HARDSTATE_ORPHAN_RECOVERY", ["suppress", "send"]),
   };
   const heartbeatAfter = time("HARDSTATE_HEARTBEAT_AFTER", "off", "off");
+  const stillOpenAt = take(
+    "HARDSTATE_STILL_OPEN_AT",
+    (text) => {
+      const [, hours, minutes] = /^([01]\d|2[0-3]):([0-5]\d)$/.exec(text) ?? [];
+      return text === "off" ? "off" : hours && Number(hours) * 60 + Number(minutes);
+    },
+    "off, or a time of the day in UTC such as 07:30",
+    "off",
+  );
   const giveUpAfterSeconds = take("HARDSTATE_GIVE_UP_AFTER", durationSeconds, duration, "48h");
   const state = given("HARDSTATE_STATE") ?? ".hardstate";
   /** Queue or ledger, of the kinds that this runtime has. */
@@ -292,6 +304,7 @@ export const readSettings = (
       policy,
       giveUpAfterSeconds,
       heartbeatAfterSeconds: finite(heartbeatAfter),
+      stillOpenAtMinute: typeof stillOpenAt === "number" ? stillOpenAt : undefined,
       queue,
       ledger,
       state,

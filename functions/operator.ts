@@ -1,10 +1,12 @@
 import { contactKey } from "./address.ts";
-import { cut, readAlert } from "./alert.ts";
+import { cut, objectName, readAlert } from "./alert.ts";
 import { adviceFor } from "./deliver/advice.ts";
 import type { RouteState } from "./deliver/breaker.ts";
 import type { Attempt } from "./deliver/delivery.ts";
 import { digest } from "./identity.ts";
 import { clockOf } from "./ledger/case.ts";
+import { openEpisode } from "./ledger/entry.ts";
+import type { OpenProblem } from "./ledger/ledger.ts";
 import type { QueuedAlert } from "./queue/queue.ts";
 
 /** The site of what the bridge reports about itself. */
@@ -23,14 +25,26 @@ export type Notice =
       last?: Attempt;
     }
   | { about: "unreadable"; reason: string }
+  /** What is open, once a day; `more` if not all is in the list. */
+  | { about: "still-open"; problems: readonly (OpenProblem & { site: string })[]; more: boolean }
   /** A monitor that is silent, or is heard again. */
   | { about: "heartbeat"; site: string; monitor: string; since: number; silent: boolean };
 
 const hour = 3_600_000;
 const day = 24 * hour;
 
+const counted = (problems: number): string =>
+  problems === 1 ? "one problem is" : `${problems} problems are`;
+
 /** `key` is the same for what is to be told once. */
-type Words = { service: string; recovered?: boolean; key: string; output: string; todo: string };
+type Words = {
+  service: string;
+  state?: "WARNING";
+  recovered?: boolean;
+  key: string;
+  output: string;
+  todo: string;
+};
 
 const wordsOf = (notice: Notice, now: number): Words => {
   switch (notice.about) {
@@ -76,6 +90,25 @@ const wordsOf = (notice: Notice, now: number): Words => {
           : "What it could not send meanwhile waits in its spool, and comes now.",
       };
     }
+    case "still-open": {
+      const { problems, more } = notice;
+      const sites = new Set(problems.map(({ site }) => site)).size;
+      const lines = problems
+        .map(({ site, host, service, entry }) => ({
+          object: `${sites > 1 ? `${site}: ` : ""}${objectName({ object: { host, service } })}`,
+          state: openEpisode(entry)?.state ?? "",
+          since: openEpisode(entry)?.since ?? now,
+        }))
+        .toSorted((a, b) => a.since - b.since)
+        .map(({ object, state, since }) => `${state.padEnd(11)} since ${clockOf(since)}  ${object}`);
+      return {
+        service: "still open",
+        state: "WARNING",
+        key: `still open ${Math.floor(now / day)}`,
+        output: `${more ? "More than " : ""}${counted(problems.length)} open, the oldest first`,
+        todo: `${lines.join("\n")}${more ? "\nand more" : ""}`,
+      };
+    }
     case "unreadable":
       return {
         service: "unreadable messages",
@@ -92,14 +125,14 @@ const wordsOf = (notice: Notice, now: number): Words => {
  * same id, and so is one alert.
  */
 export const noticeAlerts = (notice: Notice, operators: readonly string[], now: number): QueuedAlert[] => {
-  const { service, recovered = false, key, output, todo } = wordsOf(notice, now);
+  const { service, state = "CRITICAL", recovered = false, key, output, todo } = wordsOf(notice, now);
   const reading = readAlert({
     v: 1,
     source: "other",
     monitor: { id: "hardstate" },
     type: recovered ? "RECOVERY" : "PROBLEM",
     object: { host: "hardstate", service: cut(service, 255) },
-    state: recovered ? "OK" : "CRITICAL",
+    state: recovered ? "OK" : state,
     // What has no end of its own is news each time.
     notification: { volatile: notice.about !== "route" && notice.about !== "heartbeat" },
     output,

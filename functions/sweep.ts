@@ -2,7 +2,7 @@ import { afterTelling } from "./deliver/breaker.ts";
 import { afterListening, toTell } from "./heartbeat.ts";
 import { type Entry, forgotten } from "./ledger/entry.ts";
 import { keepMilliseconds, type Ledger } from "./ledger/ledger.ts";
-import { type Notice, noticeAlerts } from "./operator.ts";
+import { type Notice, noticeAlerts, operatorSite } from "./operator.ts";
 import { type Queue, toDueMessage, toMessage } from "./queue/queue.ts";
 import type { Report } from "./telemetry.ts";
 
@@ -22,13 +22,19 @@ type SweepParts = {
   operators: readonly string[];
   /** After how long a silence operators are told of a monitor; undefined: never. */
   heartbeatAfterSeconds?: number;
+  /** At which minute of the day, in UTC, they are told what is open; undefined: never. */
+  stillOpenAtMinute?: number;
   /** Since when the bridge could be reached, if its runtime knows that. */
   awakeSince?: number;
   report: Report;
 };
 
-/** Puts a notice for the operators on the queue; rejects unless it has all of it. */
-const tell = async ({ queue, operators }: SweepParts, notice: Notice, now: number) => {
+/** Puts a notice for some operators on the queue; rejects unless it has all of it. */
+const tell = async (
+  { queue, operators }: Pick<SweepParts, "queue" | "operators">,
+  notice: Notice,
+  now: number,
+) => {
   const notices = noticeAlerts(notice, operators, now);
   const taken = notices.length > 0 ? await queue.send(notices.map(toMessage)) : [];
   if (!taken.every(Boolean)) throw new Error("the queue took only some of the notices for the operators");
@@ -69,6 +75,25 @@ const tellOfHeartbeats = async (parts: SweepParts, now: number) => {
   }
 };
 
+const dayMilliseconds = 86_400_000;
+const mostStillOpen = 500;
+
+/** Tells each operator once a day what is open, if anything is: the journal has it once he was. */
+const tellOfOpen = async (parts: SweepParts, now: number) => {
+  const { ledger, operators, stillOpenAtMinute } = parts;
+  if (stillOpenAtMinute === undefined || now % dayMilliseconds < stillOpenAtMinute * 60_000) return;
+  const ids = noticeAlerts({ about: "still-open", problems: [], more: false }, operators, now);
+  const told = await Promise.all(ids.map(({ site, id }) => ledger.story(site, id)));
+  const untold = operators.filter((_, index) => told[index] === undefined);
+  if (untold.length === 0) return;
+  const problems = await ledger.open(mostStillOpen + 1);
+  // What the bridge tells of itself has its own mails.
+  const shown = problems.filter(({ site }) => site !== operatorSite).slice(0, mostStillOpen);
+  if (shown.length === 0) return;
+  const more = problems.length > mostStillOpen;
+  await tell({ ...parts, operators: untold }, { about: "still-open", problems: shown, more }, now);
+};
+
 /**
  * Puts every held alert whose time has come on the queue, where it is decided like any other; closes episodes of
  * which nothing was heard for 30 days (R44), and forgets what ended longer ago. The queue has an alert before the
@@ -79,6 +104,7 @@ export const sweep = async (parts: SweepParts, now: number): Promise<number> => 
   const { ledger, queue, report } = parts;
   await tellOfRoutes(parts, now);
   await tellOfHeartbeats(parts, now);
+  await tellOfOpen(parts, now);
   let count = 0;
   let written = mostEntries;
   while (written === mostEntries) {

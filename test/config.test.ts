@@ -583,6 +583,30 @@ describe("XOAUTH2", () => {
   });
 });
 
+describe("storms, silence and what is open", () => {
+  it.each([
+    ["HARDSTATE_BURST", "5/h", { policy: { burst: { mails: 5, milliseconds: 3_600_000 } } }],
+    ["HARDSTATE_BURST", "off", { policy: { burst: undefined } }],
+    ["HARDSTATE_HEARTBEAT_AFTER", "5min", { heartbeatAfterSeconds: 300 }],
+    ["HARDSTATE_STILL_OPEN_AT", "00:00", { stillOpenAtMinute: 0 }],
+    ["HARDSTATE_STILL_OPEN_AT", "23:59", { stillOpenAtMinute: 1439 }],
+  ])("%s=%s", (name, text, expected) => {
+    expect(settingsOf({ [name]: text })).toMatchObject(expected);
+  });
+
+  it.each([
+    ["HARDSTATE_BURST", "20"],
+    ["HARDSTATE_BURST", "0/min"],
+    ["HARDSTATE_BURST", "1001/min"],
+    ["HARDSTATE_HEARTBEAT_AFTER", "never"],
+    ["HARDSTATE_STILL_OPEN_AT", "24:00"],
+    ["HARDSTATE_STILL_OPEN_AT", "7:30"],
+    ["HARDSTATE_STILL_OPEN_AT", "07:30 CET"],
+  ])("is not %s=%s", (name, text) => {
+    expect(faultyNames({ [name]: text })).toEqual(new Set([name]));
+  });
+});
+
 describe("operators", () => {
   it("are addresses, and what aliases stand for, each once", () => {
     const { operators } = settingsOf({

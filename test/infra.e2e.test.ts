@@ -224,7 +224,7 @@ describe("a function", () => {
     [
       "sweep",
       [
-        ...onLedger(["BatchGetItem", "GetItem", "Query", "UpdateItem"], "due"),
+        ...onLedger(["BatchGetItem", "GetItem", "Query", "Scan", "UpdateItem"], "due", "open"),
         ...onQueue("Alerts", "SendMessage"),
       ],
     ],

@@ -2,8 +2,11 @@ import { describe, expect, it } from "vitest";
 import { newRoute } from "../functions/deliver/breaker.ts";
 import type { DeliveryOutcome } from "../functions/deliver/delivery.ts";
 import { relays } from "../functions/deliver/relays.ts";
+import { unmailed } from "../functions/ledger/case.ts";
+import { claim, settleUnsent } from "../functions/ledger/ledger.ts";
 import { defaultPolicy } from "../functions/ledger/policy.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
+import { decide } from "../functions/ledger/verdict.ts";
 import { type Notice, noticeAlerts, operatorSite } from "../functions/operator.ts";
 import { pipeline } from "../functions/pipeline.ts";
 import { type OutgoingMessage, readQueuedAlert, toMessage } from "../functions/queue/queue.ts";
@@ -151,5 +154,77 @@ describe("a bridge that dies on either side of a notice", () => {
     for (const later of [1000, 2000]) await sweep({ ...parts, ledger }, now + later);
     expect(sent).toHaveLength(2);
     expect(new Set(sent.map(({ deduplicationId }) => deduplicationId)).size).toBe(1);
+  });
+});
+
+describe("what is still open", () => {
+  const day = 24 * hour;
+  const morning = 20_000 * day + 7 * hour + 30 * 60_000;
+  /** A bridge with these problems, and what its operators are told of them. */
+  const bridge = async (objects: readonly [site: string, host: string][]) => {
+    const ledger = sqliteLedger(":memory:");
+    for (const [index, [site, host]] of objects.entries()) {
+      const queued = queuedAlert(
+        { site, id: `alert-${host}` },
+        { object: { host, service: null }, state: "DOWN" },
+      );
+      const page = await ledger.read(queued);
+      const verdict = decide(page, queued, defaultPolicy, morning - 7200_000 + index * 60_000);
+      if (verdict.action !== "send") throw new Error(verdict.reason);
+      const handOut = { visibleAgainAt: morning, receiveCount: 1 };
+      await claim(ledger, page, verdict, "<m@example.com>", morning, handOut);
+    }
+    const told: string[] = [];
+    const send = async (messages: readonly OutgoingMessage[]) => {
+      for (const { body } of messages) {
+        const reading = readQueuedAlert(body);
+        if (!reading.ok) throw new Error("a notice is no alert");
+        const { contact, alert, id, site } = reading.value;
+        told.push(`${contact} ${alert.state} ${alert.object.service}: ${alert.output}\n${alert.long_output}`);
+        // The journal has it once it was decided.
+        const page = await ledger.read(reading.value);
+        await settleUnsent(ledger, page, { ...unmailed("record", "R45", "", page.entry) }, morning);
+        expect(await ledger.story(site, id)).toBeDefined();
+      }
+      return messages.map(() => true);
+    };
+    const parts = { ledger, queue: { send }, operators, report: () => {} };
+    return {
+      told,
+      at: (time: number, minute?: number) => sweep({ ...parts, stillOpenAtMinute: minute }, time),
+    };
+  };
+
+  it("is told once a day at its time, the oldest first, and not at all unless that is wanted", async () => {
+    const { told, at } = await bridge([
+      ["site", "web01"],
+      ["site", "db01"],
+    ]);
+    await at(morning);
+    await at(morning - 1000, 450);
+    expect(told).toEqual([]);
+    for (const later of [0, 1000, 16 * hour]) await at(morning + later, 450);
+    expect(told).toEqual([
+      "admin@example.com WARNING still open: 2 problems are open, the oldest first\n" +
+        "DOWN        since 4 Oct 2024, 05:30 UTC  web01\n" +
+        "DOWN        since 4 Oct 2024, 05:31 UTC  db01",
+    ]);
+    await at(morning + day, 450);
+    expect(told).toHaveLength(2);
+  });
+
+  it("names the sites where there are several", async () => {
+    const { told, at } = await bridge([
+      ["berlin", "web01"],
+      ["paris", "web01"],
+    ]);
+    await at(morning, 450);
+    expect(told[0]).toMatch(/UTC {2}berlin: web01\n.*UTC {2}paris: web01$/);
+  });
+
+  it("is no news while nothing is, and the bridge's own mails are not told twice", async () => {
+    const { told, at } = await bridge([[operatorSite, "hardstate"]]);
+    await at(morning, 450);
+    expect(told).toEqual([]);
   });
 });

@@ -65,6 +65,7 @@ export const durableObjectLedger = (stub: () => LedgerStub): Ledger => {
     noteReturned: calling("noteReturned"),
     journal: calling("journal"),
     problems: calling("problems"),
+    open: calling("open"),
     totals: calling("totals"),
     prune: calling("prune"),
     ready: calling("ready"),

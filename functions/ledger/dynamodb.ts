@@ -9,6 +9,8 @@ import {
   QueryCommand,
   type QueryCommandInput,
   type QueryCommandOutput,
+  ScanCommand,
+  type ScanCommandOutput,
   UpdateItemCommand,
 } from "@aws-sdk/client-dynamodb";
 import { contactKey } from "../address.ts";
@@ -494,6 +496,21 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       const open = page.flatMap(({ item }) => (item?.open_at ? [item] : []));
       const items = open.map((item) => ({ ...placeOf(item), entry: entryOf(item) }));
       return { items, next: full ? page.at(-1)?.cursor : undefined };
+    },
+    open: async (limit) => {
+      const keys: Key[] = [];
+      let ExclusiveStartKey: Item | undefined;
+      // The index has open episodes alone, so to scan it reads no more than is wanted.
+      do {
+        const page: ScanCommandOutput = await client.send(
+          new ScanCommand({ TableName, IndexName: "open", Limit: limit - keys.length, ExclusiveStartKey }),
+        );
+        keys.push(...(page.Items ?? []).map(keyIn));
+        ExclusiveStartKey = page.LastEvaluatedKey;
+      } while (ExclusiveStartKey && keys.length < limit);
+      return inOrder(keys, await findAll(keys))
+        .filter((item) => item.open_at)
+        .map((item) => ({ site: text(item, "site"), ...placeOf(item), entry: entryOf(item) }));
     },
     totals: async (site) => {
       const count = async (ending: Ending | "pending") => {

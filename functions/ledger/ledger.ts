@@ -77,6 +77,8 @@ export type Ledger = RouteStates & {
   noteReturned(site: string, id: string, returned: Returned): Promise<void>;
   journal(query: JournalQuery): Promise<Listing<JournalRecord>>;
   problems(query: { site: string; before?: string; limit: number }): Promise<Listing<OpenProblem>>;
+  /** Open episodes of all sites, at most `limit`. */
+  open(limit: number): Promise<(OpenProblem & { site: string })[]>;
   /** How many records of a site end how; `pending` is the rest. */
   totals(site: string): Promise<Record<Ending | "pending", number>>;
   /** Forgets at most `limit` finished records and as many idle, closed entries from before a time. */

@@ -326,6 +326,14 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         next: last && rows.length === limit ? cursorOf(last.open_since, last.object_key) : undefined,
       };
     },
+    open: async (limit) =>
+      engine
+        .all(
+          `SELECT site, host, service, revision, body FROM object WHERE open_since IS NOT NULL
+           ORDER BY site, open_since LIMIT ?`,
+          limit,
+        )
+        .map((row) => ({ site: String(row.site), ...placeOf(row), entry: entryOf(row) })),
     totals: async (site) => {
       const rows = engine.all(
         "SELECT ending, count(*) AS count FROM journal WHERE site = ? GROUP BY ending",

@@ -373,6 +373,25 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       expect((await ledger.read(old)).entry).toEqual(emptyEntry);
     });
 
+    it("lists what is open at any site", async () => {
+      for (const [site, host] of [
+        ["site", "web01"],
+        ["other", "db01"],
+      ] as const) {
+        const queued = queuedAlert(
+          { site, id: `alert-${host}` },
+          { object: { host, service: null }, state: "DOWN" },
+        );
+        const page = await ledger.read(queued);
+        await claim(ledger, page, toSend(page, queued), "<m@example.com>", 1000, handOut);
+      }
+      await suppressed(queuedAlert({ id: "alert-over" }, { type: "RECOVERY", state: "OK" }));
+      const open = await ledger.open(9);
+      expect(open.map(({ site, host }) => `${site} ${host}`).sort()).toEqual(["other db01", "site web01"]);
+      expect(open.every(({ entry }) => entry.episode?.state === "DOWN")).toBe(true);
+      expect(await ledger.open(1)).toHaveLength(1);
+    });
+
     it("keeps each monitor's heartbeat, one step at a time", async () => {
       const first = await ledger.heartbeat("site", "m1");
       expect(first).toEqual({ site: "site", monitor: "m1", revision: 0, at: 0 });
