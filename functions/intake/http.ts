@@ -8,7 +8,14 @@ import { type Fault, objectName, read } from "../alert.ts";
 import type { SiteToken } from "../config.ts";
 import type { Heartbeat } from "../heartbeat.ts";
 import { openEpisode } from "../ledger/entry.ts";
-import { type JournalRecord, objectOf, outcomeOf, storyOf } from "../ledger/journal.ts";
+import {
+  type JournalRecord,
+  type Outcome,
+  objectOf,
+  outcomeOf,
+  outcomes,
+  storyOf,
+} from "../ledger/journal.ts";
 import type { Ledger, Listing, OpenProblem } from "../ledger/ledger.ts";
 import { type DeadLetter, deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
 import { asLines, statusOf } from "../status.ts";
@@ -183,6 +190,8 @@ export const heartbeatPost = v.object({
 const mostMonitors = 100;
 
 export const redriveOrder = v.strictObject({ id: v.optional(v.string()) });
+
+const isOutcome = (word: string): word is Outcome => (outcomes as readonly string[]).includes(word);
 
 export const mostListed = 500;
 export const usualListed = 100;
@@ -379,6 +388,8 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       faults.push({ field: "limit", expected: `a number from 1 to ${mostListed}` });
     if (given.before !== undefined && !/^\d{1,16}\.[A-Za-z0-9._-]{1,128}$/.test(given.before))
       faults.push({ field: "before", expected: "what the page before gave as next" });
+    if (given.outcome !== undefined && filters.includes("outcome") && !isOutcome(given.outcome))
+      faults.push({ field: "outcome", expected: `one of ${outcomes.join(", ")}` });
     if (faults.length > 0)
       return refuse(
         "not-readable",
@@ -404,17 +415,17 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   );
 
   app.get("/v1/journal", (c) => {
-    const [site, { object, contact, before }] = [c.get("site"), c.req.query()];
+    const [site, { object, contact, outcome, before }] = [c.get("site"), c.req.query()];
     let totals: Record<string, number> | undefined;
     return listing(
       c,
-      ["object", "contact"],
+      ["object", "contact", "outcome"],
       async (limit) => {
         if (before === undefined) {
           const ended = await ledger.totals(site);
           totals = { accepted: Object.values(ended).reduce((sum, count) => sum + count, 0), ...ended };
         }
-        return ledger.journal({ site, object, contact, before, limit });
+        return ledger.journal({ site, object, contact, outcome: outcome as Outcome, before, limit });
       },
       (items, next) => ({ alerts: items.map(alertOf), next, totals }),
     );

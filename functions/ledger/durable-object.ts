@@ -66,6 +66,7 @@ export const durableObjectLedger = (stub: () => LedgerStub): Ledger => {
     journal: calling("journal"),
     problems: calling("problems"),
     totals: calling("totals"),
+    flow: calling("flow"),
     prune: calling("prune"),
     ready: calling("ready"),
   };

@@ -11,6 +11,10 @@ import type { Row } from "./rows.ts";
 export const endings = ["mailed", "suppressed", "digested", "refused", "dead"] as const;
 export type Ending = (typeof endings)[number];
 
+/** How it stands with an alert. */
+export const outcomes = ["pending", ...endings] as const;
+export type Outcome = (typeof outcomes)[number];
+
 /** A mail that SES took and that did not arrive, that its reader called spam, or that had a virus. */
 export type Returned = {
   at: number;
