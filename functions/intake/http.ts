@@ -1,5 +1,3 @@
-import { sha256 } from "@noble/hashes/sha2.js";
-import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import * as v from "valibot";
@@ -23,6 +21,7 @@ import type { Report } from "../telemetry.ts";
 import type { Letter, Line, OpenEpisode, Posted, StatusPage, Story } from "./answers.ts";
 import { fromMacros, inMacros } from "./monitors.ts";
 import { readPost } from "./post.ts";
+import { tokenFinder } from "./token.ts";
 
 export type IntakeParts = {
   tokens: readonly SiteToken[];
@@ -150,7 +149,7 @@ const wholeOf = (record: JournalRecord): Story => ({
 });
 
 /** An open episode, with everyone who was told of it. */
-const problemOf = ({ host, service, entry }: OpenProblem): OpenEpisode => {
+export const problemOf = ({ host, service, entry }: OpenProblem): OpenEpisode => {
   const open = openEpisode(entry);
   return {
     object: objectOf({ host, service }),
@@ -202,19 +201,9 @@ export const usualListed = 100;
  */
 export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }> => {
   const { queue, ledger, clock, report } = parts;
-  const sites = parts.tokens.map(({ site, token }) => ({ site, hash: sha256(utf8ToBytes(token.reveal())) }));
-
-  /** The site of a token. Hashes are compared, all of them and every byte, so that time tells nothing. */
-  const siteOf = (authorization: string | undefined): string | undefined => {
-    const token = /^Bearer ([\x21-\x7e]{1,256})$/.exec(authorization ?? "")?.[1] ?? "";
-    const presented = sha256(utf8ToBytes(token));
-    let found: string | undefined;
-    for (const { site, hash } of sites) {
-      const difference = hash.reduce((sum, byte, index) => sum | (byte ^ (presented[index] ?? 0)), 0);
-      if (difference === 0) found = site;
-    }
-    return found;
-  };
+  const tokenOf = tokenFinder(parts.tokens);
+  const siteOf = (authorization: string | undefined): string | undefined =>
+    tokenOf(/^Bearer ([\x21-\x7e]{1,256})$/.exec(authorization ?? "")?.[1] ?? "")?.site;
   const refuse = (
     name: ProblemName,
     detail: string,
@@ -450,7 +439,9 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       const depth = await queue.depth();
       const dead = await queue.deadLetters(mostListed, isOf(site));
       const heartbeats = (await ledger.heartbeats()).filter((one) => one.site === site);
-      const status: StatusPage = statusOf(clock(), depth, dead.length, await ledger.routes(), heartbeats);
+      const flow = await ledger.flow(site, clock());
+      const routes = await ledger.routes();
+      const status: StatusPage = statusOf(clock(), depth, dead.length, routes, heartbeats, flow);
       const plain = c.req.header("Accept")?.trim().toLowerCase().startsWith("text/plain");
       return plain ? c.text(asLines(status)) : answer(status);
     } catch (error) {

@@ -392,6 +392,16 @@ describe("GET /v1/problems and /v1/journal", () => {
     expect((await ask(`/v1/problems?before=${next}`)).body).toEqual({ problems: [] });
   });
 
+  it("and GET /v1/status tell when a site's last alert came, and when a relay last took a mail of it", async () => {
+    const ask = await withHistory();
+    expect((await ask("/v1/status")).body).toMatchObject({
+      last: { accepted: 100_004_000, mailed: 100_004_000 },
+    });
+    expect((await ask("/v1/status", tokens.other)).body).toMatchObject({
+      last: { accepted: 100_005_000, mailed: 100_005_000 },
+    });
+  });
+
   it.each(["limit=0", "limit=501", "limit=x", "before=x", "before=1.'; DROP", "outcome=eaten", "colour=red"])(
     "refuse %s and name the field",
     async (query) => {
@@ -522,6 +532,7 @@ describe("the status", () => {
         { monitor: "m1", last: 99_960_000, silent: false },
         { monitor: "m2", last: 90_000_000, silent: true },
       ],
+      last: {},
     });
   });
 
