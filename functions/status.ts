@@ -1,5 +1,6 @@
 import type { RouteState } from "./deliver/breaker.ts";
 import type { Heartbeat } from "./heartbeat.ts";
+import type { Flow } from "./ledger/flow.ts";
 import type { Depth } from "./queue/queue.ts";
 
 /** How the bridge is, as one site may know it. Times are Unix milliseconds of the bridge. */
@@ -19,6 +20,8 @@ export type Status = {
     probe_at?: number;
   }[];
   heartbeats: { monitor: string; last: number; silent: boolean }[];
+  /** When the site's last alert was received, and when a relay last took a mail of it (ledger/flow.ts). */
+  last: { accepted?: number; mailed?: number };
 };
 
 /** A route that is open at one of these steps does not take our settings; its host is not away. */
@@ -31,6 +34,7 @@ export const statusOf = (
   deadLetters: number,
   routes: readonly RouteState[],
   heartbeats: readonly Heartbeat[],
+  { acceptedAt, mailedAt }: Pick<Flow, "acceptedAt" | "mailedAt">,
 ): Status => ({
   now,
   queue: { waiting, in_flight: handedOut, oldest: oldestAt },
@@ -50,6 +54,7 @@ export const statusOf = (
     last: at,
     silent: silent !== undefined,
   })),
+  last: { accepted: acceptedAt, mailed: mailedAt },
 });
 
 const secondsSince = (now: number, at: number): number => Math.max(0, Math.floor((now - at) / 1000));

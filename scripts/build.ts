@@ -44,7 +44,11 @@ const buildForLambda = async (
     format: "esm",
     mainFields: ["module", "main"],
     legalComments: "none",
-    alias: { "@aws-sdk/credential-provider-node": "./functions/runtime/lambda-credentials.ts" },
+    alias: {
+      "@aws-sdk/credential-provider-node": "./functions/runtime/lambda-credentials.ts",
+      "@aws-sdk/endpoint-cache": "./functions/runtime/sdk-parts.ts",
+      "@smithy/core/event-streams": "./functions/runtime/sdk-parts.ts",
+    },
     // What CommonJS modules require of Node.
     banner: { js: 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);' },
   });

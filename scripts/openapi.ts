@@ -14,6 +14,7 @@ import {
   usualListed,
 } from "../functions/intake/http.ts";
 import { postEntries } from "../functions/intake/post.ts";
+import { outcomes } from "../functions/ledger/journal.ts";
 
 type Json = Record<string, unknown>;
 
@@ -216,6 +217,7 @@ const paths: Record<string, Record<string, Json>> = {
       parameters: [
         query("object", "host, or host/service", { type: "string" }),
         query("contact", "an address", { type: "string" }),
+        query("outcome", "how it stands with them", { type: "string", enum: [...outcomes] }),
         ...paging,
       ],
       responses: {

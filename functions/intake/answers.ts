@@ -196,6 +196,8 @@ export const statusPage = v.strictObject({
     }),
   ),
   heartbeats: v.array(v.strictObject({ monitor: v.string(), last: milliseconds, silent: v.boolean() })),
+  /** When the site's last alert was received, and when a relay last took a mail of it. */
+  last: v.strictObject({ accepted: optional(milliseconds), mailed: optional(milliseconds) }),
 });
 export type StatusPage = v.InferOutput<typeof statusPage>;
 

@@ -1,5 +1,3 @@
-import { sha256 } from "@noble/hashes/sha2.js";
-import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import * as v from "valibot";
@@ -8,7 +6,14 @@ import { type Fault, objectName, read } from "../alert.ts";
 import type { SiteToken } from "../config.ts";
 import type { Heartbeat } from "../heartbeat.ts";
 import { openEpisode } from "../ledger/entry.ts";
-import { type JournalRecord, objectOf, outcomeOf, storyOf } from "../ledger/journal.ts";
+import {
+  type JournalRecord,
+  type Outcome,
+  objectOf,
+  outcomeOf,
+  outcomes,
+  storyOf,
+} from "../ledger/journal.ts";
 import type { Ledger, Listing, OpenProblem } from "../ledger/ledger.ts";
 import { type DeadLetter, deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
 import { asLines, statusOf } from "../status.ts";
@@ -16,6 +21,7 @@ import type { Report } from "../telemetry.ts";
 import type { Letter, Line, OpenEpisode, Posted, StatusPage, Story } from "./answers.ts";
 import { fromMacros, inMacros } from "./monitors.ts";
 import { readPost } from "./post.ts";
+import { tokenFinder } from "./token.ts";
 
 export type IntakeParts = {
   tokens: readonly SiteToken[];
@@ -143,7 +149,7 @@ const wholeOf = (record: JournalRecord): Story => ({
 });
 
 /** An open episode, with everyone who was told of it. */
-const problemOf = ({ host, service, entry }: OpenProblem): OpenEpisode => {
+export const problemOf = ({ host, service, entry }: OpenProblem): OpenEpisode => {
   const open = openEpisode(entry);
   return {
     object: objectOf({ host, service }),
@@ -184,6 +190,8 @@ const mostMonitors = 100;
 
 export const redriveOrder = v.strictObject({ id: v.optional(v.string()) });
 
+const isOutcome = (word: string): word is Outcome => (outcomes as readonly string[]).includes(word);
+
 export const mostListed = 500;
 export const usualListed = 100;
 
@@ -193,19 +201,9 @@ export const usualListed = 100;
  */
 export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }> => {
   const { queue, ledger, clock, report } = parts;
-  const sites = parts.tokens.map(({ site, token }) => ({ site, hash: sha256(utf8ToBytes(token.reveal())) }));
-
-  /** The site of a token. Hashes are compared, all of them and every byte, so that time tells nothing. */
-  const siteOf = (authorization: string | undefined): string | undefined => {
-    const token = /^Bearer ([\x21-\x7e]{1,256})$/.exec(authorization ?? "")?.[1] ?? "";
-    const presented = sha256(utf8ToBytes(token));
-    let found: string | undefined;
-    for (const { site, hash } of sites) {
-      const difference = hash.reduce((sum, byte, index) => sum | (byte ^ (presented[index] ?? 0)), 0);
-      if (difference === 0) found = site;
-    }
-    return found;
-  };
+  const tokenOf = tokenFinder(parts.tokens);
+  const siteOf = (authorization: string | undefined): string | undefined =>
+    tokenOf(/^Bearer ([\x21-\x7e]{1,256})$/.exec(authorization ?? "")?.[1] ?? "")?.site;
   const refuse = (
     name: ProblemName,
     detail: string,
@@ -379,6 +377,8 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       faults.push({ field: "limit", expected: `a number from 1 to ${mostListed}` });
     if (given.before !== undefined && !/^\d{1,16}\.[A-Za-z0-9._-]{1,128}$/.test(given.before))
       faults.push({ field: "before", expected: "what the page before gave as next" });
+    if (given.outcome !== undefined && filters.includes("outcome") && !isOutcome(given.outcome))
+      faults.push({ field: "outcome", expected: `one of ${outcomes.join(", ")}` });
     if (faults.length > 0)
       return refuse(
         "not-readable",
@@ -404,17 +404,17 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   );
 
   app.get("/v1/journal", (c) => {
-    const [site, { object, contact, before }] = [c.get("site"), c.req.query()];
+    const [site, { object, contact, outcome, before }] = [c.get("site"), c.req.query()];
     let totals: Record<string, number> | undefined;
     return listing(
       c,
-      ["object", "contact"],
+      ["object", "contact", "outcome"],
       async (limit) => {
         if (before === undefined) {
           const ended = await ledger.totals(site);
           totals = { accepted: Object.values(ended).reduce((sum, count) => sum + count, 0), ...ended };
         }
-        return ledger.journal({ site, object, contact, before, limit });
+        return ledger.journal({ site, object, contact, outcome: outcome as Outcome, before, limit });
       },
       (items, next) => ({ alerts: items.map(alertOf), next, totals }),
     );
@@ -439,7 +439,9 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       const depth = await queue.depth();
       const dead = await queue.deadLetters(mostListed, isOf(site));
       const heartbeats = (await ledger.heartbeats()).filter((one) => one.site === site);
-      const status: StatusPage = statusOf(clock(), depth, dead.length, await ledger.routes(), heartbeats);
+      const flow = await ledger.flow(site, clock());
+      const routes = await ledger.routes();
+      const status: StatusPage = statusOf(clock(), depth, dead.length, routes, heartbeats, flow);
       const plain = c.req.header("Accept")?.trim().toLowerCase().startsWith("text/plain");
       return plain ? c.text(asLines(status)) : answer(status);
     } catch (error) {

@@ -67,6 +67,7 @@ export const durableObjectLedger = (stub: () => LedgerStub): Ledger => {
     problems: calling("problems"),
     open: calling("open"),
     totals: calling("totals"),
+    flow: calling("flow"),
     prune: calling("prune"),
     ready: calling("ready"),
   };

@@ -18,12 +18,13 @@ import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
 import { digest, hostKey } from "../identity.ts";
 import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
+import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
 import {
-  type Ending,
-  endings,
   type JournalRecord,
   newRecord,
+  type Outcome,
   objectOf,
+  outcomes,
   type Returned,
   resumed,
   twinOf,
@@ -46,6 +47,11 @@ export const dynamodbClient = (region?: string): DynamoDBClient =>
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 const batchKeys = 100;
 const mostRounds = 6;
+/** How many records one search of the journal passes over at most, for a page that may then be short. */
+const mostPassedOver = 2000;
+/** Flow counts 50,000 alerts of a kind at most: so many pages of so many keys. */
+const countedPages = 20;
+const countedAtOnce = 2500;
 /** What is longer is nobody's key: DynamoDB refuses to look for it. */
 const mostKeyBytes = 2048;
 
@@ -364,7 +370,11 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     index: string | undefined,
     [key, value]: readonly [name: string, value: string],
     more: Partial<QueryCommandInput> = {},
-    [range, operator, end]: readonly [name?: string, operator?: "<" | "<=", end?: string | number] = [],
+    [range, operator, end]: readonly [
+      name?: string,
+      operator?: "<" | "<=" | ">=",
+      end?: string | number,
+    ] = [],
   ): Promise<QueryCommandOutput> => {
     if (Buffer.byteLength(value) > mostKeyBytes) return Promise.resolve({ $metadata: {} });
     return client.send(
@@ -467,27 +477,39 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       const sk = `returned ${sortable(returned.at, digest("returned", body))}`;
       await update({ pk, sk }, { body, expires: expiresAfter(returned.at) });
     },
-    journal: async ({ site, object, contact, before, limit }) => {
+    journal: async ({ site, object, contact, outcome, before, limit }) => {
       const mailbox = contact === undefined ? undefined : contactKey(contact);
+      // The other endings are few: by them little is passed over.
+      const common = outcome === "mailed" || outcome === "suppressed";
       const [index, key] =
-        object !== undefined
-          ? (["object", ["site_object", `${site} ${object}`]] as const)
-          : mailbox !== undefined
-            ? (["contact", ["site_contact", `${site} ${mailbox}`]] as const)
-            : (["time", ["site", site]] as const);
-      // What is of other contacts is passed over by the hundred, however few are wanted.
-      const atOnce = object !== undefined && mailbox !== undefined ? Math.max(limit, batchKeys) : limit;
+        outcome !== undefined && !(common && (object ?? mailbox) !== undefined)
+          ? (["ending", ["site_ending", `${site} ${outcome}`]] as const)
+          : object !== undefined
+            ? (["object", ["site_object", `${site} ${object}`]] as const)
+            : mailbox !== undefined
+              ? (["contact", ["site_contact", `${site} ${mailbox}`]] as const)
+              : (["time", ["site", site]] as const);
+      // An index may lag behind, so each record is looked at.
+      const wanted = (record: JournalRecord): boolean =>
+        (object === undefined || objectOf(record) === object) &&
+        (mailbox === undefined || contactKey(record.contact) === mailbox) &&
+        (outcome === undefined || (record.ending?.as ?? "pending") === outcome);
+      // What is not wanted is passed over by the hundred, however few are.
+      const several = [object, mailbox, outcome].filter((one) => one !== undefined).length > 1;
+      const atOnce = several ? Math.max(limit, batchKeys) : limit;
       const items: JournalRecord[] = [];
-      let cursor = before;
+      let [cursor, seen] = [before, 0];
       for (;;) {
         const { page, full } = await newest(index, key, "at", cursor, atOnce);
         for (const { item, cursor: next } of page) {
           const record = item && parse<JournalRecord>(item);
-          if (record && (mailbox === undefined || contactKey(record.contact) === mailbox)) items.push(record);
+          if (record && wanted(record)) items.push(record);
           if (items.length === limit) return { items, next };
         }
         if (!full) return { items };
         cursor = page.at(-1)?.cursor;
+        seen += page.length;
+        if (seen >= mostPassedOver) return { items, next: cursor };
       }
     },
     problems: async ({ site, before, limit }) => {
@@ -513,20 +535,70 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
         .map((item) => ({ site: text(item, "site"), ...placeOf(item), entry: entryOf(item) }));
     },
     totals: async (site) => {
-      const count = async (ending: Ending | "pending") => {
+      const count = async (outcome: Outcome) => {
         let [sum, ExclusiveStartKey]: [number, Item | undefined] = [0, undefined];
         do {
-          const page: QueryCommandOutput = await search("ending", ["site_ending", `${site} ${ending}`], {
+          const page: QueryCommandOutput = await search("ending", ["site_ending", `${site} ${outcome}`], {
             Select: "COUNT",
             ExclusiveStartKey,
           });
           sum += page.Count ?? 0;
           ExclusiveStartKey = page.LastEvaluatedKey;
         } while (ExclusiveStartKey);
-        return [ending, sum] as const;
+        return [outcome, sum] as const;
       };
-      const counts = await Promise.all((["pending", ...endings] as const).map(count));
-      return Object.fromEntries(counts) as Record<Ending | "pending", number>;
+      return Object.fromEntries(await Promise.all(outcomes.map(count))) as Record<Outcome, number>;
+    },
+    /** Reads two keys of an index for each alert: some 16 alerts for each unit of reading. */
+    flow: async (site, since) => {
+      const count = async (index: string, key: readonly [name: string, value: string]) => {
+        const counts = new Map<number, number>();
+        let [pages, last, ExclusiveStartKey]: [number, number, Item | undefined] = [0, since, undefined];
+        do {
+          const page: QueryCommandOutput = await search(
+            index,
+            key,
+            {
+              ScanIndexForward: false,
+              Limit: countedAtOnce,
+              ProjectionExpression: "#range",
+              ExclusiveStartKey,
+            },
+            ["at", ">=", sortable(since, "")],
+          );
+          for (const item of page.Items ?? []) {
+            [last] = readCursor(text(item, "at"));
+            const hour = Math.floor(last / hourMilliseconds);
+            counts.set(hour, (counts.get(hour) ?? 0) + 1);
+          }
+          pages += 1;
+          ExclusiveStartKey = page.LastEvaluatedKey;
+        } while (ExclusiveStartKey && pages < countedPages);
+        return { counts, from: ExclusiveStartKey ? last : since };
+      };
+      const ofEnding = (ending: string) => ["site_ending", `${site} ${ending}`] as const;
+      const [accepted, mailed, suppressed, newestOne, mails] = await Promise.all([
+        count("time", ["site", site]),
+        count("ending", ofEnding("mailed")),
+        count("ending", ofEnding("suppressed")),
+        newest("time", ["site", site], "at", undefined, 1),
+        newest("ending", ofEnding("mailed"), "at", undefined, lastMailed),
+      ]);
+      const cut = Math.max(accepted.from, mailed.from, suppressed.from);
+      // The hour in which counting ended is not whole.
+      const from = cut === since ? since : (Math.floor(cut / hourMilliseconds) + 1) * hourMilliseconds;
+      const hours = hoursOf({
+        accepted: accepted.counts,
+        mailed: mailed.counts,
+        suppressed: suppressed.counts,
+      });
+      const [first] = newestOne.page;
+      return {
+        since: from,
+        hours: hours.filter(({ at }) => cut === since || at >= from),
+        acceptedAt: first && readCursor(first.cursor)[0],
+        mailedAt: mailedAt(mails.page.flatMap(({ item }) => (item ? [parse<JournalRecord>(item)] : []))),
+      };
     },
     // DynamoDB deletes by itself what has expired.
     prune: async () => 0,

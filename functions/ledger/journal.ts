@@ -11,6 +11,10 @@ import type { Row } from "./rows.ts";
 export const endings = ["mailed", "suppressed", "digested", "refused", "dead"] as const;
 export type Ending = (typeof endings)[number];
 
+/** How it stands with an alert. */
+export const outcomes = ["pending", ...endings] as const;
+export type Outcome = (typeof outcomes)[number];
+
 /** A mail that SES took and that did not arrive, that its reader called spam, or that had a virus. */
 export type Returned = {
   at: number;
@@ -115,7 +119,9 @@ export const twinOf = (
 // Made at each use: the first one that is made costs 20 ms, too much of a cold start.
 const seconds = () =>
   new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone: "UTC" });
-const time = (at: number): string => `${seconds().format(at)} UTC`;
+/** A time of UTC to the second: `2026-11-25 22:30:00`. */
+export const stamp = (at: number): string => seconds().format(at);
+const time = (at: number): string => `${stamp(at)} UTC`;
 
 /** The object as people read it. */
 export const objectOf = ({ host, service }: Pick<JournalRecord, "host" | "service">): string =>
@@ -156,10 +162,10 @@ const attemptLine = ({ route, outcome }: Attempt): string => {
   return `${route} ${result}${over} in ${(durationMilliseconds / 1000).toFixed(1)} s: ${reply}`;
 };
 
-/** An alert's story, a line for each thing that happened to it, in order; the last says how it stands. */
-export const storyOf = (record: JournalRecord): string[] => {
+/** What happened to an alert, in order. */
+export const eventsOf = (record: JournalRecord): { at: number; line: string }[] => {
   const from = record.made ? `made here (${record.made})` : `received from ${record.monitor}`;
-  const happened = [
+  return [
     {
       at: record.receivedAt,
       line: `${from}: ${record.type} ${record.state} of ${objectOf(record)} for ${record.contact}`,
@@ -178,5 +184,10 @@ export const storyOf = (record: JournalRecord): string[] => {
     })),
     ...(record.putBackAt === undefined ? [] : [{ at: record.putBackAt, line: "put back by hand" }]),
   ].sort((a, b) => a.at - b.at);
-  return [...happened.map(({ at, line }) => `${time(at)}  ${line}`), outcomeOf(record)];
 };
+
+/** An alert's story, a line for each thing that happened to it, in order; the last says how it stands. */
+export const storyOf = (record: JournalRecord): string[] => [
+  ...eventsOf(record).map(({ at, line }) => `${time(at)}  ${line}`),
+  outcomeOf(record),
+];

@@ -5,7 +5,8 @@ import type { Heartbeat } from "../heartbeat.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Known, Verdict } from "./case.ts";
 import { type Entry, type Run, told, withHeld, withoutHeld } from "./entry.ts";
-import { type Ending, type JournalRecord, newRecord, type Returned } from "./journal.ts";
+import type { Flow } from "./flow.ts";
+import { type JournalRecord, newRecord, type Outcome, type Returned } from "./journal.ts";
 
 /** What the ledger knows when an alert is looked at. */
 export type Page = Known & {
@@ -43,11 +44,12 @@ export type JournalQuery = {
   site: string;
   object?: string;
   contact?: string;
+  outcome?: Outcome;
   before?: string;
   limit: number;
 };
 
-/** A page of something; `next` is the cursor of the page after it, if there may be one. */
+/** A page of something; `next` is the cursor of the page after it, if there may be one; the page may be short then. */
 export type Listing<T> = { items: T[]; next?: string };
 
 /** An open episode. */
@@ -80,7 +82,9 @@ export type Ledger = RouteStates & {
   /** Open episodes of all sites, at most `limit`. */
   open(limit: number): Promise<(OpenProblem & { site: string })[]>;
   /** How many records of a site end how; `pending` is the rest. */
-  totals(site: string): Promise<Record<Ending | "pending", number>>;
+  totals(site: string): Promise<Record<Outcome, number>>;
+  /** What came of the alerts that a site's monitors sent since a time; in DynamoDB of the newest 50,000 at most. */
+  flow(site: string, since: number): Promise<Flow>;
   /** Forgets at most `limit` finished records and as many idle, closed entries from before a time. */
   prune(before: number, limit: number): Promise<number>;
   /** Rejects with the reason if the ledger cannot be written now. */

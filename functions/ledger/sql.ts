@@ -3,12 +3,14 @@ import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
 import { hostKey } from "../identity.ts";
 import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
+import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
 import {
   type Ending,
-  endings,
   type JournalRecord,
   newRecord,
+  type Outcome,
   objectOf,
+  outcomes,
   type Returned,
   resumed,
   twinOf,
@@ -57,7 +59,8 @@ const schema = `
   CREATE INDEX IF NOT EXISTS journal_time ON journal (site, received_at, id);
   CREATE INDEX IF NOT EXISTS journal_object ON journal (site, object, received_at, id);
   CREATE INDEX IF NOT EXISTS journal_contact ON journal (site, contact, received_at, id);
-  CREATE INDEX IF NOT EXISTS journal_ending ON journal (site, ending);
+  DROP INDEX IF EXISTS journal_ending;
+  CREATE INDEX IF NOT EXISTS journal_outcome ON journal (site, ending, received_at, id);
   CREATE INDEX IF NOT EXISTS journal_ended ON journal (received_at) WHERE ending IS NOT NULL;
   CREATE TABLE IF NOT EXISTS returned (
     site TEXT NOT NULL,
@@ -95,6 +98,8 @@ const entryOf = (row: Record<string, unknown>): Entry => ({
   ...parse<Entry>(row),
   revision: Number(row.revision),
 });
+
+const endingOf = (outcome: Outcome): Ending | null => (outcome === "pending" ? null : outcome);
 
 const placeOf = ({ host, service }: Record<string, unknown>) => ({
   host: String(host),
@@ -291,17 +296,22 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         JSON.stringify(returned),
       );
     },
-    journal: async ({ site, object, contact, before, limit }) => {
+    journal: async ({ site, object, contact, outcome, before, limit }) => {
       const [at, id] = readCursor(before);
+      const ending = outcome && endingOf(outcome);
+      // By time, as SQLite would have it, few dead letters are found only after all that was mailed.
+      const byOutcome =
+        outcome && object === undefined && contact === undefined ? "INDEXED BY journal_outcome" : "";
       const items = engine
         .all(
-          `SELECT body FROM journal WHERE site = ? AND (received_at, id) < (?, ?)
+          `SELECT body FROM journal ${byOutcome} WHERE site = ? AND (received_at, id) < (?, ?)
            ${object === undefined ? "" : "AND object = ?"} ${contact === undefined ? "" : "AND contact = ?"}
+           ${ending === undefined ? "" : "AND ending IS ?"}
            ORDER BY received_at DESC, id DESC LIMIT ?`,
           site,
           at,
           id,
-          ...[object, contact && contactKey(contact)].filter((value) => value !== undefined),
+          ...[object, contact && contactKey(contact), ending].filter((value) => value !== undefined),
           limit,
         )
         .map(parse<JournalRecord>);
@@ -339,9 +349,44 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         "SELECT ending, count(*) AS count FROM journal WHERE site = ? GROUP BY ending",
         site,
       );
-      const count = (ending: Ending | null) => Number(rows.find((row) => row.ending === ending)?.count ?? 0);
-      const ended = Object.fromEntries(endings.map((ending) => [ending, count(ending)]));
-      return { pending: count(null), ...ended } as Record<Ending | "pending", number>;
+      const count = (outcome: Outcome) =>
+        Number(rows.find((row) => row.ending === endingOf(outcome))?.count ?? 0);
+      return Object.fromEntries(outcomes.map((outcome) => [outcome, count(outcome)])) as Record<
+        Outcome,
+        number
+      >;
+    },
+    flow: async (site, since) => {
+      const counts = (which: string) =>
+        new Map(
+          engine
+            .all(
+              `SELECT received_at / ${hourMilliseconds} AS hour, count(*) AS count FROM journal
+               WHERE site = ? ${which} AND received_at >= ? GROUP BY hour`,
+              site,
+              since,
+            )
+            .map(({ hour, count }) => [Number(hour), Number(count)]),
+        );
+      const [accepted, mailed, suppressed] = [
+        counts(""),
+        counts("AND ending = 'mailed'"),
+        counts("AND ending = 'suppressed'"),
+      ];
+      const [last] = engine.all("SELECT max(received_at) AS at FROM journal WHERE site = ?", site);
+      const mails = engine
+        .all(
+          `SELECT body FROM journal WHERE site = ? AND ending = 'mailed'
+           ORDER BY received_at DESC, id DESC LIMIT ${lastMailed}`,
+          site,
+        )
+        .map((row) => parse<JournalRecord>(row));
+      return {
+        since,
+        hours: hoursOf({ accepted, mailed, suppressed }),
+        acceptedAt: last?.at === null ? undefined : Number(last?.at),
+        mailedAt: mailedAt(mails),
+      };
     },
     prune: async (before, limit) =>
       engine.transaction(() => {

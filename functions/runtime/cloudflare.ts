@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import type { Fault } from "../alert.ts";
 import { readSettings, type Settings } from "../config.ts";
+import { webConsole } from "../console/http.ts";
 import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
 import type { Connect } from "../deliver/smtp-session.ts";
 import { intake, problem } from "../intake/http.ts";
@@ -130,7 +131,8 @@ export default {
       return problem("unavailable", "The settings are wrong; the Worker's log names them.");
     }
     const { settings, queue, ledger } = bridge;
-    return intake({ ...settings, queue, ledger, clock, report, openapi: () => openapi }).fetch(request);
+    const front = { ...settings, queue, ledger, clock, report, openapi: () => openapi };
+    return intake(front).route("/", webConsole(front)).fetch(request);
   },
   scheduled: async (_: unknown, bindings: Bindings): Promise<void> => {
     const bridge = bridgeOf(bindings);

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { handle, type LambdaContext, type LambdaEvent } from "hono/aws-lambda";
+import { webConsole } from "../console/http.ts";
 import { intake } from "../intake/http.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
@@ -22,7 +23,8 @@ const database = dynamodbClient();
 const appOf = madeOf(({ queue: { url }, ledger: { table }, tokens, aliases, allowed }) => {
   const queue = sqsQueue(sqsClient(url, process.env.AWS_REGION ?? ""), url, clock);
   const ledger = dynamodbLedger(database, table);
-  return handle(intake({ tokens, aliases, allowed, queue, ledger, clock, report, openapi }));
+  const front = { tokens, aliases, allowed, queue, ledger, clock, report, openapi };
+  return handle(intake(front).route("/", webConsole(front)));
 });
 
 /** Serves a Function URL, or an HTTP API with payload 2.0. */

@@ -6,6 +6,7 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Fault } from "../alert.ts";
 import { readSettings, type Settings, trialSettings } from "../config.ts";
+import { webConsole } from "../console/http.ts";
 import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
 import { intake } from "../intake/http.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
@@ -93,6 +94,7 @@ Try it from another terminal:
   curl -H "Authorization: Bearer $(cat ${state}/token)" ${url}/v1/alerts -d "NOTIFICATIONTYPE=PROBLEM&HOSTNAME=web01&SERVICEDESC=HTTP&SERVICESTATE=CRITICAL&SERVICEOUTPUT=Socket+timeout&CONTACTEMAIL=you@example.com&TIMET=$(date +%s)"
 
 Once more, and it is suppressed; with RECOVERY and OK in it, the recovery is mailed.
+See it all in the console, ${url}/ : log in with the token that is in ${state}/token.
 `;
 
 const trace = (error: unknown): string =>
@@ -179,7 +181,8 @@ const main = async () => {
     observe(event);
     log(event);
   };
-  const app = intake({ ...settings, queue, ledger, clock, report, scrape, openapi });
+  const front = { ...settings, queue, ledger, clock, report, scrape, openapi };
+  const app = intake(front).route("/", webConsole(front));
   const server = createAdaptorServer({
     fetch: app.fetch,
     serverOptions: { headersTimeout: 10_000, requestTimeout: 30_000 },

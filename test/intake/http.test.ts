@@ -373,7 +373,7 @@ describe("GET /v1/problems and /v1/journal", () => {
     expect(other.alerts.map(({ id }) => id)).toEqual(["alert-at-5"]);
   });
 
-  it("take an object, a contact in any case, and a page", async () => {
+  it("take an object, a contact in any case, an outcome, and a page", async () => {
     const ask = await withHistory();
     const ids = async (query: string) => {
       const { body } = await ask(`/v1/journal?${query}`);
@@ -382,6 +382,8 @@ describe("GET /v1/problems and /v1/journal", () => {
     };
     expect((await ids("object=web01/Disk")).ids).toBe("43");
     expect((await ids("contact=ANN@example.com")).ids).toBe("43");
+    expect((await ids("outcome=suppressed")).ids).toBe("2");
+    expect((await ids("outcome=mailed&object=web01/HTTP")).ids).toBe("1");
     const first = await ids("limit=3");
     expect(first.ids).toBe("432");
     expect(await ids(`limit=3&before=${first.next}`)).toEqual({ ids: "1" });
@@ -390,7 +392,17 @@ describe("GET /v1/problems and /v1/journal", () => {
     expect((await ask(`/v1/problems?before=${next}`)).body).toEqual({ problems: [] });
   });
 
-  it.each(["limit=0", "limit=501", "limit=x", "before=x", "before=1.'; DROP", "colour=red"])(
+  it("and GET /v1/status tell when a site's last alert came, and when a relay last took a mail of it", async () => {
+    const ask = await withHistory();
+    expect((await ask("/v1/status")).body).toMatchObject({
+      last: { accepted: 100_004_000, mailed: 100_004_000 },
+    });
+    expect((await ask("/v1/status", tokens.other)).body).toMatchObject({
+      last: { accepted: 100_005_000, mailed: 100_005_000 },
+    });
+  });
+
+  it.each(["limit=0", "limit=501", "limit=x", "before=x", "before=1.'; DROP", "outcome=eaten", "colour=red"])(
     "refuse %s and name the field",
     async (query) => {
       const ask = await withHistory();
@@ -520,6 +532,7 @@ describe("the status", () => {
         { monitor: "m1", last: 99_960_000, silent: false },
         { monitor: "m2", last: 90_000_000, silent: true },
       ],
+      last: {},
     });
   });
 

@@ -336,6 +336,70 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       expect(await ledger.totals("site")).toMatchObject({ suppressed: 7, pending: 0, mailed: 0 });
     });
 
+    /** Takes an alert to a mail that a relay took at a time. */
+    const mailed = async (queued: QueuedAlert, at: number) => {
+      const page = await ledger.read(queued);
+      const mine = await claim(ledger, page, toSend(page, queued), "<m@example.com>", at - 1, handOut);
+      if (!mine) throw new Error("no claim");
+      const ending = { at, as: "mailed", reason: "250" } as const;
+      await settle(ledger, queued, mine, { attempts: [attempt] }, ending, (entry) => entry);
+    };
+    const one = (id: string, receivedAt: number, service: string, contact = "ops@example.com") =>
+      queuedAlert(
+        { id, receivedAt, contact },
+        { object: { host: "web01", service }, notification: { id: id.slice(-1) } },
+      );
+
+    it("lists the journal by outcome, alone and with object and contact, page by page", async () => {
+      await mailed(one("alert-0000", 1000, "HTTP"), 1500);
+      await suppressed(one("alert-0001", 1001, "HTTP", "bob@example.com"));
+      await mailed(one("alert-0002", 1002, "Disk", "bob@example.com"), 1500);
+      await mailed(one("alert-0003", 1003, "Load"), 1500);
+      const open = one("alert-0004", 1004, "Swap");
+      const page = await ledger.read(open);
+      await claim(ledger, page, toSend(page, open), "<m@example.com>", 1500, handOut);
+      const ids = async (query: object) =>
+        (await ledger.journal({ site: "site", limit: 100, ...query })).items
+          .map(({ id }) => id.slice(-1))
+          .join("");
+      expect(await ids({ outcome: "mailed" })).toBe("320");
+      expect(await ids({ outcome: "suppressed" })).toBe("1");
+      expect(await ids({ outcome: "pending" })).toBe("4");
+      expect(await ids({ outcome: "dead" })).toBe("");
+      expect(await ids({ outcome: "mailed", object: "web01/HTTP" })).toBe("0");
+      expect(await ids({ outcome: "mailed", contact: "Bob@example.com" })).toBe("2");
+      expect(await ids({ outcome: "pending", contact: "bob@example.com" })).toBe("");
+      expect(await ids({ outcome: "pending", contact: "ops@example.com", object: "web01/Swap" })).toBe("4");
+      expect(await ids({ outcome: "mailed", site: "other" })).toBe("");
+      const first = await ledger.journal({ site: "site", outcome: "mailed", limit: 2 });
+      expect(first.items.map(({ id }) => id)).toEqual(["alert-0003", "alert-0002"]);
+      expect(await ids({ outcome: "mailed", limit: 2, before: first.next })).toBe("0");
+    });
+
+    it("counts a site's flow by the hour in which alerts were received, and tells when the last was mailed", async () => {
+      const hour = 3_600_000;
+      expect(await ledger.flow("site", hour)).toEqual({ since: hour, hours: [] });
+      await mailed(one("alert-0000", hour - 1, "Early"), hour);
+      await mailed(one("alert-0001", hour, "HTTP"), 9 * hour);
+      await mailed(one("alert-0002", 2 * hour - 1, "Disk"), 2 * hour);
+      await suppressed(one("alert-0003", hour + 1, "Load"));
+      await suppressed(one("alert-0004", 3 * hour, "Swap"));
+      const open = one("alert-0005", 3 * hour + 1, "Users");
+      const page = await ledger.read(open);
+      await claim(ledger, page, toSend(page, open), "<m@example.com>", 3 * hour + 1, handOut);
+      await suppressed({ ...one("alert-0006", hour, "HTTP"), site: "other" });
+      expect(await reopen().flow("site", hour)).toEqual({
+        since: hour,
+        hours: [
+          { at: hour, accepted: 3, mailed: 2, suppressed: 1 },
+          { at: 3 * hour, accepted: 2, mailed: 0, suppressed: 1 },
+        ],
+        acceptedAt: 3 * hour + 1,
+        mailedAt: 9 * hour,
+      });
+      expect(await ledger.flow("site", 5 * hour)).toMatchObject({ hours: [], acceptedAt: 3 * hour + 1 });
+    });
+
     it("lists the problems that are open, page by page", async () => {
       for (let n = 0; n < 3; n++) {
         const queued = queuedAlert(

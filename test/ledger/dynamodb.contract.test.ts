@@ -248,6 +248,60 @@ describe("a DynamoDB that", () => {
     expect(requests).toBeLessThan(5);
   });
 
+  it("has too many alerts to count tells from when on it has counted them all", async () => {
+    const hour = 3_600_000;
+    const end = async (id: string, receivedAt: number, made: QueuedAlert[] = []) => {
+      const queued = queuedAlert({ id, receivedAt });
+      const page = await ledger.read(queued);
+      const verdict = { ...decided(page, queued), action: "suppress", row: "R3", made } as Verdict;
+      expect(await settleUnsent(ledger, page, verdict, receivedAt)).toBe(true);
+    };
+    const forty = Array.from({ length: 40 }, (_, index) => ({
+      ...queuedAlert({ id: `made-${String(index).padStart(4, "0")}`, receivedAt: 3 * hour }),
+      made: { row: "R27" as const, episode: "e" },
+    }));
+    await end("alert-0001", 3 * hour, forty);
+    for (const id of ["alert-0002", "alert-0003"]) await end(id, 4 * hour);
+    // Pages of two keys where it asks for 2,500.
+    const small = clientOf(server.url);
+    small.middlewareStack.add(
+      (next) => (args) => {
+        const input = args.input as { Limit?: number };
+        if (input.Limit === 2500) input.Limit = 2;
+        return next(args);
+      },
+      { step: "initialize" },
+    );
+    expect(await dynamodbLedger(small, table).flow("site", 0)).toMatchObject({
+      since: 4 * hour,
+      hours: [{ at: 4 * hour, accepted: 2, mailed: 0, suppressed: 2 }],
+    });
+    expect((await ledger.flow("site", 0)).hours.map(({ accepted }) => accepted)).toEqual([41, 2]);
+  });
+
+  it("has many alerts of another kind passes over 2,000 at most, and tells where to go on", async () => {
+    const queued = queuedAlert();
+    await claimOn(ledger, queued);
+    let [asked, first]: [number, unknown] = [0, undefined];
+    const endless = clientOf(server.url);
+    endless.middlewareStack.add(
+      (next, context) => async (args) => {
+        const answer = await next(args);
+        if (context.commandName !== "QueryCommand") return answer;
+        asked += 1;
+        const output = answer.output as { Items: unknown[] };
+        first ??= output.Items[0];
+        output.Items = Array.from({ length: 100 }, () => first);
+        return answer;
+      },
+      { step: "initialize" },
+    );
+    const query = { site: "site", contact: "ops@example.com", outcome: "mailed", limit: 10 } as const;
+    const { items, next } = await dynamodbLedger(endless, table).journal(query);
+    expect({ items, asked }).toEqual({ items: [], asked: 20 });
+    expect(next).toBe(`${queued.receivedAt}.${queued.id}`);
+  });
+
   it("is throttled has changed nothing, and says so", async () => {
     const throttled = disturbed("initialize", async (command, _, next) => {
       if (command === "UpdateItemCommand")

@@ -2,8 +2,13 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, describe, expect, it } from "vitest";
+import type { Verdict } from "../../functions/ledger/case.ts";
+import { settleUnsent } from "../../functions/ledger/ledger.ts";
+import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
+import { decide } from "../../functions/ledger/verdict.ts";
 import { queuedAlert } from "../alerts.ts";
 import { contract } from "./contract.ts";
 
@@ -14,6 +19,24 @@ contract("sqlite", async () => {
   const path = join(folder, `${count++}.sqlite`);
   const ledger = sqliteLedger(path);
   return { ledger, reopen: () => sqliteLedger(path), forget: (before) => ledger.prune(before, 10) };
+});
+
+describe("a SQLite file of an earlier version", () => {
+  it("opens, and its journal is searched by outcome", async () => {
+    const path = join(folder, "earlier.sqlite");
+    const ledger = sqliteLedger(path);
+    const page = await ledger.read(queuedAlert());
+    const verdict = decide(page, queuedAlert(), defaultPolicy, 1000);
+    await settleUnsent(ledger, page, { ...verdict, action: "suppress", row: "R3" } as Verdict, 1000);
+    ledger.close();
+    const file = new DatabaseSync(path);
+    file.exec("DROP INDEX journal_outcome; CREATE INDEX journal_ending ON journal (site, ending)");
+    const later = sqliteLedger(path);
+    expect((await later.journal({ site: "site", outcome: "suppressed", limit: 1 })).items).toHaveLength(1);
+    expect(file.prepare("SELECT name FROM sqlite_schema WHERE name = 'journal_ending'").all()).toEqual([]);
+    later.close();
+    file.close();
+  });
 });
 
 describe("two processes on one SQLite file", () => {

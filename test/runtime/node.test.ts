@@ -114,6 +114,22 @@ describe("npm start without settings", () => {
     ]).toEqual([0o700, 0o600, 0o600]);
   });
 
+  it("prints where its console is, which takes its token", async () => {
+    const bridge = await start();
+    await expect
+      .poll(bridge.log)
+      .toContain(`${bridge.url}/ : log in with the token that is in ${state}/token`);
+    const response = await fetch(`${bridge.url}/login`, {
+      method: "POST",
+      body: new URLSearchParams({ token: token() }),
+      redirect: "manual",
+    });
+    expect([response.status, response.headers.get("Location")]).toEqual([303, "/"]);
+    const [cookie = ""] = (response.headers.get("Set-Cookie") ?? "").split(";");
+    const page = await fetch(`${bridge.url}/`, { headers: { Cookie: cookie } });
+    expect(await page.text()).toContain("Nothing has arrived yet");
+  });
+
   it("never prints its token", async () => {
     const bridge = await start();
     await post(bridge, problems(1));
