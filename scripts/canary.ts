@@ -24,6 +24,8 @@ const alertOf = (id: string, email: string, now: number) => ({
   type: "CUSTOM",
   object: { host: "hardstate", service: "canary" },
   state: "OK",
+  // Else two of one second are the same notification, run twice.
+  notification: { id },
   output: "This mail shows that alerts become mail. Nothing need be done.",
   time: Math.floor(now / 1000),
   recipients: [{ email }],
