@@ -367,7 +367,11 @@ export const storyPage = (reader: Reader, record: JournalRecord): Html => {
 <p class="card outcome">${outcomeWords(record, 800)}</p>
 ${
   record.digest &&
-  html`<p class="card">It went out with others in <a href="${story(record.digest.id)}">a digest</a>, as: ${foreign(record.digest.line, 200)}</p>`
+  html`<p class="card">It is told with others by <a href="${story(record.digest.id)}">a digest</a>, as: ${foreign(record.digest.line, 200)}</p>`
+}
+${
+  record.members &&
+  html`<p class="card">It tells ${record.members.length} alerts: <a href="/journal?contact=${encodeURIComponent(record.contact)}&amp;outcome=digested">what digests told this contact</a></p>`
 }
 ${(ending?.as === "dead" || ending?.as === "refused") && putBackForm(reader.session, record.id, "Put back", "into the queue")}
 <section class="card"><h2>What happened</h2><ol class="events">${happened.map(

@@ -382,6 +382,18 @@ describe("an alert's page", () => {
     );
   });
 
+  it("of a digest leads to what digests told its contact", async () => {
+    const record = await ledger.story("site", "hostile-long");
+    if (!record) throw new Error("no record");
+    const members = ["alert-0001", "alert-0002"];
+    app = bridgeOn({ ...ledger, story: async () => ({ ...record, members }) });
+    const cookie = await logIn();
+    const { text } = await get("/alerts/hostile-long", cookie);
+    const [, path = ""] = /It tells 2 alerts: <a href="([^"]+)"/.exec(text) ?? [];
+    expect(path).toBe(`/journal?contact=${encodeURIComponent(record.contact)}&amp;outcome=digested`);
+    expect((await get(path.replace("&amp;", "&"), cookie)).text).toContain("No alert is like that");
+  });
+
   it("says of one that still waits in the queue that it does", async () => {
     await queue.send([toMessage(queuedAlert({ id: "just-came" }))]);
     expect((await get("/alerts/just-came", await logIn())).text).toContain("It waits in the queue");
