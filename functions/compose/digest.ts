@@ -66,7 +66,7 @@ const summary = (lines: readonly Line[]): string => {
 
 /** The first hosts, and how many more there are. */
 const hostsOf = (groups: readonly [string, Line[]][]): string => {
-  const named = groups.slice(0, 3).map(([host]) => host);
+  const named = groups.slice(0, 3).map(([host]) => (host.length > 40 ? `${host.slice(0, 39)}…` : host));
   const more = groups.length - named.length;
   return more > 0
     ? `${named.join(", ")} and ${counted(more, "more host")}`
@@ -100,13 +100,15 @@ const htmlOf = (
   id: string,
   link: (line: Line) => string | undefined,
 ): string => {
-  const cell = "padding:2px 14px 2px 0;vertical-align:top";
   const name = (line: Line) => {
     const url = link(line);
     return url ? html`<a href="${url}" style="color:inherit">${nameOf(line)}</a>` : nameOf(line);
   };
+  // No table: on a telephone its columns would cut names into pieces.
+  const badge =
+    "display:inline-block;min-width:84px;text-align:center;color:#ffffff;padding:0 6px;margin-right:8px;border-radius:4px";
   const row = (line: Line) =>
-    html`<tr><td style="${cell};white-space:nowrap"><b style="background:${colours[severity[line.state]]};color:#ffffff;padding:0 6px;border-radius:4px">${wordOf(line)}</b></td><td style="${cell}" dir="ltr">${line.was ? html`<s>${name(line)}</s>` : name(line)}</td><td style="padding:2px 0;vertical-align:top" dir="auto">${line.recovered ? wasOf(line) : line.output}</td></tr>
+    html`<div style="margin:4px 0"><b style="background:${colours[severity[line.state]]};${badge}">${wordOf(line)}</b><b dir="ltr">${line.was ? html`<s>${name(line)}</s>` : name(line)}</b> <span dir="auto">${line.recovered ? wasOf(line) : line.output}</span></div>
 `;
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title}</title></head>
@@ -115,9 +117,7 @@ const htmlOf = (
 <p>${why}</p>
 ${groups.map(
   ([host, lines]) => html`<h2 style="font-size:16px;margin:16px 0 4px" dir="ltr">${host}</h2>
-<table style="border-collapse:collapse">
-${lines.map(row)}</table>
-`,
+${lines.map(row)}`,
 )}
 <p style="${small};border-top:1px solid #8884;padding-top:8px">Alert ${id}, by Hardstate</p>
 </div></body></html>

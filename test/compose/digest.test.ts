@@ -1,0 +1,109 @@
+import PostalMime from "postal-mime";
+import { describe, expect, it } from "vitest";
+import type { State } from "../../functions/alert.ts";
+import { composeDigest } from "../../functions/compose/digest.ts";
+import { mimeBytes } from "../../functions/compose/mime.ts";
+import { type JournalRecord, newRecord } from "../../functions/ledger/journal.ts";
+import { queuedAlert } from "../alerts.ts";
+
+const sender = {
+  from: { address: "nagios@example.com" },
+  envelopeFrom: "bounce@example.com",
+  link: {
+    service: "https://nagios.example.com/?h={host}&s={service}",
+    host: "https://nagios.example.com/?h={host}",
+  },
+};
+const digest = queuedAlert({ id: "digest-0001", made: { row: "R46", episode: "digest-0001" } });
+let count = 0;
+const told = (
+  [host = "", service = null]: [host: string, service?: string | null],
+  state: State,
+  line = "",
+): JournalRecord => ({
+  ...newRecord(digest),
+  id: `alert-${count}`,
+  host,
+  service,
+  type: state === "OK" || state === "UP" ? "RECOVERY" : "PROBLEM",
+  state,
+  receivedAt: count++,
+  digest: { id: digest.id, line },
+});
+const mail = (...members: JournalRecord[]) => composeDigest(digest, members, 1_800_000_000_000, sender);
+
+describe("the mail of a digest", () => {
+  it("has a line for each object, by host, the worst first, and what is over last", () => {
+    const { subject, text } = mail(
+      told(["web02", "HTTP"], "CRITICAL", "no answer"),
+      told(["web01", "Disk"], "WARNING", "8 % free"),
+      told(["web01"], "DOWN", "100 % loss"),
+      told(["web01", "HTTP"], "CRITICAL", "refused"),
+      told(["web02", "HTTP"], "OK", "fine"),
+      told(["db01", "Load"], "OK", "fine"),
+    );
+    expect(subject).toBe("DIGEST 3 problems, 2 recovered: web01, db01 and web02");
+    expect(text.split("\n").slice(4)).toEqual([
+      "web01",
+      "  DOWN         (host)  100 % loss",
+      "  CRITICAL     HTTP    refused",
+      "  WARNING      Disk    8 % free",
+      "",
+      "db01",
+      "  recovered    Load",
+      "",
+      "web02",
+      "  recovered    HTTP    was CRITICAL",
+      "",
+      "-- ",
+      "Alert digest-0001, by Hardstate",
+      "",
+    ]);
+  });
+
+  it("strikes through what recovered within it, and nothing else", () => {
+    const { html } = mail(
+      told(["a", "s1"], "CRITICAL"),
+      told(["a", "s1"], "OK"),
+      told(["a", "s2"], "OK"),
+      told(["a", "s3"], "CRITICAL"),
+      told(["a", "s4"], "OK"),
+      told(["a", "s4"], "CRITICAL"),
+    );
+    expect(html.match(/<s>.*?<\/s>/g)).toEqual([
+      '<s><a href="https://nagios.example.com/?h=a&amp;s=s1" style="color:inherit">s1</a></s>',
+    ]);
+  });
+
+  it("escapes whatever comes from outside, and has no content from elsewhere", () => {
+    const { html } = mail(told(["<script>h</script>", '"><img src=x>'], "CRITICAL", "<b>&</b>"));
+    expect(html).not.toMatch(/<script|<img|<b>&/);
+    expect(html).toContain("&lt;script&gt;h&lt;/script&gt;");
+    expect(html).toContain("&lt;b&gt;&amp;&lt;/b&gt;");
+  });
+
+  it("names few hosts in its subject, however many and however long", () => {
+    const hosts = Array.from({ length: 1000 }, (_, n) =>
+      told([`${String(n).padStart(4, "0")}${"x".repeat(251)}`], "DOWN"),
+    );
+    expect(mail(...hosts).subject).toMatch(
+      /^DIGEST 1000 problems: 0000x{35}…, 0001x{35}…, 0002x{35}… and 997 more hosts$/,
+    );
+  });
+
+  it("is the same for the same alerts, and whole when it was sent", async () => {
+    const members = Array.from({ length: 1000 }, (_, n) =>
+      told(["farm", `S${n}`], "CRITICAL", "ü".repeat(60)),
+    );
+    expect(mail(...members)).toEqual(mail(...members));
+    const bytes = await mimeBytes(mail(...members));
+    const lines = Buffer.from(bytes).toString("latin1").split("\r\n");
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(998);
+    const read = await PostalMime.parse(bytes);
+    expect(read.subject).toBe("DIGEST 1000 problems: farm");
+    expect(read.text?.match(/^ {2}CRITICAL/gm)).toHaveLength(1000);
+    expect(read.headers).toContainEqual(
+      expect.objectContaining({ key: "auto-submitted", value: "auto-generated" }),
+    );
+  });
+});
