@@ -1,9 +1,12 @@
+import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import PostalMime from "postal-mime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromMacros } from "../functions/intake/monitors.ts";
 import { buildAll } from "../scripts/build.ts";
 import { startWorker } from "../scripts/workerd.ts";
+import { posted } from "./alerts.ts";
 import { authority, type Certificate, certificate } from "./deliver/certificate.ts";
 import { type ScriptedRelay, scriptedRelay } from "./deliver/scripted-relay.ts";
 import { type Judge, startDynalite, startElasticMq } from "./judges.ts";
@@ -51,6 +54,9 @@ const moments = [...Map.groupBy(recordings, ({ name }) => name.replace(/\.\w+\.e
 );
 
 type Running = { url: string; stop(): Promise<void> };
+/** Starts a bridge with nothing in its queue and its ledger. */
+type Start = (relay: ScriptedRelay, burst: string) => Promise<Running>;
+const newName = (place: string) => `${place}-${randomBytes(4).toString("hex")}`;
 
 let lab: Lab;
 let tls: Certificate;
@@ -73,39 +79,40 @@ afterAll(async () => {
   await lab?.stop();
 });
 
-const settingsFor = (relay: ScriptedRelay): Record<string, string> => ({
+const settingsFor = (relay: ScriptedRelay, burst: string): Record<string, string> => ({
   HARDSTATE_TOKENS: `site=${token}`,
   HARDSTATE_RELAYS: `smtp://user:password@localhost:${relay.port}`,
   HARDSTATE_FROM: "Monitoring <nagios@example.com>",
   HARDSTATE_RECIPIENTS: "example.com",
-  HARDSTATE_BURST: "off",
+  HARDSTATE_BURST: burst,
 });
 
-const onNode = async (relay: ScriptedRelay): Promise<Running> => {
+const onNode: Start = async (relay, burst) => {
   const bridge = await startBridge(lab, {
     port: 20_880,
     token,
     environment: {
-      ...settingsFor(relay),
+      ...settingsFor(relay, burst),
       HARDSTATE_RELAY_CA_FILE: authorities,
-      HARDSTATE_STATE: join(lab.folder, "node"),
+      HARDSTATE_STATE: join(lab.folder, newName("node")),
       HARDSTATE_PORT: "20880",
     },
   });
   return { url: bridge.url, stop: () => bridge.kill("SIGTERM") };
 };
 
-const onLambda = async (relay: ScriptedRelay): Promise<Running> => {
+const onLambda: Start = async (relay, burst) => {
   const client = clientOf(elasticMq.url);
-  const queueUrl = await createAlertQueue(client, "lambda");
-  await createTable(databaseOf(dynalite.url), "hardstate");
+  const queueUrl = await createAlertQueue(client, newName("lambda"));
+  const table = newName("hardstate");
+  await createTable(databaseOf(dynalite.url), table);
   const bridge = await startLambdaBridge({
     folder: join(lab.folder, "dist"),
     environment: {
-      ...settingsFor(relay),
+      ...settingsFor(relay, burst),
       HARDSTATE_RELAY_CA: readFileSync(authorities, "utf8"),
       HARDSTATE_QUEUE: `sqs:${queueUrl}`,
-      HARDSTATE_LEDGER: "dynamodb:hardstate",
+      HARDSTATE_LEDGER: `dynamodb:${table}`,
       AWS_ENDPOINT_URL_DYNAMODB: dynalite.url,
     },
   });
@@ -128,14 +135,14 @@ const onLambda = async (relay: ScriptedRelay): Promise<Running> => {
   };
 };
 
-const onCloudflare = async (relay: ScriptedRelay): Promise<Running> => {
-  const queueUrl = await createAlertQueue(clientOf(elasticMq.url), "cloudflare");
+const onCloudflare: Start = async (relay, burst) => {
+  const queueUrl = await createAlertQueue(clientOf(elasticMq.url), newName("cloudflare"));
   const worker = await startWorker({
     bundle: join(lab.folder, "dist", "cloudflare", "cloudflare.js"),
     authorities,
     said: () => undefined,
     bindings: {
-      ...settingsFor(relay),
+      ...settingsFor(relay, burst),
       HARDSTATE_QUEUE: `sqs:${queueUrl}`,
       AWS_ACCESS_KEY_ID: "test",
       AWS_SECRET_ACCESS_KEY: "test",
@@ -183,9 +190,9 @@ const comparable = (contents: readonly string[]): Map<string, string> => {
 };
 
 /** Sends all alerts through a bridge, moment by moment; its mails, and how the alerts ended. */
-const through = async (start: (relay: ScriptedRelay) => Promise<Running>) => {
+const through = async (start: Start) => {
   const relay = await scriptedRelay(tls);
-  const bridge = await start(relay);
+  const bridge = await start(relay, "off");
   const headers = { Authorization: `Bearer ${token}` };
   const get = async <T>(path: string): Promise<T> => {
     const response = await fetch(bridge.url + path, { headers });
@@ -240,5 +247,59 @@ describe(`${alerts} alerts of the corpus`, () => {
     expect(totals).toEqual(onOneMachine.totals);
     expect(sent).toBe(mails.size);
     expect(mails).toEqual(onOneMachine.mails);
+  });
+});
+
+describe("a storm of 40 services", () => {
+  it.each<[string, Start]>([
+    ["in one process", onNode],
+    ["on Lambda", onLambda],
+    ["in a Worker", onCloudflare],
+  ])("is told once %s, by a few mails and digests, and so is its end", async (_, start) => {
+    const relay = await scriptedRelay(tls);
+    const bridge = await start(relay, "5/s");
+    const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+    const services = Array.from({ length: 40 }, (_, n) => `S${n}`);
+    for (const [type, state, count] of [
+      ["PROBLEM", "CRITICAL", 40],
+      ["RECOVERY", "OK", 80],
+    ] as const) {
+      const { status } = await fetch(`${bridge.url}/v1/alerts`, {
+        method: "POST",
+        headers,
+        body: JSON.stringify(
+          services.map((service) => ({
+            ...posted({
+              object: { host: "farm01", service },
+              type,
+              state,
+              notification: { id: `${count}${service.slice(1)}` },
+            }),
+            recipients: [{ email: "ops@example.com" }],
+          })),
+        ),
+      });
+      expect(status).toBe(202);
+      await until(`the end of ${count} alerts`, 150, async () => {
+        const answer = await fetch(`${bridge.url}/v1/journal?limit=1`, { headers });
+        const { totals } = (await answer.json()) as { totals: Record<string, number> };
+        return totals.pending === 0 && (totals.accepted ?? 0) >= count;
+      });
+    }
+    const mails = await Promise.all(relay.contents.map((content) => PostalMime.parse(content)));
+    const told = mails.flatMap(({ subject = "", text = "" }) => {
+      const [, type, service] = /^(PROBLEM|RECOVERY) \w+: farm01\/(S\d+)$/.exec(subject) ?? [];
+      if (type) return [`${type} ${service}`];
+      return [...text.matchAll(/^ {2}(CRITICAL|recovered) +(S\d+)/gm)].map(
+        ([, word, service]) => `${word === "CRITICAL" ? "PROBLEM" : "RECOVERY"} ${service}`,
+      );
+    });
+    expect(told.toSorted()).toEqual(
+      ["PROBLEM", "RECOVERY"].flatMap((type) => services.map((service) => `${type} ${service}`)).toSorted(),
+    );
+    expect(mails.some(({ subject }) => subject?.startsWith("DIGEST"))).toBe(true);
+    expect(new Set(mails.map(({ messageId }) => messageId)).size).toBe(mails.length);
+    await bridge.stop();
+    await relay.close();
   });
 });
