@@ -265,7 +265,7 @@ const paths: Record<string, Record<string, Json>> = {
       },
       responses: {
         200: json("It was noted.", "Heard"),
-        ...refusals("not-authorised", "not-allowed", "too-large", "not-valid", "unavailable"),
+        ...refusals("not-readable", "not-authorised", "not-allowed", "too-large", "not-valid", "unavailable"),
       },
     },
   },

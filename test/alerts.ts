@@ -52,3 +52,10 @@ export const takenFrom = async (queue: Queue): Promise<QueuedAlert[]> => {
     await queue.remove(messages);
   }
 };
+
+/** The body of a request whose sender breaks off after this beginning. */
+export const cutOff = (beginning: string): ReadableStream<Uint8Array> =>
+  new ReadableStream({
+    start: (body) => body.enqueue(Buffer.from(beginning)),
+    pull: (body) => body.error(new Error("aborted")),
+  });

@@ -1,7 +1,6 @@
 import { type Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { getCookie, setCookie } from "hono/cookie";
-import { type IntakeParts, mostListed, problemOf } from "../intake/http.ts";
+import { bodyWithin, type IntakeParts, mostListed, problemOf } from "../intake/http.ts";
 import { tokenFinder } from "../intake/token.ts";
 import { type Outcome, outcomes } from "../ledger/journal.ts";
 import { type DeadLetter, deduplicationId } from "../queue/queue.ts";
@@ -123,9 +122,9 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
     c.header("Cache-Control", "no-store");
     await next();
   };
-  const limited = bodyLimit({
-    maxSize: mostFormBytes,
-    onError: (c) => fault(c, 413, "That is too much", `A form has at most ${mostFormBytes} bytes.`),
+  const limited = bodyWithin(mostFormBytes, {
+    tooLarge: (c) => fault(c, 413, "That is too much", `A form has at most ${mostFormBytes} bytes.`),
+    cutOff: (c) => fault(c, 400, "The form was cut off", "Nothing was done. Send it again."),
   });
   /** The fields of a form; undefined if it is none. */
   const formOf = async (c: Page): Promise<URLSearchParams | undefined> =>

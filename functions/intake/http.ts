@@ -40,6 +40,7 @@ export type IntakeParts = {
 export const mostBytes = 256 * 1024;
 export const mostAlerts = 100;
 const retryAfterSeconds = "10";
+const cutOffWords = "The body was cut off.";
 
 /** The kinds of problem documents (RFC 9457); `type` is stable, `title` is for people. */
 export const problems = {
@@ -76,6 +77,24 @@ export const problem = (
     ...(status === 405 && { Allow: allowed }),
   };
   return answer({ type: `urn:hardstate:problem:${name}`, title, status, detail, ...more }, status, headers);
+};
+
+/** Lets whole bodies of at most so many bytes through; one that is cut off or too large is answered, not worked on. */
+export const bodyWithin = (
+  maxSize: number,
+  answers: Record<"tooLarge" | "cutOff", (c: Context) => Response | Promise<Response>>,
+): MiddlewareHandler => {
+  const limited = bodyLimit({ maxSize, onError: answers.tooLarge });
+  return async (c, next) => {
+    let whole: boolean | undefined;
+    const readAll = async () => {
+      // Hono keeps the text for whoever asks again.
+      await c.req.text();
+      whole = true;
+    };
+    const answer = await limited(c, readAll).catch(() => answers.cutOff(c));
+    return whole ? next() : answer;
+  };
 };
 
 /** One item of a post: what it says, or why it says nothing. */
@@ -263,17 +282,16 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
 
   app.post(
     "/v1/alerts",
-    bodyLimit({
-      maxSize: mostBytes,
-      onError: (c) => refuse("too-large", `At most ${mostBytes} bytes.`, c.get("site")),
+    bodyWithin(mostBytes, {
+      tooLarge: (c) => refuse("too-large", `At most ${mostBytes} bytes.`, c.get("site")),
+      cutOff: (c) => refuse("not-readable", cutOffWords, c.get("site")),
     }),
     async (c) => {
       const site = c.get("site");
       const form = (c.req.header("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
       if (!forms.includes(form) || c.req.header("Content-Encoding"))
         return refuse("not-supported", `Send ${forms.join(", ")}, not compressed.`, site);
-      const text = await c.req.text().catch(() => undefined);
-      if (text === undefined) return refuse("not-readable", "The body was cut off.", site);
+      const text = await c.req.text();
       const items = itemsOf(form, text);
       if (items === undefined)
         return refuse("not-readable", "The body is not JSON.", site, [{ field: "body", expected: "JSON" }]);
@@ -449,6 +467,11 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     }
   });
 
+  const smallBody = bodyWithin(1024, {
+    tooLarge: () => problem("too-large", "At most 1024 bytes."),
+    cutOff: (c) => refuse("not-readable", cutOffWords, c.get("site")),
+  });
+
   /** Notes that a monitor lives now. Undefined: the site has too many. */
   const beat = async (site: string, monitor: string): Promise<Heartbeat | undefined> => {
     for (let conflicts = 0; conflicts < 10; conflicts++) {
@@ -462,62 +485,49 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     }
     throw new Error("the heartbeat changed ten times while it was written");
   };
-  app.put(
-    "/v1/heartbeat",
-    bodyLimit({ maxSize: 1024, onError: () => problem("too-large", "At most 1024 bytes.") }),
-    async (c) => {
-      const site = c.get("site");
-      const text = await c.req.text().catch(() => "");
-      const item = parseJson(text);
-      const given = "input" in item ? item.input : Object.fromEntries(new URLSearchParams(text));
-      const reading = read(heartbeatPost, given);
-      if (!reading.ok)
-        return refuse(
-          "not-valid",
-          'Send {"monitor":"NAME"}, or monitor=NAME as a form.',
-          site,
-          reading.faults,
-        );
-      try {
-        const heartbeat = await beat(site, reading.value.monitor);
-        if (!heartbeat)
-          return refuse("not-valid", `This site has ${mostMonitors} monitors already.`, site, [
-            { field: "monitor", expected: "one of those that were heard in the last 30 days" },
-          ]);
-        return answer({ site, monitor: heartbeat.monitor, at: heartbeat.at });
-      } catch (error) {
-        return unavailable("ledger", error);
-      }
-    },
-  );
+  app.put("/v1/heartbeat", smallBody, async (c) => {
+    const site = c.get("site");
+    const text = await c.req.text();
+    const item = parseJson(text);
+    const given = "input" in item ? item.input : Object.fromEntries(new URLSearchParams(text));
+    const reading = read(heartbeatPost, given);
+    if (!reading.ok)
+      return refuse("not-valid", 'Send {"monitor":"NAME"}, or monitor=NAME as a form.', site, reading.faults);
+    try {
+      const heartbeat = await beat(site, reading.value.monitor);
+      if (!heartbeat)
+        return refuse("not-valid", `This site has ${mostMonitors} monitors already.`, site, [
+          { field: "monitor", expected: "one of those that were heard in the last 30 days" },
+        ]);
+      return answer({ site, monitor: heartbeat.monitor, at: heartbeat.at });
+    } catch (error) {
+      return unavailable("ledger", error);
+    }
+  });
   app.all("/v1/heartbeat", () => problem("not-allowed", "PUT this.", {}, "PUT"));
 
-  app.post(
-    "/v1/dead-letters/redrive",
-    bodyLimit({ maxSize: 1024, onError: () => problem("too-large", "At most 1024 bytes.") }),
-    async (c) => {
-      const site = c.get("site");
-      const expected = 'an object: {"id": "..."} for one dead letter, {} for all';
-      const item = parseJson((await c.req.text().catch(() => "")) || "{}");
-      // Valibot takes an empty list for an empty object, and that would put back all.
-      const order = "input" in item && !Array.isArray(item.input) ? item.input : undefined;
-      const reading = read(redriveOrder, order);
-      if (!reading.ok)
-        return refuse("not-readable", "Nothing was put back.", site, [{ field: "body", expected }]);
-      const { id } = reading.value;
-      try {
-        const count = await queue.redrive(
-          ({ alert }) => alert?.site === site && (id === undefined || alert.id === id),
-        );
-        if (id !== undefined && count === 0)
-          return problem("not-found", "No dead letter of this site has this id.");
-        report({ event: "redriven", site, id, count });
-        return answer({ redriven: count });
-      } catch (error) {
-        return unavailable("queue", error);
-      }
-    },
-  );
+  app.post("/v1/dead-letters/redrive", smallBody, async (c) => {
+    const site = c.get("site");
+    const expected = 'an object: {"id": "..."} for one dead letter, {} for all';
+    const item = parseJson((await c.req.text()) || "{}");
+    // Valibot takes an empty list for an empty object, and that would put back all.
+    const order = "input" in item && !Array.isArray(item.input) ? item.input : undefined;
+    const reading = read(redriveOrder, order);
+    if (!reading.ok)
+      return refuse("not-readable", "Nothing was put back.", site, [{ field: "body", expected }]);
+    const { id } = reading.value;
+    try {
+      const count = await queue.redrive(
+        ({ alert }) => alert?.site === site && (id === undefined || alert.id === id),
+      );
+      if (id !== undefined && count === 0)
+        return problem("not-found", "No dead letter of this site has this id.");
+      report({ event: "redriven", site, id, count });
+      return answer({ redriven: count });
+    } catch (error) {
+      return unavailable("queue", error);
+    }
+  });
   app.all("/v1/dead-letters/redrive", () => problem("not-allowed", "POST this."));
 
   const getsAlone = [

@@ -17,7 +17,7 @@ import { type SqliteQueue, sqliteQueue } from "../../functions/queue/sqlite.ts";
 import { Secret } from "../../functions/secret.ts";
 import type { Event } from "../../functions/telemetry.ts";
 import { rehearse } from "../../scripts/rehearsal.ts";
-import { queuedAlert } from "../alerts.ts";
+import { cutOff, queuedAlert } from "../alerts.ts";
 import { hostile, hostileAlerts, writeHistory } from "./history.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-pages-"));
@@ -125,6 +125,15 @@ describe("a login", () => {
     );
     const { status } = await get("/", cookieIn(response), headers);
     expect(status).toBe(url.startsWith("https") ? 401 : 200);
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ["with its length", { "Content-Length": "30" }],
+    ["in chunks", {}],
+  ])("that is cut off is no fault of the bridge, %s", async (_, headers) => {
+    const broken = { ...form({}, headers), body: cutOff("token="), duplex: "half" } as RequestInit;
+    expect((await app.request("/login", broken)).status).toBe(400);
+    expect(events).not.toContainEqual(expect.objectContaining({ event: "failed" }));
   });
 
   it("without TLS is for loopback alone", async () => {

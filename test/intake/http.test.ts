@@ -14,7 +14,7 @@ import { Secret } from "../../functions/secret.ts";
 import type { Event } from "../../functions/telemetry.ts";
 import { openapi } from "../../scripts/openapi.ts";
 import { rehearse } from "../../scripts/rehearsal.ts";
-import { posted, queuedAlert, takenFrom } from "../alerts.ts";
+import { cutOff, posted, queuedAlert, takenFrom } from "../alerts.ts";
 import { described } from "./described.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-http-"));
@@ -651,6 +651,21 @@ describe("dead letters", () => {
   ])("stay where they are on %.20s", async (body, status) => {
     expect((await redrive(tokens.first, body))[0]).toBe(status);
     expect(await queue.deadLetters(9)).toHaveLength(4);
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ["with its length", { "Content-Length": "30" }],
+    ["in chunks", {}],
+  ])("stay where they are when the order is cut off, %s", async (_, headers) => {
+    const response = await app.request("/v1/dead-letters/redrive", {
+      method: "POST",
+      headers: { Authorization: `Bearer ${tokens.first}`, ...headers },
+      body: cutOff('{"id":"dead-'),
+      duplex: "half",
+    } as RequestInit);
+    expect(response.status).toBe(400);
+    expect(await queue.deadLetters(9)).toHaveLength(4);
+    expect(events).not.toContainEqual(expect.objectContaining({ event: "failed" }));
   });
 
   it("are nobody's without a token", async () => {

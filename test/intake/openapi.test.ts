@@ -7,7 +7,7 @@ import type { Queue } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
 import { Secret } from "../../functions/secret.ts";
 import { asFile, openapi, openapiPath } from "../../scripts/openapi.ts";
-import { posted } from "../alerts.ts";
+import { cutOff, posted } from "../alerts.ts";
 import { described, document, templateOf, undescribed } from "./described.ts";
 
 const token = "a".repeat(24);
@@ -36,7 +36,12 @@ const appOf = (on: Queue = queue, ledger = sqliteLedger(":memory:")) =>
 const app = appOf();
 const brokenApp = appOf(broken as Queue, broken as ReturnType<typeof sqliteLedger>);
 
-type Asked = { body?: string; type?: string; headers?: Record<string, string>; bearer?: string };
+type Asked = {
+  body?: string | ReadableStream;
+  type?: string;
+  headers?: Record<string, string>;
+  bearer?: string;
+};
 const ask = (
   method: string,
   path: string,
@@ -46,6 +51,7 @@ const ask = (
   on.request(path, {
     method,
     body,
+    ...(body instanceof ReadableStream && { duplex: "half" }),
     headers: { ...(bearer && { Authorization: `Bearer ${bearer}` }), "Content-Type": type, ...headers },
   });
 const alert = JSON.stringify(posted({ id: "alert-0001", recipients: [{ email: "ops@example.com" }] }));
@@ -123,6 +129,7 @@ describe("every answer that openapi.json tells of", () => {
     [415, "POST", "/v1/alerts", { body: "x", type: "text/plain" }],
     [422, "POST", "/v1/alerts", { body: "[{}]" }],
     [200, "PUT", "/v1/heartbeat", { body: '{"monitor":"mon1"}' }],
+    [400, "PUT", "/v1/heartbeat", { body: cutOff("monitor=m") }],
     [413, "PUT", "/v1/heartbeat", { body: " ".repeat(1025) }],
     [422, "PUT", "/v1/heartbeat", { body: "{}" }],
     [200, "POST", "/v1/dead-letters/redrive", { body: "{}" }],
