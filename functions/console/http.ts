@@ -188,22 +188,25 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
   /** Shows a page of these parameters to whoever has a session; others are faults. */
   const show = (
     path: string,
-    parameters: Record<string, RegExp>,
+    taken: Record<string, RegExp>,
     make: (c: Page, given: Record<string, string>, site: string) => Response | Promise<Response>,
-  ) =>
-    app.get(path, framed, inSession, (c) => {
+  ) => {
+    // A Map: an object would also know a parameter named constructor.
+    const parameters = new Map(Object.entries(taken));
+    return app.get(path, framed, inSession, (c) => {
       const given = Object.fromEntries(Object.entries(c.req.query()).filter(([, value]) => value !== ""));
-      const wrong = Object.entries(given).filter(([name, value]) => !parameters[name]?.test(value));
+      const wrong = Object.entries(given).filter(([name, value]) => !parameters.get(name)?.test(value));
       return wrong.length > 0
         ? fault(
             c,
             400,
             "This address is wrong",
-            `This page does not take ${wrong.map(([name]) => (parameters[name] ? `such a value of ${name}` : "one of its parameters")).join(", ")}.`,
+            `This page does not take ${wrong.map(([name]) => (parameters.has(name) ? `such a value of ${name}` : "one of its parameters")).join(", ")}.`,
             "Follow a link, or search from the journal's form.",
           )
         : make(c, given, c.get("session").site);
     });
+  };
   const cursor = /^\d{1,16}\.[A-Za-z0-9._-]{1,128}$/;
   const anything = /^[\s\S]{1,2048}$/;
   const isOf = (site: string) => (letter: DeadLetter) => (letter.alert?.site ?? site) === site;

@@ -270,6 +270,12 @@ describe("every page", () => {
     expect(page.text).not.toMatch(/<script>|colour/);
   });
 
+  it.each(["constructor", "__proto__", "toString"])("does not take %s as a parameter", async (name) => {
+    const { status, text } = await get(`/journal?${name}=1`, await logIn());
+    expect([status, text]).toEqual([400, expect.stringContaining("one of its parameters")]);
+    expect(events).not.toContainEqual(expect.objectContaining({ event: "failed" }));
+  });
+
   it("that cannot be made says so, and keeps the reason for the log", async () => {
     const cookie = await logIn();
     app = bridgeOn({ ...ledger, journal: () => Promise.reject(new Error("disk-is-full")) });
