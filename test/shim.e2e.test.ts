@@ -629,6 +629,22 @@ describe("notify --heartbeat", () => {
     expect(await beat("dash and mawk", "-m", "monitor1")).toEqual([2, expect.stringMatching(/no url/)]);
   });
 
+  it.each(Object.keys(hosts))("is CRITICAL when what answers 200 is no bridge, by %s", async (shell) => {
+    const portal = createServer((_, response) => response.end("<b>\x1b[31mlog in | x=1 \xff\0</b>"));
+    await new Promise<void>((done) => portal.listen(0, "127.0.0.1", done));
+    try {
+      configure(`http://127.0.0.1:${(portal.address() as AddressInfo).port}/v1/alerts`);
+      const [code, stdout] = await beat(shell, "-m", "monitor1");
+      expect([code, stdout]).toEqual([
+        2,
+        expect.stringMatching(/^CRITICAL - no heartbeat: what answers 200 is not the bridge\n/),
+      ]);
+      expect(stdout).toMatch(/^[\x20-\x7b\x7d\x7e\n]*$/);
+    } finally {
+      await new Promise((done) => portal.close(done));
+    }
+  });
+
   it.each([[], ["-m"], ["-m", "a b"], ["monitor1"]])("wants -m and a name: %s", async (...words) => {
     expect(await beat("dash and mawk", ...(words as string[]))).toEqual([2, ""]);
   });
