@@ -52,7 +52,8 @@ export const statusOf = (
   heartbeats: heartbeats.map(({ monitor, at, silent }) => ({
     monitor,
     last: at,
-    silent: silent !== undefined,
+    // Once it is heard its silence is over, whether or not the operators were told of that.
+    silent: silent !== undefined && at <= silent.since,
   })),
   last: { accepted: acceptedAt, mailed: mailedAt },
 });

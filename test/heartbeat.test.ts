@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { type OutgoingMessage, readQueuedAlert } from "../functions/queue/queue.ts";
+import { statusOf } from "../functions/status.ts";
 import { sweep } from "../functions/sweep.ts";
 import type { Event } from "../functions/telemetry.ts";
 
@@ -108,4 +109,17 @@ it("keeps a heartbeat that comes while its silence is being noted", async () => 
   await sweep({ ...parts, ledger: racing }, start + 61 * second);
   expect(told()).toEqual([]);
   expect(await ledger.heartbeat("site", "m1")).toMatchObject({ at: start + 61 * second });
+});
+
+it("is silent in the status until it is heard, though operators are told of it no more", async () => {
+  const { ledger, parts, beat } = listening();
+  const shown = async (now: number) =>
+    statusOf(now, { waiting: 0, handedOut: 0 }, 0, [], await ledger.heartbeats(), {}).heartbeats;
+  await beat(start);
+  await sweep(parts, start + 61 * second);
+  expect(await shown(start + 62 * second)).toEqual([{ monitor: "m1", last: start, silent: true }]);
+  const back = start + 63 * second;
+  await beat(back);
+  await sweep({ ...parts, heartbeatAfterSeconds: undefined }, back);
+  expect(await shown(back)).toEqual([{ monitor: "m1", last: back, silent: false }]);
 });
