@@ -161,7 +161,8 @@ const health = (
 ): { mood: string; title: string; worries: string[] } => {
   const open = routes.filter((route) => route.open);
   const silent = heartbeats.filter((monitor) => monitor.silent);
-  const waiting = pending + queue.waiting + queue.in_flight;
+  // An alert that no relay took yet is in both, the journal and the queue.
+  const waiting = Math.max(pending, queue.waiting + queue.in_flight);
   const late = queue.oldest !== undefined && now - queue.oldest > longWaitMilliseconds;
   const worries = [
     ...(open.length > 0 ? [`${plural(open.length, "relay")} out of use.`] : []),
@@ -182,6 +183,14 @@ const health = (
     ? { mood: "calm", title: "Nothing has arrived yet", worries: ["No alert of this site is known."] }
     : { mood: "good", title: "Mail is flowing", worries: ["Nothing wants your attention."] };
 };
+
+/** Whether a monitor lives. The bridge calls it silent only where it is told after how long: old news is no life. */
+const heard = (silent: boolean, age: number): Html =>
+  silent
+    ? html`<b class="state critical">silent</b>`
+    : age > longWaitMilliseconds
+      ? html`<b class="state">heard</b>`
+      : html`<b class="state ok">alive</b>`;
 
 const fact = (name: string, value: Html | string, more?: Html | string | false): Html =>
   html`<div><dt>${name}</dt><dd><b>${value}</b>${more && html` <span>${more}</span>`}</dd></div>`;
@@ -244,7 +253,7 @@ ${fact("Dead letters", html`<a href="/dead-letters">${status.dead_letters}</a>`)
         ? html`<p class="quiet">None sends heartbeats.</p>`
         : html`<ul class="list">${heartbeats.map(
             ({ monitor, last, silent }) =>
-              html`<li><b class="state ${silent ? "critical" : "ok"}">${silent ? "silent" : "alive"}</b> <span>${foreign(monitor)} <span class="quiet">last heard ${ago(last, now)}</span></span></li>`,
+              html`<li>${heard(silent, now - last)} <span>${foreign(monitor)} <span class="quiet">last heard ${ago(last, now)}</span></span></li>`,
           )}</ul>`
     }</section>`,
     true,

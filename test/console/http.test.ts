@@ -358,6 +358,35 @@ describe("the first page", () => {
     await queue.send([toMessage(queuedAlert({ receivedAt: now }))]);
     expect(await verdictOf()).toContain("Mail is not flowing|");
   });
+
+  it("counts an alert once that is in the journal and, for its next try, in the queue", async () => {
+    const open = {
+      since: now - 1,
+      probes: 1,
+      probeAt: now,
+      probing: false,
+      reason: "no",
+      step: "connect" as const,
+    };
+    const totals = { ...(await ledger.totals("site")), pending: 1 };
+    const routes = [{ ...newRoute("smtp://first"), open }];
+    app = bridgeOn({ ...ledger, routes: async () => routes, totals: async () => totals });
+    await queue.send([toMessage(queuedAlert({ receivedAt: now }))]);
+    expect(await verdictOf()).toContain("1 alert waiting.");
+  });
+
+  it("calls no monitor alive that was heard long ago, though nobody is told of silence", async () => {
+    const of = async (monitor: string, at: number) => ({ ...(await ledger.heartbeat("site", monitor)), at });
+    app = bridgeOn({
+      ...ledger,
+      heartbeats: async () => [await of("m1", now - 60_000), await of("m2", now - 86_400_000)],
+    });
+    const { text } = await get("/", await logIn());
+    const words = [...text.matchAll(/<li><b class="state ?\w*">(alive|heard|silent)</g)].map(
+      ([, word]) => word,
+    );
+    expect(words).toEqual(["alive", "heard"]);
+  });
 });
 
 describe("the journal", () => {
