@@ -3,11 +3,14 @@ import type { Heartbeat } from "./heartbeat.ts";
 import type { Flow } from "./ledger/flow.ts";
 import type { Depth } from "./queue/queue.ts";
 
+/** A site's dead letters are counted up to here. */
+export const mostDeadLetters = 500;
+
 /** How the bridge is, as one site may know it. Times are Unix milliseconds of the bridge. */
 export type Status = {
   now: number;
   queue: { waiting: number; in_flight: number; oldest?: number };
-  /** Of this site, counted up to 500. */
+  /** Of this site, counted up to `mostDeadLetters`. */
   dead_letters: number;
   routes: {
     route: string;

@@ -1,10 +1,10 @@
 import { type Context, Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
-import { bodyWithin, type IntakeParts, mostListed, problemOf } from "../intake/http.ts";
+import { bodyWithin, type IntakeParts, problemOf } from "../intake/http.ts";
 import { tokenFinder } from "../intake/token.ts";
 import { type Outcome, outcomes } from "../ledger/journal.ts";
 import { type DeadLetter, deduplicationId } from "../queue/queue.ts";
-import { statusOf } from "../status.ts";
+import { mostDeadLetters, statusOf } from "../status.ts";
 import { curveBegin } from "./curve.ts";
 import {
   deadLettersPage,
@@ -215,7 +215,7 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
     const now = clock();
     const [depth, dead, routes, heartbeats, totals, flow] = await Promise.all([
       queue.depth(),
-      queue.deadLetters(mostListed, isOf(site)),
+      queue.deadLetters(mostDeadLetters, isOf(site)),
       ledger.routes(),
       ledger.heartbeats(),
       ledger.totals(site),
@@ -260,7 +260,7 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
   });
 
   show("/dead-letters", { from: /^\d{1,3}$/, back: /^\d{1,6}$/ }, async (c, { from = "0", back }, site) => {
-    const letters = await queue.deadLetters(mostListed, isOf(site));
+    const letters = await queue.deadLetters(mostDeadLetters, isOf(site));
     const putBack = back === undefined ? undefined : Number(back);
     return c.html(deadLettersPage(readerOf(c), letters, Number(from), putBack));
   });

@@ -11,7 +11,7 @@ import {
   stamp,
 } from "../ledger/journal.ts";
 import type { DeadLetter } from "../queue/queue.ts";
-import type { Status } from "../status.ts";
+import { mostDeadLetters, type Status } from "../status.ts";
 import { curve } from "./curve.ts";
 import type { Session } from "./session.ts";
 
@@ -83,6 +83,9 @@ const since = (at: number, now: number): Html => html`${timeAt(at)} UTC, ${ago(a
 const state = (name: string): Html => html`<b class="state ${name.toLowerCase()}">${name}</b>`;
 const plural = (count: number, one: string, many = `${one}s`): string =>
   `${count} ${count === 1 ? one : many}`;
+/** How many dead letters there are, as far as they are counted. */
+const deadWords = (count: number): string =>
+  count < mostDeadLetters ? plural(count, "alert") : `${mostDeadLetters} alerts or more`;
 /** The part of a URL after the path that asks for these; empty without any. */
 const query = (search: Record<string, string | undefined>): string => {
   const given = Object.entries(search).filter((pair): pair is [string, string] => Boolean(pair[1]));
@@ -167,7 +170,7 @@ const health = (
   const worries = [
     ...(open.length > 0 ? [`${plural(open.length, "relay")} out of use.`] : []),
     ...(late ? ["Alerts wait longer than they should."] : []),
-    ...(dead_letters > 0 ? [`${plural(dead_letters, "alert")} could not be mailed: see Dead letters.`] : []),
+    ...(dead_letters > 0 ? [`${deadWords(dead_letters)} could not be mailed: see Dead letters.`] : []),
     ...(silent.length > 0 ? [`${plural(silent.length, "monitor")} fell silent.`] : []),
   ];
   // Whether another route works is seen by the mails alone.
@@ -230,7 +233,7 @@ ${fact(
       ? "empty"
       : `${queue.in_flight} in hand`,
 )}
-${fact("Dead letters", html`<a href="/dead-letters">${status.dead_letters}</a>`)}
+${fact("Dead letters", html`<a href="/dead-letters">${status.dead_letters}</a>`, status.dead_letters >= mostDeadLetters && "or more")}
 </dl>
 <section class="card" id="flow"><h2>Flow</h2>${curve(flow, now)}
 <h3>All of the last 30 days</h3>${accounting(totals)}</section>
@@ -431,8 +434,8 @@ ${putBack !== undefined && html`<p class="card good" role="status">${plural(putB
 ${
   letters.length === 0
     ? html`<p class="card quiet">None. Whatever was to be mailed was mailed, or is still tried.</p>`
-    : html`<div class="above"><p class="quiet">${plural(letters.length, "alert")} that no relay took, the oldest first. Put one back when its reason is gone.</p>
-${alerts > 1 && putBackForm(session, undefined, `Put all ${alerts} back`, "")}</div>
+    : html`<div class="above"><p class="quiet">${deadWords(letters.length)} that no relay took, the oldest first. Put one back when its reason is gone.</p>
+${alerts > 1 && putBackForm(session, undefined, letters.length < mostDeadLetters ? `Put all ${alerts} back` : "Put all back", "")}</div>
 <ul class="problems">${letters.slice(from, till).map(
         (letter) => html`<li class="card">
 <h2>${letterName(letter)}</h2>

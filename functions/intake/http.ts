@@ -16,7 +16,7 @@ import {
 } from "../ledger/journal.ts";
 import type { Ledger, Listing, OpenProblem } from "../ledger/ledger.ts";
 import { type DeadLetter, deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
-import { asLines, statusOf } from "../status.ts";
+import { asLines, mostDeadLetters, statusOf } from "../status.ts";
 import type { Report } from "../telemetry.ts";
 import type { Letter, Line, OpenEpisode, Posted, StatusPage, Story } from "./answers.ts";
 import { fromMacros, inMacros } from "./monitors.ts";
@@ -444,7 +444,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   app.get("/v1/queue", async (c) => {
     try {
       const { waiting, handedOut, oldestAt } = await queue.depth();
-      const dead = (await queue.deadLetters(mostListed, isOf(c.get("site")))).map(letterOf);
+      const dead = (await queue.deadLetters(mostDeadLetters, isOf(c.get("site")))).map(letterOf);
       return answer({ waiting, in_flight: handedOut, oldest: oldestAt, dead_letters: dead });
     } catch (error) {
       return unavailable("queue", error);
@@ -455,7 +455,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     const site = c.get("site");
     try {
       const depth = await queue.depth();
-      const dead = await queue.deadLetters(mostListed, isOf(site));
+      const dead = await queue.deadLetters(mostDeadLetters, isOf(site));
       const heartbeats = (await ledger.heartbeats()).filter((one) => one.site === site);
       const flow = await ledger.flow(site, clock());
       const routes = await ledger.routes();

@@ -455,6 +455,18 @@ describe("dead letters", () => {
     expect(second.text.match(/name="id"/g)).toHaveLength(2);
   });
 
+  it("are not said to be 500 when there may be more", async () => {
+    await bury("dead-0001");
+    const [letter] = await queue.deadLetters(1);
+    if (!letter) throw new Error("nothing was buried");
+    app = bridgeOn(ledger, { ...queue, deadLetters: async (limit) => Array(limit).fill(letter) });
+    const cookie = await logIn();
+    const [now, letters] = [(await get("/", cookie)).text, (await get("/dead-letters", cookie)).text];
+    expect(now).toContain("500 alerts or more could not be mailed");
+    expect(letters).toContain("500 alerts or more that no relay took");
+    expect(letters).toContain("Put all back");
+  });
+
   it("are put back one by one, or all of the site's", async () => {
     await bury("dead-0001", "dead-0002", "dead-0003");
     const cookie = await logIn();
