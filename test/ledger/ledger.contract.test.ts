@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Verdict } from "../../functions/ledger/case.ts";
-import { settleUnsent } from "../../functions/ledger/ledger.ts";
+import { type JournalQuery, settleUnsent } from "../../functions/ledger/ledger.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
+import { sqlLedger } from "../../functions/ledger/sql.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
 import { queuedAlert } from "../alerts.ts";
@@ -36,6 +37,35 @@ describe("a SQLite file of an earlier version", () => {
     expect(file.prepare("SELECT name FROM sqlite_schema WHERE name = 'journal_ending'").all()).toEqual([]);
     later.close();
     file.close();
+  });
+});
+
+describe("a search of the journal in SQL", () => {
+  it.each<[string, Omit<JournalQuery, "site" | "limit">]>([
+    ["journal_of_object", { object: "web01/HTTP" }],
+    ["journal_of_object", { object: "web01/HTTP", outcome: "mailed" }],
+    ["journal_of_object", { object: "web01/HTTP", contact: "ops@example.com", outcome: "suppressed" }],
+    ["journal_of_contact", { contact: "ops@example.com" }],
+    ["journal_of_contact", { contact: "ops@example.com", outcome: "mailed" }],
+    ["journal_time", {}],
+    ["journal_outcome", { outcome: "mailed" }],
+  ])("finds by %s alone what it reads: %j", async (index, search) => {
+    const db = new DatabaseSync(":memory:");
+    let plan: unknown[] = [];
+    const ledger = sqlLedger({
+      exec: (script) => db.exec(script),
+      all: (statement, ...values) => {
+        plan = db.prepare(`EXPLAIN QUERY PLAN ${statement}`).all(...values);
+        return [];
+      },
+      run: () => 0,
+      transaction: (work) => work(),
+    });
+    await ledger.journal({ ...search, site: "site", limit: 16 });
+    const details = plan.map((step) => String((step as { detail: unknown }).detail));
+    expect(details).toContainEqual(expect.stringContaining(`USING COVERING INDEX ${index} `));
+    expect(details.filter((detail) => detail.includes("SCAN journal"))).toEqual([]);
+    db.close();
   });
 });
 
