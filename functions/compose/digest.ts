@@ -17,12 +17,14 @@ type Line = {
   recovered: boolean;
 };
 
-/** One line for each object, as its last alert says; recovered within the digest is told with what it was. */
+/**
+ * One line for each object, as the last of its alerts that was decided says: by their times one that had waited would
+ * seem to be before what it ends. Recovered within the digest is told with what it was.
+ */
 const linesOf = (members: readonly JournalRecord[]): Line[] =>
-  [...Map.groupBy(members, (record) => objectName({ object: record })).values()].map((records) => {
-    const inOrder = records.toSorted((a, b) => a.receivedAt - b.receivedAt);
-    const last = inOrder.at(-1) as JournalRecord;
-    const problems = inOrder.filter(({ type }) => type === "PROBLEM");
+  [...Map.groupBy(members, ({ objectKey }) => objectKey).values()].map((records) => {
+    const last = records.at(-1) as JournalRecord;
+    const problems = records.filter(({ type }) => type === "PROBLEM");
     const worst = problems.toSorted((a, b) => severity[b.state] - severity[a.state])[0];
     const recovered = last.type === "RECOVERY";
     return {
