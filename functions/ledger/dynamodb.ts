@@ -17,7 +17,7 @@ import { contactKey } from "../address.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
 import { digest, hostKey } from "../identity.ts";
-import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
+import { dueAt, type Entry, emptyEntry, isTelling, openEpisode, type Run, runAfter } from "./entry.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
 import {
   type JournalRecord,
@@ -251,7 +251,8 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
         site_object: `${site} ${objectOf(record)}`,
         site_contact: `${site} ${contactKey(contact)}`,
         site_ending: `${site} ${ending?.as ?? "pending"}`,
-        expires: ending && expiresAfter(receivedAt),
+        // What waited for long is told by a digest that is still to come.
+        expires: ending && expiresAfter(Math.max(receivedAt, ending.at)),
       },
       {
         expression: "attribute_not_exists(#pk) OR #object_key <> :object_key OR #revision < :revision",
@@ -351,7 +352,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
         open_at: open && sortable(open.since, key),
         due: due === undefined ? undefined : "due",
         due_at: due,
-        expires: due === undefined ? expiresAfter(entry.touchedAt) : undefined,
+        expires: due === undefined && !isTelling(entry) ? expiresAfter(entry.touchedAt) : undefined,
       },
       traces,
     );

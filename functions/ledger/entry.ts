@@ -195,6 +195,9 @@ export const dueAt = (entry: Entry): number | undefined => {
   return times.length > 0 ? Math.min(...times) : undefined;
 };
 
+/** Whether digests of a contact are to tell what only this entry knows. */
+export const isTelling = ({ storm }: Entry): boolean => Object.keys(storm?.digests ?? {}).length > 0;
+
 /** R44: the entry with its episode closed without a word, if nothing was heard of it for too long. */
 export const forgotten = (entry: Entry, now: number): Entry | undefined => {
   const open = openEpisode(entry);

@@ -85,7 +85,10 @@ export type Ledger = RouteStates & {
   totals(site: string): Promise<Record<Outcome, number>>;
   /** What came of the alerts that a site's monitors sent since a time; in DynamoDB of the newest 50,000 at most. */
   flow(site: string, since: number): Promise<Flow>;
-  /** Forgets at most `limit` finished records and as many idle, closed entries from before a time. */
+  /**
+   * Forgets at most `limit` finished records and as many idle, closed entries from before a time; nothing that a
+   * digest is still to tell.
+   */
   prune(before: number, limit: number): Promise<number>;
   /** Rejects with the reason if the ledger cannot be written now. */
   ready(): Promise<void>;

@@ -410,13 +410,18 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         return (
           engine.run(
             `DELETE FROM journal WHERE (site, id) IN
-             (SELECT site, id FROM journal WHERE ending IS NOT NULL AND received_at < ? LIMIT ?)`,
+             (SELECT site, id FROM journal AS old WHERE ending IS NOT NULL AND received_at < ?
+              AND (ending <> 'digested' OR body ->> '$.ending.at' < ? AND NOT EXISTS
+               (SELECT 1 FROM journal WHERE site = old.site AND id = old.body ->> '$.digest.id' AND ending IS NULL))
+              LIMIT ?)`,
+            before,
             before,
             limit,
           ) +
           engine.run(
             `DELETE FROM object WHERE object_key IN
-             (SELECT object_key FROM object WHERE due_at IS NULL AND touched_at < ? LIMIT ?)`,
+             (SELECT object_key FROM object WHERE due_at IS NULL AND touched_at < ?
+              AND coalesce(body -> '$.storm.digests', '{}') = '{}' LIMIT ?)`,
             before,
             limit,
           )
