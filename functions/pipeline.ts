@@ -111,12 +111,11 @@ export const pipeline = (parts: PipelineParts) => {
     { kind, episode, decidedAt }: Verdict & { action: "send" },
     now: number,
   ): Promise<string | undefined> => {
-    const { burst } = policy;
-    if (!burst || decidedAt !== undefined || !isGathered(kind)) return undefined;
+    if (decidedAt !== undefined || !isGathered(kind)) return undefined;
     const about = entry.contacts[contactKey(queued.contact)];
     const { site, contact } = queued;
     return inTurn(contactEntryKey(site, contact), () =>
-      admit(ledger, queued, burst, about, episode?.id, now),
+      admit(ledger, queued, policy.burst, about, episode?.id, now),
     );
   };
   /** Puts an alert that the journal has as digested into its digest, or into another. */

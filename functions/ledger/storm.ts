@@ -72,17 +72,22 @@ const digestAlert = (first: QueuedAlert, number: number, now: number): QueuedAle
 
 const mostConflicts = 1000;
 
+/** Of what is still to be told together where no burst is set any more. */
+const withoutBurst: Rate = { mails: 1, milliseconds: 60_000 };
+
 /**
- * Whether what a contact knows of an object makes the next mail wait for others: a digest told him of this episode,
- * or one that told him last is not mailed yet and would come after that mail.
+ * Whether what a contact knows of an object makes the next mail wait for others: a digest told him of this episode
+ * (of no matter without a burst), or one that told him last is not mailed yet and would come after that mail.
  */
 const followsDigest = async (
   ledger: Ledger,
   site: string,
   { digest: last, episode: known }: Partial<Told>,
   episode: string | undefined,
+  burst: Rate | undefined,
 ): Promise<boolean> =>
-  last !== undefined && (known === episode || (await ledger.story(site, last))?.ending === undefined);
+  last !== undefined &&
+  ((burst !== undefined && known === episode) || (await ledger.story(site, last))?.ending === undefined);
 
 /**
  * Whether the mail of an alert goes out alone, and counts; else the id of the digest that is to tell it. `about` is
@@ -91,18 +96,20 @@ const followsDigest = async (
 export const admit = async (
   ledger: Ledger,
   queued: QueuedAlert,
-  burst: Rate,
+  burst: Rate | undefined,
   about: Told | undefined,
   episode: string | undefined,
   now: number,
 ): Promise<string | undefined> => {
   const { site, contact } = queued;
   const key = contactEntryKey(site, contact);
-  const follows = await followsDigest(ledger, site, about ?? {}, episode);
+  const follows = await followsDigest(ledger, site, about ?? {}, episode, burst);
+  if (!burst && !follows) return undefined;
+  const rate = burst ?? withoutBurst;
   for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
     const entry = await ledger.entry(key);
-    const storm = stormAt(entry.storm, burst, now);
-    if (follows || storm.alone >= burst.mails)
+    const storm = stormAt(entry.storm, rate, now);
+    if (follows || storm.alone >= rate.mails)
       return openIn(storm)?.[0] ?? digestAlert(queued, storm.next, now).id;
     const counted = { ...entry, touchedAt: now, storm: { ...storm, alone: storm.alone + 1 } };
     if (await ledger.write({ key, entry: counted, records: [], of: { site, ...place } })) return undefined;
@@ -118,7 +125,7 @@ export const join = async (
   ledger: Ledger,
   queued: QueuedAlert,
   noted: string,
-  burst: Rate,
+  burst: Rate = withoutBurst,
   now: number,
 ): Promise<string> => {
   const { site, id, contact } = queued;
