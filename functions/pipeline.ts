@@ -120,11 +120,14 @@ export const pipeline = (parts: PipelineParts) => {
   };
   /** Puts an alert that the journal has as digested into its digest, or into another. */
   const joinDigest = async (queued: QueuedAlert, noted: string, now: number) => {
-    const { site, contact } = queued;
-    // It was on when the alert was decided; the settings may have been changed since.
-    const { burst = { mails: 1, milliseconds: 60_000 } } = policy;
-    const id = await inTurn(contactEntryKey(site, contact), () => join(ledger, queued, noted, burst, now));
-    if (id !== noted) await noteDigest(ledger, queued, await ledger.read(queued), id);
+    const key = contactEntryKey(queued.site, queued.contact);
+    let id = noted;
+    for (let notes = 0; notes < mostDecisions; notes++) {
+      const joined = await inTurn(key, () => join(ledger, queued, id, policy.burst, now));
+      if (joined === id) return;
+      id = await noteDigest(ledger, queued, id, joined);
+    }
+    throw new Error(`${mostDecisions} digests were closed while one alert was to join one`);
   };
   /** The records of what a digest tells, in their order. */
   const recordsOf = async (site: string, ids: readonly string[]): Promise<JournalRecord[]> => {

@@ -4,7 +4,7 @@ import type { Handover, RouteStates } from "../deliver/relays.ts";
 import type { Heartbeat } from "../heartbeat.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Known, Verdict } from "./case.ts";
-import { type Entry, type Run, told, withHeld, withoutHeld } from "./entry.ts";
+import { type Entry, type Run, type Told, told, withHeld, withoutHeld } from "./entry.ts";
 import type { Flow } from "./flow.ts";
 import { type JournalRecord, newRecord, type Outcome, type Returned } from "./journal.ts";
 
@@ -118,6 +118,8 @@ export const heldRecord = (
   return { ...record, queued, claim: undefined, holds, verdict: { at, action: "hold", row, reason } };
 };
 
+const mostConflicts = 1000;
+
 /** The first records of what a verdict makes; what waits already has one. */
 const madeBy = ({ made = [], entry }: Verdict, page: Page, now: number): JournalRecord[] =>
   made
@@ -210,24 +212,38 @@ export const settleDigested = (
   return writeVerdict(ledger, page, { ...verdict, entry }, record, now);
 };
 
-/** Notes that another digest tells an alert than its record says. */
-export const noteDigest = (ledger: Ledger, queued: QueuedAlert, page: Page, id: string): Promise<void> =>
-  amend(ledger, queued, page, ({ entry, record }) => ({
-    entry: {
-      ...entry,
-      contacts: Object.fromEntries(
-        Object.entries(entry.contacts).map(([contact, about]) => [
-          contact,
-          about.digest !== undefined && about.digest === record.digest?.id ? { ...about, digest: id } : about,
-        ]),
-      ),
-    },
-    record: {
+/** Notes that the digest `to` tells an alert in place of `from`. Resolves to the one that its record names now. */
+export const noteDigest = async (
+  ledger: Ledger,
+  queued: QueuedAlert,
+  from: string,
+  to: string,
+): Promise<string> => {
+  for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+    const { key, entry, record } = await ledger.read(queued);
+    const { digest, ending } = record;
+    // Another worker has it too, and was first.
+    if (!digest || !ending || digest.id !== from) return digest?.id ?? to;
+    const contacts = Object.entries(entry.contacts).map(([contact, about]): [string, Told] => [
+      contact,
+      about.digest === from ? { ...about, digest: to } : about,
+    ]);
+    const noted = {
       ...record,
-      ...(record.digest && { digest: { ...record.digest, id } }),
-      ...(record.ending && { ending: { ...record.ending, reason: `told by the digest ${id}` } }),
-    },
-  }));
+      digest: { ...digest, id: to },
+      ending: { ...ending, reason: `told by the digest ${to}` },
+    };
+    if (
+      await ledger.write({
+        key,
+        entry: { ...entry, contacts: Object.fromEntries(contacts) },
+        records: [noted],
+      })
+    )
+      return to;
+  }
+  throw new Error(`the ledger's entry changed ${mostConflicts} times while a digest was noted`);
+};
 
 /** Keeps an alert in the ledger until it is due: the queue may forget it. False: a conflict, decide again. */
 export const hold = (
@@ -246,8 +262,6 @@ export const hold = (
     now,
   );
 };
-
-const mostConflicts = 1000;
 
 /**
  * Writes what happened to a claimed alert, whatever others wrote to the entry meanwhile: `change` is applied to the

@@ -3,7 +3,7 @@ import { cut, readAlert, severity } from "../alert.ts";
 import type { Rate } from "../deliver/relay.ts";
 import { contactEntryKey, digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
-import { type Entry, type Kind, type Told, withHeld } from "./entry.ts";
+import { type Entry, type Kind, released, type Told, withHeld } from "./entry.ts";
 import { newRecord } from "./journal.ts";
 import { heldRecord, type Ledger } from "./ledger.ts";
 
@@ -118,8 +118,9 @@ export const admit = async (
 };
 
 /**
- * Sees to it that a digest tells the alert, which the journal already has as one that `noted` tells; resolves to the id
- * of the digest that does. Whoever dies before it comes again with the same alert.
+ * Puts an alert, which the journal already has as one that `noted` tells, into that digest, once however often it is
+ * called. Resolves to the id of the digest that tells it; if that is another, its record must name that first, for
+ * only by its record is it known, after that one is closed, that it is in there.
  */
 export const join = async (
   ledger: Ledger,
@@ -135,25 +136,29 @@ export const join = async (
     const storm = stormAt(entry.storm, burst, now);
     const known = Object.entries(storm.digests).find(([, members]) => members.includes(id));
     if (known) return known[0];
-    // After the entry: what is not in it any more was closed before, and then its record has all that it tells.
-    if ((await ledger.story(site, noted))?.members?.includes(id)) return noted;
     const open = openIn(storm);
+    const opened = digestAlert(queued, storm.next, now);
+    const [name, members] = open ?? [opened.id, []];
+    if (name !== noted) {
+      // After the entry: what is not in it any more was closed before, and then its record has all that it tells.
+      const told = (await ledger.story(site, noted))?.members?.includes(id);
+      return told ? noted : name;
+    }
+    const digests = { ...storm.digests, [name]: [...members, id] };
     const base: Entry = { ...entry, touchedAt: now };
+    const due = storm.since + burst.milliseconds;
     if (open) {
-      const [name, members] = open;
-      const digests = { ...storm.digests, [name]: [...members, id] };
-      if (await ledger.write({ key, entry: { ...base, storm: { ...storm, digests } }, records: [] }))
+      // Its time may be of a clock that was set back since, or of a longer burst.
+      const held = released(base, due, (one) => one.row === "R46" && one.due > now + burst.milliseconds);
+      if (await ledger.write({ key, entry: { ...held, storm: { ...storm, digests } }, records: [] }))
         return name;
       continue;
     }
-    const opened = digestAlert(queued, storm.next, now);
-    const due = storm.since + burst.milliseconds;
-    const digests = { ...storm.digests, [opened.id]: [id] };
     const begun = { ...base, storm: { ...storm, next: storm.next + 1, digests } };
     const reason = `more than ${burst.mails} mails in ${burst.milliseconds / 1000} s: the rest is told together`;
     const hold = { at: now, row: "R46" as const, reason, until: due };
     const records = [heldRecord(newRecord(opened), opened, hold)];
-    if (await ledger.write({ key, entry: withHeld(begun, opened, "R46", due), records })) return opened.id;
+    if (await ledger.write({ key, entry: withHeld(begun, opened, "R46", due), records })) return name;
   }
   throw new Error(`a contact's entry changed ${mostConflicts} times while one alert joined a digest`);
 };
