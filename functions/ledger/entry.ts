@@ -226,6 +226,17 @@ export const told = (
   const key = contactKey(queued.contact);
   const { alert, receivedAt } = queued;
   const before = entry.contacts[key];
+  const news = {
+    state: alert.state,
+    at: now,
+    ...(digest !== undefined && { digest }),
+    by: {
+      monitor: alert.monitor.id,
+      start: alert.monitor.start,
+      epoch: alert.problem.epoch,
+      problemId: alert.problem.id,
+    },
+  };
   const learned = (): Told | undefined => {
     switch (kind) {
       case "PROBLEM":
@@ -236,25 +247,15 @@ export const told = (
         if (!episode || (before && before.episode === entry.episode?.id && before.episode !== episode))
           return before;
         const worst = before?.episode === episode ? before.worst : 0;
-        return {
-          episode,
-          worst: Math.max(worst, severity[alert.state]),
-          state: alert.state,
-          at: now,
-          recovered: false,
-          ...(digest !== undefined && { digest }),
-          by: {
-            monitor: alert.monitor.id,
-            start: alert.monitor.start,
-            epoch: alert.problem.epoch,
-            problemId: alert.problem.id,
-          },
-        };
+        return { ...news, episode, worst: Math.max(worst, severity[alert.state]), recovered: false };
       }
       case "RECOVERY":
-        return before && before.episode === episode
-          ? { ...before, recovered: true, ...(digest !== undefined && { digest }) }
-          : before;
+        if (before && before.episode === episode)
+          return { ...before, recovered: true, ...(digest !== undefined && { digest }) };
+        // R26: of no episode, but what comes next is not to be told before it.
+        return (
+          before ?? (digest === undefined ? undefined : { ...news, episode: "", worst: 0, recovered: true })
+        );
       default:
         return before;
     }
