@@ -103,6 +103,25 @@ export const pipeline = (parts: PipelineParts) => {
     return turn;
   };
 
+  /**
+   * The verdict of an alert. A problem that a digest told which nobody took is told by the next notification, as after
+   * any dead letter; but the entry keeps that it was told, for the digest may be put back.
+   */
+  const heardVerdict = async (page: Page, queued: QueuedAlert, now: number): Promise<Verdict> => {
+    const key = contactKey(queued.contact);
+    const { [key]: about, ...others } = page.entry.contacts;
+    const digest =
+      about?.digest !== undefined && queued.alert.type === "PROBLEM"
+        ? await ledger.story(queued.site, about.digest)
+        : undefined;
+    const dead = digest?.ending?.as === "refused" || digest?.ending?.as === "dead";
+    if (!about || !dead || digest?.inDoubt) return verdictOf(page, queued, policy, now);
+    const unheard = { ...page, entry: { ...page.entry, contacts: others } };
+    const verdict = verdictOf(unheard, queued, policy, now);
+    const contacts = { [key]: about, ...verdict.entry.contacts };
+    return { ...verdict, entry: { ...verdict.entry, contacts } };
+  };
+
   const about = ({ id, alert, contact }: QueuedAlert) => ({ id, object: objectName(alert), contact });
   /** The id of the digest that is to tell an alert in place of a mail of its own, if one is. */
   const digestFor = async (
@@ -135,6 +154,18 @@ export const pipeline = (parts: PipelineParts) => {
     for (let first = 0; first < ids.length; first += 25)
       records.push(...(await Promise.all(ids.slice(first, first + 25).map((id) => ledger.story(site, id)))));
     return records.filter((record) => record !== undefined);
+  };
+
+  /** What other mails told a digest's contact of its objects while it was a dead letter. */
+  const toldMeanwhile = async (queued: QueuedAlert, members: readonly string[]) => {
+    const meanwhile: NonNullable<JournalRecord["meanwhile"]> = {};
+    const keys = new Set((await recordsOf(queued.site, members)).map(({ objectKey }) => objectKey));
+    for (const key of keys) {
+      const about = (await ledger.entry(key)).contacts[contactKey(queued.contact)];
+      if (about && about.digest !== queued.id)
+        meanwhile[key] = { state: about.state, recovered: about.recovered };
+    }
+    return meanwhile;
   };
 
   const ended = (queued: QueuedAlert, ending: Ending, { row, reason }: Verdict, last?: Attempt) =>
@@ -212,7 +243,7 @@ export const pipeline = (parts: PipelineParts) => {
       const verdict =
         isDigest && members.length === 0
           ? unmailed("suppress", "R46", "the ledger knows of nothing that it would tell", page.entry)
-          : verdictOf(page, queued, policy, now);
+          : await heardVerdict(page, queued, now);
       if (verdict.action === "hold") {
         if (!(await hold(ledger, page, queued, verdict, now))) continue;
         const { row, reason, due } = verdict;
@@ -233,7 +264,9 @@ export const pipeline = (parts: PipelineParts) => {
         ended(queued, "digested", verdict);
         return { message: "remove" };
       }
-      const asClaimed = isDigest ? { ...page, record: { ...page.record, members } } : page;
+      const meanwhile =
+        isDigest && page.putBack ? await toldMeanwhile(queued, members) : page.record.meanwhile;
+      const asClaimed = isDigest ? { ...page, record: { ...page.record, members, meanwhile } } : page;
       const mine = await claim(ledger, asClaimed, verdict, messageIdOf(queued, sender), now, message);
       if (mine) return { mine, verdict };
     }
@@ -242,9 +275,9 @@ export const pipeline = (parts: PipelineParts) => {
 
   const mailOf = async (queued: QueuedAlert, { mine, verdict }: Claimed): Promise<Mail> => {
     const decidedAt = mine.record.verdict?.at ?? clock();
-    const { members } = mine.record;
+    const { members, meanwhile } = mine.record;
     return members
-      ? composeDigest(queued, await recordsOf(queued.site, members), decidedAt, sender)
+      ? composeDigest(queued, await recordsOf(queued.site, members), decidedAt, sender, meanwhile)
       : compose(queued, verdict, decidedAt, sender);
   };
 

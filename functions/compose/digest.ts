@@ -18,21 +18,28 @@ type Line = {
 };
 
 /**
- * One line for each object, as the last of its alerts that was decided says: by their times one that had waited would
- * seem to be before what it ends. Recovered within the digest is told with what it was.
+ * One line for each object, as the last of its alerts that was decided says (by their times one that had waited would
+ * seem to be before what it ends), or as its contact was told meanwhile. Recovered is told with what it was.
  */
-const linesOf = (members: readonly JournalRecord[]): Line[] =>
-  [...Map.groupBy(members, ({ objectKey }) => objectKey).values()].map((records) => {
+const linesOf = (
+  members: readonly JournalRecord[],
+  meanwhile: NonNullable<JournalRecord["meanwhile"]>,
+): Line[] =>
+  [...Map.groupBy(members, ({ objectKey }) => objectKey)].map(([key, records]) => {
     const last = records.at(-1) as JournalRecord;
     const problems = records.filter(({ type }) => type === "PROBLEM");
     const worst = problems.toSorted((a, b) => severity[b.state] - severity[a.state])[0];
-    const recovered = last.type === "RECOVERY";
+    const { host, service } = last;
+    const good = service === null ? "UP" : "OK";
+    const known = meanwhile[key];
+    const recovered = known?.recovered ?? last.type === "RECOVERY";
+    const state = known && !recovered ? known.state : recovered ? good : last.state;
     return {
-      host: last.host,
-      service: last.service,
-      state: last.state,
-      output: last.digest?.line ?? "",
-      was: recovered ? worst?.state : undefined,
+      host,
+      service,
+      state,
+      output: state === last.state ? (last.digest?.line ?? "") : "",
+      was: recovered ? (worst?.state ?? known?.state) : undefined,
       recovered,
     };
   });
@@ -129,15 +136,17 @@ ${lines.map(row)}`,
 
 /**
  * The mail of a digest: one line for each object of its members, by host, the worst first; what has recovered within
- * the digest is struck through. Deterministic like any mail: the same members make the same mail.
+ * the digest is struck through. Deterministic like any mail: the same members make the same mail, and what was told
+ * meanwhile of their objects if it was put back.
  */
 export const composeDigest = (
   queued: QueuedAlert,
   members: readonly JournalRecord[],
   decidedAt: number,
   sender: Sender,
+  meanwhile: JournalRecord["meanwhile"] = {},
 ): Mail => {
-  const lines = linesOf(members);
+  const lines = linesOf(members, meanwhile);
   const groups = byHost(lines);
   const subject = `DIGEST ${summary(lines)}: ${hostsOf(groups)}`;
   const title = `${summary(lines)} on ${counted(groups.length, "host")}`;

@@ -4,7 +4,7 @@ import type { Attempt } from "../deliver/delivery.ts";
 import { entryKey, eventKey } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Verdict } from "./case.ts";
-import type { Episode, Kind } from "./entry.ts";
+import type { Episode, Kind, Told } from "./entry.ts";
 import type { Row } from "./rows.ts";
 
 /** How an alert's story ends; everything else is pending. */
@@ -65,6 +65,8 @@ export type JournalRecord = {
   digest?: { id: string; line: string };
   /** Of a digest: the ids of the alerts that it tells. */
   members?: string[];
+  /** Of a digest that was put back: how it stands with what its contact was told of in other mails meanwhile. */
+  meanwhile?: Record<string, Pick<Told, "state" | "recovered">>;
   ending?: { at: number; as: Ending; reason: string };
   /** What came back after the mail was taken; kept apart from the rest, for it comes from elsewhere. */
   returned?: Returned[];
