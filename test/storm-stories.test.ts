@@ -1,0 +1,249 @@
+import { describe, expect, it } from "vitest";
+import type { Mail } from "../functions/compose/mail.ts";
+import type { JournalRecord } from "../functions/ledger/journal.ts";
+import type { Ledger } from "../functions/ledger/ledger.ts";
+import { defaultPolicy, type Policy } from "../functions/ledger/policy.ts";
+import { sqliteLedger } from "../functions/ledger/sqlite.ts";
+import { admit, join } from "../functions/ledger/storm.ts";
+import { type RelayAnswer, rehearse, workerEnds } from "../scripts/rehearsal.ts";
+import { posted, queuedAlert } from "./alerts.ts";
+
+const begin = 1_800_000_000_000;
+const burst = { mails: 3, milliseconds: 60_000 };
+
+/** A monitor, the bridge and one mailbox; the burst is three mails in a minute. */
+const stage = (change: Partial<Policy> = {}, openLedger?: () => Ledger & { close(): void }) => {
+  let now = begin;
+  let number = 100;
+  let answer: RelayAnswer = "accepted";
+  const mails: Mail[] = [];
+  const policy: Policy = { ...defaultPolicy, flapHoldSeconds: 0, burst, ...change };
+  const bridge = rehearse({
+    policy,
+    begin,
+    openLedger,
+    relay: (mail) => {
+      if (answer === "accepted") mails.push(mail);
+      return answer;
+    },
+  });
+  const tell = async (type: string, object: object, state: string, more: object = {}) => {
+    number += 1;
+    const id = `alert-no-${number}`;
+    await bridge.post("site", {
+      ...posted({ object, type, state }),
+      id,
+      output: `it is ${state} ${number}`,
+      time: Math.floor(now / 1000),
+      monitor: { id: "m1", start: 1 },
+      problem: { id: "7" },
+      notification: { id: String(number), number: 1 },
+      recipients: [{ email: "ops@example.com" }],
+      ...more,
+    });
+    return id;
+  };
+  const web = (service: string) => ({ host: "web", service });
+  return {
+    bridge,
+    mails,
+    policy,
+    tell,
+    problem: (service: string, more?: object) => tell("PROBLEM", web(service), "CRITICAL", more),
+    recovery: (service: string, more?: object) => tell("RECOVERY", web(service), "OK", more),
+    pass: async (seconds: number) => {
+      now += seconds * 1000;
+      await bridge.passTo(now);
+    },
+    relay: (next: RelayAnswer) => {
+      answer = next;
+    },
+    subjects: () => mails.map(({ subject }) => subject),
+    told: (service: string) =>
+      mails.flatMap(({ subject, text }) => [
+        ...(subject.includes(`web/${service}`) ? [subject.split(" ")[0]] : []),
+        ...[...text.matchAll(/^ {2}(\w+) +(s\d+)(?: |$)/gm)]
+          .filter(([, , one]) => one === service)
+          .map(([, word]) => `digest ${word}`),
+      ]),
+    story: async (id: string) => (await bridge.ledger().story("site", id)) as JournalRecord,
+  };
+};
+const four = ["s1", "s2", "s3", "s4"];
+
+it("a recovery comes after the digest of its problem, though HARDSTATE_BURST was turned off between them", async () => {
+  const { problem, recovery, policy, pass, told } = stage();
+  for (const s of four) await problem(s);
+  policy.burst = undefined;
+  await recovery("s4");
+  await pass(120);
+  expect(told("s4").at(-1)).not.toBe("digest CRITICAL");
+  expect(told("s4")).toEqual(["digest recovered"]);
+});
+
+describe("a digest that was refused and is put back tells how it stands now", () => {
+  it("after the recovery was told", async () => {
+    const { problem, recovery, relay, pass, told, bridge } = stage();
+    for (const s of four) await problem(s);
+    relay("refused");
+    await pass(60);
+    relay("accepted");
+    await pass(1);
+    await recovery("s4");
+    await pass(120);
+    await bridge.redrive();
+    await pass(120);
+    expect(told("s4").at(-1)).not.toBe("digest CRITICAL");
+  });
+  it("after a new problem was told", async () => {
+    const { problem, recovery, relay, pass, told, bridge } = stage();
+    for (const s of four) await problem(s);
+    await pass(61);
+    await recovery("s4");
+    relay("refused");
+    await pass(60);
+    relay("accepted");
+    await pass(1);
+    await problem("s4");
+    await pass(120);
+    await bridge.redrive();
+    await pass(120);
+    expect(told("s4").at(-1)).not.toBe("digest recovered");
+  });
+});
+
+it("a problem of a digest that nobody took is told at its next notification, as after a dead mail", async () => {
+  const { problem, relay, pass, told } = stage();
+  for (const s of four) await problem(s);
+  relay("refused");
+  await pass(60);
+  relay("accepted");
+  await pass(3600);
+  await problem("s4", { notification: { id: "900", number: 2 } });
+  await pass(120);
+  expect(told("s4")).not.toEqual([]);
+});
+
+it("what waited for its host for more than 30 days is not forgotten before its digest is mailed", async () => {
+  const { tell, problem, pass, told, subjects } = stage({ hostCoverSeconds: 43_200 });
+  const host = { host: "web" };
+  await tell("PROBLEM", host, "DOWN");
+  for (let n = 0; n < 6; n++) await problem(`s${n}`);
+  for (let day = 0; day < 40; day++) {
+    await pass(86_400);
+    await tell("PROBLEM", host, "DOWN", { notification: { id: String(1000 + day), number: day + 2 } });
+  }
+  await tell("RECOVERY", host, "UP", { notification: { id: "5000", number: 1 } });
+  await pass(50_000);
+  expect(subjects().length).toBeGreaterThan(4);
+  for (let n = 0; n < 6; n++) expect(told(`s${n}`)).toHaveLength(1);
+});
+
+it("an alert whose worker dies twice on its way into a digest is told once, though digests closed meanwhile", async () => {
+  const memory = sqliteLedger(":memory:");
+  let dieAt: ((change: Parameters<Ledger["write"]>[0]) => boolean) | undefined;
+  const write: Ledger["write"] = async (change) => {
+    if (dieAt?.(change)) {
+      dieAt = undefined;
+      throw new Error(workerEnds);
+    }
+    return memory.write(change);
+  };
+  const { problem, pass, told, bridge } = stage({}, () => ({ ...memory, write }));
+  for (const s of four) await problem(s);
+  // Dies between settling and joining; its message comes again when that digest is mailed.
+  dieAt = ({ records, entry }) =>
+    records.length === 0 && Object.values(entry.storm?.digests ?? {})[0]?.length === 2;
+  await problem("s5");
+  expect(dieAt).toBeUndefined();
+  await pass(61);
+  dieAt = ({ records: [record] }) => record?.ending?.as === "digested";
+  await pass(3600);
+  expect(dieAt).toBeUndefined();
+  expect(told("s5")).toEqual(["digest CRITICAL"]);
+  const { items } = await bridge.ledger().journal({ site: "site", limit: 500 });
+  expect(items.every(({ ending }) => ending)).toBe(true);
+});
+
+it("two objects of one printed name have a line each", async () => {
+  const { problem, tell, pass, mails } = stage();
+  for (const s of ["s1", "s2", "s3"]) await problem(s);
+  await tell("PROBLEM", { host: "web/a", service: "b" }, "CRITICAL");
+  await tell("PROBLEM", { host: "web", service: "a/b" }, "CRITICAL");
+  await tell("RECOVERY", { host: "web", service: "a/b" }, "OK");
+  await pass(60);
+  expect(mails.at(-1)?.subject).toMatch(/^DIGEST 1 problem, 1 recovered/);
+});
+
+it("of an object a digest tells what was decided last, not what was received last", async () => {
+  const { problem, recovery, pass, mails, tell } = stage({ burst: { mails: 3, milliseconds: 3_600_000 } });
+  for (const s of ["s1", "s2", "s3"]) await problem(s);
+  await tell("PROBLEM", { host: "web", service: "s4" }, "WARNING");
+  const m2 = { monitor: { id: "m2", start: 1 } };
+  await tell("PROBLEM", { host: "web", service: "s4" }, "WARNING", m2);
+  await pass(10);
+  await recovery("s4");
+  await pass(10);
+  await problem("s4", m2);
+  await problem("s5");
+  await pass(7200);
+  expect(mails.at(-1)?.subject).toMatch(/1 problem, 1 recovered/);
+});
+
+it("a problem comes after the digest of a recovery that had no problem", async () => {
+  const { problem, recovery, pass, told, relay } = stage({ orphanRecovery: true });
+  for (const s of ["s1", "s2", "s3"]) await problem(s);
+  await recovery("s9");
+  relay("away");
+  await pass(120);
+  relay("accepted");
+  await problem("s9");
+  await pass(7200);
+  expect(told("s9").at(-1)).not.toBe("digest recovered");
+});
+
+it("a digest that was due while the bridge was off for 31 days is whole", async () => {
+  const memory = sqliteLedger(":memory:");
+  let off = false;
+  const { problem, pass, told } = stage({}, () => ({
+    ...memory,
+    due: async (now, limit) => (off ? [] : memory.due(now, limit)),
+    prune: async (before, limit) => (off ? 0 : memory.prune(before, limit)),
+  }));
+  for (const s of four) await problem(s);
+  off = true;
+  await pass(31 * 86_400);
+  off = false;
+  await pass(1);
+  expect(told("s4")).toEqual(["digest CRITICAL"]);
+});
+
+it("ids of alerts may be names that every object has", async () => {
+  const { problem, recovery, pass, told, bridge } = stage();
+  for (const s of ["s1", "s2", "s3"]) await problem(s);
+  await problem("s4", { id: "constructor" });
+  await problem("s5", { id: "__proto__" });
+  await problem("s6", { id: "toString" });
+  await pass(60);
+  await recovery("s4", { id: "hasOwnProperty" });
+  await pass(60);
+  expect([told("s4"), told("s5"), told("s6")]).toEqual([
+    ["digest CRITICAL", "digest recovered"],
+    ["digest CRITICAL"],
+    ["digest CRITICAL"],
+  ]);
+  expect((await bridge.ledger().totals("site")).pending).toBe(0);
+});
+
+it("a digest does not wait for a clock that was set back", async () => {
+  const ledger = sqliteLedger(":memory:");
+  const joining = async (id: string, now: number) => {
+    const queued = queuedAlert({ id, receivedAt: now });
+    const noted = (await admit(ledger, queued, { ...burst, mails: 0 }, undefined, undefined, now)) ?? "";
+    return join(ledger, queued, noted, burst, now);
+  };
+  const digest = await joining("alert-0001", begin);
+  expect(await ledger.due(begin + 60_000, 1)).toHaveLength(1);
+  expect(await joining("alert-0002", begin - 86_400_000)).toBe(digest);
+  expect(await ledger.due(begin - 86_400_000 + 60_000, 1)).toHaveLength(1);
+});
