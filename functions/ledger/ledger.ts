@@ -300,7 +300,8 @@ export const settle = (
   told: (entry: Entry) => Entry,
 ): Promise<void> =>
   amend(ledger, queued, page, ({ entry, record }) => ({
-    entry: withoutHeld(told(entry), queued.id),
+    // Who was handed it after us has settled it, and its contact may know its end by now.
+    entry: withoutHeld(record.ending?.as === "mailed" ? entry : told(entry), queued.id),
     record: { ...tried(record, handover, ending.at), waiting: undefined, queued: undefined, ending },
   }));
 
