@@ -55,6 +55,8 @@ const quickReceives = 100;
 const laterReceives = 500;
 /** Kept back from an attempt's time, to write its outcome. */
 const settleMilliseconds = 5_000;
+/** So far apart the clocks of two machines may be. */
+const skewMilliseconds = 5_000;
 
 /**
  * What is to be done with an alert. A mail that was decided stays decided: only its delivery is tried again, so that
@@ -229,8 +231,13 @@ export const pipeline = (parts: PipelineParts) => {
         if (waiting && !(await drop(ledger, page))) continue;
         return { message: "remove" };
       }
-      // We died between holding it and removing its message: the sweep has it now.
-      if (waiting && !waiting.queued && now < waiting.due) return { message: "remove" };
+      if (waiting && !waiting.queued && now < waiting.due) {
+        const early = waiting.due - now;
+        // The sweep's message, and its clock is before ours: when it notes that the queue has it, the queue must.
+        if (early <= skewMilliseconds) return { message: "give-back", afterSeconds: Math.ceil(early / 1000) };
+        // We died between holding it and removing its message: the sweep has it now.
+        return { message: "remove" };
+      }
       // A later hand-out of the same message says that the worker before us is out of time or dead.
       if (claimed && now < claimed.until && message.receiveCount <= claimed.receiveCount)
         return { message: "give-back", afterSeconds: Math.ceil((claimed.until - now) / 1000) };
