@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest";
 import type { Mail } from "../functions/compose/mail.ts";
+import { relays } from "../functions/deliver/relays.ts";
 import type { JournalRecord } from "../functions/ledger/journal.ts";
 import type { Ledger } from "../functions/ledger/ledger.ts";
 import { defaultPolicy, type Policy } from "../functions/ledger/policy.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { admit, join } from "../functions/ledger/storm.ts";
+import { pipeline } from "../functions/pipeline.ts";
+import { toMessage } from "../functions/queue/queue.ts";
 import { type RelayAnswer, rehearse, workerEnds } from "../scripts/rehearsal.ts";
 import { posted, queuedAlert } from "./alerts.ts";
 
@@ -246,4 +249,41 @@ it("a digest does not wait for a clock that was set back", async () => {
   expect(await ledger.due(begin + 60_000, 1)).toHaveLength(1);
   expect(await joining("alert-0002", begin - 86_400_000)).toBe(digest);
   expect(await ledger.due(begin - 86_400_000 + 60_000, 1)).toHaveLength(1);
+});
+
+it("a digest that is full is mailed before the next, though a worker's clock is behind", async () => {
+  const ledger = sqliteLedger(":memory:");
+  const joining = async (id: string, now: number) => {
+    const queued = queuedAlert({ id, receivedAt: now });
+    const noted = (await admit(ledger, queued, { ...burst, mails: 0 }, undefined, undefined, now)) ?? "";
+    return join(ledger, queued, noted, burst, now);
+  };
+  const first = await joining("alert-0000", begin);
+  for (let n = 1; n < 1000; n++) await joining(`alert-${n}`, begin);
+  const second = await joining("alert-1000", begin - 40_000);
+  expect(second).not.toBe(first);
+  const [due] = await ledger.due(begin + 86_400_000, 1);
+  expect(due?.alerts.map(({ queued }) => queued.id)).toEqual([first, second]);
+});
+
+it("what the sweep hands over is not taken for what still waits by a worker whose clock is behind", async () => {
+  const ledger = sqliteLedger(":memory:");
+  let now = begin;
+  const handle = pipeline({
+    ledger,
+    queue: { send: async (messages) => messages.map(() => true) },
+    handOver: relays({ routes: [], states: ledger, clock: () => now }),
+    operators: [],
+    sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
+    policy: defaultPolicy,
+    giveUpAfterSeconds: 3600,
+    clock: () => now,
+    report: () => undefined,
+  });
+  const queued = queuedAlert({ receivedAt: begin }, { degraded: true });
+  const handed = () =>
+    handle({ ...toMessage(queued), receipt: "1", receiveCount: 1, visibleAgainAt: now + 400_000 });
+  expect(await handed()).toEqual({ message: "remove" });
+  now = begin + defaultPolicy.degradedHoldSeconds * 1000 - 50;
+  expect(await handed()).toEqual({ message: "give-back", afterSeconds: 1 });
 });

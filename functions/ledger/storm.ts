@@ -3,7 +3,7 @@ import { cut, readAlert, severity } from "../alert.ts";
 import type { Rate } from "../deliver/relay.ts";
 import { contactEntryKey, digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
-import { type Entry, type Kind, released, type Told, withHeld } from "./entry.ts";
+import { type Entry, type Held, type Kind, type Told, withHeld } from "./entry.ts";
 import { newRecord } from "./journal.ts";
 import { heldRecord, type Ledger } from "./ledger.ts";
 
@@ -28,10 +28,10 @@ const mostMembers = 1000;
 export const isGathered = (kind: Kind): boolean =>
   ["PROBLEM", "UPDATE", "ESCALATION", "REMINDER", "RECOVERY"].includes(kind);
 
-/** The storm in the period that `now` is in; one that seems to begin later is of a clock that was set back. */
+/** The storm in the period that `now` is in. A little before it is a worker behind others, more a clock set back. */
 const stormAt = (storm: Storm | undefined, { milliseconds }: Rate, now: number): Storm => {
   const { since = 0, alone = 0, next = now, digests = {} } = storm ?? {};
-  const over = now - since >= milliseconds || now < since;
+  const over = Math.abs(now - since) >= milliseconds;
   return over ? { since: now, alone: 0, next, digests } : { since, alone, next, digests };
 };
 
@@ -67,6 +67,19 @@ const digestAlert = (first: QueuedAlert, number: number, now: number): QueuedAle
     receivedAt: now,
     made: { row: "R46", episode: id },
     alert: reading.value,
+  };
+};
+
+/** The entry with its digests due by then, in their order: the clock may be set back, or the burst shorter now. */
+const sooner = (entry: Entry, due: number): Entry => {
+  const waits = ({ row, queued }: Held) => row === "R46" && !queued;
+  const first = Math.min(...Object.values(entry.held).flatMap((one) => (waits(one) ? [one.due] : [])));
+  const late = Math.max(first - due, 0);
+  return {
+    ...entry,
+    held: Object.fromEntries(
+      Object.entries(entry.held).map(([id, one]) => [id, waits(one) ? { ...one, due: one.due - late } : one]),
+    ),
   };
 };
 
@@ -146,15 +159,16 @@ export const join = async (
     }
     const digests = { ...storm.digests, [name]: [...members, id] };
     const base: Entry = { ...entry, touchedAt: now };
-    const due = storm.since + burst.milliseconds;
+    const ends = storm.since + burst.milliseconds;
+    const held = sooner(base, now + burst.milliseconds);
     if (open) {
-      // Its time may be of a clock that was set back since, or of a longer burst.
-      const held = released(base, due, (one) => one.row === "R46" && one.due > now + burst.milliseconds);
       if (await ledger.write({ key, entry: { ...held, storm: { ...storm, digests } }, records: [] }))
         return name;
       continue;
     }
-    const begun = { ...base, storm: { ...storm, next: storm.next + 1, digests } };
+    const before = Object.values(held.held).filter(({ row }) => row === "R46");
+    const due = Math.max(ends, ...before.map((one) => one.due + 1));
+    const begun = { ...held, storm: { ...storm, next: storm.next + 1, digests } };
     const reason = `more than ${burst.mails} mails in ${burst.milliseconds / 1000} s: the rest is told together`;
     const hold = { at: now, row: "R46" as const, reason, until: due };
     const records = [heldRecord(newRecord(opened), opened, hold)];

@@ -23,6 +23,7 @@ const told = (
 ): JournalRecord => ({
   ...newRecord(digest),
   id: `alert-${count}`,
+  objectKey: JSON.stringify([host, service]),
   host,
   service,
   type: state === "OK" || state === "UP" ? "RECOVERY" : "PROBLEM",
