@@ -3,7 +3,7 @@ import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
 const project = (name: string, include: string, testTimeout: number) => ({
-  test: { name, include: [`test/**/*.${include}.ts`], testTimeout, hookTimeout: testTimeout },
+  test: { name, include: [`test/**/${include}.ts`], testTimeout, hookTimeout: testTimeout },
 });
 
 export default defineConfig({
@@ -15,12 +15,12 @@ export default defineConfig({
       ? ["default", ["json", { outputFile: process.env.TEST_RESULTS }]]
       : ["default"],
     projects: [
-      { test: { name: "test", include: ["test/**/!(*.property|*.contract|*.e2e|*.workerd).test.ts"] } },
-      project("property", "property.test", 60_000),
-      project("contract", "contract.test", 30_000),
-      project("e2e", "e2e.test", 300_000),
+      project("test", "!(*.property|*.contract|*.e2e|*.workerd).test", 20_000),
+      project("property", "*.property.test", 60_000),
+      project("contract", "*.contract.test", 30_000),
+      project("e2e", "*.e2e.test", 300_000),
       {
-        ...project("workerd", "workerd.test", 30_000),
+        ...project("workerd", "*.workerd.test", 30_000),
         plugins: [cloudflareTest({ wrangler: { configPath: "wrangler.toml" } })],
       },
     ],

@@ -286,23 +286,20 @@ describe("hardstate explain", () => {
         recipients: [{ email: "storm@example.com" }],
       }),
     );
-    await fetch(`${url}/v1/alerts`, {
-      method: "POST",
-      body: JSON.stringify(alerts),
-      headers: {
-        "Content-Type": "application/json",
-        Authorization: `Bearer ${readFileSync(join(state, "token"), "utf8").trim()}`,
-      },
-    });
-    const last = async () => {
-      const all = await Promise.all(alerts.map(({ id }) => explain(String(id))));
-      return all.map(({ out }) => out).find((out) => out.includes("digested"));
+    const headers = {
+      "Content-Type": "application/json",
+      Authorization: `Bearer ${readFileSync(join(state, "token"), "utf8").trim()}`,
     };
-    await expect
-      .poll(last, { timeout: 10_000, interval: 500 })
-      .toMatch(
-        /\ndigested: PROBLEM, first news of this problem \(R1\); told by the digest \w{32}\n\nThe digest \w{32}:\n.*\nheld until .*: more than 20 mails in 60 s: the rest is told together \(R46\)/s,
-      );
+    await fetch(`${url}/v1/alerts`, { method: "POST", body: JSON.stringify(alerts), headers });
+    const digested = async () => {
+      const answer = await fetch(`${url}/v1/journal?outcome=digested`, { headers });
+      return ((await answer.json()) as { alerts: { id: string }[] }).alerts;
+    };
+    await expect.poll(digested, { timeout: 10_000 }).toHaveLength(1);
+    const [{ id } = { id: "" }] = await digested();
+    expect((await explain(id)).out).toMatch(
+      /\ndigested: PROBLEM, first news of this problem \(R1\); told by the digest \w{32}\n\nThe digest \w{32}:\n.*\nheld until .*: more than 20 mails in 60 s: the rest is told together \(R46\)/s,
+    );
   }, 20_000);
 
   it("the canary says when the relay took its mail, and what it said", async () => {
