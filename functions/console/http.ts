@@ -3,7 +3,7 @@ import { getCookie, setCookie } from "hono/cookie";
 import { bodyWithin, type IntakeParts, problemOf } from "../intake/http.ts";
 import { tokenFinder } from "../intake/token.ts";
 import { type Outcome, outcomes } from "../ledger/journal.ts";
-import { type DeadLetter, deduplicationId } from "../queue/queue.ts";
+import { deduplicationId } from "../queue/queue.ts";
 import { mostDeadLetters, statusOf } from "../status.ts";
 import { curveBegin } from "./curve.ts";
 import {
@@ -209,13 +209,12 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
   };
   const cursor = /^\d{1,16}\.[A-Za-z0-9._-]{1,128}$/;
   const anything = /^[\s\S]{1,2048}$/;
-  const isOf = (site: string) => (letter: DeadLetter) => (letter.alert?.site ?? site) === site;
 
   show("/", {}, async (c, _, site) => {
     const now = clock();
     const [depth, dead, routes, heartbeats, totals, flow] = await Promise.all([
       queue.depth(),
-      queue.deadLetters(mostDeadLetters, isOf(site)),
+      queue.deadLetters(mostDeadLetters, site),
       ledger.routes(),
       ledger.heartbeats(),
       ledger.totals(site),
@@ -260,7 +259,7 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
   });
 
   show("/dead-letters", { from: /^\d{1,3}$/, back: /^\d{1,6}$/ }, async (c, { from = "0", back }, site) => {
-    const letters = await queue.deadLetters(mostDeadLetters, isOf(site));
+    const letters = await queue.deadLetters(mostDeadLetters, site);
     const putBack = back === undefined ? undefined : Number(back);
     return c.html(deadLettersPage(readerOf(c), letters, Number(from), putBack));
   });
@@ -269,9 +268,7 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
     const form = await formIn(c);
     if (form instanceof Response) return form;
     const [{ site }, id] = [c.get("session"), form.get("id") ?? undefined];
-    const count = await queue.redrive(
-      ({ alert }) => alert?.site === site && (id === undefined || alert.id === id),
-    );
+    const count = await queue.redrive({ site, id });
     if (count === 0)
       return fault(
         c,

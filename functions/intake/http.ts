@@ -438,13 +438,10 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     );
   });
 
-  /** Dead letters are their site's own; what is no alert has no site, and shows no more than why. */
-  const isOf = (site: string) => (letter: DeadLetter) => (letter.alert?.site ?? site) === site;
-
   app.get("/v1/queue", async (c) => {
     try {
       const { waiting, handedOut, oldestAt } = await queue.depth();
-      const dead = (await queue.deadLetters(mostDeadLetters, isOf(c.get("site")))).map(letterOf);
+      const dead = (await queue.deadLetters(mostDeadLetters, c.get("site"))).map(letterOf);
       return answer({ waiting, in_flight: handedOut, oldest: oldestAt, dead_letters: dead });
     } catch (error) {
       return unavailable("queue", error);
@@ -455,7 +452,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     const site = c.get("site");
     try {
       const depth = await queue.depth();
-      const dead = await queue.deadLetters(mostDeadLetters, isOf(site));
+      const dead = await queue.deadLetters(mostDeadLetters, site);
       const heartbeats = (await ledger.heartbeats()).filter((one) => one.site === site);
       const flow = await ledger.flow(site, clock());
       const routes = await ledger.routes();
@@ -517,9 +514,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       return refuse("not-readable", "Nothing was put back.", site, [{ field: "body", expected }]);
     const { id } = reading.value;
     try {
-      const count = await queue.redrive(
-        ({ alert }) => alert?.site === site && (id === undefined || alert.id === id),
-      );
+      const count = await queue.redrive({ site, id });
       if (id !== undefined && count === 0)
         return problem("not-found", "No dead letter of this site has this id.");
       report({ event: "redriven", site, id, count });

@@ -44,6 +44,14 @@ export type ReceivedMessage = {
 /** What was put aside: of which alert, unless it is none, and why. */
 export type DeadLetter = { alert?: QueuedAlert; reason: string; body: string; deadAt: number };
 
+/** Which dead letters are to be put back: those of a site, or one of them; without both all that there are. */
+export type Chosen = { site?: string; id?: string };
+/** Whether a dead letter is one of those; what is no alert is of no site. */
+export const isChosen =
+  ({ site, id }: Chosen) =>
+  ({ alert }: DeadLetter): boolean =>
+    (site === undefined || alert?.site === site) && (id === undefined || alert?.id === id);
+
 /** How much a queue holds; `oldestAt` is when its oldest alert was taken, where the queue can tell. */
 export type Depth = { waiting: number; handedOut: number; oldestAt?: number };
 
@@ -67,10 +75,10 @@ export type Queue = {
   giveBack(message: ReceivedMessage, visibilityTimeoutSeconds: number): Promise<void>;
   /** Puts a message aside for people, with the reason. */
   bury(message: ReceivedMessage, reason: string): Promise<void>;
-  /** Puts dead letters back, those that are wanted; tells how many. Who dies meanwhile may put one back twice. */
-  redrive(wanted: (letter: DeadLetter) => boolean): Promise<number>;
-  /** Those that are wanted, oldest first. */
-  deadLetters(limit: number, wanted?: (letter: DeadLetter) => boolean): Promise<DeadLetter[]>;
+  /** Puts dead letters back; tells how many. Who dies meanwhile may put one back twice. */
+  redrive(which: Chosen): Promise<number>;
+  /** Oldest first; of a site its own, and those that are no alert. */
+  deadLetters(limit: number, site?: string): Promise<DeadLetter[]>;
   depth(): Promise<Depth>;
   /** How many dead letters there are; no one is handed out for that. */
   deadLetterCount(): Promise<number>;

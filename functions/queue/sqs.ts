@@ -13,6 +13,7 @@ import {
 import { digest } from "../identity.ts";
 import {
   type DeadLetter,
+  isChosen,
   type OutgoingMessage,
   putBack,
   type Queue,
@@ -258,7 +259,8 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       );
       await erase(queueUrl, [message.receipt]);
     },
-    redrive: async (wanted) => {
+    redrive: async (which) => {
+      const wanted = isChosen(which);
       let count = 0;
       await eachDeadLetter(
         () => true,
@@ -278,11 +280,11 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       );
       return count;
     },
-    deadLetters: async (limit, wanted = () => true) => {
+    deadLetters: async (limit, site) => {
       const letters: DeadLetter[] = [];
       const visit = async (message: Message) => {
         const letter = letterOf(message);
-        if (wanted(letter)) letters.push(letter);
+        if (site === undefined || (letter.alert?.site ?? site) === site) letters.push(letter);
       };
       await eachDeadLetter(() => letters.length < limit, visit);
       return letters.slice(0, limit);

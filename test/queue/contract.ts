@@ -118,14 +118,34 @@ export const contract = (name: string, make: () => Promise<Queue>) =>
     it("puts dead letters back, one or all, as if they were new", async () => {
       await queue.send([message("a", "dead-one"), message("b", "dead-two"), message("c", "dead-three")]);
       for (const received of await receive()) await queue.bury(received, "550");
-      expect(await queue.redrive(({ alert }) => alert?.id === "dead-two")).toBe(1);
+      expect(await queue.redrive({ id: "dead-two" })).toBe(1);
       const [again] = await receive();
       expect(again && [idOf(again), again.receiveCount]).toEqual(["dead-two", 1]);
       expect(JSON.parse(again?.body ?? "")).toMatchObject({ putBackAt: expect.any(Number) });
       if (again) await queue.remove([again]);
-      expect(await queue.redrive(() => true)).toBe(2);
+      expect(await queue.redrive({})).toBe(2);
       expect((await drain()).toSorted()).toEqual(["dead-one", "dead-three"]);
       expect(await queue.deadLetters(10)).toEqual([]);
+    });
+
+    it("shows a site its own dead letters and those that are no alert, and puts back its own alone", async () => {
+      const of = (site: string, id: string) => {
+        const made = message(id, id);
+        return { ...made, body: JSON.stringify({ ...JSON.parse(made.body), site }) };
+      };
+      await queue.send([of("s", "mine-1"), of("other", "theirs-1"), of("s", "mine-2")]);
+      await queue.send([{ ...message("a", "a1"), body: "no alert" }]);
+      for (const received of await receive()) await queue.bury(received, "550");
+      const shownTo = async (site?: string) =>
+        (await queue.deadLetters(10, site)).map(({ alert }) => alert?.id ?? "no alert").sort();
+      expect(await shownTo("s")).toEqual(["mine-1", "mine-2", "no alert"]);
+      expect(await shownTo("other")).toEqual(["no alert", "theirs-1"]);
+      expect(await shownTo()).toHaveLength(4);
+      expect(await queue.redrive({ site: "other", id: "mine-1" })).toBe(0);
+      expect(await queue.redrive({ site: "s", id: "mine-1" })).toBe(1);
+      expect(await queue.redrive({ site: "s" })).toBe(1);
+      expect(await shownTo()).toEqual(["no alert", "theirs-1"]);
+      expect((await drain()).toSorted()).toEqual(["mine-1", "mine-2"]);
     });
 
     it("buries and redrives the same alert again at once", async () => {
@@ -134,7 +154,7 @@ export const contract = (name: string, make: () => Promise<Queue>) =>
         const [received] = await receive();
         if (!received) throw new Error("nothing was handed out");
         await queue.bury(received, `refused ${round}`);
-        expect(await queue.redrive(({ alert }) => alert?.id === "stubborn")).toBe(1);
+        expect(await queue.redrive({ id: "stubborn" })).toBe(1);
       }
       expect(await drain()).toEqual(["stubborn"]);
     });
