@@ -198,7 +198,7 @@ const heard = (silent: boolean, age: number): Html =>
 const fact = (name: string, value: Html | string, more?: Html | string | false): Html =>
   html`<div><dt>${name}</dt><dd><b>${value}</b>${more && html` <span>${more}</span>`}</dd></div>`;
 
-/** Where alerts went: it adds up, or something was lost. */
+/** Where the alerts of the journal went, the digests and recoveries that the ledger made among them. */
 const accounting = (totals: Record<Outcome, number>): Html => {
   const accepted = outcomes.reduce((sum, outcome) => sum + totals[outcome], 0);
   return html`<p class="sum"><span>accepted <b>${accepted}</b></span>${outcomes.map(
