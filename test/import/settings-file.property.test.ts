@@ -55,7 +55,7 @@ describe("any user and password", () => {
         const authinfo = `AuthInfo:m.example "U=${base64(user)}" "P=${base64(password)}"`;
         expect(loginAfter({ mc, authinfo }, byNode)).toEqual([user, password]);
       }),
-      { numRuns: 30 },
+      { numRuns: 15 },
     );
   });
 
