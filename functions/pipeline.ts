@@ -4,17 +4,16 @@ import { composeDigest } from "./compose/digest.ts";
 import { compose, type Mail, messageIdOf, type Sender } from "./compose/mail.ts";
 import { type Attempt, isLost } from "./deliver/delivery.ts";
 import { type Handover, leastAttemptMilliseconds, type relays } from "./deliver/relays.ts";
-import { contactEntryKey, entryKey } from "./identity.ts";
+import { entryKey } from "./identity.ts";
 import { unmailed, type Verdict } from "./ledger/case.ts";
 import { told } from "./ledger/entry.ts";
-import type { Ending, JournalRecord } from "./ledger/journal.ts";
+import type { Ending } from "./ledger/journal.ts";
 import {
   claim,
   drop,
   hold,
   holdUnsent,
   type Ledger,
-  noteDigest,
   type Page,
   release,
   settle,
@@ -22,7 +21,7 @@ import {
   settleUnsent,
 } from "./ledger/ledger.ts";
 import type { Policy } from "./ledger/policy.ts";
-import { admit, isGathered, join, lineOf } from "./ledger/storm.ts";
+import { digests, lineOf } from "./ledger/storm.ts";
 import { decide } from "./ledger/verdict.ts";
 import { type Notice, noticeAlerts, operatorSite } from "./operator.ts";
 import {
@@ -105,6 +104,8 @@ export const pipeline = (parts: PipelineParts) => {
     return turn;
   };
 
+  const { digestFor, joinDigest, recordsOf, toldMeanwhile } = digests(ledger, policy.burst, inTurn);
+
   /**
    * The verdict of an alert. A problem that a digest told which nobody took is told by the next notification, as after
    * any dead letter; but the entry keeps that it was told, for the digest may be put back.
@@ -125,51 +126,6 @@ export const pipeline = (parts: PipelineParts) => {
   };
 
   const about = ({ id, alert, contact }: QueuedAlert) => ({ id, object: objectName(alert), contact });
-  /** The id of the digest that is to tell an alert in place of a mail of its own, if one is. */
-  const digestFor = async (
-    queued: QueuedAlert,
-    { entry }: Page,
-    { kind, episode, decidedAt }: Verdict & { action: "send" },
-    now: number,
-  ): Promise<string | undefined> => {
-    if (decidedAt !== undefined || !isGathered(kind)) return undefined;
-    const about = entry.contacts[contactKey(queued.contact)];
-    const { site, contact } = queued;
-    return inTurn(contactEntryKey(site, contact), () =>
-      admit(ledger, queued, policy.burst, about, episode?.id, now),
-    );
-  };
-  /** Puts an alert that the journal has as digested into its digest, or into another. */
-  const joinDigest = async (queued: QueuedAlert, noted: string, now: number) => {
-    const key = contactEntryKey(queued.site, queued.contact);
-    let id = noted;
-    for (let notes = 0; notes < mostDecisions; notes++) {
-      const joined = await inTurn(key, () => join(ledger, queued, id, policy.burst, now));
-      if (joined === id) return;
-      id = await noteDigest(ledger, queued, id, joined);
-    }
-    throw new Error(`${mostDecisions} digests were closed while one alert was to join one`);
-  };
-  /** The records of what a digest tells, in their order. */
-  const recordsOf = async (site: string, ids: readonly string[]): Promise<JournalRecord[]> => {
-    const records: (JournalRecord | undefined)[] = [];
-    for (let first = 0; first < ids.length; first += 25)
-      records.push(...(await Promise.all(ids.slice(first, first + 25).map((id) => ledger.story(site, id)))));
-    return records.filter((record) => record !== undefined);
-  };
-
-  /** What other mails told a digest's contact of its objects while it was a dead letter. */
-  const toldMeanwhile = async (queued: QueuedAlert, members: readonly string[]) => {
-    const meanwhile: NonNullable<JournalRecord["meanwhile"]> = {};
-    const keys = new Set((await recordsOf(queued.site, members)).map(({ objectKey }) => objectKey));
-    for (const key of keys) {
-      const about = (await ledger.entry(key)).contacts[contactKey(queued.contact)];
-      if (about && about.digest !== queued.id)
-        meanwhile[key] = { state: about.state, recovered: about.recovered };
-    }
-    return meanwhile;
-  };
-
   const ended = (queued: QueuedAlert, ending: Ending, { row, reason }: Verdict, last?: Attempt) =>
     report({
       event: "ended",

@@ -4,7 +4,7 @@ import { digest as hashOf } from "../identity.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { colours, small } from "./body.ts";
-import { domainOf, linkTo, type Mail, messageIdOf, type Sender } from "./mail.ts";
+import { domainOf, headersOf, linkTo, type Mail, messageIdOf, type Sender } from "./mail.ts";
 
 /** How it stands with one object, by all that the digest tells of it. */
 type Line = {
@@ -160,13 +160,11 @@ export const composeDigest = (
     to: queued.contact,
     subject,
     threadId: `<${hashOf("thread", queued.site, queued.id).slice(0, 40)}@${domainOf(sender.from.address)}>`,
-    headers: {
-      "Auto-Submitted": "auto-generated",
-      "X-Auto-Response-Suppress": "All",
-      "X-Hardstate-Object": objectName(queued.alert),
-      "X-Hardstate-Episode": "none",
-      "X-Hardstate-Reason": "R46 more came at once than is mailed one by one",
-    },
+    headers: headersOf(
+      objectName(queued.alert),
+      undefined,
+      "R46 more came at once than is mailed one by one",
+    ),
     text: textOf(title, groups, queued.id),
     html: htmlOf(title, groups, queued.id, link),
   };

@@ -42,6 +42,19 @@ export const domainOf = (address: string) => address.slice(address.lastIndexOf("
 export const messageIdOf = ({ site, id, contact }: QueuedAlert, { from }: Sender): string =>
   `<${digest("mail", site, id, contactKey(contact)).slice(0, 40)}@${domainOf(from.address)}>`;
 
+/** The headers of every mail: that no person wrote it (RFC 3834), and why it was sent. */
+export const headersOf = (
+  object: string,
+  episode: string | undefined,
+  reason: string,
+): Record<string, string> => ({
+  "Auto-Submitted": "auto-generated",
+  "X-Auto-Response-Suppress": "All",
+  "X-Hardstate-Object": object,
+  "X-Hardstate-Episode": episode ?? "none",
+  "X-Hardstate-Reason": reason,
+});
+
 /** Where the monitor shows an object, if the settings say. */
 export const linkTo = ({ link }: Sender, host: string, service: string | null): string | undefined =>
   (service === null ? link?.host : link?.service)
@@ -85,13 +98,7 @@ export const compose = (
     to: queued.contact,
     subject: `${title} ${alert.state}: ${object}`,
     threadId: `<${digest("thread", queued.site, episodeId ?? queued.id).slice(0, 40)}@${domainOf(sender.from.address)}>`,
-    headers: {
-      "Auto-Submitted": "auto-generated",
-      "X-Auto-Response-Suppress": "All",
-      "X-Hardstate-Object": object,
-      "X-Hardstate-Episode": episodeId ?? "none",
-      "X-Hardstate-Reason": `${verdict.row} ${verdict.reason}`,
-    },
+    headers: headersOf(object, episodeId, `${verdict.row} ${verdict.reason}`),
     text: textBody(facts),
     html: htmlBody(facts),
   };

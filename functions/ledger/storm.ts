@@ -3,9 +3,10 @@ import { cut, readAlert, severity } from "../alert.ts";
 import type { Rate } from "../deliver/relay.ts";
 import { contactEntryKey, digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
+import type { Verdict } from "./case.ts";
 import { type Entry, type Held, type Kind, type Told, withHeld } from "./entry.ts";
-import { newRecord } from "./journal.ts";
-import { heldRecord, type Ledger } from "./ledger.ts";
+import { type JournalRecord, newRecord } from "./journal.ts";
+import { heldRecord, type Ledger, noteDigest, type Page } from "./ledger.ts";
 
 /**
  * What is kept of one contact's mails, in an entry of his own. A digest is an alert that the ledger made: it is held
@@ -25,7 +26,7 @@ export type Storm = {
 const mostMembers = 1000;
 
 /** Mails about states, which come by the thousand; what a human did is told at once. */
-export const isGathered = (kind: Kind): boolean =>
+const isGathered = (kind: Kind): boolean =>
   ["PROBLEM", "UPDATE", "ESCALATION", "REMINDER", "RECOVERY"].includes(kind);
 
 /** The storm in the period that `now` is in. A little before it is a worker behind others, more a clock set back. */
@@ -186,3 +187,59 @@ export const closed = (entry: Entry, id: string): Entry => {
 
 /** What a digest says of one of its alerts beside what the journal knows: the first line of its output. */
 export const lineOf = ({ alert }: QueuedAlert): string => cut(alert.output ?? "", 120);
+
+/**
+ * What the pipeline asks of digests: whether one tells an alert in place of its own mail, that it does, and what it
+ * tells. `inTurn` lets one of a process at a time change a contact's entry.
+ */
+export const digests = (
+  ledger: Ledger,
+  burst: Rate | undefined,
+  inTurn: <T>(key: string, step: () => Promise<T>) => Promise<T>,
+) => {
+  /** The id of the digest that is to tell an alert in place of a mail of its own, if one is. */
+  const digestFor = async (
+    queued: QueuedAlert,
+    { entry }: Page,
+    { kind, episode, decidedAt }: Verdict & { action: "send" },
+    now: number,
+  ): Promise<string | undefined> => {
+    if (decidedAt !== undefined || !isGathered(kind)) return undefined;
+    const about = entry.contacts[contactKey(queued.contact)];
+    const { site, contact } = queued;
+    return inTurn(contactEntryKey(site, contact), () =>
+      admit(ledger, queued, burst, about, episode?.id, now),
+    );
+  };
+  /** Puts an alert that the journal has as digested into its digest, or into another. */
+  const joinDigest = async (queued: QueuedAlert, noted: string, now: number) => {
+    const key = contactEntryKey(queued.site, queued.contact);
+    let id = noted;
+    for (let notes = 0; notes < mostConflicts; notes++) {
+      const joined = await inTurn(key, () => join(ledger, queued, id, burst, now));
+      if (joined === id) return;
+      id = await noteDigest(ledger, queued, id, joined);
+    }
+    throw new Error(`${mostConflicts} digests were closed while one alert was to join one`);
+  };
+  /** The records of what a digest tells, in their order. */
+  const recordsOf = async (site: string, ids: readonly string[]): Promise<JournalRecord[]> => {
+    const records: (JournalRecord | undefined)[] = [];
+    for (let first = 0; first < ids.length; first += 25)
+      records.push(...(await Promise.all(ids.slice(first, first + 25).map((id) => ledger.story(site, id)))));
+    return records.filter((record) => record !== undefined);
+  };
+
+  /** What other mails told a digest's contact of its objects while it was a dead letter. */
+  const toldMeanwhile = async (queued: QueuedAlert, members: readonly string[]) => {
+    const meanwhile: NonNullable<JournalRecord["meanwhile"]> = {};
+    const keys = new Set((await recordsOf(queued.site, members)).map(({ objectKey }) => objectKey));
+    for (const key of keys) {
+      const about = (await ledger.entry(key)).contacts[contactKey(queued.contact)];
+      if (about && about.digest !== queued.id)
+        meanwhile[key] = { state: about.state, recovered: about.recovered };
+    }
+    return meanwhile;
+  };
+  return { digestFor, joinDigest, recordsOf, toldMeanwhile };
+};
