@@ -57,7 +57,7 @@ const listening = async (port: number, command: string, words: readonly string[]
     await ended;
   };
   onTestFinished(end);
-  await until(`${command} on port ${port}`, 10, () => {
+  await until(`${command} on port ${port}`, 30, () => {
     if (child.exitCode !== null) throw new Error(`${command} ended: ${complaint}`);
     return answers(port);
   });

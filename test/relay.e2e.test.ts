@@ -64,7 +64,7 @@ describe("a real Postfix", () => {
       queueId: expect.stringMatching(/^[0-9A-Z]+$/i),
       tls: { version: "TLSv1.3", subject: "localhost" },
     });
-    await until("the mail in the maildir", 10, async () =>
+    await until("the mail in the maildir", 30, async () =>
       (await mailsIn(relay.maildir)).some(({ messageId }) => messageId === mail.messageId),
     );
   });

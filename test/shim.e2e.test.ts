@@ -315,7 +315,7 @@ describe("many notifications at once", () => {
       numbers.map((n) => notify([...problem, "-S", `s${n}`, "-P", "1", "-i", String(n + 1)], ops)),
     );
     expect(endings.map(({ status }) => status)).toEqual(numbers.map(() => 0));
-    await until("an empty spool", 10, () => waiting().length === 0);
+    await until("an empty spool", 30, () => waiting().length === 0);
     const services = (await taken()).map(({ alert }) => alert.object.service);
     expect(services.toSorted()).toEqual(numbers.map((n) => `s${n}`).toSorted());
     expect(readdirSync(spool)).toEqual([]);

@@ -46,14 +46,14 @@ it("the trial is as README records it", async () => {
       .filter((line) => /^\d\d:\d\d:\d\d /.test(line))
       .map(constant);
   try {
-    await until("it listens", 20, async () => lines().length > 0);
+    await until("it listens", 60, async () => lines().length > 0);
     const [, command = ""] = /^ {2}(curl .*)$/m.exec(output.replaceAll("\r", "")) ?? [];
     expect(readme).toContain(command.replace(/127\.0\.0\.1:\d+/, "127.0.0.1:8787"));
     let answer = "";
     const post = async (type: string, state: string, count: number) => {
       const changed = command.replace("PROBLEM", type).replace("CRITICAL", state);
       ({ stdout: answer } = await run("sh", ["-c", changed], { cwd: folder, env: environment }));
-      await until(`${count} lines`, 10, async () => lines().length >= count);
+      await until(`${count} lines`, 60, async () => lines().length >= count);
     };
     await post("PROBLEM", "CRITICAL", 4);
     await run("sleep", ["1.1"]);
