@@ -1,12 +1,14 @@
 #!/usr/bin/env node
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { complain, say } from "../../functions/telemetry.ts";
 import { NotFoundOut, paragraph, type Status, WrongUse } from "../command.ts";
 import { type Bench, figureLines, isReached, machine, progress } from "./rounds.ts";
 
+// What other files of this folder have, several benches share.
 const names = readdirSync(import.meta.dirname)
-  .filter((file) => file.endsWith(".ts") && file !== "bench.ts" && file !== "rounds.ts")
+  .filter((file) => /^export const bench\b/m.test(readFileSync(join(import.meta.dirname, file), "utf8")))
   .map((file) => file.slice(0, -".ts".length));
 const benchOf = async (name: string): Promise<Bench> => (await import(`./${name}.ts`)).bench;
 
