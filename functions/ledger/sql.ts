@@ -29,6 +29,7 @@ export type SqlEngine = {
   transaction<T>(work: () => T): T;
 };
 
+// In a table without a rowid what is longer than 1002 bytes has a page of its own, as most records would.
 const schema = `
   CREATE TABLE IF NOT EXISTS object (
     object_key TEXT PRIMARY KEY,
@@ -40,7 +41,7 @@ const schema = `
     due_at INTEGER,
     touched_at INTEGER NOT NULL,
     body TEXT NOT NULL
-  ) STRICT, WITHOUT ROWID;
+  ) STRICT;
   CREATE INDEX IF NOT EXISTS object_due ON object (due_at) WHERE due_at IS NOT NULL;
   CREATE INDEX IF NOT EXISTS object_open ON object (site, open_since, object_key) WHERE open_since IS NOT NULL;
   CREATE INDEX IF NOT EXISTS object_idle ON object (touched_at) WHERE due_at IS NULL;
@@ -54,7 +55,7 @@ const schema = `
     ending TEXT,
     body TEXT NOT NULL,
     PRIMARY KEY (site, id)
-  ) STRICT, WITHOUT ROWID;
+  ) STRICT;
   CREATE INDEX IF NOT EXISTS journal_event ON journal (event_key);
   CREATE INDEX IF NOT EXISTS journal_time ON journal (site, received_at, id);
   DROP INDEX IF EXISTS journal_object;

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -10,6 +10,7 @@ import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqlLedger } from "../../functions/ledger/sql.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
+import { fillSqlite } from "../../scripts/bench/episodes.ts";
 import { queuedAlert } from "../alerts.ts";
 import { contract } from "./contract.ts";
 
@@ -20,6 +21,14 @@ contract("sqlite", async () => {
   const path = join(folder, `${count++}.sqlite`);
   const ledger = sqliteLedger(path);
   return { ledger, reopen: () => sqliteLedger(path), forget: (before) => ledger.prune(before, 10) };
+});
+
+describe("a SQLite file", () => {
+  it("holds an episode, its mails and their indexes in 5 KB", async () => {
+    const path = join(folder, "size.sqlite");
+    await fillSqlite(path, 1000, 1_795_366_380_000);
+    expect(statSync(path).size).toBeLessThan(5_000_000);
+  });
 });
 
 describe("a SQLite file of an earlier version", () => {
