@@ -65,6 +65,26 @@ const schema = `
   DROP INDEX IF EXISTS journal_ending;
   CREATE INDEX IF NOT EXISTS journal_outcome ON journal (site, ending, received_at, id);
   CREATE INDEX IF NOT EXISTS journal_ended ON journal (received_at) WHERE ending IS NOT NULL;
+  CREATE TABLE IF NOT EXISTS tally (
+    site TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    records INTEGER NOT NULL,
+    PRIMARY KEY (site, outcome)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO tally SELECT site, coalesce(ending, 'pending'), count(*) FROM journal
+    WHERE NOT EXISTS (SELECT 1 FROM tally) GROUP BY 1, 2;
+  CREATE TRIGGER IF NOT EXISTS journal_begun AFTER INSERT ON journal BEGIN
+    INSERT INTO tally VALUES (NEW.site, coalesce(NEW.ending, 'pending'), 1)
+      ON CONFLICT DO UPDATE SET records = records + 1;
+  END;
+  CREATE TRIGGER IF NOT EXISTS journal_turned AFTER UPDATE ON journal WHEN NEW.ending IS NOT OLD.ending BEGIN
+    UPDATE tally SET records = records - 1 WHERE site = OLD.site AND outcome = coalesce(OLD.ending, 'pending');
+    INSERT INTO tally VALUES (NEW.site, coalesce(NEW.ending, 'pending'), 1)
+      ON CONFLICT DO UPDATE SET records = records + 1;
+  END;
+  CREATE TRIGGER IF NOT EXISTS journal_forgotten AFTER DELETE ON journal BEGIN
+    UPDATE tally SET records = records - 1 WHERE site = OLD.site AND outcome = coalesce(OLD.ending, 'pending');
+  END;
   CREATE TABLE IF NOT EXISTS returned (
     site TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -124,7 +144,8 @@ const placeOf = ({ host, service }: Record<string, unknown>) => ({
 
 /** The ledger in SQL: an entry and its alerts' journal records change together, or not at all. */
 export const sqlLedger = (engine: SqlEngine): Ledger => {
-  engine.exec(schema);
+  // At once, for another process may write meanwhile.
+  engine.transaction(() => engine.exec(schema));
   const recordOf = (site: string, id: string): JournalRecord | undefined => {
     const [row] = engine.all("SELECT body FROM journal WHERE site = ? AND id = ?", site, id);
     return row && parse(row);
@@ -361,12 +382,8 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         )
         .map((row) => ({ site: String(row.site), ...placeOf(row), entry: entryOf(row) })),
     totals: async (site) => {
-      const rows = engine.all(
-        "SELECT ending, count(*) AS count FROM journal WHERE site = ? GROUP BY ending",
-        site,
-      );
-      const count = (outcome: Outcome) =>
-        Number(rows.find((row) => row.ending === endingOf(outcome))?.count ?? 0);
+      const rows = engine.all("SELECT outcome, records FROM tally WHERE site = ?", site);
+      const count = (outcome: Outcome) => Number(rows.find((row) => row.outcome === outcome)?.records ?? 0);
       return Object.fromEntries(outcomes.map((outcome) => [outcome, count(outcome)])) as Record<
         Outcome,
         number

@@ -374,6 +374,7 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       const first = await ledger.journal({ site: "site", outcome: "mailed", limit: 2 });
       expect(first.items.map(({ id }) => id)).toEqual(["alert-0003", "alert-0002"]);
       expect(await ids({ outcome: "mailed", limit: 2, before: first.next })).toBe("0");
+      expect(await reopen().totals("site")).toMatchObject({ mailed: 3, suppressed: 1, pending: 1, dead: 0 });
     });
 
     it("counts a site's flow by the hour in which alerts were received, and tells when the last was mailed", async () => {
@@ -433,6 +434,7 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       expect(await forget(2000)).toBe(2);
       expect(await ledger.story("site", "alert-ended")).toBeUndefined();
       expect(await ledger.story("site", "alert-open")).toBeDefined();
+      expect(await ledger.totals("site")).toMatchObject({ suppressed: 0, pending: 1 });
       expect((await ledger.problems({ site: "site", limit: 9 })).items).toHaveLength(1);
       expect((await ledger.read(old)).entry).toEqual(emptyEntry);
     });

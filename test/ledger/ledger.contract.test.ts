@@ -32,7 +32,7 @@ describe("a SQLite file", () => {
 });
 
 describe("a SQLite file of an earlier version", () => {
-  it("opens, and its journal is searched by outcome", async () => {
+  it("opens, its journal is searched by outcome, and its alerts are counted", async () => {
     const path = join(folder, "earlier.sqlite");
     const ledger = sqliteLedger(path);
     const page = await ledger.read(queuedAlert());
@@ -41,7 +41,13 @@ describe("a SQLite file of an earlier version", () => {
     ledger.close();
     const file = new DatabaseSync(path);
     file.exec("DROP INDEX journal_outcome; CREATE INDEX journal_ending ON journal (site, ending)");
+    file.exec("DROP TRIGGER journal_begun; DROP TRIGGER journal_turned; DROP TRIGGER journal_forgotten");
+    file.exec("DROP TABLE tally");
     const later = sqliteLedger(path);
+    expect(await later.totals("site")).toMatchObject({ suppressed: 1, pending: 0 });
+    const again = sqliteLedger(path);
+    expect(await again.totals("site")).toMatchObject({ suppressed: 1, pending: 0 });
+    again.close();
     expect((await later.journal({ site: "site", outcome: "suppressed", limit: 1 })).items).toHaveLength(1);
     expect(file.prepare("SELECT name FROM sqlite_schema WHERE name = 'journal_ending'").all()).toEqual([]);
     later.close();
