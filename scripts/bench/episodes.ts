@@ -10,8 +10,14 @@ import { defaultPolicy, type Policy } from "../../functions/ledger/policy.ts";
 import { sqlLedger } from "../../functions/ledger/sql.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
 import { pipeline } from "../../functions/pipeline.ts";
-import { type Queue, type QueuedAlert, toMessage } from "../../functions/queue/queue.ts";
+import {
+  type Queue,
+  type QueuedAlert,
+  type ReceivedMessage,
+  toMessage,
+} from "../../functions/queue/queue.ts";
 import { openDatabase } from "../../functions/sqlite.ts";
+import type { Report } from "../../functions/telemetry.ts";
 import { progress, short } from "./rounds.ts";
 
 export const site = "site";
@@ -70,13 +76,14 @@ export const queuedOf = (input: Told): QueuedAlert[] => {
 };
 
 /** The pipeline on a ledger, with a relay that takes every mail at once. */
-export const workerOf = (
+export const pipelineOn = (
   ledger: Ledger,
   queue: Pick<Queue, "send">,
   clock: () => number,
   policy: Partial<Policy> = {},
-) => {
-  const handle = pipeline({
+  report: Report = () => undefined,
+) =>
+  pipeline({
     ledger,
     queue,
     handOver: relays({
@@ -89,15 +96,13 @@ export const workerOf = (
     policy: { ...defaultPolicy, ...policy },
     giveUpAfterSeconds: 48 * 3600,
     clock,
-    report: () => undefined,
+    report,
   });
-  /** Takes one alert to its end. */
-  return async (queued: QueuedAlert): Promise<void> => {
-    const { group, body } = toMessage(queued);
-    const visibleAgainAt = clock() + 400_000;
-    const { message } = await handle({ receipt: "1", group, body, receiveCount: 1, visibleAgainAt });
-    if (message !== "remove") throw new Error(`an alert was not ended: ${message}`);
-  };
+
+/** An alert as the queue hands it out at first. */
+export const messageOf = (queued: QueuedAlert, now: number): ReceivedMessage => {
+  const { group, body } = toMessage(queued);
+  return { receipt: "1", group, body, receiveCount: 1, visibleAgainAt: now + 400_000 };
 };
 
 /** What the ledger holds of an episode in the end: it is written once here, not at each step. */

@@ -1,12 +1,13 @@
-import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { intake } from "../../functions/intake/http.ts";
 import { type SqliteLedger, sqliteLedger } from "../../functions/ledger/sqlite.ts";
+import type { ReceivedMessage } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
 import { Secret } from "../../functions/secret.ts";
 import { sweep } from "../../functions/sweep.ts";
-import { fillSqlite, openService, queuedOf, site, workerOf } from "./episodes.ts";
+import { fillSqlite, messageOf, openService, pipelineOn, queuedOf, site } from "./episodes.ts";
 import { alternate, type Bench, type Figure, mediansOf, progress, short } from "./rounds.ts";
 
 const token = "a-token-of-twenty-four-characters";
@@ -20,7 +21,11 @@ const bridgeOn = (ledger: SqliteLedger, episodes: number) => {
   let ahead = 0;
   const clock = () => Date.now() + ahead;
   const queue = sqliteQueue(":memory:", clock);
-  const work = workerOf(ledger, queue, clock, { burst: { mails: 1000, milliseconds: 1000 } });
+  const handle = pipelineOn(ledger, queue, clock, { burst: { mails: 1000, milliseconds: 1000 } });
+  const work = async (message: ReceivedMessage) => {
+    const done = await handle(message);
+    if (done.message !== "remove") throw new Error(`an alert was not ended: ${done.message}`);
+  };
   const app = intake({
     tokens: [{ site, token: new Secret(token) }],
     aliases: new Map(),
@@ -30,45 +35,39 @@ const bridgeOn = (ledger: SqliteLedger, episodes: number) => {
     clock,
     report: () => undefined,
   });
-  const timed = async (times: number, step: (time: number) => Promise<unknown>): Promise<number> => {
-    const began = performance.now();
-    for (let time = 0; time < times; time++) await step(time);
-    return (performance.now() - began) / times;
+  const coming = (service: number, degraded = false): ReceivedMessage => {
+    const [queued] = queuedOf({ service, notification: notification++, at: clock(), degraded });
+    if (!queued) throw new Error("no alert was made");
+    return messageOf(queued, clock());
   };
+  const timed = async <T>(all: readonly T[], step: (one: T) => Promise<unknown>): Promise<number> => {
+    const began = performance.now();
+    for (const one of all) await step(one);
+    return (performance.now() - began) / all.length;
+  };
+  const times = (count: number) => Array.from({ length: count });
   const sweeping = () => sweep({ ledger, queue, operators: [], report: () => undefined }, clock());
   return {
     /** A repeated problem, which is suppressed: milliseconds of one. */
     suppressed: (times: number) => {
-      const alerts = Array.from({ length: times }, () =>
-        queuedOf({ service: openService(turn++, episodes), notification: notification++, at: clock() }),
-      ).flat();
-      return timed(times, (time) => work(alerts[time] as never));
+      const messages = Array.from({ length: times }, () => coming(openService(turn++, episodes)));
+      return timed(messages, work);
     },
     /** A new problem, which is mailed. */
     mailed: (times: number) => {
-      const alerts = Array.from({ length: times }, () =>
-        queuedOf({ service: episodes + turn++, notification: notification++, at: clock() }),
-      ).flat();
-      return timed(times, (time) => work(alerts[time] as never));
+      const messages = Array.from({ length: times }, () => coming(episodes + turn++));
+      return timed(messages, work);
     },
-    get: (path: string) => (times: number) =>
-      timed(times, async () => {
+    get: (path: string) => (count: number) =>
+      timed(times(count), async () => {
         const answer = await app.request(path, { headers: { Authorization: `Bearer ${token}` } });
         if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}`);
         await answer.text();
       }),
-    idleSweep: (times: number) => timed(times, sweeping),
+    idleSweep: (count: number) => timed(times(count), sweeping),
     /** A sweep that puts 100 held alerts on the queue. */
     busySweep: async () => {
-      const held = Array.from({ length: 100 }, () =>
-        queuedOf({
-          service: openService(turn++, episodes),
-          notification: notification++,
-          at: clock(),
-          degraded: true,
-        }),
-      ).flat();
-      for (const alert of held) await work(alert);
+      for (let count = 0; count < 100; count++) await work(coming(openService(turn++, episodes), true));
       ahead += 6000;
       const began = performance.now();
       const count = await sweeping();
@@ -77,7 +76,7 @@ const bridgeOn = (ledger: SqliteLedger, episodes: number) => {
       for (;;) {
         const messages = await queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 400 });
         if (messages.length === 0) return took;
-        for (const { body } of messages) await work(JSON.parse(body));
+        for (const message of messages) await work(message);
         await queue.remove(messages);
       }
     },
@@ -103,7 +102,7 @@ in turns, through the pipeline, intake and the sweep. --quick: 20,000 episodes.`
       if (!existsSync(path)) {
         for (const end of ["-making", "-making-wal", "-making-shm"]) rmSync(path + end, { force: true });
         await fillSqlite(`${path}-making`, episodes, Date.now());
-        (await import("node:fs")).renameSync(`${path}-making`, path);
+        renameSync(`${path}-making`, path);
       }
       progress(`  ${episodes} episodes: ${short(statSync(path).size / 1e6)} MB`);
       return bridgeOn(sqliteLedger(path), episodes);
