@@ -49,7 +49,7 @@ const batchKeys = 100;
 const mostRounds = 6;
 /** How many records one search of the journal passes over at most, for a page that may then be short. */
 const mostPassedOver = 2000;
-/** Flow counts 50,000 alerts of a kind at most: so many pages of so many keys. */
+/** Flow and totals count 50,000 alerts of a kind at most: so many pages of so many keys. */
 const countedPages = 20;
 const countedAtOnce = 2500;
 /** What is longer is nobody's key: DynamoDB refuses to look for it. */
@@ -537,15 +537,17 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     },
     totals: async (site) => {
       const count = async (outcome: Outcome) => {
-        let [sum, ExclusiveStartKey]: [number, Item | undefined] = [0, undefined];
+        let [pages, sum, ExclusiveStartKey]: [number, number, Item | undefined] = [0, 0, undefined];
         do {
           const page: QueryCommandOutput = await search("ending", ["site_ending", `${site} ${outcome}`], {
             Select: "COUNT",
+            Limit: countedAtOnce,
             ExclusiveStartKey,
           });
           sum += page.Count ?? 0;
+          pages += 1;
           ExclusiveStartKey = page.LastEvaluatedKey;
-        } while (ExclusiveStartKey);
+        } while (ExclusiveStartKey && pages < countedPages);
         return [outcome, sum] as const;
       };
       return Object.fromEntries(await Promise.all(outcomes.map(count))) as Record<Outcome, number>;

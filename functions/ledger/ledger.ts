@@ -81,7 +81,7 @@ export type Ledger = RouteStates & {
   problems(query: { site: string; before?: string; limit: number }): Promise<Listing<OpenProblem>>;
   /** Open episodes of all sites, at most `limit`. */
   open(limit: number): Promise<(OpenProblem & { site: string })[]>;
-  /** How many records of a site end how; `pending` is the rest. */
+  /** How many records of a site end how, `pending` is the rest; in DynamoDB of each up to 50,000. */
   totals(site: string): Promise<Record<Outcome, number>>;
   /** What came of the alerts that a site's monitors sent since a time; in DynamoDB of the newest 50,000 at most. */
   flow(site: string, since: number): Promise<Flow>;

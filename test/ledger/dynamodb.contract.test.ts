@@ -248,7 +248,7 @@ describe("a DynamoDB that", () => {
     expect(requests).toBeLessThan(5);
   });
 
-  it("has too many alerts to count tells from when on it has counted them all", async () => {
+  it("has too many alerts to count tells how far, and from when on, it has counted them", async () => {
     const hour = 3_600_000;
     const end = async (id: string, receivedAt: number, made: QueuedAlert[] = []) => {
       const queued = queuedAlert({ id, receivedAt });
@@ -256,11 +256,11 @@ describe("a DynamoDB that", () => {
       const verdict = { ...decided(page, queued), action: "suppress", row: "R3", made } as Verdict;
       expect(await settleUnsent(ledger, page, verdict, receivedAt)).toBe(true);
     };
-    const forty = Array.from({ length: 40 }, (_, index) => ({
+    const many = Array.from({ length: 41 }, (_, index) => ({
       ...queuedAlert({ id: `made-${String(index).padStart(4, "0")}`, receivedAt: 3 * hour }),
       made: { row: "R27" as const, episode: "e" },
     }));
-    await end("alert-0001", 3 * hour, forty);
+    await end("alert-0001", 3 * hour, many);
     for (const id of ["alert-0002", "alert-0003"]) await end(id, 4 * hour);
     // Pages of two keys where it asks for 2,500.
     const small = clientOf(server.url);
@@ -276,7 +276,9 @@ describe("a DynamoDB that", () => {
       since: 4 * hour,
       hours: [{ at: 4 * hour, accepted: 2, mailed: 0, suppressed: 2 }],
     });
-    expect((await ledger.flow("site", 0)).hours.map(({ accepted }) => accepted)).toEqual([41, 2]);
+    expect((await ledger.flow("site", 0)).hours.map(({ accepted }) => accepted)).toEqual([42, 2]);
+    expect(await dynamodbLedger(small, table).totals("site")).toMatchObject({ pending: 40, suppressed: 3 });
+    expect(await ledger.totals("site")).toMatchObject({ pending: 41, suppressed: 3 });
   });
 
   it("has many alerts of another kind passes over 2,000 at most, and tells where to go on", async () => {
