@@ -24,6 +24,8 @@ export type RoutesParts = {
   routes: readonly { relay: Pick<Relay, "route" | "connections" | "rate">; transport: Transport }[];
   states: RouteStates;
   clock: () => number;
+  /** A signal that aborts after so many milliseconds of `clock`; the platform's own if absent. */
+  timeout?: (milliseconds: number) => AbortSignal;
 };
 
 /** An attempt that would have less time than this is not begun. */
@@ -35,6 +37,8 @@ const laterRouteMilliseconds = 40_000;
 const busyMilliseconds = 10_000;
 const othersFirstMilliseconds = 5_000;
 const mostConflicts = 1000;
+
+const platformTimeout = (milliseconds: number): AbortSignal => AbortSignal.timeout(milliseconds);
 
 /**
  * The places on one route. Until a mail has shown that our login is taken there is one: else a wrong password would be
@@ -105,7 +109,7 @@ const changing =
  * no use for our credentials, but not after a reply to the final dot was lost, for then a second copy would be
  * certain. All ends before `until` (Unix milliseconds). Breakers and rates are kept in `states`.
  */
-export const relays = ({ routes, states, clock }: RoutesParts) => {
+export const relays = ({ routes, states, clock, timeout = platformTimeout }: RoutesParts) => {
   const placesOf = new Map(routes.map(({ relay }) => [relay.route, places(relay.connections)]));
   const change = changing(states);
   const offer = async (
@@ -118,7 +122,7 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
     const seen = beginning(await states.route(relay.route), relay.rate, clock(), until);
     if (!("state" in seen)) return seen;
     const waitable = Math.max(until - unhurriedAttemptMilliseconds - clock(), 0);
-    if (!line || !(await line.take(AbortSignal.timeout(waitable))))
+    if (!line || !(await line.take(timeout(waitable))))
       return { until: clock() + busyMilliseconds, reason: "all its connections are busy" };
     try {
       let wait: Wait | undefined;
@@ -129,7 +133,7 @@ export const relays = ({ routes, states, clock }: RoutesParts) => {
       });
       if (wait) return wait;
       const at = clock();
-      const limit = AbortSignal.timeout(Math.max(until - at, 1));
+      const limit = timeout(Math.max(until - at, 1));
       const outcome = await transport.send(mail, limit, () => line.show(true));
       const after = (state: RouteState) => afterAttempt(state, outcome, clock());
       // A state that cannot be written costs a probe; a lost outcome would cost a second mail.

@@ -21,8 +21,8 @@ export type MonitorAction =
   | { do: "restart"; monitor: "A" | "B"; forgetful: boolean }
   | { do: "pass"; seconds: number };
 
-/** What the way from monitor to bridge does to a post. */
-export type Way = { delaySeconds: number; twice: boolean; lost: boolean };
+/** What the way from monitor to bridge does to a post; `name` tells it from all others, else its number does. */
+export type Way = { delaySeconds: number; twice: boolean; lost: boolean; name?: string };
 
 /** What a monitor said of an object's state to a contact, and the bridge took. */
 export type Said = {
@@ -44,12 +44,12 @@ type View = { bad: 0 | 1 | 2; epoch: number; problem: number; number: number; tr
 
 /**
  * What comes to the bridge, in order of time, if these actions happen from `begin` on, and when that is over. `wayOf`
- * has the way of a post: of the nth that is sent, by this action, to this contact.
+ * has the way of a post: of the nth that is sent, by this action, of this object, to this contact.
  */
 export const comings = <Other extends { do: string }>(
   actions: readonly (MonitorAction | Other)[],
   begin: number,
-  wayOf: (sent: number, action: MonitorAction | Other, contact: Contact) => Way,
+  wayOf: (sent: number, action: MonitorAction | Other, object: ObjectName, contact: Contact) => Way,
 ): { coming: Coming<Other>[]; end: number } => {
   const coming: (Coming<Other> & { order: number })[] = [];
   const forgot = new Set<string>();
@@ -84,10 +84,10 @@ export const comings = <Other extends { do: string }>(
     const stateful = (type === "PROBLEM" || type === "RECOVERY") && !soft;
     // Each contact's command is a process of its own, so each has its own way.
     for (const contact of to) {
-      const { delaySeconds, twice, lost } = wayOf(sent++, by, contact);
+      const { delaySeconds, twice, lost, name: known = `${sent + 1}` } = wayOf(sent++, by, object, contact);
       if (lost) continue;
       const input = posted({
-        id: `post-${name}-${sent}`,
+        id: `post-${name}-${known}`,
         monitor: { id: name, start: monitor.start },
         type,
         object: { host, service: service ?? null },
@@ -117,7 +117,7 @@ export const comings = <Other extends { do: string }>(
         coming.push({
           at: at + 3000,
           order: sent,
-          input: { ...input, id: `again-${name}-${sent}`, degraded: true },
+          input: { ...input, id: `again-${name}-${known}`, degraded: true },
           facts: [],
         });
     }
