@@ -1,0 +1,175 @@
+import type { Mail } from "../../functions/compose/mail.ts";
+import {
+  type DeliveryOutcome,
+  failure,
+  type Step,
+  type Transport,
+} from "../../functions/deliver/delivery.ts";
+import type { Ledger } from "../../functions/ledger/ledger.ts";
+import type { Process, Stage } from "./stage.ts";
+
+/** What a relay does with every mail, until it does something else. */
+export const answers = [
+  "accepted",
+  "away",
+  "without TLS",
+  "refuses our login",
+  "refuses our sender",
+  "greylists",
+  "full",
+  "busy after the dot",
+  "refuses the contact",
+  "refuses the content",
+] as const;
+export type Answer = (typeof answers)[number];
+
+/** What goes wrong with one attempt alone; `taken` and `lost` say what became of the mail. */
+const mishaps = [
+  "dies before",
+  "dies when taken",
+  "taken, reply lost",
+  "lost with its reply",
+  "taken late",
+  "hangs, taken",
+  "hangs, lost",
+  ...answers.slice(1),
+] as const;
+type Mishap = (typeof mishaps)[number];
+
+const failed = (step: Step, reply: string, code?: number): DeliveryOutcome => ({
+  ...failure(step, code),
+  step,
+  reply,
+  code,
+  durationMilliseconds: 0,
+});
+const accepted: DeliveryOutcome = { result: "accepted", reply: "250 Ok", code: 250, durationMilliseconds: 0 };
+const outcomes: Record<Answer, DeliveryOutcome> = {
+  accepted,
+  away: failed("connect", "connect ECONNREFUSED"),
+  "without TLS": failed("tls", "STARTTLS is not offered"),
+  "refuses our login": failed("auth", "535 5.7.8 no", 535),
+  "refuses our sender": failed("sender", "553 5.7.1 no", 553),
+  greylists: failed("recipient", "450 4.2.0 later", 450),
+  full: failed("data", "452 4.3.1 full", 452),
+  "busy after the dot": failed("after-data", "451 4.3.0 later", 451),
+  "refuses the contact": failed("recipient", "550 5.1.1 unknown", 550),
+  "refuses the content": failed("after-data", "554 5.7.1 spam", 554),
+};
+const lost = failed("after-data", "no reply to the final dot");
+/** Before our login is taken nothing is known of the mail. */
+const beforeLogin: readonly string[] = ["away", "without TLS", "refuses our login"];
+
+/** A mail that a relay has taken. */
+export type Copy = {
+  mail: Mail;
+  at: number;
+  route: string;
+  by: Process;
+  /** Nobody of ours heard that it was taken. */
+  unheard: boolean;
+};
+
+/** The relays of a history: what they took, and what was wrong with what they were given. */
+export const network = (on: Stage, base: Ledger) => {
+  const doing = new Map<string, Answer>();
+  const copies: Copy[] = [];
+  const wrong: string[] = [];
+  /** Attempts, by how they ended. */
+  const counts = new Map<string, number>();
+
+  /** Whether something kept the process from noting that this copy was taken. */
+  const hindered = ({ mail, at, by }: Copy) =>
+    !by.alive ||
+    [...on.faults].some(
+      ([call, fault]) =>
+        fault.at >= at && (call.includes(mail.alert.id) || (fault.kind === "slow" && fault.by === by)),
+    );
+
+  /** What must hold when a mail is begun: nobody sends what is settled, and no second copy is made without need. */
+  const check = async ({ alert: { site, id }, messageId }: Mail) => {
+    const record = await base.story(site, id);
+    if (!record?.claim) wrong.push(`${id} is sent without a claim`);
+    if (record?.ending) wrong.push(`${id} is sent, and has ended: ${record.ending.as}`);
+    for (const copy of copies.filter(({ mail }) => mail.alert.id === id && mail.alert.site === site)) {
+      if (copy.mail.messageId !== messageId) wrong.push(`the copies of ${id} have different Message-IDs`);
+      if (!copy.unheard && !hindered(copy))
+        wrong.push(`${id} is sent again, and ${copy.by.name} knows that it was taken`);
+    }
+  };
+  const transportOf = (process: Process, route: string): Transport => ({
+    route,
+    send: (mail, signal, loggedIn) =>
+      new Promise((resolve) => {
+        const name = `mail ${mail.alert.id} by ${route}`;
+        const { call, draw, there, back, fault } = on.fateOf<Mishap>(name, mishaps);
+        const end = (outcome: DeliveryOutcome, wait = back) =>
+          on.at(on.now() + wait, () => {
+            if (process.alive) resolve(outcome);
+          });
+        const take = (unheard: boolean) => {
+          const copy = { mail, at: on.now(), route, by: process, unheard };
+          copies.push(copy);
+          on.say(route, `takes ${mail.alert.id} for ${mail.to}: ${mail.subject}`);
+          return copy;
+        };
+        const arrive = async () => {
+          await check(mail);
+          const does: Mishap | "accepted" = fault ?? doing.get(route) ?? "accepted";
+          counts.set(does, (counts.get(does) ?? 0) + 1);
+          if (does !== "accepted") {
+            if (fault) on.faults.set(call, { kind: fault, at: on.now(), by: process });
+            on.say(process.name, `${does.toUpperCase()}: ${call}`);
+          }
+          if (does === "dies before") return on.die(process, call);
+          if (!beforeLogin.includes(does)) loggedIn?.();
+          if (does === "accepted") {
+            take(false);
+            return end(accepted);
+          }
+          if (does === "dies when taken") {
+            take(true);
+            return on.die(process, call);
+          }
+          if (does === "taken, reply lost" || does === "lost with its reply") {
+            if (does === "taken, reply lost") take(true);
+            return end(lost);
+          }
+          if (does === "hangs, taken" || does === "hangs, lost" || does === "taken late") {
+            const seconds = draw.between(1, 400);
+            let over = false;
+            const hangUp = () => {
+              if (over) return;
+              over = true;
+              // The relay may be about to take it, and not know yet that nobody listens.
+              if (does === "hangs, taken" || (does === "taken late" && draw.chance(0.5))) take(true);
+              end(lost, 1);
+            };
+            signal.addEventListener("abort", hangUp);
+            if (signal.aborted) hangUp();
+            if (does === "taken late")
+              on.at(on.now() + seconds * 1000, () => {
+                if (over) return;
+                over = true;
+                take(!process.alive);
+                end(accepted);
+              });
+            return;
+          }
+          return end(outcomes[does]);
+        };
+        on.at(on.now() + there, arrive);
+      }),
+  });
+  return {
+    transportOf,
+    copies,
+    wrong,
+    counts,
+    /** What a relay does from now on. */
+    doing: (route: string, answer: Answer) => {
+      on.say(route, `from now on: ${answer}`);
+      doing.set(route, answer);
+    },
+  };
+};

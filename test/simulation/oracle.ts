@@ -1,0 +1,182 @@
+import { type JournalRecord, type Outcome, outcomes } from "../../functions/ledger/journal.ts";
+import type { Contact } from "../ledger/monitors.ts";
+import { type Got, gotOf, type Outcomes, promises } from "../ledger/promises.ts";
+import type { Played } from "./play.ts";
+
+/** A promise, and who breaks it in this history. */
+type Check = [promise: string, broken: (played: Played, facts: Facts) => unknown[]];
+type Facts = { byId: Map<string, JournalRecord>; firstCopies: Played["copies"]; got: Got[] };
+
+const keyOf = ({ site, id }: { site: string; id: string }) => `${site} ${id}`;
+
+/** What each contact was told, in order: by a mail, or by the alerts that a digest tells. */
+const gotIn = (copies: Played["copies"], byId: Facts["byId"]): Got[] =>
+  copies
+    .filter(({ mail }) => mail.alert.site === "site")
+    .flatMap(({ mail }) => {
+      const record = byId.get(keyOf(mail.alert));
+      if (!record?.members) return [gotOf(mail)];
+      return record.members.flatMap((id): Got[] => {
+        const member = byId.get(keyOf({ site: mail.alert.site, id }));
+        const { verdict } = member ?? {};
+        if (!member || !verdict?.kind) return [];
+        const object = member.service === null ? member.host : `${member.host}/${member.service}`;
+        return [
+          {
+            contact: member.contact.split("@")[0] as Contact,
+            object,
+            kind: verdict.kind,
+            state: member.state,
+            episode: verdict.episode?.id ?? "none",
+            row: verdict.row,
+            messageId: `${member.id}`,
+          },
+        ];
+      });
+    });
+
+const checks: Check[] = [
+  ["nothing happens that nothing may", ({ wrong }) => [...new Set(wrong)]],
+  ["the queue is empty in the end, and no group is stuck", ({ waiting }) => waiting],
+  [
+    "every alert that was answered 202 has its ending in the journal, or is covered by a host that is down",
+    ({ posts }, { byId }) =>
+      [...posts.keys()].filter((id) => {
+        const record = byId.get(keyOf({ site: "site", id }));
+        return !record || (!record.ending && record.verdict?.row !== "R16");
+      }),
+  ],
+  [
+    "whatever the bridge made itself has its ending too",
+    ({ records }) => records.filter(({ ending, verdict }) => !ending && verdict?.row !== "R16"),
+  ],
+  ["nothing but what a host covers is held in the end", ({ held }) => held.filter((row) => row !== "R16")],
+  [
+    "nobody is mailed what intake refused, or what nobody posted",
+    ({ posts, refused, records }) =>
+      records.filter(
+        ({ id, site, made }) => refused.includes(id) || (site === "site" && !made && !posts.has(id)),
+      ),
+  ],
+  [
+    "the journal's mails are those that the relays took",
+    ({ copies }, { byId }) => {
+      const taken = new Set(copies.map(({ mail }) => keyOf(mail.alert)));
+      const mailed = [...byId.values()].filter(({ ending }) => ending?.as === "mailed");
+      const untaken = mailed.filter((record) => !taken.has(keyOf(record)));
+      const unmailed = [...taken].filter((key) => {
+        const record = byId.get(key);
+        const doubted = record?.inDoubt || record?.putBackAt !== undefined;
+        return record?.ending?.as !== "mailed" && !doubted;
+      });
+      return [...untaken, ...unmailed];
+    },
+  ],
+  [
+    "each copy of a mail has the same Message-ID, and each mail its own",
+    ({ copies }) => {
+      const ids = Map.groupBy(copies, ({ mail }) => mail.messageId);
+      const alerts = Map.groupBy(copies, ({ mail }) => keyOf(mail.alert));
+      const several = (of: Map<string, Played["copies"]>, what: (copy: Played["copies"][0]) => string) =>
+        [...of].filter(([, all]) => new Set(all.map(what)).size > 1);
+      return [
+        ...several(ids, ({ mail }) => keyOf(mail.alert)),
+        ...several(alerts, ({ mail }) => mail.messageId),
+      ];
+    },
+  ],
+  [
+    "what is digested is told by one digest, which has its ending",
+    ({ records }, { byId }) => {
+      const digests = records.filter(({ members }) => members);
+      return records.filter(({ ending, id, site, digest }) => {
+        if (ending?.as !== "digested") return false;
+        const telling = digests.filter(({ members }) => members?.includes(id));
+        const named = byId.get(keyOf({ site, id: digest?.id ?? "" }));
+        return telling.length !== 1 || telling[0] !== named || !named?.ending;
+      });
+    },
+  ],
+  [
+    "a digest's mail names every object that it tells of",
+    ({ copies }, { byId }) =>
+      copies.filter(({ mail }) =>
+        byId.get(keyOf(mail.alert))?.members?.some((id) => {
+          const member = byId.get(keyOf({ site: mail.alert.site, id }));
+          return member && !mail.text.includes(member.service ?? member.host);
+        }),
+      ),
+  ],
+  [
+    "what was refused or given up is a dead letter, and nothing else is",
+    ({ buried, records }) => {
+      const dead = records.filter(({ ending }) => ending?.as === "refused" || ending?.as === "dead");
+      const ids = new Set(dead.map(({ id }) => id));
+      return [
+        ...dead.filter(({ id }) => !buried.includes(id)),
+        ...buried.filter(
+          (id) => !ids.has(id) && !records.some((record) => record.id === id && record.putBackAt),
+        ),
+      ];
+    },
+  ],
+  [
+    "the operator is told of each contact whose mail was refused or given up",
+    ({ records }) => {
+      const dead = records.filter(
+        ({ ending, site }) => site === "site" && (ending?.as === "refused" || ending?.as === "dead"),
+      );
+      const told = records.filter(({ site }) => site === "operator");
+      return dead.length > 0 && told.length === 0 ? dead : [];
+    },
+  ],
+];
+
+/** Which promises a history broke, and by what; none if all is well. */
+export const brokenIn = (played: Played): { promise: string; by: unknown[] }[] => {
+  const byId = new Map(played.records.map((record) => [keyOf(record), record]));
+  const seen = new Set<string>();
+  const firstCopies = played.copies.filter(
+    ({ mail }) => !seen.has(mail.messageId) && seen.add(mail.messageId),
+  );
+  const got = gotIn(firstCopies, byId);
+  const facts: Facts = { byId, firstCopies, got };
+  const broken = checks
+    .map(([promise, breakers]) => ({ promise, by: breakers(played, facts) }))
+    .filter(({ by }) => by.length > 0);
+  const ofSite = played.records.filter(({ site }) => site === "site");
+  const { history } = played;
+  const restless = history.faultRate > 0 || history.actions.some(({ do: what }) => what === "relay");
+  const undelivered = ofSite.some(
+    ({ ending, putBackAt, inDoubt }) =>
+      ending?.as === "dead" || ending?.as === "refused" || putBackAt !== undefined || inDoubt,
+  );
+  const repeating =
+    history.renotifyAfterSeconds !== undefined ||
+    history.actions.some((action) => action.do === "state" && action.volatile);
+  const result: Outcomes = {
+    got,
+    said: played.said,
+    posts: played.posts,
+    items: ofSite.map((record) => ({ ...record, messageId: record.messageId ?? record.id })),
+    totals: Object.fromEntries(
+      outcomes.map((outcome) => [
+        outcome,
+        ofSite.filter(({ ending }) => (ending?.as ?? "pending") === outcome).length,
+      ]),
+    ) as Record<Outcome, number>,
+    held: played.held,
+    queue: played.waiting,
+    relayWasAway: restless,
+  };
+  for (const [promise, breakers] of promises) {
+    if (promise.startsWith("every alert is accounted for")) continue;
+    const isOrder = promise.startsWith("an episode makes") || promise.startsWith("who was told of a problem");
+    if (isOrder && (repeating || undelivered)) continue;
+    const isComplete = promise.startsWith("a contact who");
+    if (isComplete && undelivered) continue;
+    const by = breakers(result);
+    if (by.length > 0) broken.push({ promise, by });
+  }
+  return broken;
+};
