@@ -171,10 +171,10 @@ export const brokenIn = (played: Played): { promise: string; by: unknown[] }[] =
   };
   for (const [promise, breakers] of promises) {
     if (promise.startsWith("every alert is accounted for")) continue;
-    const isOrder = promise.startsWith("an episode makes") || promise.startsWith("who was told of a problem");
-    if (isOrder && (repeating || undelivered)) continue;
-    const isComplete = promise.startsWith("a contact who");
-    if (isComplete && undelivered) continue;
+    // A dead letter may be put back, so the bridge goes on as if it had been told.
+    if (undelivered) continue;
+    const isOnce = ["an episode", "who was told", "nobody who"].some((words) => promise.startsWith(words));
+    if (isOnce && repeating) continue;
     const by = breakers(result);
     if (by.length > 0) broken.push({ promise, by });
   }
