@@ -30,6 +30,7 @@ export type RoutesParts = {
 
 /** An attempt that would have less time than this is not begun. */
 export const leastAttemptMilliseconds = 20_000;
+const noTime = "no time was left";
 /** Nobody stands in line until there is less: a reply to the final dot that is cut off makes a second copy. */
 const unhurriedAttemptMilliseconds = 60_000;
 /** What each later route is left of a mail's time. */
@@ -133,6 +134,8 @@ export const relays = ({ routes, states, clock, timeout = platformTimeout }: Rou
       });
       if (wait) return wait;
       const at = clock();
+      // The ledger took long, or this process stood still: by now another worker may be handed this mail.
+      if (until - at < leastAttemptMilliseconds) return { until: at, reason: noTime };
       const limit = timeout(Math.max(until - at, 1));
       const outcome = await transport.send(mail, limit, () => line.show(true));
       const after = (state: RouteState) => afterAttempt(state, outcome, clock());
@@ -156,7 +159,7 @@ export const relays = ({ routes, states, clock, timeout = platformTimeout }: Rou
       const share = Math.floor((until - now) / (later + 1));
       const mine = Math.max(until - later * laterRouteMilliseconds, now + share);
       if (mine - now < leastAttemptMilliseconds) {
-        waits.push({ until: now, reason: "no time was left" });
+        waits.push({ until: now, reason: noTime });
         continue;
       }
       const offered = await offer(route, mail, mine);

@@ -367,6 +367,17 @@ describe("all routes together", () => {
     expect(attempts).toEqual([]);
     expect(wait).toEqual({ until: now, reason: "no time was left; no time was left" });
   });
+
+  it("are not begun when the ledger took all the time: by then another worker has the mail", async () => {
+    const { route } = states;
+    states.route = async (name) => {
+      now += 400_000;
+      return route(name);
+    };
+    const { attempts, wait } = await open({ a: accepted })(mail(), until());
+    expect(attempts).toEqual([]);
+    expect(wait?.reason).toBe("a: no time was left");
+  });
 });
 
 describe("an open route that no mail comes to", () => {
