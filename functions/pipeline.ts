@@ -187,10 +187,12 @@ export const pipeline = (parts: PipelineParts) => {
         if (waiting && !(await drop(ledger, page))) continue;
         return { message: "remove" };
       }
-      if (waiting && !waiting.queued && now < waiting.due) {
+      if (waiting && now < waiting.due) {
         const early = waiting.due - now;
-        // The sweep's message, and its clock is before ours: when it notes that the queue has it, the queue must.
-        if (early <= skewMilliseconds) return { message: "give-back", afterSeconds: Math.ceil(early / 1000) };
+        // The sweep's message, and its clock is before ours. If it was held once more until then, the queue would take
+        // what the sweep hands over then for this message, and drop it.
+        if (waiting.queued || early <= skewMilliseconds)
+          return { message: "give-back", afterSeconds: Math.ceil(early / 1000) };
         // We died between holding it and removing its message: the sweep has it now.
         return { message: "remove" };
       }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Mail } from "../functions/compose/mail.ts";
 import { relays } from "../functions/deliver/relays.ts";
 import type { JournalRecord } from "../functions/ledger/journal.ts";
@@ -7,7 +7,8 @@ import { defaultPolicy, type Policy } from "../functions/ledger/policy.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { admit, join } from "../functions/ledger/storm.ts";
 import { pipeline } from "../functions/pipeline.ts";
-import { toMessage } from "../functions/queue/queue.ts";
+import { type OutgoingMessage, toMessage } from "../functions/queue/queue.ts";
+import { sweep } from "../functions/sweep.ts";
 import { type RelayAnswer, rehearse, workerEnds } from "../scripts/rehearsal.ts";
 import { posted, queuedAlert } from "./alerts.ts";
 
@@ -284,6 +285,12 @@ it("what the sweep hands over is not taken for what still waits by a worker whos
   const handed = () =>
     handle({ ...toMessage(queued), receipt: "1", receiveCount: 1, visibleAgainAt: now + 400_000 });
   expect(await handed()).toEqual({ message: "remove" });
-  now = begin + defaultPolicy.degradedHoldSeconds * 1000 - 50;
+  const due = begin + defaultPolicy.degradedHoldSeconds * 1000;
+  now = due - 50;
+  expect(await handed()).toEqual({ message: "give-back", afterSeconds: 1 });
+  const send = vi.fn(async (messages: readonly OutgoingMessage[]) => messages.map(() => true));
+  const report = () => undefined;
+  await sweep({ ledger, queue: { send }, operators: [], report }, due);
+  expect(send).toHaveBeenCalledOnce();
   expect(await handed()).toEqual({ message: "give-back", afterSeconds: 1 });
 });
