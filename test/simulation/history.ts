@@ -104,7 +104,7 @@ export const historyOf = (seed: number): History => {
     routes,
     connections: draw.of([1, 3]),
     rate: draw.chance(0.1) ? { mails: 2, milliseconds: 60_000 } : undefined,
-    faultRate: draw.of([0, 0.005, 0.01, 0.02, 0.05]),
+    faultRate: draw.of([0, 0.01, 0.02, 0.05, 0.1]),
     skewMilliseconds: draw.of([0, 0, 0, 2_000]),
     burst: draw.chance(0.4) ? { mails: draw.between(1, 4), milliseconds: 60_000 } : undefined,
     renotifyAfterSeconds: draw.chance(0.1) ? 300 : undefined,
