@@ -14,6 +14,7 @@ import {
   hold,
   holdUnsent,
   type Ledger,
+  madeOnce,
   type Page,
   release,
   settle,
@@ -208,7 +209,7 @@ export const pipeline = (parts: PipelineParts) => {
       const verdict =
         isDigest && members.length === 0
           ? unmailed("suppress", "R46", "the ledger knows of nothing that it would tell", page.entry)
-          : await heardVerdict(page, queued, now);
+          : await madeOnce(ledger, page, await heardVerdict(page, queued, now));
       if (verdict.action === "hold") {
         if (!(await hold(ledger, page, queued, verdict, now))) continue;
         const { row, reason, due } = verdict;

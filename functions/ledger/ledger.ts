@@ -120,24 +120,40 @@ export const heldRecord = (
 
 const mostConflicts = 1000;
 
-/** The first records of what a verdict makes; what waits already has one. */
-const madeBy = ({ made = [], entry }: Verdict, page: Page, now: number): JournalRecord[] =>
-  made
-    .filter(({ id }) => page.entry.held[id] === undefined)
-    .map((queued) =>
-      heldRecord(newRecord(queued), queued, {
-        at: now,
-        row: queued.made?.row ?? "R27",
-        reason: "the monitor may not send this contact a recovery",
-        until: entry.held[queued.id]?.due ?? now,
-      }),
-    );
+/**
+ * The verdict without what another contact's alert of the same notification has made already: that waits as it was
+ * decided since, or has ended.
+ */
+export const madeOnce = async (ledger: Ledger, page: Page, verdict: Verdict): Promise<Verdict> => {
+  const made: QueuedAlert[] = [];
+  let { entry } = verdict;
+  for (const one of verdict.made ?? []) {
+    const { [one.id]: held } = page.entry.held;
+    if (!held && (await ledger.story(one.site, one.id)) === undefined) made.push(one);
+    else {
+      entry = withoutHeld(entry, one.id);
+      if (held) entry = { ...entry, held: { ...entry.held, [one.id]: held } };
+    }
+  }
+  return { ...verdict, entry, made };
+};
+
+/** The first records of what a verdict makes. */
+const madeBy = ({ made = [], entry }: Verdict, now: number): JournalRecord[] =>
+  made.map((queued) =>
+    heldRecord(newRecord(queued), queued, {
+      at: now,
+      row: queued.made?.row ?? "R27",
+      reason: "the monitor may not send this contact a recovery",
+      until: entry.held[queued.id]?.due ?? now,
+    }),
+  );
 
 const writeVerdict = (ledger: Ledger, page: Page, verdict: Verdict, record: JournalRecord, now: number) =>
   ledger.write({
     key: page.key,
     entry: verdict.entry,
-    records: [record, ...madeBy(verdict, page, now)],
+    records: [record, ...madeBy(verdict, now)],
     run: page.run,
   });
 
