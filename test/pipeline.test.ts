@@ -94,6 +94,25 @@ const handOut = (queued: QueuedAlert, receiveCount = 1): ReceivedMessage => ({
 });
 const story = () => ledger.story("site", "alert-0001");
 
+it("a worker whose claim was written too late leaves that of the next one alone", async () => {
+  let late = true;
+  const write: Ledger["write"] = async (change) => {
+    const done = await ledger.write(change);
+    if (!late || !change.records[0]?.claim) return done;
+    late = false;
+    now += 400_000;
+    // By now another worker has the message, and dies when the relay has the mail.
+    const dies: Send = async () => {
+      throw new Error("it dies");
+    };
+    await expect(worker(dies)(handOut(queuedAlert(), 2))).rejects.toThrow("it dies");
+    return done;
+  };
+  const first = handOut(queuedAlert());
+  expect(await worker(undefined, { ...ledger, write })(first)).toMatchObject({ message: "give-back" });
+  expect(await story()).toMatchObject({ claim: { attempt: 1, receiveCount: 2 }, inDoubt: true });
+});
+
 describe("a message", () => {
   it("is removed when the relay took the mail, and the journal has the whole story", async () => {
     expect(await worker()(handOut(queuedAlert()))).toEqual({ message: "remove" });

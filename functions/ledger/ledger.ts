@@ -298,9 +298,15 @@ const amend = async (
   throw new Error(`the ledger's entry changed ${mostConflicts} times while one outcome was written`);
 };
 
-const tried = (record: JournalRecord, { attempts, wait }: Handover, now: number): JournalRecord => ({
+/** `mine` is the claim under which it was tried: what another worker has claimed since stays that one's. */
+const tried = (
+  record: JournalRecord,
+  mine: JournalRecord["claim"],
+  { attempts, wait }: Handover,
+  now: number,
+): JournalRecord => ({
   ...record,
-  claim: undefined,
+  claim: record.claim?.since === mine?.since ? undefined : record.claim,
   attempts: [...record.attempts, ...attempts],
   waiting: wait && { since: (attempts.length === 0 && record.waiting?.since) || now, ...wait },
   ...(attempts.some(isLost) && { inDoubt: true }),
@@ -318,7 +324,12 @@ export const settle = (
   amend(ledger, queued, page, ({ entry, record }) => ({
     // Who was handed it after us has settled it, and its contact may know its end by now.
     entry: withoutHeld(record.ending?.as === "mailed" ? entry : told(entry), queued.id),
-    record: { ...tried(record, handover, ending.at), waiting: undefined, queued: undefined, ending },
+    record: {
+      ...tried(record, page.record.claim, handover, ending.at),
+      waiting: undefined,
+      queued: undefined,
+      ending,
+    },
   }));
 
 /** Gives a claim back after attempts that did not end the story. */
@@ -329,7 +340,10 @@ export const release = (
   handover: Handover,
   now: number,
 ): Promise<void> =>
-  amend(ledger, queued, page, ({ entry, record }) => ({ entry, record: tried(record, handover, now) }));
+  amend(ledger, queued, page, ({ entry, record }) => ({
+    entry,
+    record: tried(record, page.record.claim, handover, now),
+  }));
 
 /** R29: gives a claim back after a first attempt, and keeps the alert until it is due: its recovery may come. */
 export const holdUnsent = (
@@ -342,7 +356,7 @@ export const holdUnsent = (
 ): Promise<void> =>
   amend(ledger, queued, page, ({ entry, record }) => ({
     entry: withHeld(entry, queued, "R29", due),
-    record: heldRecord(tried(record, handover, now), queued, {
+    record: heldRecord(tried(record, page.record.claim, handover, now), queued, {
       at: now,
       row: "R29",
       reason: "no relay has taken it yet; if it recovers meanwhile, nobody need know",
