@@ -302,8 +302,9 @@ export const pipeline = (parts: PipelineParts) => {
     const last = handover.attempts.at(-1);
     // R43: who may have the mail is treated as told.
     const heard = end.as === "mailed" || mine.record.inDoubt || (last && isLost(last));
+    const decidedAt = mine.record.verdict?.at;
     await settle(ledger, queued, mine, handover, { ...end, at: clock() }, (entry) =>
-      heard ? told(entry, verdict.kind, queued, verdict.episode?.id, clock()) : entry,
+      heard ? told(entry, verdict.kind, queued, verdict.episode?.id, clock(), { decidedAt }) : entry,
     );
     failed(queued, verdict, handover.attempts);
     ended(queued, end.as, { ...verdict, reason: `${verdict.reason}: ${end.reason}` }, last);

@@ -214,14 +214,17 @@ export const lastAnnounced = (
 ): { at: number; monitor: string } | undefined =>
   entry.announced[announcedKey(alert.type, contactKey(contact))];
 
-/** The entry after a contact got a mail of this episode: only now does the ledger hold that he was told. */
+/**
+ * The entry after a contact got a mail of this episode: only now does the ledger hold that he was told. It was decided
+ * on at `decidedAt`, if that was some time ago.
+ */
 export const told = (
   entry: Entry,
   kind: Kind,
   queued: QueuedAlert,
   episode: string | undefined,
   now: number,
-  digest?: string,
+  { digest, decidedAt = Number.NEGATIVE_INFINITY }: { digest?: string; decidedAt?: number } = {},
 ): Entry => {
   const key = contactKey(queued.contact);
   const { alert, receivedAt } = queued;
@@ -250,8 +253,9 @@ export const told = (
         return { ...news, episode, worst: Math.max(worst, severity[alert.state]), recovered: false };
       }
       case "RECOVERY":
-        if (before && before.episode === episode)
-          return { ...before, recovered: true, ...(digest !== undefined && { digest }) };
+        // Another monitor's problem may have made of it an episode since, of which he was told nothing.
+        if (before && episode && (before.episode === episode || before.at <= decidedAt))
+          return { ...before, episode, recovered: true, ...(digest !== undefined && { digest }) };
         // R26: of no episode, but what comes next is not to be told before it.
         return (
           before ?? (digest === undefined ? undefined : { ...news, episode: "", worst: 0, recovered: true })

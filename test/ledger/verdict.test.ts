@@ -741,6 +741,22 @@ describe("the decision table", () => {
     expect(again.entry.episode?.id).not.toBe(play(opened).entry.episode?.id);
   });
 
+  it("R24: who is told of the end while the other monitor opens the next episode was told of the end", () => {
+    const before = [{}, { mon: "B", nid: 50, to: "bob" }] satisfies Step[];
+    const ended = { ...recovery, to: "bob", nid: 3, taken: 10, at: 700, unswept: true } satisfies Step;
+    const { entry } = play([...before, ended, { mon: "B", nid: 51, num: 2, to: "bob", at: 701 }]);
+    const alice = queuedAlert({ contact: "alice@example.com" }, { type: "RECOVERY", state: "OK" });
+    const first = play(before).entry.episode?.id;
+    expect(entry.contacts["alice@example.com"]).toMatchObject({
+      episode: entry.episode?.id,
+      recovered: false,
+    });
+    const late = told(entry, "RECOVERY", alice, first, 702_000, { decidedAt: 700_000 });
+    expect(late.contacts["alice@example.com"]).toMatchObject({ episode: first, recovered: true });
+    const toldSince = told(entry, "RECOVERY", alice, first, 702_000, { decidedAt: -1 });
+    expect(toldSince).toEqual(entry);
+  });
+
   it("R44: an episode of which nothing was heard for 30 days is closed, and not before", () => {
     const days = 86_400_000;
     const { entry } = play([{ at: 0 }]);

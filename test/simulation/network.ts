@@ -92,7 +92,8 @@ export const network = (on: Stage, base: Ledger) => {
     if (!record?.claim) wrong.push(`${id} is sent without a claim`);
     const before = copies.filter(({ mail }) => mail.alert.id === id && mail.alert.site === site);
     // Who was out of time may note what came of it after the next one began.
-    if (record?.ending && before.length === 0) wrong.push(`${id} is sent, and has ended: ${record.ending.as}`);
+    if (record?.ending && before.length === 0)
+      wrong.push(`${id} is sent, and has ended: ${record.ending.as}`);
     for (const copy of before) {
       if (copy.mail.messageId !== messageId) wrong.push(`the copies of ${id} have different Message-IDs`);
       if (!copy.unheard && !hindered(copy))
