@@ -74,6 +74,7 @@ export const historyOf = (seed: number): History => {
           "ACKNOWLEDGEMENT",
           "FLAPPINGSTART",
           "FLAPPINGSTOP",
+          "FLAPPINGSTOP",
           "CUSTOM",
           "DOWNTIMESTART",
           "DOWNTIMEEND",

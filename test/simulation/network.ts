@@ -57,6 +57,7 @@ const outcomes: Record<Answer, DeliveryOutcome> = {
   "refuses the content": failed("after-data", "554 5.7.1 spam", 554),
 };
 const lost = failed("after-data", "no reply to the final dot");
+
 /** Before our login is taken nothing is known of the mail. */
 const beforeLogin: readonly string[] = ["away", "without TLS", "refuses our login"];
 
@@ -86,8 +87,14 @@ export const network = (on: Stage, base: Ledger) => {
         fault.at >= at && (call.includes(mail.alert.id) || (fault.kind === "slow" && fault.by === by)),
     );
 
+  /** Of each alert the last attempt whose reply was lost: where, and when that was known. */
+  const lostBy = new Map<string, { route: string; at: number }>();
+
   /** What must hold when a mail is begun: nobody sends what is settled, and no second copy is made without need. */
-  const check = async ({ alert: { site, id }, messageId }: Mail) => {
+  const check = async ({ alert: { site, id }, messageId }: Mail, route: string) => {
+    const last = lostBy.get(id);
+    if (last && last.route !== route && on.now() - last.at < 5_000)
+      wrong.push(`${id} goes by ${route} at once, though ${last.route} may have it`);
     const record = await base.story(site, id);
     if (!record?.claim) wrong.push(`${id} is sent without a claim`);
     const before = copies.filter(({ mail }) => mail.alert.id === id && mail.alert.site === site);
@@ -106,10 +113,12 @@ export const network = (on: Stage, base: Ledger) => {
       new Promise((resolve) => {
         const name = `mail ${mail.alert.id} by ${route}`;
         const { call, draw, there, back, fault } = on.fateOf<Mishap>(name, mishaps);
-        const end = (outcome: DeliveryOutcome, wait = back) =>
+        const end = (outcome: DeliveryOutcome, wait = back) => {
+          if (outcome === lost) lostBy.set(mail.alert.id, { route, at: on.now() + wait });
           on.at(on.now() + wait, () => {
             if (process.alive) resolve(outcome);
           });
+        };
         const take = (unheard: boolean) => {
           const copy = { mail, at: on.now(), route, by: process, unheard };
           copies.push(copy);
@@ -117,7 +126,7 @@ export const network = (on: Stage, base: Ledger) => {
           return copy;
         };
         const arrive = async () => {
-          await check(mail);
+          await check(mail, route);
           const does: Mishap | "accepted" = fault ?? doing.get(route) ?? "accepted";
           counts.set(does, (counts.get(does) ?? 0) + 1);
           if (does !== "accepted") {

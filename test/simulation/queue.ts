@@ -79,19 +79,24 @@ export const simulatedQueue = (on: Stage, seed: number) => {
 
   const queueOf = (process: Process) => ({
     send: (messages: readonly OutgoingMessage[]): Promise<boolean[]> =>
-      on.call(process, `send ${idIn(messages[0]?.body ?? "")}`, [...writes, "some only"], (fault) => {
-        const refused = new Set<string>();
-        const draw = draws(seed, `refused ${idIn(messages[0]?.body ?? "")} ${on.now()}`);
-        const taken = messages.map((message) => {
-          // The adapter sends no message of a group behind one that was not taken.
-          if (fault === "some only" && draw.chance(0.5)) refused.add(message.group);
-          if (refused.has(message.group)) return false;
-          add(message);
-          return true;
-        });
-        serve();
-        return taken;
-      }),
+      on.call(
+        process,
+        `send ${idIn(messages[0]?.body ?? "")}`,
+        [...writes, "some only", "some only"],
+        (fault) => {
+          const refused = new Set<string>();
+          const draw = draws(seed, `refused ${idIn(messages[0]?.body ?? "")} ${on.now()}`);
+          const taken = messages.map((message) => {
+            // The adapter sends no message of a group behind one that was not taken.
+            if (fault === "some only" && draw.chance(0.5)) refused.add(message.group);
+            if (refused.has(message.group)) return false;
+            add(message);
+            return true;
+          });
+          serve();
+          return taken;
+        },
+      ),
     receive: ({
       max,
       visibilityTimeoutSeconds,

@@ -1,5 +1,5 @@
 import type { History } from "./history.ts";
-import { brokenIn } from "./oracle.ts";
+import type { brokenIn } from "./oracle.ts";
 import type { simulator } from "./play.ts";
 
 type Play = ReturnType<typeof simulator>["play"];
@@ -9,13 +9,17 @@ const mostTries = 600;
  * A smaller history that breaks the same promise: without the actions and faults that it does not need, calls that all
  * take equally long if that will do, and no more workers than it wants.
  */
-export const shrink = async (history: History, promise: string, play: Play): Promise<History> => {
+export const shrink = async (
+  history: History,
+  promise: string,
+  play: Play,
+  broken: typeof brokenIn,
+): Promise<History> => {
   let smallest = history;
   let tries = 0;
   const fails = async (smaller: History): Promise<boolean> => {
     if (tries++ >= mostTries) return false;
-    const broken = brokenIn(await play(smaller));
-    if (!broken.some((one) => one.promise === promise)) return false;
+    if (!broken(await play(smaller)).some((one) => one.promise === promise)) return false;
     smallest = smaller;
     return true;
   };
