@@ -303,10 +303,12 @@ export const pipeline = (parts: PipelineParts) => {
     // R43: who may have the mail is treated as told.
     const heard = end.as === "mailed" || mine.record.inDoubt || (last && isLost(last));
     const decidedAt = mine.record.verdict?.at;
-    await settle(ledger, queued, mine, handover, { ...end, at: clock() }, (entry) =>
+    const ending = await settle(ledger, queued, mine, handover, { ...end, at: clock() }, (entry) =>
       heard ? told(entry, verdict.kind, queued, verdict.episode?.id, clock(), { decidedAt }) : entry,
     );
     failed(queued, verdict, handover.attempts);
+    // Another worker has mailed it meanwhile, and has said so.
+    if (ending?.as !== end.as) return { message: "remove" };
     ended(queued, end.as, { ...verdict, reason: `${verdict.reason}: ${end.reason}` }, last);
     if (end.as === "mailed") return { message: "remove" };
     await tellOfBurial(queued, end.as, end.reason, last);

@@ -113,6 +113,17 @@ it("a worker whose claim was written too late leaves that of the next one alone"
   expect(await story()).toMatchObject({ claim: { attempt: 1, receiveCount: 2 }, inDoubt: true });
 });
 
+it("a worker that is told late of a refusal does not undo the end of a mail that the next one sent", async () => {
+  const late: Send = async () => {
+    now += 400_000;
+    expect(await worker()(handOut(queuedAlert(), 2))).toEqual({ message: "remove" });
+    return refused;
+  };
+  expect(await worker(late)(handOut(queuedAlert()))).toEqual({ message: "remove" });
+  expect(await story()).toMatchObject({ ending: { as: "mailed", reason: accepted.reply } });
+  expect((await story())?.attempts.map(({ outcome }) => outcome)).toEqual([accepted, refused]);
+});
+
 describe("a message", () => {
   it("is removed when the relay took the mail, and the journal has the whole story", async () => {
     expect(await worker()(handOut(queuedAlert()))).toEqual({ message: "remove" });

@@ -290,11 +290,11 @@ const amend = async (
   queued: QueuedAlert,
   page: Page,
   change: (page: Page) => { entry: Entry; record: JournalRecord },
-): Promise<void> => {
+): Promise<JournalRecord> => {
   let current = page;
   for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
     const { entry, record } = change(current);
-    if (await ledger.write({ key: page.key, entry, records: [record] })) return;
+    if (await ledger.write({ key: page.key, entry, records: [record] })) return record;
     current = await ledger.read(queued);
   }
   throw new Error(`the ledger's entry changed ${mostConflicts} times while one outcome was written`);
@@ -314,25 +314,32 @@ const tried = (
   ...(attempts.some(isLost) && { inDoubt: true }),
 });
 
-/** Ends the story of an alert that was sent: `told` says what the entry learns from it. */
-export const settle = (
+/**
+ * Ends the story of an alert that was sent: `told` says what the entry learns from it. Resolves to its ending: that is
+ * another one if who was handed it after us has mailed it, and its contact may know its end by now.
+ */
+export const settle = async (
   ledger: Ledger,
   queued: QueuedAlert,
   page: Page,
   handover: Handover,
   ending: NonNullable<JournalRecord["ending"]>,
   told: (entry: Entry) => Entry,
-): Promise<void> =>
-  amend(ledger, queued, page, ({ entry, record }) => ({
-    // Who was handed it after us has settled it, and its contact may know its end by now.
-    entry: withoutHeld(record.ending?.as === "mailed" ? entry : told(entry), queued.id),
-    record: {
-      ...tried(record, page.record.claim, handover, ending.at),
-      waiting: undefined,
-      queued: undefined,
-      ending,
-    },
-  }));
+): Promise<JournalRecord["ending"]> => {
+  const settled = await amend(ledger, queued, page, ({ entry, record }) => {
+    const mailed = record.ending?.as === "mailed" ? record.ending : undefined;
+    return {
+      entry: withoutHeld(mailed ? entry : told(entry), queued.id),
+      record: {
+        ...tried(record, page.record.claim, handover, ending.at),
+        waiting: undefined,
+        queued: undefined,
+        ending: mailed ?? ending,
+      },
+    };
+  });
+  return settled.ending;
+};
 
 /** Gives a claim back after attempts that did not end the story. */
 export const release = (
@@ -341,7 +348,7 @@ export const release = (
   page: Page,
   handover: Handover,
   now: number,
-): Promise<void> =>
+): Promise<unknown> =>
   amend(ledger, queued, page, ({ entry, record }) => ({
     entry,
     record: tried(record, page.record.claim, handover, now),
@@ -355,7 +362,7 @@ export const holdUnsent = (
   handover: Handover,
   due: number,
   now: number,
-): Promise<void> =>
+): Promise<unknown> =>
   amend(ledger, queued, page, ({ entry, record }) => ({
     entry: withHeld(entry, queued, "R29", due),
     record: heldRecord(tried(record, page.record.claim, handover, now), queued, {

@@ -9,7 +9,10 @@ export const plants: Record<string, Plant> = {
     breaks: "a message is removed before the ledger has its end",
     file: "functions/pipeline.ts",
     text: "await settle(ledger, queued, mine,",
-    instead: "((...all) => void settle(...all).catch(() => undefined))(ledger, queued, mine,",
+    instead: `((...all) => {
+        settle(...all).catch(() => undefined);
+        return end;
+      })(ledger, queued, mine,`,
   },
   "acknowledges-in-a-catch": {
     breaks: "a message is removed though working on it failed",
