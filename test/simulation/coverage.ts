@@ -28,6 +28,8 @@ export const coverage = () => {
         for (const row of new Set(rows)) count("rows", row);
       }
     },
+    /** How often something happened in all. */
+    total: (what: string): number => counts.get("in all")?.get(what) ?? 0,
     /** What was counted, for a terminal; rows that were never reached are named. */
     table: (): string[] => {
       const lines = [...counts].map(([group, of]) => {
