@@ -39,6 +39,9 @@ const simulation = async (plant?: string) => {
   )) as Parts;
   return { historyOf, brokenIn, ...simulator() };
 };
+/** What was broken: by a sentence of its own, if nothing else tells it. */
+const inWords = ({ promise, by }: { promise: string; by: unknown[] }): string =>
+  typeof by[0] === "string" && by[0].includes(" is ") ? by[0] : promise;
 const histories = Number(values.histories);
 const from = Number(values.from);
 
@@ -53,7 +56,7 @@ if (named && values.seed === undefined) {
     let found: string | undefined;
     let tried = 0;
     while (found === undefined && tried < histories)
-      found = brokenIn(await play(historyOf(from + tried++)))[0]?.promise;
+      found = brokenIn(await play(historyOf(from + tried++))).map(inWords)[0];
     if (found === undefined) missed += 1;
     const where = found === undefined ? `NOT FOUND in ${tried}` : `history ${tried}: ${found}`;
     say(paragraph(`${name.padEnd(28)} `, where));
