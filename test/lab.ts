@@ -9,6 +9,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -82,6 +83,36 @@ export const startRelay = async (on: Lab): Promise<Relay> => {
     ca: value("RELAY_CA"),
     maildir: value("RELAY_MAILDIR"),
   };
+};
+
+/** What a look into /proc tells; undefined of a process that has ended meanwhile, or may not be looked at. */
+const ofProcess = <T>(look: () => T): T | undefined => {
+  try {
+    return look();
+  } catch (error) {
+    if (["ENOENT", "ESRCH", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    throw error;
+  }
+};
+const pids = () => readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+
+/** All processes of a lab's relay that live: they work in its queue. */
+const relayPids = ({ folder }: Lab): number[] =>
+  pids()
+    .filter((pid) => ofProcess(() => readlinkSync(`/proc/${pid}/cwd`))?.startsWith(`${folder}/relay/queue`))
+    .map(Number);
+
+/** Sends a signal to all processes of a lab's relay; tells how many there were. */
+export const signalRelay = (on: Lab, signal: NodeJS.Signals): number =>
+  relayPids(on).filter((pid) => ofProcess(() => process.kill(pid, signal))).length;
+
+/** Kills a lab's relay so that it can be started again at once. */
+export const killRelay = async (on: Lab): Promise<void> => {
+  await on.script("relay", "kill");
+  // A child that was born meanwhile would keep the port for as long as we keep its connection.
+  await until("the end of all its processes", 10, () => signalRelay(on, "SIGKILL") === 0);
+  // Its master may be dead and not waited for, for seconds or for ever: the script would take it for running.
+  rmSync(join(on.folder, "relay/queue/pid/master.pid"));
 };
 
 /** When Postfix began to write a file of a maildir, in microseconds: SECONDS.VdeviceIinodeMmicroseconds.host. */
@@ -203,15 +234,22 @@ export const commandLines = (file: string, shim: Shim): { host: string; service:
   return { host, service };
 };
 
-/** Polls until `test` holds; the last error or a plain one after `seconds`. */
+/** Polls until `test` holds; after `seconds` rejects, and tells what `test` threw last. */
 export const until = async (
   what: string,
   seconds: number,
   test: () => boolean | Promise<boolean>,
 ): Promise<void> => {
   const end = Date.now() + seconds * 1000;
-  while (!(await test())) {
-    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`);
+  for (;;) {
+    let cause: unknown;
+    try {
+      if (await test()) return;
+    } catch (error) {
+      cause = error;
+    }
+    if (Date.now() > end)
+      throw new Error(`not within ${seconds} s: ${what}${cause ? ` (${cause})` : ""}`, { cause });
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 };
@@ -222,14 +260,9 @@ export const watchCommandLines = (words: readonly string[]) => {
   let looks = 0;
   const timer = setInterval(() => {
     looks += 1;
-    for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-      try {
-        const line = readFileSync(`/proc/${pid}/cmdline`, "latin1");
-        for (const word of words) if (line.includes(word)) seen.add(word);
-      } catch (error) {
-        // The process ended between the two looks.
-        if (!["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-      }
+    for (const pid of pids()) {
+      const line = ofProcess(() => readFileSync(`/proc/${pid}/cmdline`, "latin1"));
+      for (const word of words) if (line?.includes(word)) seen.add(word);
     }
   }, 3);
   return () => {
