@@ -1,12 +1,24 @@
 import { setTimeout } from "node:timers/promises";
-import { type Disposition, dispose, drainInOrder, type Queue, type ReceivedMessage } from "../queue/queue.ts";
+import {
+  type Disposition,
+  dispose,
+  drainInOrder,
+  type Queue,
+  type ReceivedMessage,
+  retryDelaySeconds,
+} from "../queue/queue.ts";
 
 /** How long a message that is dealt with may wait for others of its batch, to be removed with them. */
 const disposeMilliseconds = 1000;
+/** So often a queue that takes no disposition is asked again; then its messages come back when their time is over. */
+const mostRefusals = 60;
 
 const pause = (milliseconds: number): Promise<unknown> => setTimeout(milliseconds, undefined, { ref: false });
 
-/** Works on one batch. What is done waits a moment for the rest, not for a mail at a slow relay. */
+/**
+ * Works on one batch. What is done waits a moment for the rest, not for a mail at a slow relay. A message that made an
+ * error is given back with the later ones of its group: by itself it would come only when its time is over.
+ */
 export const drain = async (
   queue: Queue,
   messages: readonly ReceivedMessage[],
@@ -17,16 +29,26 @@ export const drain = async (
   const done = new Map<ReceivedMessage, Disposition>();
   let busy = true;
   const drained = [...Map.groupBy(messages, ({ group }) => group).values()].map(async (group) => {
-    for (const [message, disposition] of await drainInOrder(group, handle, failed))
-      done.set(message, disposition);
+    const dispositions = await drainInOrder(group, handle, failed);
+    for (const message of group) {
+      const afterSeconds = retryDelaySeconds(message.receiveCount);
+      done.set(message, dispositions.get(message) ?? { message: "give-back", afterSeconds });
+    }
   });
   const all = Promise.all(drained).then(() => {
     busy = false;
   });
-  while (busy) {
+  for (let refusals = 0; busy || done.size > 0; ) {
     await Promise.race([all, wait(disposeMilliseconds)]);
     const batch = new Map(done);
     done.clear();
-    await dispose(queue, batch);
+    try {
+      await dispose(queue, batch);
+      refusals = 0;
+    } catch (error) {
+      if (++refusals === mostRefusals) throw error;
+      for (const [message, disposition] of batch) done.set(message, disposition);
+      await wait(disposeMilliseconds);
+    }
   }
 };
