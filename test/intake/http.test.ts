@@ -147,6 +147,12 @@ describe("POST /v1/alerts", () => {
     ["a form that is not taken", () => post("<xml/>", "application/xml"), 415, ""],
     ["a compressed body", () => post("x", "application/json", { "Content-Encoding": "gzip" }), 415, ""],
     ["more than 256 KiB", () => post(" ".repeat(256 * 1024 + 1)), 413, ""],
+    [
+      "a length of more than 256 KiB",
+      () => post("{}", "application/json", { "Content-Length": `${256 * 1024 + 1}` }),
+      413,
+      "",
+    ],
     ["more than 100 alerts", () => postJson(Array.from({ length: 101 }, () => alert())), 422, "body"],
     ["an empty list", () => post("[]"), 422, "body"],
     [
