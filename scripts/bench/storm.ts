@@ -1,0 +1,111 @@
+import { setTimeout } from "node:timers/promises";
+import {
+  bridgeSettings,
+  commandLines,
+  installShim,
+  openLab,
+  startBridge,
+  startRelay,
+} from "../../test/lab.ts";
+import { startAlertmanager } from "./peers/alertmanager.ts";
+import { startClassic } from "./peers/classic.ts";
+import { runOnce } from "./peers/command.ts";
+import { arrived } from "./peers/maildir.ts";
+import { alternate, type Bench, median, mediansOf } from "./rounds.ts";
+
+const port = 25_120;
+
+/** Everything fails at once. */
+export const bench: Bench = {
+  summary: "500 services of a real Nagios that fail at once: until the last mail",
+  about:
+    "A real Nagios runs the shipped notification command for the shim, with HARDSTATE_BURST=off for a mail of each, or " +
+    "its own default command for mail(1) and Sendmail; Alertmanager gets as many alerts in one post. Measured is the time " +
+    "from the storm's command to the last mail in the relay's maildir. Three rounds unless told otherwise, for the " +
+    "classic chain takes more than a minute. Needs the lab (LAB) and root.",
+  run: async ({ rounds, quick }) => {
+    const services = quick ? 50 : 500;
+    const lab = openLab();
+    try {
+      const relay = await startRelay(lab);
+      const settings = bridgeSettings(lab, relay, port);
+      const bridge = await startBridge(lab, settings);
+      const shim = await installShim(lab, bridge.url, settings.token, "nagios");
+      const alertmanager = await startAlertmanager(lab);
+      const { host, service } = commandLines("scripts/monitors/nagios.cfg", shim);
+      const nagios = (...words: string[]) => lab.script("nagios", ...words);
+
+      const first: Record<string, number[]> = { ours: [], classic: [], alertmanager: [] };
+      const measure = async (name: string, begin: () => Promise<unknown>): Promise<number> => {
+        await lab.script("relay", "clear");
+        const began = performance.timeOrigin + performance.now();
+        await begin();
+        const times = await arrived(relay.maildir, services, 60);
+        first[name]?.push(((times[0] ?? 0) - began) / 1000);
+        return ((times.at(-1) ?? 0) - began) / 1000;
+      };
+      const stormOf = async (name: string, ...words: string[]) => {
+        await nagios("start", "-n", String(services), ...words);
+        try {
+          await setTimeout(3000);
+          return await measure(name, () => nagios("storm", "CRITICAL", String(services)));
+        } finally {
+          await nagios("stop");
+        }
+      };
+      const seconds = mediansOf(
+        await alternate(rounds, {
+          ours: () => stormOf("ours", "-S", service, "-H", host),
+          classic: async () => {
+            const classic = await startClassic(lab);
+            // Nagios hands it on to its commands.
+            process.env.MAILRC = classic.environment.MAILRC;
+            try {
+              return await stormOf("classic");
+            } finally {
+              delete process.env.MAILRC;
+              await classic.stop();
+            }
+          },
+          alertmanager: (round) =>
+            measure("alertmanager", () => {
+              const names = Array.from({ length: services }, (_, index) => `S${round}-${index}`);
+              return runOnce(alertmanager.post(names), {});
+            }),
+        }),
+      );
+      const what = `the last of ${services} mails`;
+      const unit = "s";
+      return [
+        {
+          what,
+          ours: seconds.ours,
+          unit,
+          beside: { name: "classic chain", value: seconds.classic },
+          target: { atMost: 0.1 },
+        },
+        {
+          what,
+          ours: seconds.ours,
+          unit,
+          beside: { name: "Alertmanager", value: seconds.alertmanager },
+          target: { atMost: 0.8 },
+        },
+        {
+          what: "the first of them",
+          ours: median(first.ours ?? []),
+          unit,
+          beside: { name: "classic chain", value: median(first.classic ?? []) },
+        },
+        {
+          what: "the first of them",
+          ours: median(first.ours ?? []),
+          unit,
+          beside: { name: "Alertmanager", value: median(first.alertmanager ?? []) },
+        },
+      ];
+    } finally {
+      await lab.stop();
+    }
+  },
+};
