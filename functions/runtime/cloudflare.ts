@@ -60,7 +60,7 @@ type Bridge = {
 const wordsOf = (faults: readonly Fault[]): string =>
   `these settings are wrong: ${faults.map(({ field, expected }) => `${field} wants ${expected}`).join("; ")}`;
 
-/** What a request or a cron works with; nothing of it may outlive that. Throws with all faults of the settings. */
+/** What requests or a cron work with: no connection is in it. Throws with all faults of the settings. */
 const bridgeOf = ({ LEDGER, ...environment }: Bindings): Bridge => {
   const reading = readSettings(environment, "cloudflare");
   const credentials = {
@@ -82,6 +82,17 @@ const bridgeOf = ({ LEDGER, ...environment }: Bindings): Bridge => {
   // Elsewhere the AWS SDK reads this name by itself.
   const ses = { credentials, endpoint: environment.AWS_ENDPOINT_URL_SES };
   return { settings, queue, ledger, ses };
+};
+
+let last: { bindings: Bindings; app: { fetch(request: Request): Response | Promise<Response> } } | undefined;
+/** Made once for an isolate: its routes cost more than a request. No connection is in it, each call makes its own. */
+const appOf = (bindings: Bindings) => {
+  if (last?.bindings !== bindings) {
+    const { settings, queue, ledger } = bridgeOf(bindings);
+    const front = { ...settings, queue, ledger, clock, report, openapi: () => openapi };
+    last = { bindings, app: intake(front).route("/", webConsole(front)) };
+  }
+  return last.app;
 };
 
 const failed = (message: ReceivedMessage, error: unknown) =>
@@ -123,16 +134,12 @@ const work = async ({ settings, queue, ledger, ses }: Bridge) => {
 /** The bridge as a Worker: it takes alerts at any time, and mails by a cron of each minute. */
 export default {
   fetch: (request: Request, bindings: Bindings): Response | Promise<Response> => {
-    let bridge: Bridge;
     try {
-      bridge = bridgeOf(bindings);
+      return appOf(bindings).fetch(request);
     } catch (error) {
       complain((error as Error).message);
       return problem("unavailable", "The settings are wrong; the Worker's log names them.");
     }
-    const { settings, queue, ledger } = bridge;
-    const front = { ...settings, queue, ledger, clock, report, openapi: () => openapi };
-    return intake(front).route("/", webConsole(front)).fetch(request);
   },
   scheduled: async (_: unknown, bindings: Bindings): Promise<void> => {
     const bridge = bridgeOf(bindings);

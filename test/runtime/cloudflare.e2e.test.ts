@@ -139,6 +139,20 @@ describe("a bridge on Cloudflare", () => {
     expect(journal).toMatchObject({ totals: { accepted: 2, mailed: 1, suppressed: 1, pending: 0 } });
   });
 
+  it("serves many who begin at once, though the first that came hung up", async () => {
+    await start(routeTo(await relayWith()));
+    const gone = new AbortController();
+    const body = JSON.stringify({ ...posted(), recipients: [{ email: "ops@example.com" }] });
+    const first = fetch(`${worker.url}/v1/alerts`, { method: "POST", headers, body, signal: gone.signal });
+    const many = Array.from({ length: 50 }, (_, index) =>
+      post({ id: `alert-1${index}`, object: { host: "web01", service: `S${index}` } }),
+    );
+    gone.abort();
+    await expect(first).rejects.toThrow("aborted");
+    expect((await Promise.all(many)).map(({ status }) => status)).toEqual(many.map(() => 202));
+    expect((await post()).status).toBe(202);
+  });
+
   it("mails through TLS from the start", async () => {
     const relay = await relayWith({}, good, "implicit");
     await start(routeTo(relay, "smtps"));
