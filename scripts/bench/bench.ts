@@ -8,6 +8,7 @@ import { type Bench, figureLines, isReached, machine, progress } from "./rounds.
 
 // What other files of this folder have, several benches share.
 const names = readdirSync(import.meta.dirname)
+  .filter((file) => file.endsWith(".ts"))
   .filter((file) => /^export const bench\b/m.test(readFileSync(join(import.meta.dirname, file), "utf8")))
   .map((file) => file.slice(0, -".ts".length));
 const benchOf = async (name: string): Promise<Bench> => (await import(`./${name}.ts`)).bench;
