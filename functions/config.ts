@@ -3,6 +3,7 @@ import { cleanLine, type Fault, type Reading } from "./alert.ts";
 import type { Sender } from "./compose/mail.ts";
 import { type Relay, readOAuth, readRate, readRelays } from "./deliver/relay.ts";
 import { durationSeconds } from "./duration.ts";
+import type { Rate } from "./intake/rate.ts";
 import { defaultPolicy, type Policy } from "./ledger/policy.ts";
 import { Secret } from "./secret.ts";
 
@@ -19,6 +20,8 @@ export type Settings = {
   operators: readonly string[];
   allowed: AllowList;
   aliases: Aliases;
+  /** How many alerts a site may post; undefined: as many as it likes. */
+  rate?: Rate;
   policy: Policy;
   giveUpAfterSeconds: number;
   /** After how long a silence operators are told of a monitor; undefined: never. */
@@ -79,6 +82,7 @@ export const settings: readonly Setting[] = [
   { name: "HARDSTATE_HOST_COVER", secret: false, required: false, fallback: "5min" },
   { name: "HARDSTATE_ORPHAN_RECOVERY", secret: false, required: false, fallback: "suppress" },
   { name: "HARDSTATE_BURST", secret: false, required: false, fallback: "20/min" },
+  { name: "HARDSTATE_RATE", secret: false, required: false, fallback: "60000/min" },
   { name: "HARDSTATE_HEARTBEAT_AFTER", secret: false, required: false, fallback: "off" },
   { name: "HARDSTATE_STILL_OPEN_AT", secret: false, required: false, fallback: "off" },
   { name: "HARDSTATE_GIVE_UP_AFTER", secret: false, required: false, fallback: "48h" },
@@ -99,6 +103,9 @@ const useless: Record<Runtime, readonly string[]> = {
 
 /** The names that may stand in the environment of a trial, which brings everything else itself. */
 export const trialSettings = nodeAlone;
+
+/** The most that HARDSTATE_RATE may say. */
+const mostPosted = 1_000_000;
 
 const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
 
@@ -226,6 +233,12 @@ export const readSettings = (
     "off, or 1-1000 mails in each s, min, h or d, such as 20/min",
     "20/min",
   );
+  const rate = take(
+    "HARDSTATE_RATE",
+    (text) => (text === "off" ? "off" : readRate(text, mostPosted)),
+    `off, or 1-${mostPosted} alerts in each s, min, h or d, such as 60000/min`,
+    "60000/min",
+  );
   const finite = (seconds: number) => (Number.isFinite(seconds) ? seconds : undefined);
   const policy: Policy = {
     ...defaultPolicy,
@@ -300,6 +313,7 @@ export const readSettings = (
       sender: { from, envelopeFrom: envelopeFrom?.ok ? envelopeFrom.value : from.address, link },
       allowed,
       aliases,
+      rate: rate === "off" ? undefined : { most: rate.mails, milliseconds: rate.milliseconds },
       operators: [...new Set(operators)],
       policy,
       giveUpAfterSeconds,

@@ -74,6 +74,7 @@ const text = (description: string): Json => ({ description, schema: { type: "str
 const headersOf: Partial<Record<ProblemName, Json>> = {
   "not-authorised": { "WWW-Authenticate": text("Bearer") },
   "not-allowed": { Allow: text("the method that this path takes") },
+  "too-many": { "Retry-After": { description: "seconds", schema: { type: "integer" } } },
   unavailable: { "Retry-After": { description: "seconds", schema: { type: "integer" } } },
 };
 const pascal = (name: string) => name.replace(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase());
@@ -184,6 +185,7 @@ const paths: Record<string, Record<string, Json>> = {
           "too-large",
           "not-supported",
           "not-valid",
+          "too-many",
           "unavailable",
         ),
       },
@@ -197,7 +199,7 @@ const paths: Record<string, Record<string, Json>> = {
         200: json("Its story, or that it waits in the queue.", {
           anyOf: [reference("Story"), reference("Waiting")],
         }),
-        ...refusals("not-authorised", "not-found", "not-allowed", "unavailable"),
+        ...refusals("not-authorised", "not-found", "not-allowed", "too-many", "unavailable"),
       },
     },
   },
@@ -207,7 +209,7 @@ const paths: Record<string, Record<string, Json>> = {
       parameters: paging,
       responses: {
         200: json("A page of open problems.", "Problems"),
-        ...refusals("not-readable", "not-authorised", "not-allowed", "unavailable"),
+        ...refusals("not-readable", "not-authorised", "not-allowed", "too-many", "unavailable"),
       },
     },
   },
@@ -222,7 +224,7 @@ const paths: Record<string, Record<string, Json>> = {
       ],
       responses: {
         200: json("A page of alerts; the first has the totals.", "Journal"),
-        ...refusals("not-readable", "not-authorised", "not-allowed", "unavailable"),
+        ...refusals("not-readable", "not-authorised", "not-allowed", "too-many", "unavailable"),
       },
     },
   },
@@ -231,7 +233,7 @@ const paths: Record<string, Record<string, Json>> = {
       summary: "What waits, and the dead letters of the token's site",
       responses: {
         200: json("The queue.", "Queue"),
-        ...refusals("not-authorised", "not-allowed", "unavailable"),
+        ...refusals("not-authorised", "not-allowed", "too-many", "unavailable"),
       },
     },
   },
@@ -246,7 +248,7 @@ const paths: Record<string, Record<string, Json>> = {
             "text/plain": { schema: { type: "string" } },
           },
         },
-        ...refusals("not-authorised", "not-allowed", "unavailable"),
+        ...refusals("not-authorised", "not-allowed", "too-many", "unavailable"),
       },
     },
   },
@@ -265,7 +267,15 @@ const paths: Record<string, Record<string, Json>> = {
       },
       responses: {
         200: json("It was noted.", "Heard"),
-        ...refusals("not-readable", "not-authorised", "not-allowed", "too-large", "not-valid", "unavailable"),
+        ...refusals(
+          "not-readable",
+          "not-authorised",
+          "not-allowed",
+          "too-large",
+          "not-valid",
+          "too-many",
+          "unavailable",
+        ),
       },
     },
   },
@@ -277,7 +287,15 @@ const paths: Record<string, Record<string, Json>> = {
       },
       responses: {
         200: json("How many were put back.", "Redriven"),
-        ...refusals("not-readable", "not-authorised", "not-found", "not-allowed", "too-large", "unavailable"),
+        ...refusals(
+          "not-readable",
+          "not-authorised",
+          "not-found",
+          "not-allowed",
+          "too-large",
+          "too-many",
+          "unavailable",
+        ),
       },
     },
   },
@@ -286,7 +304,7 @@ const paths: Record<string, Record<string, Json>> = {
       summary: "Numbers for Prometheus, on Node alone",
       responses: {
         200: { description: "Text form 0.0.4.", content: { "text/plain": { schema: { type: "string" } } } },
-        ...refusals("not-authorised", "not-found", "not-allowed", "unavailable"),
+        ...refusals("not-authorised", "not-found", "not-allowed", "too-many", "unavailable"),
       },
     },
   },

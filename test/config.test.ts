@@ -587,6 +587,9 @@ describe("storms, silence and what is open", () => {
   it.each([
     ["HARDSTATE_BURST", "5/h", { policy: { burst: { mails: 5, milliseconds: 3_600_000 } } }],
     ["HARDSTATE_BURST", "off", { policy: { burst: undefined } }],
+    ["HARDSTATE_RATE", "", { rate: { most: 60_000, milliseconds: 60_000 } }],
+    ["HARDSTATE_RATE", "1000000/h", { rate: { most: 1_000_000, milliseconds: 3_600_000 } }],
+    ["HARDSTATE_RATE", "off", { rate: undefined }],
     ["HARDSTATE_HEARTBEAT_AFTER", "5min", { heartbeatAfterSeconds: 300 }],
     ["HARDSTATE_STILL_OPEN_AT", "00:00", { stillOpenAtMinute: 0 }],
     ["HARDSTATE_STILL_OPEN_AT", "23:59", { stillOpenAtMinute: 1439 }],
@@ -598,6 +601,8 @@ describe("storms, silence and what is open", () => {
     ["HARDSTATE_BURST", "20"],
     ["HARDSTATE_BURST", "0/min"],
     ["HARDSTATE_BURST", "1001/min"],
+    ["HARDSTATE_RATE", "1000"],
+    ["HARDSTATE_RATE", "1000001/h"],
     ["HARDSTATE_HEARTBEAT_AFTER", "never"],
     ["HARDSTATE_STILL_OPEN_AT", "24:00"],
     ["HARDSTATE_STILL_OPEN_AT", "7:30"],

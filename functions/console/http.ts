@@ -1,6 +1,7 @@
 import { type Context, Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
 import { bodyWithin, type IntakeParts, problemOf } from "../intake/http.ts";
+import { rateLimiter, wrongTokens } from "../intake/rate.ts";
 import { tokenFinder } from "../intake/token.ts";
 import { type Outcome, outcomes } from "../ledger/journal.ts";
 import { deduplicationId } from "../queue/queue.ts";
@@ -85,6 +86,7 @@ const isOutcome = (word: string): word is Outcome => (outcomes as readonly strin
  * complete without JavaScript. It changes nothing but by putting dead letters back.
  */
 export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsoleParts) => {
+  const limiter = rateLimiter();
   const tokenOf = tokenFinder(tokens);
   const cookies = sessions(tokens);
   const app = new Hono<{ Variables: { session: Session } }>();
@@ -92,10 +94,10 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
 
   const fault = (c: Page, status: 400 | 403 | 404 | 413 | 415 | 503, title: string, ...advice: string[]) =>
     c.html(faultPage(readerOf(c), title, advice), status);
-  const login = (c: Page, words?: string) => {
+  const login = (c: Page, words?: string, status: 401 | 429 = 401) => {
     const { pathname, search } = new URL(c.req.url);
     const after = c.req.method === "GET" ? localPath(pathname + search) : "/";
-    return c.html(loginPage(readerOf(c), after, words), 401);
+    return c.html(loginPage(readerOf(c), after, words), status);
   };
   const foreignForm = (c: Page) =>
     fault(
@@ -154,7 +156,13 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
     if (!form) return noForm(c);
     const token = tokenOf((form.get("token") ?? "").trim());
     if (!token) {
-      report({ event: "request-refused", status: 401, reason: "a login with an unknown token", faults: [] });
+      const full = limiter.take(" logins", wrongTokens, clock());
+      const reason = full ? "too many logins with unknown tokens" : "a login with an unknown token";
+      if (!full || full.first)
+        report({ event: "request-refused", status: full ? 429 : 401, reason, faults: [] });
+      if (full) c.header("Retry-After", String(full.afterSeconds));
+      if (full)
+        return login(c, "Too many tries with tokens that the bridge does not know. Wait a moment.", 429);
       return login(c, "The bridge does not know this token. Look for it in HARDSTATE_TOKENS, after site=.");
     }
     keep(c, cookies.open(token, clock()), sessionMilliseconds / 1000);

@@ -65,10 +65,10 @@ const decoded = (text: string): string | undefined => {
 const mostRoutes = 5;
 const mostMails = 1000;
 
-/** Reads `30/min`: at most so many (1-1000) in each s, min, h or d; undefined for anything else. */
-export const readRate = (text: string): Rate | undefined => {
-  const [, mails, unit = ""] = /^([1-9]\d{0,3})\/(s|min|h|d)$/.exec(text) ?? [];
-  if (mails === undefined || Number(mails) > mostMails) return undefined;
+/** Reads `30/min`: from 1 to `most` in each s, min, h or d; undefined for anything else. */
+export const readRate = (text: string, most = mostMails): Rate | undefined => {
+  const [, mails, unit = ""] = /^([1-9]\d{0,6})\/(s|min|h|d)$/.exec(text) ?? [];
+  if (mails === undefined || Number(mails) > most) return undefined;
   return { mails: Number(mails), milliseconds: (durationSeconds(`1${unit}`) ?? 0) * 1000 };
 };
 

@@ -21,6 +21,7 @@ import type { Report } from "../telemetry.ts";
 import type { Letter, Line, OpenEpisode, Posted, StatusPage, Story } from "./answers.ts";
 import { fromMacros, inMacros } from "./monitors.ts";
 import { readPost } from "./post.ts";
+import { type Rate, rateLimiter, wrongTokens } from "./rate.ts";
 import { tokenFinder } from "./token.ts";
 
 export type IntakeParts = {
@@ -31,6 +32,8 @@ export type IntakeParts = {
   ledger: Ledger;
   clock: () => number;
   report: Report;
+  /** How many alerts a site may post; undefined: as many as it likes. */
+  rate?: Rate;
   /** The API described: what openapi.json holds, from wherever the runtime keeps it. */
   openapi?: () => unknown;
   /** What Prometheus reads with a token of a site, where the runtime has it. */
@@ -39,7 +42,7 @@ export type IntakeParts = {
 
 export const mostBytes = 256 * 1024;
 export const mostAlerts = 100;
-const retryAfterSeconds = "10";
+const retryAfterSeconds = 10;
 const cutOffWords = "The body was cut off.";
 
 /** The kinds of problem documents (RFC 9457); `type` is stable, `title` is for people. */
@@ -51,6 +54,7 @@ export const problems = {
   "too-large": { status: 413, title: "The body is too large" },
   "not-supported": { status: 415, title: "This form of body is not taken" },
   "not-valid": { status: 422, title: "No alert was taken" },
+  "too-many": { status: 429, title: "Too much at once; send it again later" },
   unavailable: { status: 503, title: "Nothing was taken; send it again" },
 } as const;
 export type ProblemName = keyof typeof problems;
@@ -68,11 +72,12 @@ export const problem = (
   detail: string,
   more: Record<string, unknown> = {},
   allowed = "POST",
+  afterSeconds = retryAfterSeconds,
 ): Response => {
   const { status, title } = problems[name];
   const headers = {
     "Content-Type": "application/problem+json",
-    ...(status === 503 && { "Retry-After": retryAfterSeconds }),
+    ...((status === 503 || status === 429) && { "Retry-After": String(afterSeconds) }),
     ...(status === 401 && { "WWW-Authenticate": "Bearer" }),
     ...(status === 405 && { Allow: allowed }),
   };
@@ -223,7 +228,8 @@ export const usualListed = 100;
  * before it, the answer is a problem document and nothing was taken, or it is safe to send all of it again.
  */
 export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }> => {
-  const { queue, ledger, clock, report } = parts;
+  const { queue, ledger, clock, report, rate } = parts;
+  const limiter = rateLimiter();
   const tokenOf = tokenFinder(parts.tokens);
   const siteOf = (authorization: string | undefined): string | undefined =>
     tokenOf(/^Bearer ([\x21-\x7e]{1,256})$/.exec(authorization ?? "")?.[1] ?? "")?.site;
@@ -241,6 +247,16 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   const unavailable = (what: string, error: unknown, ids?: string[]): Response => {
     report({ event: "unavailable", what, error: words(error), ids });
     return problem("unavailable", `The ${what} does not take anything now.`);
+  };
+
+  const tooMany = (
+    detail: string,
+    { afterSeconds, first }: { afterSeconds: number; first: boolean },
+    site?: string,
+  ) => {
+    // Once, until something goes through again: whoever posts too much must not fill the log.
+    if (first) report({ event: "request-refused", status: 429, reason: detail, faults: [], site });
+    return problem("too-many", detail, {}, undefined, afterSeconds);
   };
 
   const app = new Hono<{ Variables: { site: string } }>();
@@ -269,8 +285,13 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
 
   const authorise: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
     const site = siteOf(c.req.header("Authorization"));
-    if (site === undefined)
-      return refuse("not-authorised", "Send Authorization: Bearer and a token of HARDSTATE_TOKENS.");
+    if (site === undefined) {
+      // Never before the token was looked at: who has one is not locked out by those who have none.
+      const full = limiter.take(" wrong tokens", wrongTokens, clock());
+      return full
+        ? tooMany("Too many requests come without a token of HARDSTATE_TOKENS.", full)
+        : refuse("not-authorised", "Send Authorization: Bearer and a token of HARDSTATE_TOKENS.");
+    }
     c.set("site", site);
     return next();
   };
@@ -284,8 +305,16 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     app.all("/metrics", () => problem("not-allowed", "GET this.", {}, "GET"));
   }
 
+  /** Before the body is read; what it turns out to hold is charged later. */
+  const withinRate: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
+    const site = c.get("site");
+    const full = rate && limiter.take(site, rate, clock());
+    return full ? tooMany("This site posts more alerts than HARDSTATE_RATE lets it.", full, site) : next();
+  };
+
   app.post(
     "/v1/alerts",
+    withinRate,
     bodyWithin(mostBytes, {
       tooLarge: (c) => refuse("too-large", `At most ${mostBytes} bytes.`, c.get("site")),
       cutOff: (c) => refuse("not-readable", cutOffWords, c.get("site")),
@@ -344,6 +373,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         const ids = queued.map(({ id }) => id);
         return unavailable("queue", error, ids);
       }
+      if (rate) limiter.charge(site, rate, queued.length - 1, clock());
       for (const { id, contact, alert } of queued)
         report({
           event: "accepted",

@@ -183,6 +183,18 @@ describe("a login", () => {
   });
 });
 
+describe("logins with unknown tokens", () => {
+  it("are answered and logged one by one up to sixty in a minute; who has a token gets in all the same", async () => {
+    const wrong = async () => (await send("/login", { token: "x".repeat(30) })).status;
+    for (let turn = 0; turn < 60; turn++) expect(await wrong()).toBe(401);
+    const response = await send("/login", { token: "x".repeat(30) });
+    expect([response.status, response.headers.get("Retry-After")]).toEqual([429, "1"]);
+    for (let turn = 0; turn < 100; turn++) expect(await wrong()).toBe(429);
+    expect(events).toHaveLength(61);
+    expect((await send("/login", { token: tokens.site })).status).toBe(303);
+  });
+});
+
 describe("every page", () => {
   it.each(rooms)("%s wants a session, and says so in a login", async (path) => {
     for (const cookie of ["", "hardstate=site~1~x"]) {

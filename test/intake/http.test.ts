@@ -33,11 +33,10 @@ let app: ReturnType<typeof intake>;
 const intakeOf = (
   on: Queue,
   ledgerFile = join(folder, `${count++}.sqlite`),
-  more: Pick<IntakeParts, "scrape"> = {},
+  more: Partial<Pick<IntakeParts, "scrape" | "rate" | "clock">> = {},
 ) =>
   described(
     intake({
-      ...more,
       openapi,
       tokens: [
         { site: "site", token: new Secret(tokens.first) },
@@ -50,6 +49,7 @@ const intakeOf = (
       ledger: sqliteLedger(ledgerFile),
       clock: () => 100_000_000,
       report: (event) => events.push(event),
+      ...more,
     }),
   );
 beforeEach(() => {
@@ -297,6 +297,79 @@ describe("a token", () => {
       app.request("/v1/alerts/client-id-1", { headers: { Authorization: `Bearer ${token}` } });
     expect(await (await story(tokens.first)).json()).toMatchObject({ id: "client-id-1", status: "pending" });
     expect((await story(tokens.other)).status).toBe(404);
+  });
+});
+
+describe("the rate of a site", () => {
+  const rate = { most: 4, milliseconds: 60_000 };
+  let now: number;
+  beforeEach(() => {
+    now = 100_000_000;
+    app = intakeOf(queue, undefined, { rate, clock: () => now });
+  });
+  const other = (change = {}) => alert({ object: { host: `host${count++}`, service: "HTTP" }, ...change });
+  const status = async (bearer: string, alerts: unknown = other()) => {
+    const body = JSON.stringify(alerts);
+    const response = await post(body, "application/json", { Authorization: `Bearer ${bearer}` });
+    return [response.status, response.headers.get("Retry-After")];
+  };
+
+  it("is 429 beyond, with the seconds until there is room, and 202 then", async () => {
+    for (let turn = 0; turn < 4; turn++) expect(await status(tokens.first)).toEqual([202, null]);
+    expect(await status(tokens.first)).toEqual([429, "15"]);
+    now += 14_999;
+    expect(await status(tokens.first)).toEqual([429, "1"]);
+    now += 1;
+    expect(await status(tokens.first)).toEqual([202, null]);
+    expect(await taken()).toHaveLength(5);
+  });
+
+  it("counts what a batch makes: it goes through whole, and the next waits for as many", async () => {
+    const team = Array.from({ length: 3 }, () => other({ recipients: [{ name: "team" }] }));
+    expect(await status(tokens.first, team)).toEqual([202, null]);
+    expect(await taken()).toHaveLength(6);
+    expect(await status(tokens.first)).toEqual([429, "45"]);
+  });
+
+  it("is the site's, whichever of its tokens comes; another site has its own", async () => {
+    for (let turn = 0; turn < 4; turn++) await status(tokens.first);
+    expect(await status(tokens.second)).toEqual([429, "15"]);
+    expect(await status(tokens.other)).toEqual([202, null]);
+  });
+
+  it("stops alerts alone: heartbeats and questions go through, so no monitor is called silent", async () => {
+    for (let turn = 0; turn < 5; turn++) await status(tokens.first);
+    const headers = { Authorization: `Bearer ${tokens.first}` };
+    const beat = { method: "PUT", body: '{"monitor":"m1"}', headers };
+    expect((await app.request("/v1/heartbeat", beat)).status).toBe(200);
+    expect((await app.request("/v1/status", { headers })).status).toBe(200);
+  });
+
+  it("is told in the log once until something goes through again", async () => {
+    for (let turn = 0; turn < 10; turn++) await status(tokens.first);
+    const refusals = () => events.filter((event) => event.event === "request-refused");
+    expect(refusals()).toMatchObject([{ status: 429, site: "site" }]);
+    now += 15_000;
+    for (let turn = 0; turn < 3; turn++) await status(tokens.first);
+    expect(refusals()).toHaveLength(2);
+  });
+});
+
+describe("wrong tokens", () => {
+  it("are answered and logged one by one up to sixty in a minute; a right one is never held up by them", async () => {
+    let now = 100_000_000;
+    app = intakeOf(queue, undefined, { clock: () => now });
+    const statuses = new Map<number, number>();
+    for (let turn = 0; turn < 1000; turn++) {
+      const wrong = { Authorization: `Bearer ${"x".repeat(24)}${turn}` };
+      const { status } = await app.request("/v1/queue", { headers: wrong });
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    }
+    expect(Object.fromEntries(statuses)).toEqual({ 401: 60, 429: 940 });
+    expect(events).toHaveLength(61);
+    expect((await postJson(alert())).status).toBe(202);
+    now += 1000;
+    expect((await app.request("/v1/queue")).status).toBe(401);
   });
 });
 

@@ -152,6 +152,16 @@ describe("every answer that openapi.json tells of", () => {
       expect((await ask(method, path, { body }, brokenApp)).status).toBe(503);
   });
 
+  it("is 429 to wrong tokens once there were sixty in a minute", async () => {
+    const full = appOf();
+    const asTo = async (path: string, method: string) =>
+      (await ask(method, path.replace("{id}", "alert-0001"), { bearer: "wrong" }, full)).status;
+    for (let turn = 0; turn < 60; turn++) expect(await asTo("/v1/queue", "GET")).toBe(401);
+    const guarded = operations.filter(({ operation }) => operation.security?.length !== 0);
+    for (const { path, method } of guarded) expect(await asTo(path, method)).toBe(429);
+    expect((await ask("GET", "/v1/queue", {}, full)).status).toBe(200);
+  });
+
   it("is 404 to /metrics where there are none, and 503 where they fail", async () => {
     const parts = { tokens: [{ site: "site", token: new Secret(token) }], aliases: new Map() };
     const others = { allowed: allowed.value, queue, ledger: sqliteLedger(":memory:"), clock: () => 1 };

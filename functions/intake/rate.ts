@@ -1,0 +1,42 @@
+/** At most so many in any such time. */
+export type Rate = { most: number; milliseconds: number };
+
+type Bucket = { left: number; at: number; told: boolean };
+
+/** How many wrong tokens are answered and logged one by one, of all who send them together. */
+export const wrongTokens: Rate = { most: 60, milliseconds: 60_000 };
+
+/**
+ * What is left to each name of its rate, in this process alone: a bucket of `most` that fills evenly. What costs more
+ * than is left makes a debt, so that a batch goes through whole and the next one waits.
+ */
+export const rateLimiter = () => {
+  const buckets = new Map<string, Bucket>();
+  const bucketOf = (name: string, { most, milliseconds }: Rate, now: number): Bucket => {
+    const { left, at, told } = buckets.get(name) ?? { left: most, at: now, told: false };
+    // A clock that was set back must not stop the filling.
+    const filled = Math.min(most, left + (Math.max(0, now - at) * most) / milliseconds);
+    const bucket = { left: filled, at: now, told };
+    buckets.set(name, bucket);
+    return bucket;
+  };
+  return {
+    /** Takes one for `name`; if none is left, after how many seconds there is, and whether that is the first time. */
+    take: (name: string, rate: Rate, now: number): undefined | { afterSeconds: number; first: boolean } => {
+      const bucket = bucketOf(name, rate, now);
+      const first = !bucket.told;
+      bucket.told = bucket.left < 1;
+      if (bucket.told)
+        return {
+          afterSeconds: Math.ceil(((1 - bucket.left) * rate.milliseconds) / rate.most / 1000),
+          first,
+        };
+      bucket.left -= 1;
+      return undefined;
+    },
+    /** Charges `count` more to `name`. */
+    charge: (name: string, rate: Rate, count: number, now: number): void => {
+      bucketOf(name, rate, now).left -= count;
+    },
+  };
+};
