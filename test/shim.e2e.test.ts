@@ -17,7 +17,7 @@ import { promisify } from "node:util";
 import { createAdaptorServer } from "@hono/node-server";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { readAliases, readAllowList } from "../functions/address.ts";
-import { intake } from "../functions/intake/http.ts";
+import { type IntakeParts, intake } from "../functions/intake/http.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { type SqliteQueue, sqliteQueue } from "../functions/queue/sqlite.ts";
 import { Secret } from "../functions/secret.ts";
@@ -45,7 +45,9 @@ let server: Server;
 let environment: Record<string, string>;
 let spool: string;
 
-const listen = async (port = 0) => {
+/** How many requests the bridge had. */
+let requests = 0;
+const listen = async (port = 0, more: Partial<IntakeParts> = {}) => {
   const app = intake({
     tokens: [{ site: "site", token: new Secret(token) }],
     aliases: aliases.value,
@@ -54,8 +56,13 @@ const listen = async (port = 0) => {
     ledger: sqliteLedger(":memory:"),
     clock: () => 100_000_000,
     report: () => {},
+    ...more,
   });
   server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  requests = 0;
+  server.on("request", () => {
+    requests += 1;
+  });
   await new Promise<void>((done) => server.listen(port, "127.0.0.1", done));
   return (server.address() as AddressInfo).port;
 };
@@ -202,6 +209,79 @@ describe.each(Object.entries(hosts))("with %s", (host, { sh }) => {
     expect(queued?.alert.long_output?.startsWith('\\" ')).toBe(true);
     expect(queued?.alert.long_output).toContain("� [31m".replace("� ", " "));
     expect(Buffer.byteLength(queued?.alert.long_output ?? "")).toBeGreaterThan(50_000);
+  });
+});
+
+describe.each(Object.entries(hosts))("a bridge that wants to be left alone, by %s", (host, { sh }) => {
+  const by = (...words: string[]) => {
+    const env = { ...environment, ...ops, PATH: `${join(programs, host)}:/usr/bin:/bin` };
+    return ended(run(sh[0] ?? "", [...sh.slice(1), "scripts/notify", ...words], { env }));
+  };
+  const later = (seconds: number) => {
+    rmSync(join(spool, "pause"));
+    symlinkSync(String(Math.floor(Date.now() / 1000) + seconds), join(spool, "pause"));
+  };
+
+  it("for its site's rate is not asked again before the time it said; then it gets all, in order", async () => {
+    await close();
+    await listen(port, { rate: { most: 1, milliseconds: 2000 }, clock: () => Date.now() });
+    expect((await by(...problem)).stderr).toContain('"event":"sent"');
+    const refused = await by(...problem, "-s", "WARNING");
+    expect(refused.status).toBe(0);
+    expect(refused.stderr).toMatch(
+      /"event":"trouble","error":"the bridge answers 429: nothing is sent for [12] s/,
+    );
+    expect(requests).toBe(2);
+    const third = await by(...problem, "-s", "UNKNOWN");
+    expect(third.status).toBe(0);
+    expect(third.stderr).toMatch(/^\{"at":"[^"]+","event":"kept","id":"[^"]+"\}\n$/);
+    expect((await by("--drain")).status).toBe(1);
+    expect(requests).toBe(2);
+    await until("the time is over", 5, async () => (await by("--drain")).status === 0);
+    expect(requests).toBe(3);
+    expect((await taken()).map(({ alert }) => alert.state)).toEqual(["CRITICAL", "WARNING", "UNKNOWN"]);
+    expect(readdirSync(spool)).toEqual([]);
+  });
+
+  it("for its queue takes nothing is not asked again before the time it said", async () => {
+    queue.close();
+    expect((await by(...problem)).stderr).toContain("the bridge answers 503: nothing is sent for 10 s");
+    expect((await by(...problem, "-s", "WARNING")).stderr).not.toContain("trouble");
+    expect(requests).toBe(1);
+    expect(waiting()).toHaveLength(2);
+    queue = sqliteQueue(join(folder, "other.sqlite"), () => Date.now());
+    await close();
+    await listen(port);
+    later(-1);
+    expect((await by("--drain")).status).toBe(0);
+    expect(await taken()).toHaveLength(2);
+  });
+
+  it.each<[string, number, string | undefined, RegExp]>([
+    ["no time", 429, undefined, /nothing is sent for 10 s/],
+    ["a day", 429, "86400", /nothing is sent for 300 s/],
+    ["a date", 503, "Fri, 31 Dec 1999 23:59:59 GMT", /answers 503: busy/],
+    ["an octal number", 503, "0099", /answers 503: busy/],
+    ["a number without end", 429, "9".repeat(400), /nothing is sent for 10 s/],
+    ["words for a shell", 429, "$(touch OWNED)", /nothing is sent for 10 s/],
+  ])("that says %s is asked again in time", async (_, status, after, words) => {
+    const headers = after === undefined ? {} : { "Retry-After": after };
+    const stop = await between((_request, response) => response.writeHead(status, headers).end("busy"));
+    const { status: exit, stderr } = await by(...problem);
+    stop();
+    expect([exit, stderr]).toEqual([0, expect.stringMatching(words)]);
+    expect(waiting()).toHaveLength(1);
+    expect(existsSync("OWNED")).toBe(false);
+  });
+
+  it("and a clock that was set back do not hold the alerts up", async () => {
+    const stop = await between((_request, response) => response.writeHead(429).end("busy"));
+    await by(...problem);
+    stop();
+    later(7200);
+    configure(`http://127.0.0.1:${port}/v1/alerts`);
+    expect((await by("--drain")).status).toBe(0);
+    expect(await taken()).toHaveLength(1);
   });
 });
 
