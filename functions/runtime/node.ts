@@ -18,6 +18,7 @@ import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { lockFile } from "../sqlite.ts";
 import { sweep } from "../sweep.ts";
 import { complain, type Report, say, toConsole } from "../telemetry.ts";
+import { keepRoom } from "./connections.ts";
 import { drain } from "./drain.ts";
 import { type Environment, withFiles } from "./environment.ts";
 import { prometheus } from "./prometheus.ts";
@@ -30,6 +31,8 @@ const openapi = () => JSON.parse(readFileSync(new URL("../intake/openapi.json", 
 /** Longer than one attempt may take (deliver/smtp.ts); after a crash `recover` does not wait for it. */
 const visibilityTimeoutSeconds = 400;
 const stopWithinMilliseconds = 60_000;
+/** Far more than monitors need at once, far fewer than a process may have files open. */
+const mostConnections = 2000;
 /** How late a held alert may be, and how often the ledger is asked for one. */
 const sweepMilliseconds = 1000;
 const probeMilliseconds = 5000;
@@ -185,8 +188,10 @@ const main = async () => {
   const app = intake(front).route("/", webConsole(front));
   const server = createAdaptorServer({
     fetch: app.fetch,
-    serverOptions: { headersTimeout: 10_000, requestTimeout: 30_000 },
+    // Node looks every 30 s by itself, and would let headers take 40.
+    serverOptions: { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 1000 },
   }) as Server;
+  keepRoom(server, mostConnections);
   const port = await listen(server, settings.host, settings.port).catch((error: NodeJS.ErrnoException) => {
     complain(
       `Cannot listen on ${settings.host}:${settings.port} (${error.code}). Set HARDSTATE_HOST or HARDSTATE_PORT.`,
