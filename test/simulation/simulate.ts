@@ -41,7 +41,7 @@ const simulation = async (plant?: string) => {
 };
 /** What was broken: by a sentence of its own, if nothing else tells it. */
 const inWords = ({ promise, by }: { promise: string; by: unknown[] }): string =>
-  typeof by[0] === "string" && by[0].includes(" is ") ? by[0] : promise;
+  typeof by[0] === "string" && by[0].includes(" ") ? by[0] : promise;
 const histories = Number(values.histories);
 const from = Number(values.from);
 
