@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { readAllowList } from "../../functions/address.ts";
 import { relays } from "../../functions/deliver/relays.ts";
 import { type IntakeParts, intake } from "../../functions/intake/http.ts";
@@ -64,6 +65,8 @@ export const simulator = () => {
   /** Plays one; `tell` hears of all that happens in it. */
   const play = async (history: History, tell?: (line: string) => void): Promise<Played> => {
     for (const statement of clear) statement.run();
+    // What the last history left is freed only when the event loop has a turn.
+    await setImmediate();
     const { seed } = history;
     const { coming, end } = comings<OtherAction>(history.actions, begin, (_, action, object, contact) => {
       const name = `${(action as { key?: number }).key ?? 0}-${contact}-${object.length}`;
