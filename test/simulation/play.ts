@@ -123,7 +123,7 @@ export const simulator = () => {
       nextSweep = Number.POSITIVE_INFINITY;
       // What its host covers waits for as long as that is down: nothing else comes of it.
       const rows = rowsOf(await base.due(Number.MAX_SAFE_INTEGER, 100));
-      if (on.now() > calmAt + 2 * hour && rows.length > 0 && rows.every((row) => row === "R16")) return;
+      if (on.now() > calmAt + hour / 3 && rows.length > 0 && rows.every((row) => row === "R16")) return;
       const me = born("sweep");
       count("sweeps");
       const again = () => sweepAt(on.now() + 30_000);
@@ -319,7 +319,7 @@ export const simulator = () => {
     on.at(calmAt, () => {
       for (const route of routes) net.doing(route, "accepted");
     });
-    if (history.redriveAtEnd) on.at(calmAt + hour, () => queue.redrive());
+    if (history.redriveAtEnd) on.at(calmAt + hour / 6, () => queue.redrive());
     for (let number = 1; number <= history.workers; number++) work(number);
 
     const rested = await on.run(calmAt + 72 * hour, () => unsettled <= 0);
