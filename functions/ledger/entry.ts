@@ -72,6 +72,8 @@ export type Held = {
   due: number;
   /** Its time is over and the queue has it again. */
   queued?: true;
+  /** R29: its recovery came soon, and was dropped with it. */
+  spared?: true;
 };
 
 /** All that contacts and monitors share about one object. Written only on the revision it was read at. */

@@ -109,6 +109,8 @@ const alreadyOver = (c: Case): Verdict => {
   const { episode } = entry;
   if (held?.row === "R16")
     return unmailed("record", "R31", `${object} recovered while its host's problem covered it`, entry);
+  const flap = `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`;
+  if (held?.spared && !c.inDoubt) return unmailed("suppress", "R29", flap, entry);
   const about = entry.contacts[key];
   const toldSince = about !== undefined && about.at >= queued.receivedAt;
   const toldOfIt =
@@ -122,12 +124,7 @@ const alreadyOver = (c: Case): Verdict => {
   )
     return unmailed("suppress", "R13", `${object} had recovered before this could be told`, entry);
   if (!c.inDoubt && episode.closedAt - queued.receivedAt <= policy.flapHoldSeconds * 1000)
-    return unmailed(
-      "suppress",
-      "R29",
-      `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`,
-      entry,
-    );
+    return unmailed("suppress", "R29", flap, entry);
   // R27: at the closure nobody knew that this contact would be told.
   const fanout = policy.recoveryFanout === "all" || episode.escalated || alert.notification.escalated;
   const made = fanout && policy.recoveryFanout !== "none" ? [madeRecovery(c, "R27", key, episode.id)] : [];

@@ -154,10 +154,11 @@ export const recovery = (c: Case): Verdict => {
     return policy.orphanRecovery
       ? send("R26", `no problem of ${object} is known here, and such recoveries are to be mailed`)
       : quiet("record", "R26", `no problem of ${object} is known here`);
-  const mine = Object.values(entry.held).filter((held) => held.contact === key);
+  const mine = Object.entries(entry.held).filter(([, held]) => held.contact === key);
   // Unless the queue has lost it: then it is not waited for.
-  const unsent = mine.find((held) => held.row === "R29" && now - held.due < unsentMilliseconds);
-  if (unsent && about?.episode !== episode.id) {
+  const waits = mine.find(([, { row, due }]) => row === "R29" && now - due < unsentMilliseconds);
+  if (waits && about?.episode !== episode.id) {
+    const [id, unsent] = waits;
     const age = queued.receivedAt - unsent.receivedAt;
     if (age > policy.flapHoldSeconds * 1000)
       return hold(
@@ -166,15 +167,20 @@ export const recovery = (c: Case): Verdict => {
         "its problem still waits for the relay, and goes first",
       );
     // Who still believes in an earlier problem is told that all is well now.
-    if (!about)
-      return quiet(
+    if (!about) {
+      const spared = quiet(
         "suppress",
         "R29",
         `${object} recovered ${Math.round(age / 1000)} s after its problem, which was not mailed yet`,
       );
+      if (unsent.monitor !== monitor.id) return spared;
+      // By the time that is looked at, another contact's recovery may have told a later end.
+      const held = { ...next.held, [id]: { ...(next.held[id] ?? unsent), spared: true as const } };
+      return { ...spared, entry: { ...next, held } };
+    }
   }
   if (!about)
-    return mine.some((held) => held.row === "R16")
+    return mine.some(([, { row }]) => row === "R16")
       ? quiet(
           "record",
           "R31",

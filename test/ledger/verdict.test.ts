@@ -716,6 +716,17 @@ describe("the decision table", () => {
     expect(play(story).mails).toEqual(["PROBLEM CRITICAL alice"]);
   });
 
+  it("R29: a problem is dropped with its recovery, though another contact's recovery came later", () => {
+    const story = [
+      { unsent: true },
+      { ...recovery, to: "bob", nid: 2, at: 90, unswept: true },
+      { ...recovery, nid: 2, taken: 15, at: 91, unswept: true },
+      { pass: true, at: 200 },
+    ] satisfies Step[];
+    expect(play(story).mails).toEqual([]);
+    expect(play(story).is).toEqual(["suppress", "R29"]);
+  });
+
   it("R30: who is told late of an earlier problem is told of its end, while the next one is open", () => {
     const first = play([{}]).entry.episode?.id;
     const { entry } = play([{}, recovery, { nid: 3, pid: "6", ep: 100_200 }]);
