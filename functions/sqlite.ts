@@ -4,7 +4,12 @@ import { backup, DatabaseSync } from "node:sqlite";
 export type Database = DatabaseSync & {
   /** All of what `work` does, on disk when this returns, or none of it. */
   transaction<T>(work: () => T): T;
+  /** The same, soon, in one commit with all others that are asked for until then; one that throws is undone alone. */
+  together<T>(work: () => T): Promise<T>;
 };
+
+/** Something that waits for the next commit, and who waits for it. */
+type Waiting = { work: () => unknown; done: (value: never) => void; failed: (error: unknown) => void };
 
 /**
  * Opens a database that survives a power cut (WAL, synchronous=FULL) and may be shared by several processes. A lock
@@ -24,7 +29,40 @@ export const openDatabase = (path: string, lockMilliseconds: number): Database =
       throw error;
     }
   };
-  return Object.assign(db, { transaction });
+  const [begin, keep, undo] = ["SAVEPOINT one", "RELEASE one", "ROLLBACK TO one"].map((part) =>
+    db.prepare(part),
+  );
+  let waiting: Waiting[] = [];
+  const commit = () => {
+    const group = waiting;
+    waiting = [];
+    /** Tells how it ended, once all is on disk. */
+    const alone = ({ work, done, failed }: Waiting): (() => void) => {
+      begin?.run();
+      try {
+        const value = work();
+        keep?.run();
+        return () => done(value as never);
+      } catch (error) {
+        // A full disk may have undone all.
+        if (!db.isTransaction) throw error;
+        undo?.run();
+        keep?.run();
+        return () => failed(error);
+      }
+    };
+    try {
+      for (const tell of transaction(() => group.map(alone))) tell();
+    } catch (error) {
+      for (const { failed } of group) failed(error);
+    }
+  };
+  const together = <T>(work: () => T) =>
+    new Promise<T>((done, failed) => {
+      waiting.push({ work, done, failed });
+      if (waiting.length === 1) setImmediate(commit);
+    });
+  return Object.assign(db, { transaction, together });
 };
 
 /**

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setImmediate } from "node:timers/promises";
-import { expect, it } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { copyTogether, openDatabase } from "../functions/sqlite.ts";
 
 it("copies of two databases are of one instant, whatever is written while they are made", async () => {
@@ -41,4 +41,56 @@ it("copies of two databases are of one instant, whatever is written while they a
   rmSync(folder, { recursive: true });
   expect(during - one).toBeGreaterThan(1);
   expect(one - other).toBe(0);
+});
+
+describe("works that are asked for at once", () => {
+  const folder = mkdtempSync(join(tmpdir(), "hardstate-sqlite-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const opened = (name: string) => {
+    const path = join(folder, name);
+    const [db, other] = [openDatabase(path, 0), openDatabase(path, 0)];
+    onTestFinished(() => {
+      db.close();
+      other.close();
+    });
+    db.exec("CREATE TABLE t (n INTEGER UNIQUE)");
+    const insert = db.prepare("INSERT INTO t VALUES (?)");
+    const rows = () =>
+      other
+        .prepare("SELECT n FROM t ORDER BY n")
+        .all()
+        .map(({ n }) => Number(n));
+    return { db, other, rows, add: (n: number) => db.together(() => insert.run(n).changes) };
+  };
+
+  it("are all on disk before the first is told so", async () => {
+    const { rows, add } = opened("told");
+    const seen = await Promise.all([1, 2, 3].map((n) => add(n).then(rows)));
+    expect(seen).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
+  });
+
+  it("do not suffer from one that throws, whose own part is undone", async () => {
+    const { db, rows, add } = opened("throws");
+    const failing = db.together(() => {
+      db.exec("INSERT INTO t VALUES (7)");
+      throw new Error("half way");
+    });
+    const ended = await Promise.allSettled([add(1), failing, add(1), add(2)]);
+    expect(ended.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected", "fulfilled"]);
+    expect(rows()).toEqual([1, 2]);
+  });
+
+  it("all fail where nothing can be written, and the next are taken again", async () => {
+    const { other, rows, add } = opened("locked");
+    other.exec("BEGIN IMMEDIATE");
+    const ended = await Promise.allSettled([add(1), add(2)]);
+    expect(ended.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    other.exec("ROLLBACK");
+    await add(3);
+    expect(rows()).toEqual([3]);
+  });
 });

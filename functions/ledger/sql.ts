@@ -19,14 +19,14 @@ import { cursorOf, type Ledger, readCursor } from "./ledger.ts";
 
 type Value = string | number | null;
 
-/** What both SQLite engines offer: node:sqlite and a Durable Object's storage. All calls are synchronous. */
+/** What both SQLite engines offer: node:sqlite and a Durable Object's storage. All but a transaction is synchronous. */
 export type SqlEngine = {
   exec(script: string): void;
   all(statement: string, ...values: Value[]): Record<string, unknown>[];
   /** The number of rows changed. */
   run(statement: string, ...values: Value[]): number;
   /** All or nothing; resolves to what `work` returned. */
-  transaction<T>(work: () => T): T;
+  transaction<T>(work: () => T): T | Promise<T>;
 };
 
 // In a table without a rowid what is longer than 1002 bytes has a page of its own, as most records would.
@@ -446,7 +446,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         );
       }),
     ready: async () => {
-      engine.transaction(() => {});
+      await engine.transaction(() => {});
     },
   };
 };

@@ -18,7 +18,7 @@ export const ledgerIn = (db: Database): Ledger => {
     exec: (script) => db.exec(script),
     all: (statement, ...values) => prepare(statement).all(...values),
     run: (statement, ...values) => Number(prepare(statement).run(...values).changes),
-    transaction: db.transaction,
+    transaction: db.together,
   });
 };
 

@@ -2,7 +2,6 @@ import { openDatabase } from "../sqlite.ts";
 import {
   type DeadLetter,
   isChosen,
-  type OutgoingMessage,
   putBack,
   type Queue,
   type ReceivedMessage,
@@ -96,31 +95,9 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
   const oldest = db.prepare("SELECT body FROM message ORDER BY sequence LIMIT 1");
   const find = db.prepare("SELECT 1 FROM message WHERE deduplication_id = ?");
 
-  let waiting: {
-    messages: readonly OutgoingMessage[];
-    taken: (t: boolean[]) => void;
-    lost: (e: unknown) => void;
-  }[] = [];
   const sleepers = new Set<() => void>();
   const wake = () => {
     for (const sleeper of sleepers) sleeper();
-  };
-  const commit = () => {
-    const posts = waiting;
-    waiting = [];
-    try {
-      db.transaction(() => {
-        const now = clock();
-        for (const { messages } of posts)
-          for (const { group, deduplicationId, body } of messages)
-            insert.run({ group, deduplicationId, body, now });
-      });
-    } catch (error) {
-      for (const { lost } of posts) lost(error);
-      return;
-    }
-    for (const { messages, taken } of posts) taken(messages.map(() => true));
-    wake();
   };
 
   const parts = ({ receipt }: ReceivedMessage) => receipt.split(".").map(Number) as [number, number];
@@ -156,11 +133,15 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
   };
 
   return {
-    send: (messages) =>
-      new Promise((taken, lost) => {
-        waiting.push({ messages, taken, lost });
-        if (waiting.length === 1) setImmediate(commit);
-      }),
+    send: async (messages) => {
+      await db.together(() => {
+        const now = clock();
+        for (const { group, deduplicationId, body } of messages)
+          insert.run({ group, deduplicationId, body, now });
+      });
+      wake();
+      return messages.map(() => true);
+    },
     receive: async ({ max, waitSeconds, visibilityTimeoutSeconds, signal }) => {
       const until = clock() + waitSeconds * 1000;
       for (;;) {
