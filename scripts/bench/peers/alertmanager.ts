@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Lab } from "../../../test/lab.ts";
 
@@ -6,6 +6,8 @@ import type { Lab } from "../../../test/lab.ts";
 export type Alertmanager = {
   /** The command that posts one alert for each service, all at once. */
   post(services: readonly string[]): string[];
+  /** A notification command of Nagios that posts one alert by curl; its names are of this round alone. */
+  hook(round: number): string;
 };
 
 /** Starts it beside the lab's relay, which must run; the lab stops it. */
@@ -13,7 +15,16 @@ export const startAlertmanager = async (lab: Lab): Promise<Alertmanager> => {
   const settings = readFileSync(await lab.script("alertmanager", "start"), "utf8");
   lab.onStop(() => lab.script("alertmanager", "stop"));
   const [, url = ""] = /^AM_URL=(.*)$/m.exec(settings) ?? [];
+  const type = "Content-Type: application/json";
+  const script = join(lab.folder, "post-alert");
+  const labels = `[{\\"labels\\":{\\"alertname\\":\\"$1\\",\\"instance\\":\\"farm01\\"}}]`;
+  writeFileSync(
+    script,
+    `#!/bin/sh\nexec curl -sS -f -H '${type}' --data-binary "${labels}" ${url}/api/v2/alerts\n`,
+  );
+  chmodSync(script, 0o755);
   return {
+    hook: (round) => `${script} '$SERVICEDESC$-${round}'`,
     post: (services) => {
       const alerts = services.map((alertname) => ({
         labels: { alertname, instance: "web01", severity: "critical" },
@@ -21,7 +32,6 @@ export const startAlertmanager = async (lab: Lab): Promise<Alertmanager> => {
       }));
       const file = join(lab.folder, "alerts.json");
       writeFileSync(file, JSON.stringify(alerts));
-      const type = "Content-Type: application/json";
       return ["curl", "-sS", "-f", "-H", type, "--data-binary", `@${file}`, `${url}/api/v2/alerts`];
     },
   };
