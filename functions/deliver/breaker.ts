@@ -32,8 +32,8 @@ const loginSeconds = [30, 60, 120, 300, 600];
 /** Who finds a probe under way looks again so soon. */
 const lookAgainMilliseconds = 5_000;
 
-/** No probe is further away than this: what seems to be was set before the clock was set back. */
-const farMilliseconds = 3_600_000;
+/** No probe is further away than ten minutes: what seems to be was set before the clock was set back. */
+const farMilliseconds = 660_000;
 
 /** How long after a failure an open route is probed: the last of its schedule again and again. */
 const probeDelay = (probes: number, { result }: DeliveryOutcome): number => {

@@ -37,8 +37,10 @@ const schema = `
   CREATE INDEX IF NOT EXISTS dead_letter_site ON dead_letter (${siteIn}, sequence);
 `;
 
-/** Nothing is hidden for longer than this: what seems to be was hidden before the clock was set back. */
-const farMilliseconds = 3_600_000;
+/** Nothing is hidden for longer, not even what waits for tomorrow's share of a rate: it is asked about in between. */
+const longestSeconds = 1800;
+/** What seems to be hidden for longer was so before the clock was set back. */
+const farMilliseconds = (longestSeconds + 60) * 1000;
 
 type Row = { sequence: number; message_group: string; body: string; receive_count: number };
 
@@ -171,7 +173,8 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
       wake();
     },
     giveBack: async (message, visibilityTimeoutSeconds) => {
-      hide.run(clock() + visibilityTimeoutSeconds * 1000, ...parts(message));
+      const seconds = Math.min(visibilityTimeoutSeconds, longestSeconds);
+      hide.run(clock() + seconds * 1000, ...parts(message));
     },
     bury: async (message, reason) => {
       db.transaction(() => end(message, (sequence) => inter.run(reason, clock(), sequence)));

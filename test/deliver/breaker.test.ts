@@ -181,6 +181,10 @@ describe("a route", () => {
     expect(afterStart(told, seconds(99), true).removed).toBeUndefined();
   });
 
+  it("is probed though the clock was set back by an hour", () => {
+    expect(usable(routeAfter([[0, login]]), 60 - 3600)).toBe(true);
+  });
+
   it("is probed, and told of, though the clock was set back by a year", () => {
     const open = routeAfter([[0, login]]);
     const yearAgo = -365 * 86_400;

@@ -45,15 +45,31 @@ describe("sqlite alone", () => {
     expect(await next.receive(options)).toHaveLength(1);
   });
 
-  it("goes on when the clock is set back by a year", async () => {
+  it.each([
+    ["an hour", 3_600_000],
+    ["a year", 365 * 86_400_000],
+  ])("goes on when the clock is set back by %s", async (_, milliseconds) => {
     let now = Date.now();
     const queue = sqliteQueue(path(), () => now);
     await queue.send([message("a", "a1"), message("b", "b1")]);
     const [first] = await queue.receive({ ...options, max: 1 });
     if (first) await queue.giveBack(first, 1800);
-    now -= 365 * 86_400_000;
+    now -= milliseconds;
     await queue.receive(options);
     expect(await queue.receive(options)).toHaveLength(2);
+  });
+
+  it("hides for half an hour what is to wait for a day, and not for less", async () => {
+    let now = Date.now();
+    const queue = sqliteQueue(path(), () => now);
+    await queue.send([message("a", "a1")]);
+    const [first] = await queue.receive({ ...options, max: 1 });
+    if (first) await queue.giveBack(first, 86_400);
+    now += 1_799_000;
+    await queue.receive(options);
+    expect(await queue.receive(options)).toEqual([]);
+    now += 1000;
+    expect(await queue.receive(options)).toHaveLength(1);
   });
 
   it("shares one commit among the posts of one moment", async () => {
