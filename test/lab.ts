@@ -133,6 +133,8 @@ export type Bridge = {
   /** All that it printed. */
   lines: () => string[];
   pid: number;
+  /** Resolves when it has ended, to the exit status or the signal. */
+  ended: Promise<number | NodeJS.Signals | null>;
   kill(signal: NodeJS.Signals): Promise<void>;
 };
 export type BridgeSettings = { port: number; token: string; environment: Record<string, string> };
@@ -168,7 +170,9 @@ export const startBridge = async (on: Lab, { port, environment }: BridgeSettings
     stdio: ["ignore", "pipe", "inherit"],
   });
   let output = "";
-  const ended = new Promise<void>((end) => child.once("close", () => end()));
+  const ended = new Promise<number | NodeJS.Signals | null>((end) =>
+    child.once("close", (code, signal) => end(code ?? signal)),
+  );
   await new Promise<void>((listening, failed) => {
     child.once("close", (code) => failed(new Error(`the bridge ended with ${code}`)));
     child.stdout.on("data", (chunk) => {
@@ -184,6 +188,7 @@ export const startBridge = async (on: Lab, { port, environment }: BridgeSettings
   return {
     url: `http://127.0.0.1:${port}`,
     pid: child.pid ?? 0,
+    ended,
     kill,
     lines: () => output.split("\n").filter(Boolean),
     events: () =>

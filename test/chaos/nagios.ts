@@ -1,0 +1,85 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { commandLines, installShim, until } from "../lab.ts";
+import { begin, type Fault, sleep, start } from "./bench.ts";
+
+const services = 500;
+type Nagios = (...words: string[]) => Promise<string>;
+
+/** Storms of a real Nagios that tells the bridge by the shim; `course` breaks it in between. */
+const storms =
+  (course: (nagios: Nagios, storm: () => Promise<void>) => Promise<void>): Fault["run"] =>
+  async (bench) => {
+    const { lab, settings } = bench;
+    const client = begin(bench);
+    const bridge = await start(bench);
+    // What an earlier run left in its spool is not of this one.
+    rmSync(join(lab.folder, "shim"), { recursive: true, force: true });
+    const shim = await installShim(lab, bridge.url, settings.token, "nagios");
+    const { host, service } = commandLines("scripts/monitors/nagios.cfg", shim);
+    const nagios: Nagios = (...words) => lab.script("nagios", ...words);
+    const told = () => bridge.events().filter(({ event }) => event === "accepted");
+    const notified = async () => (await nagios("log")).split(" SERVICE NOTIFICATION: ").length - 1;
+    /** All services turn critical, until each was told of once, and Nagios has no more to tell for 10 s. */
+    const storm = async () => {
+      await nagios("storm", "CRITICAL");
+      let [count, since] = [await notified(), Date.now()];
+      await until("the end of the storm", 150, async () => {
+        const now = await notified();
+        if (now !== count) [count, since] = [now, Date.now()];
+        const objects = new Set(told().map(({ object }) => object)).size;
+        if (objects < services) throw new Error(`${objects} services, ${now} notifications`);
+        return Date.now() - since > 10_000;
+      });
+    };
+    await nagios("start", "-S", service, "-H", host, "-n", String(services));
+    try {
+      await course(nagios, storm);
+      for (const { id } of told()) client.accepted.add(String(id));
+      await client.quiet(bridge, 120);
+      return await client.figures(services, 0);
+    } finally {
+      await nagios("stop");
+      await bridge.kill("SIGTERM");
+    }
+  };
+
+export const nagiosFaults: readonly Fault[] = [
+  {
+    name: "nagios-restart",
+    title: "Nagios restarted, the same again",
+    runs: 1,
+    classic: "... orderly restart, same results",
+    run: storms(async (nagios, storm) => {
+      await storm();
+      await nagios("restart");
+      await storm();
+    }),
+  },
+  {
+    name: "nagios-killed",
+    title: "Nagios kill -9, the same again",
+    runs: 1,
+    classic: "... kill -9, restart, same results",
+    run: storms(async (nagios, storm) => {
+      await storm();
+      await nagios("kill");
+      await nagios("restart");
+      await storm();
+    }),
+  },
+  {
+    name: "nagios-crash",
+    title: "Nagios kill -9 in its storm, again",
+    runs: 1,
+    classic: "... and the same results again",
+    run: storms(async (nagios, storm) => {
+      await nagios("storm", "CRITICAL");
+      await sleep(0.5);
+      await nagios("kill");
+      await sleep(1);
+      await nagios("restart");
+      await storm();
+    }),
+  },
+];
