@@ -19,14 +19,16 @@ import { cursorOf, type Ledger, readCursor } from "./ledger.ts";
 
 type Value = string | number | null;
 
-/** What both SQLite engines offer: node:sqlite and a Durable Object's storage. All but a transaction is synchronous. */
+/** What both SQLite engines offer: node:sqlite and a Durable Object's storage. All calls but `together` are synchronous. */
 export type SqlEngine = {
   exec(script: string): void;
   all(statement: string, ...values: Value[]): Record<string, unknown>[];
   /** The number of rows changed. */
   run(statement: string, ...values: Value[]): number;
   /** All or nothing; resolves to what `work` returned. */
-  transaction<T>(work: () => T): T | Promise<T>;
+  transaction<T>(work: () => T): T;
+  /** The same, soon and in one commit with others, where a commit takes long. */
+  together?<T>(work: () => T): Promise<T>;
 };
 
 // In a table without a rowid what is longer than 1002 bytes has a page of its own, as most records would.
@@ -146,6 +148,7 @@ const placeOf = ({ host, service }: Record<string, unknown>) => ({
 export const sqlLedger = (engine: SqlEngine): Ledger => {
   // At once, for another process may write meanwhile.
   engine.transaction(() => engine.exec(schema));
+  const together = engine.together ?? engine.transaction;
   const recordOf = (site: string, id: string): JournalRecord | undefined => {
     const [row] = engine.all("SELECT body FROM journal WHERE site = ? AND id = ?", site, id);
     return row && parse(row);
@@ -270,7 +273,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
     },
     entry: async (key) => entryAt(key) ?? emptyEntry,
     write: async ({ key, entry, records, of, run }) =>
-      engine.transaction(() => {
+      together(() => {
         const { revision, ...body } = entry;
         const columns = [
           openEpisode(entry)?.since ?? null,
@@ -446,7 +449,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         );
       }),
     ready: async () => {
-      await engine.transaction(() => {});
+      engine.transaction(() => {});
     },
   };
 };

@@ -6,8 +6,8 @@ import { sqlLedger } from "./sql.ts";
 /** A ledger with `close`, for the process that opened the file. */
 export type SqliteLedger = Ledger & { close(): void };
 
-/** The ledger in an open database. */
-export const ledgerIn = (db: Database): Ledger => {
+/** The ledger in an open database; by its `together` many writes are one commit. */
+export const ledgerIn = (db: Database, together?: Database["together"]): Ledger => {
   const prepared = new Map<string, StatementSync>();
   const prepare = (statement: string): StatementSync => {
     const known = prepared.get(statement) ?? db.prepare(statement);
@@ -18,7 +18,8 @@ export const ledgerIn = (db: Database): Ledger => {
     exec: (script) => db.exec(script),
     all: (statement, ...values) => prepare(statement).all(...values),
     run: (statement, ...values) => Number(prepare(statement).run(...values).changes),
-    transaction: db.together,
+    transaction: db.transaction,
+    together,
   });
 };
 
@@ -26,5 +27,5 @@ export const ledgerIn = (db: Database): Ledger => {
 export const sqliteLedger = (path: string): SqliteLedger => {
   // A mail that was sent and cannot be noted is sent again: worth some waiting.
   const db = openDatabase(path, 5000);
-  return { ...ledgerIn(db), close: () => db.close() };
+  return { ...ledgerIn(db, db.together), close: () => db.close() };
 };
