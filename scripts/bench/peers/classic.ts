@@ -11,7 +11,13 @@ export type Classic = {
 
 /** Starts it beside the lab's relay, which must run. */
 export const startClassic = async (lab: Lab): Promise<Classic> => {
-  const settings = readFileSync(await lab.script("classic", "start", "-q", "60"), "utf8");
+  const stop = () => lab.script("classic", "stop");
+  // Above a load of 12 Sendmail runs and takes no connection.
+  const started = await lab.script("classic", "start", "-q", "60").catch(async (error) => {
+    await stop();
+    throw error;
+  });
+  const settings = readFileSync(started, "utf8");
   const [, mailrc = ""] = /^export MAILRC=(.*)$/m.exec(settings) ?? [];
   return {
     environment: { MAILRC: mailrc },
@@ -20,7 +26,7 @@ export const startClassic = async (lab: Lab): Promise<Classic> => {
       "-c",
       `/usr/bin/printf "%b" "***** Nagios *****\\n\\nNotification Type: PROBLEM\\n\\nService: ${service}\\nHost: Web server 1\\nAddress: 192.0.2.10\\nState: CRITICAL\\n\\nDate/Time: Sun Nov 22 16:31:00 UTC 2026\\n\\nAdditional Info:\\n\\nCRITICAL - Socket timeout after 10 seconds\\n" | /usr/bin/mail -s "** PROBLEM Service Alert: Web server 1/${service} is CRITICAL **" oncall@example.com`,
     ],
-    stop: () => lab.script("classic", "stop"),
+    stop,
   };
 };
 
