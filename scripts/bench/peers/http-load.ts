@@ -35,7 +35,8 @@ const request = (): string => {
 };
 
 const latencies: number[] = [];
-const began = performance.now();
+// What is compiled at the first requests is paid once: the first second is not counted.
+const began = performance.now() + 1000;
 const end = began + Number(seconds) * 1000;
 
 /** One connection until the time is over; rejects for any answer but 202. */
@@ -63,7 +64,7 @@ const post = () =>
       if (!answer.startsWith("HTTP/1.1 202 ")) return void socket.destroy(new Error(answer));
       answer = "";
       const now = performance.now();
-      latencies.push(now - sentAt);
+      if (sentAt >= began) latencies.push(now - sentAt);
       if (now < end) return send();
       done();
       socket.destroy();
