@@ -61,6 +61,7 @@ export const bench: Bench = {
             HARDSTATE_FROM: "nagios@example.com",
             HARDSTATE_RECIPIENTS: "example.com",
             HARDSTATE_BURST: "off",
+            HARDSTATE_RATE: "off",
           });
           try {
             const rate = await measure("bridge", bridgePort, round);
