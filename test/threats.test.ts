@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { createAdaptorServer } from "@hono/node-server";
 import PostalMime from "postal-mime";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { parseAddress } from "../functions/address.ts";
 import { readSettings } from "../functions/config.ts";
 import { relays } from "../functions/deliver/relays.ts";
@@ -23,7 +23,8 @@ import { scriptedRelay } from "./deliver/scripted-relay.ts";
 
 const run = promisify(execFile);
 const token = "t".repeat(32);
-const now = 100_000_000;
+const start = 100_000_000;
+let now = start;
 
 let ca: Certificate;
 let trusted: Certificate;
@@ -33,6 +34,7 @@ beforeAll(async () => {
 });
 const ending: (() => unknown)[] = [];
 afterEach(async () => {
+  now = start;
   for (const end of ending.splice(0).reverse()) await end();
 });
 
@@ -103,7 +105,7 @@ const bridge = async (change: Record<string, string> = {}) => {
       mails: await Promise.all(mails),
     };
   };
-  return { app, post, delivered, events, relay };
+  return { app, post, delivered, events, relay, queue };
 };
 type Bridge = Awaited<ReturnType<typeof bridge>>;
 
@@ -589,5 +591,135 @@ describe("5 Address confusion", () => {
       for (let turn = 0; turn < 200; turn++)
         expect([404, 405]).toContain((await to.post(body, "application/json", path)).status);
     expect(await to.delivered()).toEqual({ recipients: [], senders: [], mails: [] });
+  });
+});
+
+describe("6 HTTP intake and what stands behind it", () => {
+  test.for<[threat: string, text: string]>([
+    ["an image", "<img src=http://evil.example/x>"],
+    ["a link", '<a href="http://evil.example/">log in</a>'],
+    ["the end of our element and a script", "</pre></td></table><script src=//evil.example/x></script>"],
+    ["a style sheet", "<style>@import url(http://evil.example/x);*{background:url(//evil.example)}</style>"],
+    ["an attribute", `" style="background:url(http://evil.example/x)" onmouseover='alert(1)'`],
+    ["a frame in a comment", "--><!--<iframe src=http://evil.example>"],
+    ["a tag in entities", "&lt;img src=http://evil.example/x&gt;"],
+  ])("%s as every text: it is shown, and the mail has no element for it", async ([, text]) => {
+    const elements = (html: string | undefined) =>
+      [...(html ?? "").matchAll(/<[/!]?\w[^>]*>/g)].map(([element]) => element);
+    const plainly = await bridge();
+    await asJson(plainly, plain);
+    const to = await bridge();
+    expect(await asJson(to, { ...plain, text })).toBe(true);
+    const mail = await onlyMail(to);
+    expect(mail.text).toContain(text);
+    expect(elements(mail.html)).toEqual(elements((await onlyMail(plainly)).html));
+  });
+
+  test("100 KB of emoji as every text: one mail, cut and within its lines", async () => {
+    const to = await bridge();
+    const fields = {
+      output: "🔥".repeat(12_000),
+      long_output: "🔥".repeat(25_000),
+      comment: "🔥".repeat(12_000),
+    };
+    const alert = posted({ recipients: [{ email: "ops@example.com" }], ...fields });
+    expect((await to.post(JSON.stringify(alert))).status).toBe(202);
+    const { text, bytes } = await onlyMail(to);
+    expect(text).toContain("🔥🔥🔥");
+    expect(text).not.toContain("\ufffd");
+    expect(bytes.length).toBeLessThan(1_000_000);
+  });
+
+  test("the same post again, now, after six minutes and by a clock that was set back: one mail", async () => {
+    const to = await bridge();
+    const body = JSON.stringify(posted({ id: "replayed-1", recipients: [{ email: "ops@example.com" }] }));
+    const changed = body.replace("Socket timeout", "Socket timeour");
+    for (const minutes of [0, 1, 7, -10])
+      for (const one of [body, changed]) {
+        now = start + minutes * 60_000;
+        expect((await to.post(one)).status).toBe(202);
+        await to.delivered();
+      }
+    const { text } = await onlyMail(to);
+    expect(text).toContain("Socket timeout after");
+  });
+
+  const fakeSns = {
+    Type: "SubscriptionConfirmation",
+    TopicArn: "arn:aws:sns:eu-west-1:123456789012:bounces",
+    SubscribeURL: "http://169.254.169.254/latest/meta-data/",
+    SigningCertURL: "https://sns.eu-west-1.amazonaws.com.evil.example/x.pem",
+    SignatureVersion: "1",
+    Signature: "eA==",
+    Message: JSON.stringify({ notificationType: "Bounce", mail: { messageId: "x" } }),
+  };
+  test("a message of SNS, wherever it is posted: it is nobody's, and no URL in it is asked for", async () => {
+    const asked = vi.spyOn(globalThis, "fetch").mockRejectedValue(new Error("a URL was asked for"));
+    ending.push(() => asked.mockRestore());
+    const to = await bridge();
+    for (const path of [
+      "/",
+      "/sns",
+      "/v1/sns",
+      "/v1/bounces",
+      "/v1/alerts",
+      "/v1/dead-letters/redrive",
+      "/v1/heartbeat",
+    ])
+      for (const Authorization of ["", `Bearer ${token}`]) {
+        const headers = { "Content-Type": "application/json", "x-amz-sns-message-type": fakeSns.Type };
+        const init = {
+          method: "POST",
+          body: JSON.stringify(fakeSns),
+          headers: { ...headers, Authorization },
+        };
+        expect([400, 401, 404, 405, 413, 422]).toContain((await to.app.request(path, init)).status);
+      }
+    expect(asked).not.toHaveBeenCalled();
+    expect(await to.delivered()).toEqual({ recipients: [], senders: [], mails: [] });
+  });
+
+  const fromQueue = {
+    v: 1,
+    id: "poisoned-1",
+    site: "site",
+    contact: "ops@example.com",
+    receivedAt: now,
+    alert: posted(),
+  };
+  test.for<[threat: string, message: string | object]>([
+    ["what is not JSON", "{"],
+    ["JSON that is no message", "null"],
+    ["a version that is not known here", { ...fromQueue, v: 2 }],
+    ["no site", { ...fromQueue, site: undefined }],
+    ["another RCPT as its contact", { ...fromQueue, contact: "ops@example.com>\r\nRCPT TO:<evil@evil.com" }],
+    ["two addresses as its contact", { ...fromQueue, contact: "ops@example.com,evil@evil.com" }],
+    ["an alert with a newline for a name", { ...fromQueue, alert: posted({ object: { host: {} } }) }],
+  ])(
+    "a message in the queue with %s: a dead letter with the reason, and nobody is mailed",
+    async ([, message]) => {
+      const to = await bridge();
+      const body = typeof message === "string" ? message : JSON.stringify(message);
+      await to.queue.send([{ group: "poison", deduplicationId: "poison-1", body }]);
+      expect(await to.delivered()).toEqual({ recipients: [], senders: [], mails: [] });
+      expect(to.relay.connections).toBe(0);
+      const letters = await to.queue.deadLetters(10);
+      expect(letters.map(({ reason }) => reason)).toEqual([expect.stringMatching(/./)]);
+    },
+  );
+
+  test("another site's message with this site's id: this site's alert is what it was", async () => {
+    const to = await bridge();
+    await to.post(JSON.stringify(posted({ id: "poisoned-1", recipients: [{ email: "ops@example.com" }] })));
+    await to.delivered();
+    const recovery = posted({ type: "RECOVERY", state: "OK", time: 100_100 });
+    const body = JSON.stringify({ ...fromQueue, site: "other", alert: recovery });
+    await to.queue.send([{ group: "poison", deduplicationId: "poison-2", body }]);
+    await onlyMail(to);
+    const headers = { Authorization: `Bearer ${token}` };
+    const problems = await (await to.app.request("/v1/problems", { headers })).json();
+    expect(problems).toMatchObject({ problems: [{ object: "web01/HTTP", state: "CRITICAL" }] });
+    const story = await (await to.app.request("/v1/alerts/poisoned-1", { headers })).json();
+    expect(story).toMatchObject({ type: "PROBLEM", status: "mailed" });
   });
 });

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { contactKey } from "../address.ts";
+import { contactKey, parseAddress } from "../address.ts";
 import { type Alert, type Reading, read, readAlert } from "../alert.ts";
 import { digest, messageGroup } from "../identity.ts";
 
@@ -115,7 +115,11 @@ const envelope = v.object(
     v: v.literal(1, "1, the only version known here"),
     id: v.pipe(v.string("text"), v.nonEmpty("an id")),
     site: v.pipe(v.string("text"), v.nonEmpty("a site")),
-    contact: v.pipe(v.string("text"), v.nonEmpty("an address")),
+    // It goes to RCPT: whoever else writes here must not choose what that says.
+    contact: v.pipe(
+      v.string("text"),
+      v.check((text) => parseAddress(text).ok, "an address"),
+    ),
     contactName: v.optional(v.string("text")),
     receivedAt: milliseconds,
     putBackAt: v.optional(milliseconds),
