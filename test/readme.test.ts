@@ -44,3 +44,21 @@ describe("README", () => {
       expect(() => readFileSync(path)).not.toThrow("ENOENT");
   });
 });
+
+describe("SECURITY", () => {
+  it("names a test for each thing that holds, and settings and files that there are", () => {
+    const security = readFileSync("SECURITY.md", "utf8");
+    const [, holds = ""] = /## What holds, and the test of it\n\n([^#]*)/.exec(security) ?? [];
+    const rows = holds
+      .split("\n")
+      .filter((line) => line.startsWith("| "))
+      .slice(2);
+    expect(rows.length).toBeGreaterThan(5);
+    for (const row of rows) expect(row).toMatch(/`test\/\S+\.test\.ts`/);
+    for (const [path = ""] of security.matchAll(/(test|scripts|functions)\/[\w./-]*\w/g))
+      expect(() => readFileSync(path)).not.toThrow("ENOENT");
+    const names = settings.map(({ name }) => name);
+    for (const [, name = ""] of security.matchAll(/`(HARDSTATE_\w+?)(_FILE)?`/g))
+      expect(names).toContain(name);
+  });
+});
