@@ -1,4 +1,3 @@
-import { dueAt } from "../../functions/ledger/entry.ts";
 import type { Change, Ledger } from "../../functions/ledger/ledger.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
 import type { Fault, Process, Stage } from "./stage.ts";
@@ -21,7 +20,8 @@ export const ledgerOf = (
   base: Ledger,
   on: Stage,
   process: Process,
-  written: (due: number | undefined) => void,
+  written: (change: Change) => void,
+  routeWritten: () => void,
 ): Ledger => {
   const step = (name: string, write: () => Promise<boolean>) =>
     on.call(process, name, steps, async (fault) => {
@@ -43,7 +43,7 @@ export const ledgerOf = (
     write: (change) =>
       step(nameOf(change), async () => {
         const done = await base.write(change);
-        if (done) written(dueAt(change.entry));
+        if (done) written(change);
         return done;
       }),
     due: (now, limit) => on.call(process, "due", reads, () => base.due(now, limit)),
@@ -53,7 +53,7 @@ export const ledgerOf = (
     writeRoute: (state) =>
       step(`write ${state.route}`, async () => {
         const done = await base.writeRoute(state);
-        if (done) written(on.now());
+        if (done) routeWritten();
         return done;
       }),
   };

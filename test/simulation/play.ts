@@ -2,8 +2,9 @@ import { setImmediate } from "node:timers/promises";
 import { readAllowList } from "../../functions/address.ts";
 import { relays } from "../../functions/deliver/relays.ts";
 import { type IntakeParts, intake } from "../../functions/intake/http.ts";
+import { dueAt } from "../../functions/ledger/entry.ts";
 import type { JournalRecord } from "../../functions/ledger/journal.ts";
-import type { Due } from "../../functions/ledger/ledger.ts";
+import type { Change, Due } from "../../functions/ledger/ledger.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { ledgerIn } from "../../functions/ledger/sqlite.ts";
 import { pipeline } from "../../functions/pipeline.ts";
@@ -119,6 +120,21 @@ export const simulator = () => {
         if (at === nextSweep) void sweepOnce();
       });
     };
+    /** How each alert's story has ended: a write may not take that back, but for what is put back by hand. */
+    const ended = new Map<string, string>();
+    const since = new Map<string, number>();
+    const written = ({ entry, records }: Change) => {
+      sweepAt(dueAt(entry));
+      for (const { site, id, ending, putBackAt, receivedAt } of records) {
+        if (receivedAt !== (since.get(`${site} ${id}`) ?? receivedAt)) wrong.push(`${id} begins twice`);
+        since.set(`${site} ${id}`, receivedAt);
+        const before = ended.get(`${site} ${id}`);
+        if (before && !ending && putBackAt === undefined) wrong.push(`${id} has ended, and begins again`);
+        if (before === "mailed" && ending && ending.as !== "mailed")
+          wrong.push(`${id} was mailed, and ends as ${ending.as}`);
+        if (ending) ended.set(`${site} ${id}`, ending.as);
+      }
+    };
     const sweepOnce = async () => {
       nextSweep = Number.POSITIVE_INFINITY;
       // What its host covers waits for as long as that is down: nothing else comes of it.
@@ -129,7 +145,7 @@ export const simulator = () => {
       const again = () => sweepAt(on.now() + 30_000);
       me.whenDead.push(again);
       const parts = {
-        ledger: ledgerOf(base, on, me, sweepAt),
+        ledger: ledgerOf(base, on, me, written, () => sweepAt(on.now())),
         queue: queue.queueOf(me),
         operators: [operator],
         report: () => undefined,
@@ -147,7 +163,7 @@ export const simulator = () => {
 
     const work = (number: number) => {
       const me = born(`work${number}.`);
-      const ledger = ledgerOf(base, on, me, sweepAt);
+      const ledger = ledgerOf(base, on, me, written, () => sweepAt(on.now()));
       const mine = queue.queueOf(me);
       const clock = on.clockOf(me);
       const handOver = relays({

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
 import { paragraph } from "../../scripts/command.ts";
 import { plantInModules, plants } from "./plants.ts";
@@ -9,6 +10,7 @@ const usage = `Plays histories of the bridge on a simulated queue, ledger and ne
   npm run simulate -- --plants all   each of the planted faults, or those that
                                      are named, with a comma between them
   --go-on                            names each seed that breaks a promise
+  --workers K                        in so many processes
   --verbose                          tells each call as well
 
 Ends at the first history that breaks a promise, with status 1, and shows
@@ -22,6 +24,7 @@ const { values } = parseArgs({
     from: { type: "string", default: "1" },
     seed: { type: "string" },
     plants: { type: "string" },
+    workers: { type: "string", default: "1" },
     "go-on": { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
@@ -32,6 +35,18 @@ if (values.help) {
   say(usage);
   process.exit(0);
 }
+const workers = Number(values.workers);
+if (workers > 1) {
+  const each = Math.ceil(Number(values.histories) / workers);
+  const run = (number: number): Promise<number> => {
+    const range = ["--histories", String(each), "--from", String(Number(values.from) + number * each)];
+    const options = [...(values["go-on"] ? ["--go-on"] : []), ...range];
+    const child = spawn(process.execPath, [import.meta.filename, ...options], { stdio: "inherit" });
+    return new Promise((resolve) => child.on("close", (status) => resolve(status ?? 3)));
+  };
+  process.exit(Math.max(...(await Promise.all(Array.from({ length: workers }, (_, number) => run(number))))));
+}
+
 /** The simulation with the bridge as it is, or with a fault in it. */
 const simulation = async (plant?: string) => {
   const with_ = plant === undefined ? "" : `?plant=${plant}`;
@@ -51,14 +66,19 @@ const named = values.plants === "all" ? Object.keys(plants) : values.plants?.spl
 if (named && values.seed === undefined) {
   plantInModules();
   let missed = 0;
+  const sound = await simulation();
   for (const name of named) {
     if (!plants[name])
       throw new Error(`no fault is called ${name}; there are ${Object.keys(plants).join(", ")}`);
     const { historyOf, brokenIn, play, close } = await simulation(name);
     let found: string | undefined;
     let tried = 0;
-    while (found === undefined && tried < histories)
-      found = brokenIn(await play(historyOf(from + tried++))).map(inWords)[0];
+    while (found === undefined && tried < histories) {
+      const history = historyOf(from + tried++);
+      found = brokenIn(await play(history)).map(inWords)[0];
+      // What the bridge breaks as it is, is no find.
+      if (found !== undefined && sound.brokenIn(await sound.play(history)).length > 0) found = undefined;
+    }
     if (found === undefined) missed += 1;
     const where = found === undefined ? `NOT FOUND in ${tried}` : `history ${tried}: ${found}`;
     say(paragraph(`${name.padEnd(28)} `, where));
