@@ -13,8 +13,8 @@ const steps: Fault[] = [
 ];
 
 /**
- * The ledger as one process has it: each call takes its time and may go wrong. A conflict is told though nothing was
- * written, or though it was: an SDK that sends a conditional write again, for its first answer was lost, hears so.
+ * The ledger as one process has it: each call takes its time and may go wrong. A conflict is told though nobody else
+ * wrote, or though it was written: more than a ledger may do, and what the bridge survives as well.
  */
 export const ledgerOf = (
   base: Ledger,
