@@ -41,6 +41,8 @@ export type Told = {
   state: State;
   at: number;
   recovered: boolean;
+  /** The recovery that told him, if others had begun and ended another episode before. */
+  end?: { monitor: string; order: Order };
   /** The digest by which he was told last: the rest of the episode comes in one too. */
   digest?: string;
   by: { monitor: string; start?: number; epoch?: number; problemId?: string };
@@ -256,8 +258,16 @@ export const told = (
       }
       case "RECOVERY":
         // Another monitor's problem may have made of it an episode since, of which he was told nothing.
-        if (before && episode && (before.episode === episode || before.at <= decidedAt))
-          return { ...before, episode, recovered: true, ...(digest !== undefined && { digest }) };
+        if (before && episode && (before.episode === episode || before.at <= decidedAt)) {
+          const end = { monitor: alert.monitor.id, order: orderOf(alert) };
+          return {
+            ...before,
+            episode,
+            recovered: true,
+            ...(entry.episode?.id !== episode && { end }),
+            ...(digest !== undefined && { digest }),
+          };
+        }
         // R26: of no episode, but what comes next is not to be told before it.
         return (
           before ?? (digest === undefined ? undefined : { ...news, episode: "", worst: 0, recovered: true })

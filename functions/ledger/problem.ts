@@ -113,8 +113,12 @@ const alreadyOver = (c: Case): Verdict => {
   if (held?.spared && !c.inDoubt) return unmailed("suppress", "R29", flap, entry);
   const about = entry.contacts[key];
   const toldSince = about !== undefined && about.at >= queued.receivedAt;
+  const { end } = about ?? {};
+  const toldOfEnd = end !== undefined && end.monitor === alert.monitor.id && before(c.order, end.order);
   const toldOfIt =
-    toldSince || (about !== undefined && (about.episode === episode?.id || stillTheSame(about, alert)));
+    toldSince ||
+    toldOfEnd ||
+    (about !== undefined && (about.episode === episode?.id || stillTheSame(about, alert)));
   if (
     episode?.closedAt === undefined ||
     queued.receivedAt > episode.closedAt ||

@@ -727,6 +727,24 @@ describe("the decision table", () => {
     expect(play(story).is).toEqual(["suppress", "R29"]);
   });
 
+  it("R13: a problem that its recovery overtook is not told after that, whatever others were told meanwhile", () => {
+    const second = { pid: "6", ep: 100_040 };
+    const story = [
+      { at: 0 },
+      { to: "bob", at: 1 },
+      { ...recovery, to: "bob", nid: 2, at: 40 },
+      { to: "bob", nid: 3, at: 41, ...second },
+      { ...recovery, to: "bob", nid: 4, at: 131, ...second },
+      { ...recovery, nid: 4, taken: 41, at: 140, ...second },
+      { nid: 3, taken: 43, at: 141, ...second },
+    ] satisfies Step[];
+    expect(play(story).is).toEqual(["suppress", "R13"]);
+    expect(play(story).mails.filter((mail) => mail.endsWith("alice"))).toEqual([
+      "PROBLEM CRITICAL alice",
+      "RECOVERY OK alice",
+    ]);
+  });
+
   it("R30: who is told late of an earlier problem is told of its end, while the next one is open", () => {
     const first = play([{}]).entry.episode?.id;
     const { entry } = play([{}, recovery, { nid: 3, pid: "6", ep: 100_200 }]);
