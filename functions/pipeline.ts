@@ -307,8 +307,9 @@ export const pipeline = (parts: PipelineParts) => {
       heard ? told(entry, verdict.kind, queued, verdict.episode?.id, clock(), { decidedAt }) : entry,
     );
     failed(queued, verdict, handover.attempts);
-    // Another worker has mailed it meanwhile, and has said so.
-    if (ending?.as !== end.as) return { message: "remove" };
+    // Another worker was handed it meanwhile: it has mailed it, or is still at it.
+    if (!ending) return { message: "give-back", afterSeconds: 1 };
+    if (ending.as !== end.as) return { message: "remove" };
     ended(queued, end.as, { ...verdict, reason: `${verdict.reason}: ${end.reason}` }, last);
     if (end.as === "mailed") return { message: "remove" };
     await tellOfBurial(queued, end.as, end.reason, last);

@@ -124,6 +124,26 @@ it("a worker that is told late of a refusal does not undo the end of a mail that
   expect((await story())?.attempts.map(({ outcome }) => outcome)).toEqual([accepted, refused]);
 });
 
+it("a worker that gives up late does not end what the next one is still at", async () => {
+  let other: Promise<unknown> | undefined;
+  const answer = Promise.withResolvers<DeliveryOutcome>();
+  const late: Send = async () => {
+    now += 400_000;
+    const begun = Promise.withResolvers<void>();
+    other = worker(() => {
+      begun.resolve();
+      return answer.promise;
+    })(handOut(queuedAlert(), 2));
+    await begun.promise;
+    return refused;
+  };
+  expect(await worker(late)(handOut(queuedAlert()))).toMatchObject({ message: "give-back" });
+  expect((await story())?.ending).toBeUndefined();
+  answer.resolve(accepted);
+  expect(await other).toEqual({ message: "remove" });
+  expect(await story()).toMatchObject({ ending: { as: "mailed" } });
+});
+
 describe("a message", () => {
   it("is removed when the relay took the mail, and the journal has the whole story", async () => {
     expect(await worker()(handOut(queuedAlert()))).toEqual({ message: "remove" });

@@ -315,8 +315,9 @@ const tried = (
 });
 
 /**
- * Ends the story of an alert that was sent: `told` says what the entry learns from it. Resolves to its ending: that is
- * another one if who was handed it after us has mailed it, and its contact may know its end by now.
+ * Ends the story of an alert that was sent: `told` says what the entry learns from it. Resolves to its ending. That is
+ * another one if who was handed it after us has mailed it, and its contact may know its end by now; and none if that
+ * one is still at it, and we could not mail it.
  */
 export const settle = async (
   ledger: Ledger,
@@ -326,16 +327,15 @@ export const settle = async (
   ending: NonNullable<JournalRecord["ending"]>,
   told: (entry: Entry) => Entry,
 ): Promise<JournalRecord["ending"]> => {
+  const mine = page.record.claim;
   const settled = await amend(ledger, queued, page, ({ entry, record }) => {
+    const next = tried(record, mine, handover, ending.at);
     const mailed = record.ending?.as === "mailed" ? record.ending : undefined;
+    if (!mailed && next.claim && ending.as !== "mailed")
+      return { entry, record: { ...next, waiting: record.waiting } };
     return {
       entry: withoutHeld(mailed ? entry : told(entry), queued.id),
-      record: {
-        ...tried(record, page.record.claim, handover, ending.at),
-        waiting: undefined,
-        queued: undefined,
-        ending: mailed ?? ending,
-      },
+      record: { ...next, waiting: undefined, queued: undefined, ending: mailed ?? ending },
     };
   });
   return settled.ending;
