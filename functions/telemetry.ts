@@ -152,9 +152,13 @@ const sentence = (event: Event): string => {
   }
 };
 
-/** One line for a person at a terminal, without control characters. */
+// What a request says may be in a line, and must not look like another one: of all only a stack has lines of its own.
+const unprintable = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+const unprintableInStacks = /(?!\n)[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+
+/** One line for a person at a terminal, without control characters; of an error with its stack. */
 export const asText = (event: Event, at: number): string =>
-  `${timeOf(at)} ${sentence(event).replace(/[^\P{Cc}\n]/gu, " ")}`;
+  `${timeOf(at)} ${sentence(event).replace(event.event === "failed" ? unprintableInStacks : unprintable, " ")}`;
 
 /** Writes events to standard output, for a person or, by default, as JSON. */
 export const toConsole =

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Sample, samplesOf } from "../functions/metrics.ts";
-import { asEmf, type Event } from "../functions/telemetry.ts";
+import { asEmf, asText, type Event } from "../functions/telemetry.ts";
 
 const about = { id: "alert-0001", object: "web01/HTTP", contact: "ops@example.com" };
 const reply = { route: "smtp://relay:587", code: 250 };
@@ -130,5 +130,22 @@ describe("an event", () => {
       ending: "mailed",
       _aws: { Timestamp: 0 },
     });
+  });
+});
+
+describe("a line for a terminal", () => {
+  it("is one, whatever a request says", () => {
+    const field = "x\n23:54:24 mailed     web01\u2028web02\x1b[2J\u202emoc.live\r";
+    const faults = [{ field, expected: "one of limit, before" }];
+    const line = asText({ event: "request-refused", status: 400, reason: "No.", faults }, 0);
+    expect(line).toBe(
+      "00:00:00 refused    400 No. (x 23:54:24 mailed     web01 web02 [2J moc.live : one of limit, before)",
+    );
+  });
+
+  it("has more lines for an error's stack alone", () => {
+    const error = "Error: x\x1b[2J\n    at work";
+    const text = asText({ event: "failed", during: "a test", error }, 0);
+    expect(text).toBe("00:00:00 error      a test: Error: x [2J\n    at work");
   });
 });
