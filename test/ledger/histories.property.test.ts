@@ -4,7 +4,7 @@ import { brokenBy, history } from "./histories.ts";
 
 // Always the same ones, so that a change is to blame for what fails; PROPERTY_RUNS=9000 makes as many others.
 const given = process.env.PROPERTY_RUNS;
-const runs = Number(given ?? 250);
+const runs = Number(given ?? 60);
 const seed = Number(process.env.PROPERTY_SEED ?? (given ? Date.now() : 4242));
 
 describe(`${runs} random histories of two monitors, three contacts, restarts and relay outages`, () => {
