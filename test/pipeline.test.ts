@@ -516,13 +516,15 @@ describe("what is old", () => {
     expect(mails).toHaveLength(1);
   });
 
-  it("is forgotten after 30 days, and its problem closed without a mail but not without a word (R44)", async () => {
+  it("is forgotten after 30 days, and its problem closed at the end of that day, without a mail but not without a word (R44)", async () => {
     const begin = now;
     await worker()(handOut(queuedAlert()));
     await sweepAt(begin + 30 * days);
+    expect(events).toEqual([]);
+    await sweepAt(begin + 31 * days);
     expect(events).toEqual([{ event: "forgotten", object: "web01/HTTP", since: begin }]);
     expect((await ledger.problems({ site: "site", limit: 9 })).items).toEqual([]);
-    await sweepAt(begin + 30 * days + 1);
+    await sweepAt(begin + 31 * days + 1);
     expect(await story()).toBeUndefined();
     expect(await again("alert-0002")).toBe("R3");
     expect(

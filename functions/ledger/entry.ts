@@ -191,11 +191,16 @@ export const released = (entry: Entry, now: number, which: (held: Held) => boole
 
 /** R44: an open problem of which nothing is heard for so long was deleted in the monitor. */
 const forgetAfterMilliseconds = 30 * 86_400_000;
+const dayMilliseconds = 86_400_000;
 
-/** When the sweep is to look at an entry; undefined: never. */
+/**
+ * When the sweep is to look at an entry; undefined: never. Of open problems it is the end of a day: to the millisecond,
+ * each alert of one would move it in the ledger's index.
+ */
 export const dueAt = (entry: Entry): number | undefined => {
   const times = Object.values(entry.held).flatMap(({ due, queued }) => (queued ? [] : [due]));
-  if (openEpisode(entry)) times.push(entry.touchedAt + forgetAfterMilliseconds);
+  if (openEpisode(entry))
+    times.push(Math.ceil((entry.touchedAt + forgetAfterMilliseconds) / dayMilliseconds) * dayMilliseconds);
   return times.length > 0 ? Math.min(...times) : undefined;
 };
 
