@@ -66,7 +66,7 @@ const schema = `
   CREATE INDEX IF NOT EXISTS journal_of_contact ON journal (site, contact, received_at, id, ending);
   DROP INDEX IF EXISTS journal_ending;
   CREATE INDEX IF NOT EXISTS journal_outcome ON journal (site, ending, received_at, id);
-  CREATE INDEX IF NOT EXISTS journal_ended ON journal (received_at) WHERE ending IS NOT NULL;
+  DROP INDEX IF EXISTS journal_ended;
   CREATE TABLE IF NOT EXISTS tally (
     site TEXT NOT NULL,
     outcome TEXT NOT NULL,
@@ -431,7 +431,8 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         return (
           engine.run(
             `DELETE FROM journal WHERE (site, id) IN
-             (SELECT site, id FROM journal AS old WHERE ending IS NOT NULL AND received_at < ?
+             (SELECT site, id FROM journal AS old INDEXED BY journal_time
+              WHERE site IN (SELECT site FROM tally) AND received_at < ? AND ending IS NOT NULL
               AND (ending <> 'digested' OR body ->> '$.ending.at' < ? AND NOT EXISTS
                (SELECT 1 FROM journal WHERE site = old.site AND id = old.body ->> '$.digest.id' AND ending IS NULL))
               LIMIT ?)`,

