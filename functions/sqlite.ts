@@ -18,6 +18,8 @@ type Waiting = { work: () => unknown; done: (value: never) => void; failed: (err
 export const openDatabase = (path: string, lockMilliseconds: number): Database => {
   const db = new DatabaseSync(path, { timeout: lockMilliseconds });
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+  // Room for all pages of a transaction of a hundred writes, and for what undoes one of them: else both go to files.
+  db.exec("PRAGMA cache_size = -8000; PRAGMA temp_store = MEMORY;");
   const transaction = <T>(work: () => T): T => {
     db.exec("BEGIN IMMEDIATE");
     try {

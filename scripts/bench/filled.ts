@@ -26,8 +26,10 @@ export const openFolder = (keep: boolean) => {
 /** The path of a SQLite ledger with so many episodes, filled now unless one was kept. */
 const filled = async (folder: string, episodes: number): Promise<string> => {
   const path = join(folder, `${episodes}-ledger.sqlite`);
-  if (!existsSync(path)) {
-    for (const end of ["", "-wal", "-shm"]) rmSync(`${path}-making${end}`, { force: true });
+  // A small one that was kept would be large after some runs.
+  if (!existsSync(path) || episodes < 10_000) {
+    for (const end of ["", "-wal", "-shm"])
+      for (const name of [path, `${path}-making`]) rmSync(name + end, { force: true });
     await fillSqlite(`${path}-making`, episodes, Date.now());
     renameSync(`${path}-making`, path);
   }
