@@ -105,17 +105,17 @@ export const messageOf = (queued: QueuedAlert, now: number): ReceivedMessage => 
   return { receipt: "1", group, body, receiveCount: 1, visibleAgainAt: now + 400_000 };
 };
 
-/** What the ledger holds of an episode in the end: it is written once here, not at each step. */
-const lastChange = async (ledger: Ledger, alerts: readonly QueuedAlert[]): Promise<Change> => {
-  const changes: Change[] = [];
+/** Mails the alerts of an episode of which the ledger knows nothing: all claims and settlements. */
+const mailAll = async (ledger: Ledger, alerts: readonly QueuedAlert[]): Promise<void> => {
+  let entry = emptyEntry;
   const noting: Ledger = {
     ...ledger,
     write: async (change) => {
-      changes.push(change);
+      if (!(await ledger.write(change))) return false;
+      entry = { ...change.entry, revision: change.entry.revision + 1 };
       return true;
     },
   };
-  let entry = emptyEntry;
   for (const queued of alerts) {
     const now = queued.receivedAt;
     const record = newRecord(queued);
@@ -130,8 +130,21 @@ const lastChange = async (ledger: Ledger, alerts: readonly QueuedAlert[]): Promi
     await settle(noting, queued, mine, handover, ending, (before) =>
       told(before, verdict.kind, queued, verdict.episode?.id, now),
     );
-    entry = changes.at(-1)?.entry ?? entry;
   }
+};
+
+/** What the ledger holds of an episode in the end: it is written once here, not at each step. */
+const lastChange = async (ledger: Ledger, alerts: readonly QueuedAlert[]): Promise<Change> => {
+  const changes: Change[] = [];
+  const noting: Ledger = {
+    ...ledger,
+    write: async (change) => {
+      changes.push(change);
+      return true;
+    },
+  };
+  await mailAll(noting, alerts);
+  const entry = changes.at(-1)?.entry ?? emptyEntry;
   const records = new Map(changes.flatMap((change) => change.records.map((record) => [record.id, record])));
   const [first] = changes;
   if (!first) throw new Error("nothing was written");
@@ -182,4 +195,14 @@ export const fillSqlite = async (path: string, episodes: number, now: number): P
   }
   db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   db.close();
+};
+
+/** Fills any ledger with episodes, each of another service, step by step. */
+export const fillLedger = async (ledger: Ledger, episodes: number, now: number): Promise<void> => {
+  for (let first = 0; first < episodes; first += 10)
+    await Promise.all(
+      Array.from({ length: Math.min(10, episodes - first) }, (_, index) =>
+        mailAll(ledger, episodeOf(first + index, episodes, now)),
+      ),
+    );
 };

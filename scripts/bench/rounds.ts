@@ -87,8 +87,8 @@ export const mediansOf = <Side extends string>(measured: Record<Side, number[]>)
 /** Whether a figure is as its target wants it; one without a target is. */
 export const isReached = ({ ours, beside, target }: Figure): boolean => {
   if (!target || !beside) return true;
-  const ratio = ours / beside.value;
-  return "atMost" in target ? ratio <= target.atMost : ratio >= target.atLeast;
+  // Without a division: of nothing beside nothing there is no ratio.
+  return "atMost" in target ? ours <= target.atMost * beside.value : ours >= target.atLeast * beside.value;
 };
 
 /** A figure for a terminal of 80 columns. */
@@ -97,7 +97,7 @@ export const figureLines = (figure: Figure): string => {
   const words = [`${short(ours)} ${unit}`];
   if (beside) {
     words.push(`beside ${short(beside.value)} ${unit} (${beside.name})`);
-    words.push(`ratio ${short(ours / beside.value)}`);
+    words.push(`ratio ${ours === beside.value ? "1.00" : short(ours / beside.value)}`);
   }
   if (target) {
     words.push("atMost" in target ? `target <= ${target.atMost}` : `target >= ${target.atLeast}`);

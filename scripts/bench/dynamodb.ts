@@ -1,0 +1,110 @@
+import { intake } from "../../functions/intake/http.ts";
+import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
+import { sqliteQueue } from "../../functions/queue/sqlite.ts";
+import { Secret } from "../../functions/secret.ts";
+import { sweep } from "../../functions/sweep.ts";
+import { startDynalite } from "../../test/judges.ts";
+import { countingProxy } from "../../test/lambda/counting-proxy.ts";
+import { unitsOf, withUnits } from "../../test/lambda/table-units.ts";
+import { clientOf, createTable } from "../../test/ledger/table.ts";
+import { fillLedger, messageOf, openService, pipelineOn, queuedOf, site } from "./episodes.ts";
+import { type Bench, type Figure, progress } from "./rounds.ts";
+
+const token = "a-token-of-twenty-four-characters";
+
+/** Requests and units of each step on a table with so many episodes. */
+const stepsOn = async (episodes: number) => {
+  const dynamodb = await startDynalite();
+  const direct = clientOf(dynamodb.url);
+  await createTable(direct, "ledger");
+  await fillLedger(dynamodbLedger(direct, "ledger"), episodes, Date.now());
+  const proxy = await countingProxy(dynamodb.url, withUnits(dynamodb.url));
+  const client = clientOf(proxy.url);
+  const ledger = dynamodbLedger(client, "ledger");
+  let ahead = 0;
+  const clock = () => Date.now() + ahead;
+  const queue = sqliteQueue(":memory:", clock);
+  const handle = pipelineOn(ledger, queue, clock);
+  const app = intake({
+    tokens: [{ site, token: new Secret(token) }],
+    aliases: new Map(),
+    allowed: () => true,
+    queue,
+    ledger,
+    clock,
+    report: () => undefined,
+  });
+  let notification = Date.now();
+  const alert = async (service: number, degraded = false) => {
+    const [queued] = queuedOf({ service, notification: notification++, at: clock(), degraded });
+    if (queued) await handle(messageOf(queued, clock()));
+  };
+  const get = async (path: string) => {
+    const answer = await app.request(path, { headers: { Authorization: `Bearer ${token}` } });
+    if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}`);
+    return (await answer.json()) as { next?: string };
+  };
+  const sweeping = () => sweep({ ledger, queue, operators: [], report: () => undefined }, clock());
+  // The route's state is made with the first mail.
+  await alert(episodes);
+  const found = new Map<string, { requests: number; units: number }>();
+  const count = async <T>(name: string, step: () => Promise<T>): Promise<T> => {
+    proxy.exchanges.length = 0;
+    const result = await step();
+    const { read, write, indexWrite } = unitsOf(proxy.exchanges);
+    found.set(name, { requests: proxy.exchanges.length, units: read + write + indexWrite });
+    return result;
+  };
+  await count("a decision that suppresses", () => alert(openService(1, episodes)));
+  await count("a decision that mails", () => alert(episodes + 1));
+  await count("GET /v1/problems", () => get("/v1/problems"));
+  const { next } = await count("GET /v1/journal, whose first page counts up to 50,000 of each outcome", () =>
+    get("/v1/journal"),
+  );
+  await count("GET /v1/journal, any other page", () => get(`/v1/journal?before=${next}`));
+  await count("a sweep with nothing due", sweeping);
+  for (let turn = 2; turn < 12; turn++) await alert(openService(turn, episodes), true);
+  ahead = 6000;
+  await count("a sweep with 10 alerts due", sweeping);
+  queue.close();
+  client.destroy();
+  direct.destroy();
+  await proxy.stop();
+  await dynamodb.stop();
+  return found;
+};
+
+/** What a large ledger in DynamoDB costs. */
+export const bench: Bench = {
+  summary: "a DynamoDB ledger with 10,000 episodes beside one with 1,000: requests and units",
+  about:
+    `Fills two tables of dynalite with episodes, half of them open, by claims and settlements, and counts the
+requests and the units of reading and writing that a call takes. On AWS time and cost go by these; the time of dynalite
+says nothing. A million episodes would take it half an hour: what is equal at both sizes does not grow. Counts do not
+depend on the machine, so there is one round. --quick: 3,000 beside 300.`.replaceAll("\n", " "),
+  run: async ({ quick }) => {
+    const sizes = quick ? [3000, 300] : [10_000, 1000];
+    const found: Awaited<ReturnType<typeof stepsOn>>[] = [];
+    for (const size of sizes) {
+      progress(`  ${size} episodes`);
+      found.push(await stepsOn(size));
+    }
+    const [large, small] = found;
+    return [...(large ?? [])].flatMap(([what, { requests, units }]): Figure[] => {
+      const name = `${sizes[1]?.toLocaleString("en-US")} episodes`;
+      const before = small?.get(what);
+      const bounded = what.includes("counts up to");
+      const figure = (ours: number, value: number, unit: string): Figure => ({
+        what: `DynamoDB, ${sizes[0]?.toLocaleString("en-US")} episodes: ${what}`,
+        ours,
+        unit,
+        beside: { name, value },
+        ...(!bounded && { target: { atMost: 1.3 } }),
+      });
+      return [
+        figure(requests, before?.requests ?? Number.NaN, "requests"),
+        figure(units, before?.units ?? Number.NaN, "units"),
+      ];
+    });
+  },
+};
