@@ -105,7 +105,7 @@ export const pipeline = (parts: PipelineParts) => {
     return turn;
   };
 
-  const { digestFor, joinDigest, recordsOf, toldMeanwhile } = digests(ledger, policy.burst, inTurn);
+  const { digestFor, joinDigest, toldMeanwhile } = digests(ledger, policy.burst, inTurn);
 
   /**
    * The verdict of an alert. A problem that a digest told which nobody took is told by the next notification, as after
@@ -243,7 +243,7 @@ export const pipeline = (parts: PipelineParts) => {
     const decidedAt = mine.record.verdict?.at ?? clock();
     const { members, meanwhile } = mine.record;
     return members
-      ? composeDigest(queued, await recordsOf(queued.site, members), decidedAt, sender, meanwhile)
+      ? composeDigest(queued, await ledger.stories(queued.site, members), decidedAt, sender, meanwhile)
       : compose(queued, verdict, decidedAt, sender);
   };
 

@@ -62,6 +62,7 @@ export const durableObjectLedger = (stub: () => LedgerStub): Ledger => {
     write: calling("write"),
     due: calling("due"),
     story: calling("story"),
+    stories: calling("stories"),
     noteReturned: calling("noteReturned"),
     journal: calling("journal"),
     problems: calling("problems"),

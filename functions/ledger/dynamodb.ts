@@ -473,6 +473,10 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       const returned = Items.filter(({ sk }) => sk?.S?.startsWith("returned ")).map(parse<Returned>);
       return item && { ...parse<JournalRecord>(item), ...(returned.length > 0 && { returned }) };
     },
+    stories: async (site, ids) => {
+      const keys = ids.map((id) => recordKey({ site, id }));
+      return inOrder(keys, await findAll(keys)).map(parse<JournalRecord>);
+    },
     noteReturned: async (site, id, returned) => {
       const [{ pk }, body] = [recordKey({ site, id }), JSON.stringify(returned)];
       const sk = `returned ${sortable(returned.at, digest("returned", body))}`;

@@ -75,6 +75,8 @@ export type Ledger = RouteStates & {
   due(now: number, limit: number): Promise<Due[]>;
   /** The journal's record of one alert of a site. */
   story(site: string, id: string): Promise<JournalRecord | undefined>;
+  /** The records of those of a site's alerts that there are, in the order of their ids, without what came back. */
+  stories(site: string, ids: readonly string[]): Promise<JournalRecord[]>;
   /** Adds what came back of a mail to its alert's story, once however often it is told. */
   noteReturned(site: string, id: string, returned: Returned): Promise<void>;
   journal(query: JournalQuery): Promise<Listing<JournalRecord>>;

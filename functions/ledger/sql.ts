@@ -327,6 +327,18 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       );
       return record && returned.length > 0 ? { ...record, returned: returned.map(parse<Returned>) } : record;
     },
+    stories: async (site, ids) => {
+      const found = new Map(
+        engine
+          .all(
+            "SELECT id, body FROM journal WHERE site = ? AND id IN (SELECT value FROM json_each(?))",
+            site,
+            JSON.stringify(ids),
+          )
+          .map((row) => [row.id, parse<JournalRecord>(row)]),
+      );
+      return ids.map((id) => found.get(id)).filter((record) => record !== undefined);
+    },
     noteReturned: async (site, id, returned) => {
       engine.run(
         "INSERT INTO returned (site, id, at, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",

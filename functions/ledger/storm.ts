@@ -222,18 +222,10 @@ export const digests = (
     }
     throw new Error(`${mostConflicts} digests were closed while one alert was to join one`);
   };
-  /** The records of what a digest tells, in their order. */
-  const recordsOf = async (site: string, ids: readonly string[]): Promise<JournalRecord[]> => {
-    const records: (JournalRecord | undefined)[] = [];
-    for (let first = 0; first < ids.length; first += 25)
-      records.push(...(await Promise.all(ids.slice(first, first + 25).map((id) => ledger.story(site, id)))));
-    return records.filter((record) => record !== undefined);
-  };
-
   /** What other mails told a digest's contact of its objects while it was a dead letter. */
   const toldMeanwhile = async (queued: QueuedAlert, members: readonly string[]) => {
     const meanwhile: NonNullable<JournalRecord["meanwhile"]> = {};
-    const keys = new Set((await recordsOf(queued.site, members)).map(({ objectKey }) => objectKey));
+    const keys = new Set((await ledger.stories(queued.site, members)).map(({ objectKey }) => objectKey));
     for (const key of keys) {
       const about = (await ledger.entry(key)).contacts[contactKey(queued.contact)];
       if (about && about.digest !== queued.id)
@@ -241,5 +233,5 @@ export const digests = (
     }
     return meanwhile;
   };
-  return { digestFor, joinDigest, recordsOf, toldMeanwhile };
+  return { digestFor, joinDigest, toldMeanwhile };
 };

@@ -350,6 +350,17 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
         { object: { host: "web01", service }, notification: { id: id.slice(-1) } },
       );
 
+    it("tells the stories of many alerts at once, in their order, and leaves out what there is not", async () => {
+      const ids = Array.from({ length: 120 }, (_, index) => `alert-${String(index).padStart(4, "0")}`);
+      for (const [index, id] of ids.entries()) if (index % 12 === 5) await suppressed(one(id, 1000, "HTTP"));
+      await suppressed({ ...one("alert-0000", 1000, "HTTP"), site: "other" });
+      const wanted = ids.toReversed();
+      const found = await reopen().stories("site", wanted);
+      expect(found.map(({ id }) => id)).toEqual(wanted.filter((id) => Number(id.slice(-4)) % 12 === 5));
+      expect(found[0]).toEqual(await ledger.story("site", found[0]?.id ?? ""));
+      expect(await ledger.stories("site", [])).toEqual([]);
+    });
+
     it("lists the journal by outcome, alone and with object and contact, page by page", async () => {
       await mailed(one("alert-0000", 1000, "HTTP"), 1500);
       await suppressed(one("alert-0001", 1001, "HTTP", "bob@example.com"));
