@@ -58,9 +58,11 @@ const places = (connections: number) => {
       turn();
     }
   };
+  const unattended = () => free() && line.length === 0;
   return {
+    unattended,
     take: (signal: AbortSignal): Promise<boolean> => {
-      if (free() && line.length === 0) {
+      if (unattended()) {
         taken += 1;
         return Promise.resolve(true);
       }
@@ -120,8 +122,10 @@ export const relays = ({ routes, states, clock, timeout = platformTimeout }: Rou
   ): Promise<{ attempt: Attempt; state: RouteState } | Wait> => {
     const line = placesOf.get(relay.route);
     // Who probes may hold the only place for minutes: nobody stands in line behind that.
-    const seen = beginning(await states.route(relay.route), relay.rate, clock(), until);
-    if (!("state" in seen)) return seen;
+    if (!line?.unattended()) {
+      const seen = beginning(await states.route(relay.route), relay.rate, clock(), until);
+      if (!("state" in seen)) return seen;
+    }
     const waitable = Math.max(until - unhurriedAttemptMilliseconds - clock(), 0);
     if (!line || !(await line.take(timeout(waitable))))
       return { until: clock() + busyMilliseconds, reason: "all its connections are busy" };
