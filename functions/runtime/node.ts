@@ -9,12 +9,10 @@ import { readSettings, type Settings, trialSettings } from "../config.ts";
 import { webConsole } from "../console/http.ts";
 import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
 import { intake } from "../intake/http.ts";
-import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { type SqliteLedger, sqliteLedger } from "../ledger/sqlite.ts";
 import { pipeline } from "../pipeline.ts";
 import { idIn, type Queue } from "../queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../queue/sqlite.ts";
-import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { lockFile } from "../sqlite.ts";
 import { sweep } from "../sweep.ts";
 import { complain, type Report, say, toConsole } from "../telemetry.ts";
@@ -23,7 +21,7 @@ import { drain } from "./drain.ts";
 import { type Environment, withFiles } from "./environment.ts";
 import { prometheus } from "./prometheus.ts";
 import { transportOf } from "./routes.ts";
-import { type CapturingRelay, capturingRelay, trialToken } from "./trial.ts";
+import type { CapturingRelay } from "./trial.ts";
 
 const clock = () => Date.now();
 const openapi = () => JSON.parse(readFileSync(new URL("../intake/openapi.json", import.meta.url), "utf8"));
@@ -61,12 +59,16 @@ const takeState = (state: string): { close(): void } => {
   process.exit(3);
 };
 
-const sqsOf = (url: string): Queue =>
-  sqsQueue(sqsClient(url, process.env.AWS_REGION ?? "us-east-1"), url, clock);
+// What few use is loaded by those alone: it has some 20 MiB.
+const sqsOf = async (url: string): Promise<Queue> => {
+  const { sqsClient, sqsQueue } = await import("../queue/sqs.ts");
+  return sqsQueue(sqsClient(url, process.env.AWS_REGION ?? "us-east-1"), url, clock);
+};
 
-const ledgerOf = (ledger: Settings["ledger"]): SqliteLedger => {
+const ledgerOf = async (ledger: Settings["ledger"]): Promise<SqliteLedger> => {
   if (ledger.kind === "sqlite") return sqliteLedger(ledger.path);
   if (ledger.kind !== "dynamodb") throw new Error(`a ${ledger.kind} is no ledger for Node`);
+  const { dynamodbClient, dynamodbLedger } = await import("../ledger/dynamodb.ts");
   const client = dynamodbClient();
   return { ...dynamodbLedger(client, ledger.table), close: () => client.destroy() };
 };
@@ -75,6 +77,7 @@ const startTrial = async (
   environment: Environment,
   report: Report,
 ): Promise<{ settings: Settings; trial: CapturingRelay }> => {
+  const { capturingRelay, trialToken } = await import("./trial.ts");
   const state = environment.HARDSTATE_STATE || ".hardstate";
   const [token, relay] = [await trialToken(state), await capturingRelay(state, clock, report)];
   const reading = readSettings({
@@ -170,9 +173,9 @@ const main = async () => {
 
   const embedded: SqliteQueue | undefined =
     settings.queue.kind === "sqlite" ? sqliteQueue(settings.queue.path, clock) : undefined;
-  const queue = embedded ?? sqsOf((settings.queue as { url: string }).url);
+  const queue = embedded ?? (await sqsOf((settings.queue as { url: string }).url));
   embedded?.recover();
-  const ledger = ledgerOf(settings.ledger);
+  const ledger = await ledgerOf(settings.ledger);
   const used = settings.relays.map(({ route }) => route);
   await useRoutes(ledger, used, clock(), true);
   const routes = settings.relays.map((relay) => ({
