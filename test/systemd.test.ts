@@ -52,8 +52,10 @@ describe("hardstate.service", () => {
     expect(Number(valuesOf("TimeoutStopSec")[0])).toBeGreaterThan(seconds);
   });
 
-  it("keeps its state where systemd lets it write", () => {
-    expect(environmentOf("/c").HARDSTATE_STATE).toBe(`/var/lib/${valuesOf("StateDirectory")[0]}`);
+  it("keeps its state and its cache where systemd lets it write", () => {
+    const { HARDSTATE_STATE, NODE_COMPILE_CACHE } = environmentOf("/c");
+    expect(HARDSTATE_STATE).toBe(`/var/lib/${valuesOf("StateDirectory")[0]}`);
+    expect(NODE_COMPILE_CACHE).toBe(`/var/cache/${valuesOf("CacheDirectory")[0]}`);
   });
 
   it("starts with the example's settings and two secrets", () => {
@@ -69,6 +71,7 @@ describe("hardstate.service", () => {
         encoding: "utf8",
         env: {
           ...environmentOf(folder),
+          NODE_COMPILE_CACHE: join(folder, "cache"),
           ...Object.fromEntries(lines.filter(({ made }) => made).map(({ name, value }) => [name, value])),
           ...more,
         },
