@@ -16,7 +16,7 @@ const environmentOf = (credentials: string): Record<string, string> =>
   Object.fromEntries(
     valuesOf("Environment")
       .flatMap((line) => line.split(" "))
-      .map((pair) => pair.replace("%d", credentials).split("=") as [string, string]),
+      .map((pair) => /^(\w+)=(.*)$/.exec(pair.replace("%d", credentials))?.slice(1) as [string, string]),
   );
 /** The example's lines; a `#` right before a name is a setting that is not made. */
 const lines = [...example.matchAll(/^(#?)(HARDSTATE_\w+)="(.*)"$/gm)].map(

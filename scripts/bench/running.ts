@@ -21,7 +21,7 @@ export const startRunning = async (
   port: number,
   token: string,
 ): Promise<Running> => {
-  const child = spawn(process.execPath, ["functions/runtime/node.ts"], {
+  const child = spawn(process.execPath, ["--max-semi-space-size=2", "functions/runtime/node.ts"], {
     env: {
       PATH: process.env.PATH,
       // As in package.json: without it each start compiles TypeScript, and keeps the memory that takes.
