@@ -35,6 +35,11 @@ const gotIn = (copies: Played["copies"], byId: Facts["byId"]): Got[] =>
       });
     });
 
+/** A letter that was put back; or whose mail was refused by one route, and taken by another that told us late. */
+const excused = ({ putBackAt, ending, attempts }: JournalRecord): boolean =>
+  putBackAt !== undefined ||
+  (ending?.as === "mailed" && attempts.some(({ outcome }) => outcome.result !== "accepted"));
+
 const checks: Check[] = [
   ["nothing happens that nothing may", ({ wrong }) => [...new Set(wrong)]],
   ["the queue is empty in the end, and no group is stuck", ({ waiting }) => waiting],
@@ -115,7 +120,7 @@ const checks: Check[] = [
       return [
         ...dead.filter(({ id }) => !buried.includes(id)),
         ...buried.filter(
-          (id) => !ids.has(id) && !records.some((record) => record.id === id && record.putBackAt),
+          (id) => !ids.has(id) && !records.some((record) => record.id === id && excused(record)),
         ),
       ];
     },
