@@ -1,4 +1,5 @@
 import type { StatementSync } from "node:sqlite";
+import { setTimeout } from "node:timers/promises";
 import { type Database, openDatabase } from "../sqlite.ts";
 import type { Ledger } from "./ledger.ts";
 import { sqlLedger } from "./sql.ts";
@@ -23,9 +24,34 @@ export const ledgerIn = (db: Database, together?: Database["together"]): Ledger 
   });
 };
 
+/** SQLite's codes of what may pass: a lock held elsewhere, a disk that fails or is full. */
+const passing = [5, 10, 13];
+const mostTries = 60;
+const second = () => setTimeout(1000, undefined, { ref: false });
+
+/**
+ * A ledger that tries a write again each second for a minute while the disk is full or its file is locked: many
+ * mails may be on their way then, and each that was sent and cannot be noted is sent again.
+ */
+export const patient = (ledger: Ledger, wait: () => Promise<unknown> = second): Ledger => ({
+  ...ledger,
+  write: async (change) => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await ledger.write(change);
+      } catch (error) {
+        const { errcode = 0 } = error as { errcode?: number };
+        // The low byte; the rest says where it came from.
+        if (tries === mostTries || !passing.includes(errcode & 0xff)) throw error;
+      }
+      await wait();
+    }
+  },
+});
+
 /** The ledger in one SQLite file, which several processes may share. */
 export const sqliteLedger = (path: string): SqliteLedger => {
-  // A mail that was sent and cannot be noted is sent again: worth some waiting.
+  // The whole process waits.
   const db = openDatabase(path, 5000);
-  return { ...ledgerIn(db, db.together), close: () => db.close() };
+  return { ...patient(ledgerIn(db, db.together)), close: () => db.close() };
 };

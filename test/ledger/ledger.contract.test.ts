@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Verdict } from "../../functions/ledger/case.ts";
-import { type Change, type JournalQuery, settleUnsent } from "../../functions/ledger/ledger.ts";
+import { type Change, type JournalQuery, type Ledger, settleUnsent } from "../../functions/ledger/ledger.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqlLedger } from "../../functions/ledger/sql.ts";
-import { type SqliteLedger, sqliteLedger } from "../../functions/ledger/sqlite.ts";
+import { ledgerIn, patient, type SqliteLedger, sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
+import { openDatabase } from "../../functions/sqlite.ts";
 import { fillSqlite } from "../../scripts/bench/episodes.ts";
 import { queuedAlert } from "../alerts.ts";
 import { contract } from "./contract.ts";
@@ -125,6 +126,50 @@ describe("a search of the journal in SQL", () => {
     const details = plan.map((step) => String((step as { detail: unknown }).detail));
     expect(details).toContainEqual(expect.stringContaining(`USING COVERING INDEX ${index} `));
     expect(details.filter((detail) => detail.includes("SCAN journal"))).toEqual([]);
+    db.close();
+  });
+});
+
+describe("a ledger in a new SQLite file", () => {
+  it("can be asked at once", async () => {
+    const ledger = sqliteLedger(join(folder, "new.sqlite"));
+    expect(await ledger.route("smtp://relay.example.com:587")).toMatchObject({ revision: 0 });
+    ledger.close();
+  });
+});
+
+describe("a write on a full disk", () => {
+  const full = () => {
+    const db = openDatabase(join(folder, `full-${count++}.sqlite`), 0);
+    const ledger = ledgerIn(db);
+    const pages = Number(db.prepare("PRAGMA page_count").get()?.page_count);
+    db.exec(`PRAGMA max_page_count = ${pages}`);
+    return { db, ledger };
+  };
+  const first = async (ledger: Ledger) => {
+    const { key, entry, record } = await ledger.read(queuedAlert());
+    return { key, entry, records: [{ ...record, messageId: "x".repeat(90_000) }] };
+  };
+
+  it("is made when there is room again", async () => {
+    const { db, ledger } = full();
+    let waits = 0;
+    const room = async () => {
+      if (++waits === 3) db.exec("PRAGMA max_page_count = 1000");
+    };
+    expect(await patient(ledger, room).write(await first(ledger))).toBe(true);
+    expect(waits).toBe(3);
+    db.close();
+  });
+
+  it("fails after a minute", async () => {
+    const { db, ledger } = full();
+    let waits = 0;
+    const wait = async () => {
+      waits += 1;
+    };
+    await expect(patient(ledger, wait).write(await first(ledger))).rejects.toThrow(/full/);
+    expect(waits).toBe(59);
     db.close();
   });
 });
