@@ -6,7 +6,7 @@ import type { Figures } from "../test/chaos/account.ts";
 import type { Fault } from "../test/chaos/bench.ts";
 import { faults } from "../test/chaos/faults.ts";
 import { bridgeSettings, labScript, openLab, startRelay } from "../test/lab.ts";
-import { paragraph } from "./command.ts";
+import { paragraph, WrongUse } from "./command.ts";
 
 /** What the lab's `faults` breaks of the classic chain that is broken here too. */
 const classicExperiments = [
@@ -50,8 +50,7 @@ const measureClassic = async (wanted: (name: string) => boolean): Promise<void> 
       labScript("faults"),
       [name, "-n", String(alerts), "-s", folder],
       { timeout: 900_000 },
-    );
-    rmSync(folder, { recursive: true });
+    ).finally(() => rmSync(folder, { recursive: true }));
     for (const [line, title = "", lost, twice] of stdout.matchAll(
       /^(\S.*?) +\d+ alerts, +\d+ different, +(\d+) missing, +(\d+) duplicates.*$/gm,
     )) {
@@ -114,7 +113,7 @@ const main = async (): Promise<number> => {
   const names = only?.split(",");
   const known = [...faults.map(({ name }) => name), ...(values.classic ? classicExperiments : [])];
   if ((runs && !/^[1-9]\d{0,3}$/.test(runs)) || names?.some((name) => !known.includes(name)))
-    throw new TypeError("--runs wants a number, --only names of faults");
+    throw new WrongUse("--runs wants a number, --only names of faults: see --help");
   const wanted = (name: string) => !names || names.includes(name);
   if (values.classic) await measureClassic(wanted);
   const lines: string[] = [];
@@ -147,6 +146,8 @@ const main = async (): Promise<number> => {
 try {
   process.exitCode = await main();
 } catch (error) {
-  complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
-  process.exitCode = error instanceof TypeError ? 2 : 3;
+  const { code, message, stack } = error as NodeJS.ErrnoException;
+  const wrongUse = error instanceof WrongUse || String(code).startsWith("ERR_PARSE_ARGS");
+  complain(wrongUse ? message : (stack ?? message));
+  process.exitCode = wrongUse ? 2 : 3;
 }
