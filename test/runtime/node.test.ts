@@ -74,7 +74,7 @@ const problems = (count: number, from = 0) =>
     }),
   );
 
-vi.setConfig({ testTimeout: 15_000 });
+vi.setConfig({ testTimeout: 60_000 });
 
 describe("npm start without settings", () => {
   it("keeps the mail of an alert as a file, and prints its path and the one line to try", async () => {
