@@ -558,6 +558,50 @@ describe("the spool", () => {
     },
   );
 
+  const spooled = (n: number) => {
+    const alert = { id: `spooled-${n}`, recipients: [{ email: "ops@example.com" }] };
+    return `${JSON.stringify(posted(alert))}\n`;
+  };
+
+  it("sends no file whose name is none of its own, and runs nothing for it", async () => {
+    mkdirSync(spool, { mode: 0o700 });
+    const names = [
+      "0 1.json",
+      "0$(touch OWNED).json",
+      "0`touch OWNED`.json",
+      "0;touch OWNED.json",
+      "-0.json",
+    ];
+    for (const name of [...names, "0\n1.json", "0*.json", "0..-x-@y.json"])
+      writeFileSync(join(spool, name), spooled(1));
+    writeFileSync(join(spool, "0000000002-0000000002-x.json"), spooled(2));
+    const { stderr } = await ended(
+      run(resolve("scripts/notify"), ["--drain"], { env: environment, cwd: folder }),
+    );
+    expect((await taken()).map(({ id }) => id)).toEqual(["spooled-2"]);
+    expect(stderr).not.toContain("rejected");
+    for (const where of [folder, spool]) expect(readdirSync(where)).not.toContain("OWNED");
+    expect(readdirSync(spool)).toHaveLength(names.length + 3);
+  });
+
+  it.each(["busybox for both"])(
+    "with 20,000 alerts in it is sent oldest first, and the shim ends in its time: %s",
+    async (host) => {
+      mkdirSync(spool, { mode: 0o700 });
+      for (let n = 0; n < 20_000; n++)
+        writeFileSync(join(spool, `0000001000-${String(n).padStart(10, "0")}-${n}.json`), spooled(n));
+      const [shell = "", ...words] = hosts[host]?.sh ?? [];
+      const env = { ...environment, PATH: `${join(programs, host)}:/usr/bin:/bin` };
+      const began = performance.now();
+      await ended(run(shell, [...words, "scripts/notify", "--drain"], { env, maxBuffer: 10_000_000 }));
+      expect(performance.now() - began).toBeLessThan(15_000);
+      const ids = (await taken()).map(({ id }) => id);
+      expect(ids.length).toBeGreaterThanOrEqual(100);
+      expect(ids).toEqual(ids.map((_, n) => `spooled-${n}`));
+      expect(waiting()).toHaveLength(20_000 - ids.length);
+    },
+  );
+
   it("sends no link and no empty file that stands in it", async () => {
     await notify(problem, ops);
     writeFileSync(join(folder, "secret"), "not for the bridge\n");
