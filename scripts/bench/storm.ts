@@ -1,3 +1,4 @@
+import { execFile } from "node:child_process";
 import { setTimeout } from "node:timers/promises";
 import {
   bridgeSettings,
@@ -49,10 +50,15 @@ export const bench: Bench = {
       };
       const stormOf = async (name: string, ...words: string[]) => {
         await nagios("start", "-n", String(services), ...words);
+        // As README's crontab has it: on a busy machine the shim that sends for all may run out of its time.
+        const drain = ["-u", "nagios", "--", shim.command, "--drain"];
+        const env = { PATH: process.env.PATH, ...shim.environment };
+        const cron = setInterval(() => execFile("runuser", drain, { env, timeout: 30_000 }), 60_000);
         try {
           await setTimeout(3000);
           return await measure(name, () => nagios("storm", "CRITICAL", String(services)));
         } finally {
+          clearInterval(cron);
           await nagios("stop");
         }
       };
