@@ -119,8 +119,6 @@ const main = async (): Promise<number> => {
   const lines: string[] = [];
   const bad: string[] = [];
   const lab = openLab();
-  for (const signal of ["SIGINT", "SIGTERM"] as const)
-    process.once(signal, () => lab.stop().finally(() => process.exit(3)));
   try {
     const relay = await startRelay(lab);
     const bench = { lab, relay, settings: bridgeSettings(lab, relay, 22_000) };

@@ -43,7 +43,10 @@ export const openLab = (): Lab => {
   const folder = mkdtempSync("/tmp/hardstate-lab-");
   chmodSync(folder, 0o755);
   const ends: (() => Promise<unknown>)[] = [];
-  return {
+  // What is started here are daemons, which outlive whoever started them.
+  const interrupted = () => void open.stop().finally(() => process.exit(3));
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, interrupted);
+  const open: Lab = {
     folder,
     script: async (name, ...words) => {
       const [verb = "", ...rest] = words;
@@ -55,10 +58,12 @@ export const openLab = (): Lab => {
     },
     onStop: (end) => ends.push(end),
     stop: async () => {
+      for (const signal of ["SIGINT", "SIGTERM"]) process.off(signal, interrupted);
       for (const end of ends.reverse()) await end();
       rmSync(folder, { recursive: true });
     },
   };
+  return open;
 };
 
 export type Relay = {
