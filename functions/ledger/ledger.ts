@@ -310,7 +310,10 @@ const tried = (
   now: number,
 ): JournalRecord => ({
   ...record,
-  claim: record.claim?.since === mine?.since ? undefined : record.claim,
+  claim:
+    record.claim?.since === mine?.since && record.claim?.receiveCount === mine?.receiveCount
+      ? undefined
+      : record.claim,
   attempts: [...record.attempts, ...attempts],
   waiting: wait && { since: (attempts.length === 0 && record.waiting?.since) || now, ...wait },
   ...(attempts.some(isLost) && { inDoubt: true }),
