@@ -28,6 +28,8 @@ export type Change = {
   records: readonly JournalRecord[];
   of?: Place;
   run?: Run;
+  /** It notes what came of a mail, which is sent again if that is lost. */
+  offered?: true;
 };
 
 /** An entry that the sweep is to look at, and those of its alerts whose time is over, the first due first. */
@@ -296,7 +298,7 @@ const amend = async (
   let current = page;
   for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
     const { entry, record } = change(current);
-    if (await ledger.write({ key: page.key, entry, records: [record] })) return record;
+    if (await ledger.write({ key: page.key, entry, records: [record], offered: true })) return record;
     current = await ledger.read(queued);
   }
   throw new Error(`the ledger's entry changed ${mostConflicts} times while one outcome was written`);

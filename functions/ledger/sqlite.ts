@@ -26,23 +26,25 @@ export const ledgerIn = (db: Database, together?: Database["together"]): Ledger 
 
 /** SQLite's codes of what may pass: a lock held elsewhere, a disk that fails or is full. */
 const passing = [5, 10, 13];
-const mostTries = 60;
+const patienceMilliseconds = 60_000;
 const second = () => setTimeout(1000, undefined, { ref: false });
+const elapsed = () => performance.now();
 
 /**
- * A ledger that tries a write again each second for a minute while the disk is full or its file is locked: many
- * mails may be on their way then, and each that was sent and cannot be noted is sent again.
+ * A ledger that tries again each second for a minute to note what came of a mail, while the disk is full or its file
+ * is locked: many may be on their way then, and what was sent and cannot be noted is sent again.
  */
-export const patient = (ledger: Ledger, wait: () => Promise<unknown> = second): Ledger => ({
+export const patient = (ledger: Ledger, wait: () => Promise<unknown> = second, now = elapsed): Ledger => ({
   ...ledger,
   write: async (change) => {
-    for (let tries = 1; ; tries++) {
+    const until = now() + patienceMilliseconds;
+    for (;;) {
       try {
         return await ledger.write(change);
       } catch (error) {
         const { errcode = 0 } = error as { errcode?: number };
         // The low byte; the rest says where it came from.
-        if (tries === mostTries || !passing.includes(errcode & 0xff)) throw error;
+        if (!change.offered || now() >= until || !passing.includes(errcode & 0xff)) throw error;
       }
       await wait();
     }

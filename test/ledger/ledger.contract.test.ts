@@ -146,9 +146,9 @@ describe("a write on a full disk", () => {
     db.exec(`PRAGMA max_page_count = ${pages}`);
     return { db, ledger };
   };
-  const first = async (ledger: Ledger) => {
+  const first = async (ledger: Ledger): Promise<Change> => {
     const { key, entry, record } = await ledger.read(queuedAlert());
-    return { key, entry, records: [{ ...record, messageId: "x".repeat(90_000) }] };
+    return { key, entry, records: [{ ...record, messageId: "x".repeat(90_000) }], offered: true };
   };
 
   it("is made when there is room again", async () => {
@@ -162,14 +162,17 @@ describe("a write on a full disk", () => {
     db.close();
   });
 
-  it("fails after a minute", async () => {
+  it("fails after a minute, and at once if it notes nothing of a mail", async () => {
     const { db, ledger } = full();
     let waits = 0;
     const wait = async () => {
       waits += 1;
     };
-    await expect(patient(ledger, wait).write(await first(ledger))).rejects.toThrow(/full/);
-    expect(waits).toBe(59);
+    const { write } = patient(ledger, wait, () => waits * 1000);
+    await expect(write(await first(ledger))).rejects.toThrow(/full/);
+    expect(waits).toBe(60);
+    await expect(write({ ...(await first(ledger)), offered: undefined })).rejects.toThrow(/full/);
+    expect(waits).toBe(60);
     db.close();
   });
 });
