@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import type { Lab } from "../../../test/lab.ts";
+import { loadavg } from "node:os";
+import { type Lab, until } from "../../../test/lab.ts";
 
 /** The classic chain: mail(1), Sendmail as its submission program, Sendmail as a daemon, the relay. */
 export type Classic = {
@@ -12,7 +13,8 @@ export type Classic = {
 /** Starts it beside the lab's relay, which must run. */
 export const startClassic = async (lab: Lab): Promise<Classic> => {
   const stop = () => lab.script("classic", "stop");
-  // Above a load of 12 Sendmail runs and takes no connection.
+  // Above a load of 12 Sendmail runs and takes no connection, and a storm that is just over has left as much.
+  await until("a load below 2", 240, () => (loadavg()[0] ?? 0) < 2);
   const started = await lab.script("classic", "start", "-q", "60").catch(async (error) => {
     await stop();
     throw error;
