@@ -26,6 +26,8 @@ export const startRunning = async (
       PATH: process.env.PATH,
       // As in package.json: without it each start compiles TypeScript, and keeps the memory that takes.
       NODE_COMPILE_CACHE: "node_modules/.cache/hardstate",
+      // A bench posts what no site would.
+      HARDSTATE_RATE: "off",
       ...environment,
       HARDSTATE_PORT: String(port),
     },
