@@ -11,6 +11,16 @@ import { authority, certificate } from "./deliver/certificate.ts";
 import { scriptedRelay } from "./deliver/scripted-relay.ts";
 import { until, watchCommandLines } from "./lab.ts";
 
+const consolePages = [
+  "/",
+  "/problems",
+  "/journal",
+  "/alerts/with-secrets-1",
+  "/dead-letters",
+  "/nothing",
+  "/console.js",
+];
+
 /** A secret that is nowhere else, with signs that each encoding writes in its own way. */
 const secret = (signs = '+/%&<"\\~') => `S3cr${signs}${randomBytes(12).toString("hex")}`;
 const secrets = {
@@ -274,15 +284,7 @@ beforeAll(async () => {
   );
   const session = await ask("a login", "/login", form({ token: secrets.token }));
   const cookie = (session.headers.get("Set-Cookie") ?? "").split(";")[0] ?? "";
-  for (const path of [
-    "/",
-    "/problems",
-    "/journal",
-    "/alerts/with-secrets-1",
-    "/dead-letters",
-    "/nothing",
-    "/console.js",
-  ])
+  for (const path of consolePages)
     expect(
       (await ask(`the console's ${path}`, path, { headers: { Cookie: cookie, Accept: "text/html" } })).status,
     ).toBe(path === "/nothing" ? 404 : 200);
@@ -415,15 +417,7 @@ describe("secrets that were in every setting while everything failed", () => {
     ...["POST /v1/alerts", "PUT /v1/heartbeat", "GET /v1/alerts/with-secrets-1", "GET /v1/problems"],
     ...["GET /v1/journal", "GET /v1/queue", "GET /v1/status", "GET /metrics", "GET /openapi.json"],
     ...["GET /healthz", "GET /readyz", "a login with a wrong token", "a login", "a form that is not ours"],
-    ...[
-      "/",
-      "/problems",
-      "/journal",
-      "/alerts/with-secrets-1",
-      "/dead-letters",
-      "/nothing",
-      "/console.js",
-    ].map((path) => `the console's ${path}`),
+    ...consolePages.map((path) => `the console's ${path}`),
     ...[
       "check of wrong settings",
       "check",

@@ -52,7 +52,8 @@ export type SqliteQueue = Queue & {
 };
 
 /**
- * A queue in one SQLite file. A lock held elsewhere is waited for 250 ms, then a call rejects. Posts that arrive while a commit runs share the next one.
+ * A queue in one SQLite file. A lock held elsewhere is waited for 250 ms, then a call rejects. Posts that arrive while a
+ * commit runs share the next one.
  */
 export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
   const db = openDatabase(path, 250);

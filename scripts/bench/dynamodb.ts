@@ -1,16 +1,12 @@
-import { intake } from "../../functions/intake/http.ts";
 import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
-import { Secret } from "../../functions/secret.ts";
 import { sweep } from "../../functions/sweep.ts";
 import { startDynalite } from "../../test/judges.ts";
 import { countingProxy } from "../../test/lambda/counting-proxy.ts";
 import { unitsOf, withUnits } from "../../test/lambda/table-units.ts";
 import { clientOf, createTable } from "../../test/ledger/table.ts";
-import { fillLedger, messageOf, openService, pipelineOn, queuedOf, site } from "./episodes.ts";
+import { askingOf, fillLedger, messageOf, openService, pipelineOn, queuedOf } from "./episodes.ts";
 import { type Bench, type Figure, progress } from "./rounds.ts";
-
-const token = "a-token-of-twenty-four-characters";
 
 /** Requests and units of each step on a table with so many episodes. */
 const stepsOn = async (episodes: number) => {
@@ -25,25 +21,13 @@ const stepsOn = async (episodes: number) => {
   const clock = () => Date.now() + ahead;
   const queue = sqliteQueue(":memory:", clock);
   const handle = pipelineOn(ledger, queue, clock);
-  const app = intake({
-    tokens: [{ site, token: new Secret(token) }],
-    aliases: new Map(),
-    allowed: () => true,
-    queue,
-    ledger,
-    clock,
-    report: () => undefined,
-  });
+  const ask = askingOf(ledger, queue, clock);
   let notification = Date.now();
   const alert = async (service: number, degraded = false) => {
     const [queued] = queuedOf({ service, notification: notification++, at: clock(), degraded });
     if (queued) await handle(messageOf(queued, clock()));
   };
-  const get = async (path: string) => {
-    const answer = await app.request(path, { headers: { Authorization: `Bearer ${token}` } });
-    if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}`);
-    return (await answer.json()) as { next?: string };
-  };
+  const get = async (path: string) => (await (await ask(path)).json()) as { next?: string };
   const sweeping = () => sweep({ ledger, queue, operators: [], report: () => undefined }, clock());
   // The route's state is made with the first mail.
   await alert(episodes);

@@ -2,6 +2,7 @@ import type { StatementSync } from "node:sqlite";
 import { messageIdOf } from "../../functions/compose/mail.ts";
 import type { DeliveryOutcome } from "../../functions/deliver/delivery.ts";
 import { relays } from "../../functions/deliver/relays.ts";
+import { intake } from "../../functions/intake/http.ts";
 import { readPost } from "../../functions/intake/post.ts";
 import { emptyEntry, told } from "../../functions/ledger/entry.ts";
 import { newRecord } from "../../functions/ledger/journal.ts";
@@ -16,6 +17,7 @@ import {
   type ReceivedMessage,
   toMessage,
 } from "../../functions/queue/queue.ts";
+import { Secret } from "../../functions/secret.ts";
 import { openDatabase } from "../../functions/sqlite.ts";
 import type { Report } from "../../functions/telemetry.ts";
 import { progress, short } from "./rounds.ts";
@@ -73,6 +75,25 @@ export const queuedOf = (input: Told): QueuedAlert[] => {
   const reading = readPost(inputOf(input), { site, now: input.at, aliases: new Map(), allowed: () => true });
   if (!reading.ok) throw new Error(JSON.stringify(reading.faults));
   return reading.value;
+};
+
+/** What intake answers to a GET on this ledger; throws if that is not 200. */
+export const askingOf = (ledger: Ledger, queue: Queue, clock: () => number) => {
+  const token = "a-token-of-twenty-four-characters";
+  const app = intake({
+    tokens: [{ site, token: new Secret(token) }],
+    aliases: new Map(),
+    allowed: () => true,
+    queue,
+    ledger,
+    clock,
+    report: () => undefined,
+  });
+  return async (path: string): Promise<Response> => {
+    const answer = await app.request(path, { headers: { Authorization: `Bearer ${token}` } });
+    if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}`);
+    return answer;
+  };
 };
 
 /** The pipeline on a ledger, with a relay that takes every mail at once. */

@@ -1,16 +1,13 @@
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { intake } from "../../functions/intake/http.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import type { ReceivedMessage } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
-import { Secret } from "../../functions/secret.ts";
 import { sweep } from "../../functions/sweep.ts";
-import { fillSqlite, messageOf, openService, pipelineOn, queuedOf, site } from "./episodes.ts";
+import { askingOf, fillSqlite, messageOf, openService, pipelineOn, queuedOf } from "./episodes.ts";
 import { progress, short } from "./rounds.ts";
 
-const token = "a-token-of-twenty-four-characters";
 /** Where filled ledgers are: kept for the next run, or of this run alone and removed by `end`. */
 export const openFolder = (keep: boolean) => {
   const path = keep
@@ -64,15 +61,7 @@ export const openFilled = async (folder: string, episodes: number) => {
     const done = await handle(message);
     if (done.message !== "remove") throw new Error(`an alert was not ended: ${done.message}`);
   };
-  const app = intake({
-    tokens: [{ site, token: new Secret(token) }],
-    aliases: new Map(),
-    allowed: () => true,
-    queue,
-    ledger,
-    clock,
-    report: () => undefined,
-  });
+  const get = askingOf(ledger, queue, clock);
   const coming = (service: number, degraded = false): ReceivedMessage => {
     const [queued] = queuedOf({ service, notification: notification++, at: clock(), degraded });
     if (!queued) throw new Error("no alert was made");
@@ -103,9 +92,7 @@ export const openFilled = async (folder: string, episodes: number) => {
       ),
     get: (path: string) => (times: number) =>
       millisecondsOf(Array(times).fill(path), async () => {
-        const answer = await app.request(path, { headers: { Authorization: `Bearer ${token}` } });
-        if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}`);
-        await answer.text();
+        await (await get(path)).text();
       }),
     idleSweep: (times: number) => millisecondsOf(Array(times).fill(0), sweeping),
     /** A sweep that puts 100 held alerts on the queue. */
