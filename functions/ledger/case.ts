@@ -35,8 +35,8 @@ export type Known = {
   entry: Entry;
   /** The entry of a service's host. */
   host?: Entry;
-  /** The monitor's run, this alert included. */
-  run?: Run;
+  /** The monitor's last runs, this alert included; the latest first. */
+  runs?: readonly Run[];
   /** The id of another alert that reported the very same event. */
   twin?: string;
   /** A relay may have this alert's mail, though it never said so. */

@@ -17,7 +17,17 @@ import { contactKey } from "../address.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
 import { digest, hostKey } from "../identity.ts";
-import { dueAt, type Entry, emptyEntry, isTelling, openEpisode, type Run, runAfter } from "./entry.ts";
+import {
+  dueAt,
+  type Entry,
+  emptyEntry,
+  isTelling,
+  mostRuns,
+  type Numbered,
+  numbering,
+  openEpisode,
+  type Run,
+} from "./entry.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
 import {
   type JournalRecord,
@@ -77,7 +87,7 @@ const entryKey = (pk: string): Key => ({ pk, sk: "entry" });
 const recordAt = (pk: string): Key => ({ pk, sk: "record" });
 const recordKey = ({ site, id }: { site: string; id: string }): Key => recordAt(`alert ${site} ${id}`);
 const eventAt = (pk: string): Key => ({ pk, sk: "event" });
-const runKey = (site: string, monitor: string): Key => ({ pk: `monitor ${site} ${monitor}`, sk: "run" });
+const runsOf = (site: string, monitor: string): string => `runs ${site} ${monitor}`;
 const routeKey = (sk: string): Key => ({ pk: "routes", sk });
 const heartbeatKey = (site: string, monitor: string): Key => ({ pk: "heartbeats", sk: `${site} ${monitor}` });
 const nameOf = ({ pk, sk }: Key): string => `${pk}\n${sk}`;
@@ -99,9 +109,9 @@ const heartbeatOf = (item: Item): Heartbeat => ({
   revision: number(item, "revision"),
 });
 const runOf = (item: Item): Run => ({
-  start: number(item, "start"),
+  start: Number(text(item, "sk")),
+  lowest: number(item, "lowest"),
   highest: number(item, "highest"),
-  rolledBack: number(item, "rolled_back") === 1,
 });
 const placeOf = (item: Item) => ({ host: text(item, "host"), service: item.service?.S ?? null });
 const keyIn = (item: Item): Key => ({ pk: text(item, "pk"), sk: text(item, "sk") });
@@ -157,11 +167,15 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     return found;
   };
 
-  /** Sets attributes, and removes those that are undefined; false if the item is not as the condition wants it. */
+  /**
+   * Sets attributes, but those of `kept` only where there is none, and removes those that are undefined; false if the
+   * item is not as the condition wants it.
+   */
   const update = async (
     key: Key,
     attributes: Record<string, Value>,
     condition?: { expression: string; values: Record<string, Value> },
+    kept: readonly string[] = [],
   ): Promise<boolean> => {
     const names = Object.keys(attributes);
     const [given, missing] = [true, false].map((wanted) =>
@@ -177,7 +191,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
           TableName,
           Key: keyOf(key),
           UpdateExpression: [
-            `SET ${given.map((name) => `#${name} = :${name}`).join(", ")}`,
+            `SET ${given.map((name) => `#${name} = ${kept.includes(name) ? `if_not_exists(#${name}, :${name})` : `:${name}`}`).join(", ")}`,
             ...(missing.length > 0 ? [`REMOVE ${missing.map((name) => `#${name}`).join(", ")}`] : []),
           ].join(" "),
           ConditionExpression: condition?.expression,
@@ -260,17 +274,19 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       },
     );
   };
-  // Two workers may note a monitor's runs in any order: the later one stays.
-  const keepRun = ({ site, monitor }: JournalRecord, { start, highest, rolledBack }: Run) =>
-    update(
-      runKey(site, monitor),
-      { start, highest, rolled_back: rolledBack ? 1 : 0 },
-      {
-        expression:
-          "attribute_not_exists(#pk) OR #start < :start OR (#start = :start AND (#highest < :highest OR (#highest = :highest AND #rolled_back < :rolled_back)))",
-        values: {},
-      },
+  // Workers note a run's numbers in any order. Nearly always they rise, and one request does.
+  const keepNumber = async ({ site, monitor, receivedAt }: JournalRecord, { start, number }: Numbered) => {
+    const key = { pk: runsOf(site, monitor), sk: String(start).padStart(16, "0") };
+    const expires = expiresAfter(receivedAt);
+    const higher = "attribute_not_exists(#pk) OR #highest < :highest";
+    const rose = await update(
+      key,
+      { highest: number, lowest: number, expires },
+      { expression: higher, values: {} },
+      ["lowest"],
     );
+    if (!rose) await update(key, { lowest: number }, { expression: "#lowest > :lowest", values: {} });
+  };
 
   /** These records of an entry's last write whose writer died before they had items of their own. */
   const unkept = (item: Item | undefined, found: Map<string, Item>): JournalRecord[] =>
@@ -291,10 +307,17 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     // Before all else that a write changes: who then reads something newer finds the revision gone.
     const entry = await find(entryKey(fresh.objectKey));
     const [mine, event] = [recordKey(queued), eventAt(fresh.eventKey)];
-    const [run, host] = [runKey(site, alert.monitor.id), entryKey(hostKey(site, alert))];
+    const host = entryKey(hostKey(site, alert));
     const ofService = alert.object.service !== null;
     const last = lastOf(entry);
-    const found = await findAll([mine, event, run, ...(ofService ? [host] : []), ...last.map(recordKey)]);
+    const [found, { Items: runs = [] }] = await Promise.all([
+      findAll([mine, event, ...(ofService ? [host] : []), ...last.map(recordKey)]),
+      search(undefined, ["pk", runsOf(site, alert.monitor.id)], {
+        ConsistentRead: true,
+        ScanIndexForward: false,
+        Limit: mostRuns,
+      }),
+    ]);
     const late = unkept(entry, found);
     if (late.length > 0) {
       await keepAll(late, entry);
@@ -310,12 +333,12 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     const known = found.get(nameOf(mine));
     const knownRecord = known && parse<JournalRecord>(known);
     const record = resumed(knownRecord ?? fresh, queued);
-    const [knownRun, knownHost] = [found.get(nameOf(run)), found.get(nameOf(host))];
+    const knownHost = found.get(nameOf(host));
     return {
       key: fresh.objectKey,
       entry: entry ? entryOf(entry) : emptyEntry,
       host: ofService && knownHost ? entryOf(knownHost) : undefined,
-      run: runAfter(knownRun && runOf(knownRun), alert),
+      ...numbering(runs.map(runOf), alert),
       record,
       twin: twinOf(knownRecord, alert.degraded ?? false, [...others.values()].map(parse<JournalRecord>)),
       inDoubt: record.inDoubt,
@@ -330,7 +353,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     return item ? entryOf(item) : emptyEntry;
   };
 
-  const write = async ({ key, entry, records, of, run }: Change): Promise<boolean> => {
+  const write = async ({ key, entry, records, of, numbered }: Change): Promise<boolean> => {
     const { revision, ...body } = entry;
     const [first] = records;
     const place = first ?? of;
@@ -358,7 +381,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     );
     const [written] = await Promise.all([
       commit,
-      first && run && keepRun(first, run),
+      first && numbered && keepNumber(first, numbered),
       ...records.map(noteEvent),
     ]);
     if (!written) return false;

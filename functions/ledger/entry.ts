@@ -103,8 +103,8 @@ export const emptyEntry: Entry = {
   announced: {},
 };
 
-/** What one monitor process has sent in all, whatever the object: by this a lost retention is known. */
-export type Run = { start: number; highest: number; rolledBack: boolean };
+/** What one monitor process has numbered in all, whatever the object: by this a lost retention is known. */
+export type Run = { start: number; lowest: number; highest: number };
 
 const numberOf = ({ notification }: Alert): number | undefined =>
   /^\d{1,15}$/.test(notification.id ?? "") ? Number(notification.id) : undefined;
@@ -124,18 +124,43 @@ export const before = (a: Order, b: Order): boolean => {
   return a.start < b.start && a.time <= b.time;
 };
 
+/** The number that an alert got in a run of its monitor. */
+export type Numbered = { start: number; number: number };
+
+/** So many runs of a monitor are known: an alert may be decided after some of later runs. */
+export const mostRuns = 4;
+
 /**
- * The monitor's run after this alert. A run is rolled back if its first notification has a number that an earlier run
- * had used: the monitor has lost what it knew (nagios.md §5.1, "rollback"). That may come to light only later, by an
- * alert of an earlier run that waited for a relay.
+ * A monitor's last runs after this alert, the latest first: in whatever order alerts come, they end the same. `numbered`
+ * is what the alert adds to what was known; undefined: nothing, as where a monitor does not number.
  */
-export const runAfter = (run: Run | undefined, alert: Alert): Run | undefined => {
-  const [start, number] = [alert.monitor.start, numberOf(alert)];
-  if (start === undefined || number === undefined) return run;
-  if (run && start < run.start) return number > run.highest ? { ...run, rolledBack: true } : run;
-  if (!run) return { start, highest: number, rolledBack: false };
-  if (start > run.start) return { start, highest: number, rolledBack: number <= run.highest };
-  return number > run.highest ? { ...run, highest: number } : run;
+export const numbering = (
+  known: readonly Run[],
+  alert: Alert,
+): { runs: readonly Run[]; numbered?: Numbered } => {
+  const { start, number } = orderOf(alert);
+  if (start === undefined || number === undefined) return { runs: known };
+  const { lowest, highest } = known.find((run) => run.start === start) ?? {
+    lowest: Number.POSITIVE_INFINITY,
+    highest: Number.NEGATIVE_INFINITY,
+  };
+  if (lowest <= number && number <= highest) return { runs: known };
+  const run = { start, lowest: Math.min(lowest, number), highest: Math.max(highest, number) };
+  const runs = [run, ...known.filter((other) => other.start !== start)];
+  return {
+    runs: runs.sort((a, b) => b.start - a.start).slice(0, mostRuns),
+    numbered: { start, number },
+  };
+};
+
+/**
+ * Whether a run gave a number that the run before it had given: the monitor has lost what it knew (nagios.md §5.1,
+ * "rollback", which speaks of the run's first event; that may be decided after others).
+ */
+export const isRolledBack = (runs: readonly Run[], start: number): boolean => {
+  const at = runs.findIndex((run) => run.start === start);
+  const [run, before] = [runs[at], runs[at + 1]];
+  return run !== undefined && before !== undefined && run.lowest <= before.highest;
 };
 
 /** The open episode, if there is one. */

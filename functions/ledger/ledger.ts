@@ -4,7 +4,7 @@ import type { Handover, RouteStates } from "../deliver/relays.ts";
 import type { Heartbeat } from "../heartbeat.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Known, Verdict } from "./case.ts";
-import { type Entry, type Run, type Told, told, withHeld, withoutHeld } from "./entry.ts";
+import { type Entry, type Numbered, type Told, told, withHeld, withoutHeld } from "./entry.ts";
 import type { Flow } from "./flow.ts";
 import { type JournalRecord, newRecord, type Outcome, type Returned } from "./journal.ts";
 
@@ -13,6 +13,8 @@ export type Page = Known & {
   /** Names the object. */
   key: string;
   record: JournalRecord;
+  /** What its number tells of its monitor's run, if that is new. */
+  numbered?: Numbered;
 };
 
 /** Where an entry belongs. */
@@ -27,7 +29,8 @@ export type Change = {
   entry: Entry;
   records: readonly JournalRecord[];
   of?: Place;
-  run?: Run;
+  /** Is noted of the monitor of the first record. */
+  numbered?: Numbered;
   /** It notes what came of a mail, which is sent again if that is lost. */
   offered?: true;
 };
@@ -158,7 +161,7 @@ const writeVerdict = (ledger: Ledger, page: Page, verdict: Verdict, record: Jour
     key: page.key,
     entry: verdict.entry,
     records: [record, ...madeBy(verdict, now)],
-    run: page.run,
+    numbered: page.numbered,
   });
 
 /** Notes "attempt n, since t, mine until u" before anything is sent. The page with the new revision, or a conflict. */

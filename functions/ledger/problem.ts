@@ -5,6 +5,7 @@ import {
   before,
   type Entry,
   type Episode,
+  isRolledBack,
   isWaitingProblem,
   type Kind,
   type MonitorView,
@@ -79,10 +80,9 @@ const begun = ({ entry, alert, now }: Case, { id }: Episode): Entry => {
 };
 
 /** R10: the monitor lost its retention and found a running problem again, as a new one, soon after its start. */
-const foundAgain = ({ alert, run, view, policy }: Case): boolean => {
+const foundAgain = ({ alert, runs = [], view, policy }: Case): boolean => {
   const { start } = alert.monitor;
-  // An alert of the run before may come after the first of the next one.
-  if (!run?.rolledBack || start === undefined || start > run.start || view?.start === start) return false;
+  if (start === undefined || view?.start === start || !isRolledBack(runs, start)) return false;
   return (alert.problem.epoch ?? alert.time) - start <= policy.restartGraceSeconds;
 };
 

@@ -2,7 +2,16 @@ import { contactKey } from "../address.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
 import { hostKey } from "../identity.ts";
-import { dueAt, type Entry, emptyEntry, openEpisode, type Run, runAfter } from "./entry.ts";
+import {
+  dueAt,
+  type Entry,
+  emptyEntry,
+  mostRuns,
+  type Numbered,
+  numbering,
+  openEpisode,
+  type Run,
+} from "./entry.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
 import {
   type Ending,
@@ -95,13 +104,14 @@ const schema = `
     PRIMARY KEY (site, id, at, body)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS returned_at ON returned (at);
-  CREATE TABLE IF NOT EXISTS monitor (
+  DROP TABLE IF EXISTS monitor;
+  CREATE TABLE IF NOT EXISTS run (
     site TEXT NOT NULL,
     monitor TEXT NOT NULL,
     start INTEGER NOT NULL,
+    lowest INTEGER NOT NULL,
     highest INTEGER NOT NULL,
-    rolled_back INTEGER NOT NULL,
-    PRIMARY KEY (site, monitor)
+    PRIMARY KEY (site, monitor, start)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS heartbeat (
     site TEXT NOT NULL,
@@ -166,12 +176,14 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
     ...parse<Heartbeat>(row),
     revision: Number(row.revision),
   });
-  const runOf = (site: string, monitor: string): Run | undefined => {
-    const [row] = engine.all("SELECT * FROM monitor WHERE site = ? AND monitor = ?", site, monitor);
-    return (
-      row && { start: Number(row.start), highest: Number(row.highest), rolledBack: row.rolled_back === 1 }
-    );
-  };
+  const runsOf = (site: string, monitor: string): Run[] =>
+    engine
+      .all("SELECT * FROM run WHERE site = ? AND monitor = ? ORDER BY start DESC", site, monitor)
+      .map(({ start, lowest, highest }) => ({
+        start: Number(start),
+        lowest: Number(lowest),
+        highest: Number(highest),
+      }));
   const keepRecord = (record: JournalRecord) =>
     engine.run(
       `INSERT INTO journal (site, id, event_key, object, contact, received_at, ending, body)
@@ -186,19 +198,27 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       record.ending?.as ?? null,
       JSON.stringify(record),
     );
-  // Two workers may note a monitor's runs in any order: the later one stays.
-  const keepRun = ({ site, monitor }: JournalRecord, { start, highest, rolledBack }: Run) =>
+  const keepNumber = ({ site, monitor }: JournalRecord, { start, number }: Numbered) => {
     engine.run(
-      `INSERT INTO monitor (site, monitor, start, highest, rolled_back) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (site, monitor) DO UPDATE
-       SET start = excluded.start, highest = excluded.highest, rolled_back = excluded.rolled_back
-       WHERE (excluded.start, excluded.highest, excluded.rolled_back) > (start, highest, rolled_back)`,
+      `INSERT INTO run (site, monitor, start, lowest, highest) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (site, monitor, start) DO UPDATE
+       SET lowest = min(lowest, excluded.lowest), highest = max(highest, excluded.highest)`,
       site,
       monitor,
       start,
-      highest,
-      rolledBack ? 1 : 0,
+      number,
+      number,
     );
+    engine.run(
+      `DELETE FROM run WHERE site = ? AND monitor = ? AND start <
+       (SELECT start FROM run WHERE site = ? AND monitor = ? ORDER BY start DESC LIMIT 1 OFFSET ?)`,
+      site,
+      monitor,
+      site,
+      monitor,
+      mostRuns - 1,
+    );
+  };
   return {
     route: async (name) => {
       const [row] = engine.all("SELECT * FROM route WHERE route = ?", name);
@@ -264,7 +284,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         key: fresh.objectKey,
         entry,
         host: alert.object.service === null ? undefined : entryAt(hostKey(site, alert)),
-        run: runAfter(runOf(site, alert.monitor.id), alert),
+        ...numbering(runsOf(site, alert.monitor.id), alert),
         record,
         twin: twinOf(known, alert.degraded ?? false, others.map(parse<JournalRecord>)),
         inDoubt: record.inDoubt,
@@ -272,7 +292,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       };
     },
     entry: async (key) => entryAt(key) ?? emptyEntry,
-    write: async ({ key, entry, records, of, run }) =>
+    write: async ({ key, entry, records, of, numbered }) =>
       together(() => {
         const { revision, ...body } = entry;
         const columns = [
@@ -303,7 +323,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
               );
         if (changed === 0) return false;
         for (const record of records) keepRecord(record);
-        if (first && run) keepRun(first, run);
+        if (first && numbered) keepNumber(first, numbered);
         return true;
       }),
     due: async (now, limit) =>

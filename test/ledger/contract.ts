@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Attempt } from "../../functions/deliver/delivery.ts";
 import type { Verdict } from "../../functions/ledger/case.ts";
-import { emptyEntry, told } from "../../functions/ledger/entry.ts";
+import { emptyEntry, isRolledBack, told } from "../../functions/ledger/entry.ts";
 import {
   claim,
   hold,
@@ -236,6 +236,14 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       const verdict = decide(page, queued, defaultPolicy, queued.receivedAt);
       await settleUnsent(ledger, page, { ...verdict, action: "suppress" } as Verdict, queued.receivedAt);
     };
+    /** What is known of the monitor's runs when this alert is looked at. */
+    const runsWith = async (id: string, start: number, number: number) => {
+      const { runs = [] } = await reopen().read(from(id, start, number));
+      return runs.map(
+        ({ start, lowest, highest }) =>
+          `${start}: ${lowest}-${highest}${isRolledBack(runs, start) ? ", rolled back" : ""}`,
+      );
+    };
     const waits = (id: string, until: number, service = "HTTP") => {
       const queued = queuedAlert({ id }, { object: { host: "web01", service }, degraded: true });
       return { queued: { ...queued, receivedAt: until - 5000 }, until };
@@ -281,32 +289,48 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       expect((await ledger.read(queuedAlert({ site: "other" }))).host).toBeUndefined();
     });
 
-    it("knows a monitor's run by its numbers, whatever the object, and not by a late alert of the run before", async () => {
+    it("knows a monitor's runs by their numbers, whatever the object, and not by a late alert of the run before", async () => {
       await suppressed(from("alert-0001", 1000, 5001));
-      expect((await ledger.read(from("alert-0002", 2000, 9))).run).toEqual({
-        start: 2000,
-        highest: 9,
-        rolledBack: true,
-      });
+      expect(await runsWith("alert-0002", 2000, 9)).toEqual(["2000: 9-9, rolled back", "1000: 5001-5001"]);
       await suppressed(from("alert-0002", 2000, 9));
       await suppressed(from("alert-0003", 1000, 5002));
-      expect((await reopen().read(from("alert-0004", 2000, 10))).run).toEqual({
-        start: 2000,
-        highest: 10,
-        rolledBack: true,
-      });
-      expect((await ledger.read(from("alert-0005", 3000, 11))).run).toMatchObject({ rolledBack: false });
+      expect(await runsWith("alert-0004", 2000, 10)).toEqual(["2000: 9-10, rolled back", "1000: 5001-5002"]);
+      expect((await runsWith("alert-0005", 3000, 11))[0]).toBe("3000: 11-11");
     });
 
     it("knows that a monitor lost its numbers also by an alert of the run before that waited for a relay", async () => {
       await suppressed(from("alert-0001", 2000, 9));
-      expect((await ledger.read(from("alert-0002", 2000, 9))).run).toMatchObject({ rolledBack: false });
+      expect(await runsWith("alert-0002", 2000, 9)).toEqual(["2000: 9-9"]);
       await suppressed(from("alert-0003", 1000, 5001));
-      expect((await reopen().read(from("alert-0004", 2000, 9))).run).toEqual({
-        start: 2000,
-        highest: 9,
-        rolledBack: true,
-      });
+      expect(await runsWith("alert-0004", 2000, 9)).toEqual(["2000: 9-9, rolled back", "1000: 5001-5001"]);
+    });
+
+    it("knows that a monitor lost its numbers also by the first of them, decided after others", async () => {
+      await suppressed(from("alert-0001", 2000, 300));
+      await suppressed(from("alert-0002", 1000, 2));
+      expect(await runsWith("alert-0003", 2000, 300)).toEqual(["2000: 300-300", "1000: 2-2"]);
+      await suppressed(from("alert-0003", 2000, 2));
+      expect(await runsWith("alert-0004", 2000, 301)).toEqual(["2000: 2-301, rolled back", "1000: 2-2"]);
+    });
+
+    it("knows it of a run that was over before its first alert was decided", async () => {
+      await suppressed(from("alert-0001", 1000, 300));
+      await suppressed(from("alert-0002", 3000, 2));
+      expect(await runsWith("alert-0003", 2000, 1)).toEqual([
+        "3000: 2-2",
+        "2000: 1-1, rolled back",
+        "1000: 300-300",
+      ]);
+    });
+
+    it("knows the last four runs of a monitor, in whatever order they come, and those of no other", async () => {
+      const starts = [4000, 1000, 6000, 3000, 2000, 5000];
+      for (const start of starts) await suppressed(from(`alert-${start}`, start, start));
+      await suppressed(from("alert-1001", 1000, 1001));
+      const runs = await runsWith("alert-6001", 6000, 6001);
+      expect(runs).toEqual(["6000: 6000-6001", "5000: 5000-5000", "4000: 4000-4000", "3000: 3000-3000"]);
+      const other = await ledger.read({ ...from("alert-0007", 1000, 7), site: "other" });
+      expect(other.runs).toEqual([{ start: 1000, lowest: 7, highest: 7 }]);
     });
 
     it("lists the journal page by page, newest first, by object and by contact", async () => {

@@ -4,8 +4,8 @@ import {
   type Entry,
   emptyEntry,
   forgotten,
+  numbering,
   type Run,
-  runAfter,
   told,
   withHeld,
   withoutHeld,
@@ -51,22 +51,22 @@ type Step = {
 /** Plays a story; each mail is taken by the relay at once. The last decision as [action or kind, row]. */
 const play = (steps: readonly Step[], policy: Partial<Policy> = {}) => {
   const entries = new Map<string, Entry>();
-  const runs = new Map<string, Run>();
+  const known = new Map<string, readonly Run[]>();
   const waiting = new Map<string, QueuedAlert>();
   const mails: string[] = [];
   let last: { verdict: Verdict; object: string } | undefined;
   const look = (queued: QueuedAlert, step: Step, now: number) => {
     const { alert } = queued;
     const object = alert.object.service ?? "the host";
-    const run = runAfter(runs.get(alert.monitor.id), alert);
-    if (run) runs.set(alert.monitor.id, run);
-    const known = {
+    const { runs } = numbering(known.get(alert.monitor.id) ?? [], alert);
+    known.set(alert.monitor.id, runs);
+    const page = {
       entry: entries.get(object) ?? emptyEntry,
       host: alert.object.service === null ? undefined : entries.get("the host"),
-      run,
+      runs,
       twin: step.twin,
     };
-    const verdict = decide(known, queued, { ...defaultPolicy, ...policy }, now);
+    const verdict = decide(page, queued, { ...defaultPolicy, ...policy }, now);
     for (const made of verdict.made ?? []) waiting.set(made.id, made);
     let { entry } = verdict;
     if (verdict.action === "hold") waiting.set(queued.id, queued);

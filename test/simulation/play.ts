@@ -60,7 +60,7 @@ const allowed = allowList.value;
 export const simulator = () => {
   const db = openDatabase(":memory:", 0);
   const base = ledgerIn(db);
-  const clear = ["object", "journal", "monitor", "route"].map((table) => db.prepare(`DELETE FROM ${table}`));
+  const clear = ["object", "journal", "run", "route"].map((table) => db.prepare(`DELETE FROM ${table}`));
   const journal = db.prepare("SELECT body FROM journal ORDER BY received_at, id");
 
   /** Plays one; `tell` hears of all that happens in it. */
