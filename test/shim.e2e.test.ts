@@ -711,6 +711,34 @@ describe("notify --test", () => {
     ).toContain(words);
     expect(stdout).not.toContain(token);
   });
+
+  const shipped = `illegal_object_name_chars=\`~!$%^&*|'"<>?,()=\nillegal_macro_output_chars=\`~$&|'"<>\n`;
+  it.each<[string, string | undefined, string[]]>([
+    ["as shipped", shipped, []],
+    ["with spaces, and set twice", ` illegal_macro_output_chars = x\n${shipped}`, []],
+    ["that lets all outputs through", shipped.replace(/illegal_macro.*/, ""), ["illegal_macro_output_chars"]],
+    [
+      "that lets quotes through",
+      shipped.replaceAll("'", ""),
+      ["illegal_object_name_chars", "illegal_macro_output_chars"],
+    ],
+    ["that takes it back", `${shipped}illegal_object_name_chars=x\n`, ["illegal_object_name_chars"]],
+    [
+      "that comments it out",
+      shipped.replaceAll("illegal", "#illegal"),
+      ["illegal_object_name_chars", "illegal_macro_output_chars"],
+    ],
+    ["that is not there", undefined, ["can be read by"]],
+  ])("looks at a monitor's settings %s", async (_, settings, wrong) => {
+    mkdirSync(spool, { mode: 0o700 });
+    const file = join(folder, "nagios.cfg");
+    if (settings !== undefined) writeFileSync(file, settings);
+    const { status, stdout } = await notify(["--test", file]);
+    expect(status).toBe(wrong.length > 0 ? 1 : 0);
+    const found = stdout.split("\n").filter((line) => line.startsWith("NOT OK"));
+    expect(found).toEqual(wrong.map((word) => expect.stringContaining(word)));
+    for (const line of found) expect(line).toContain(file);
+  });
 });
 
 describe("notify --heartbeat", () => {
