@@ -48,6 +48,12 @@ export const bench: Bench = {
         progress(`    ${name} ${short(last)} s`);
         return last;
       };
+      // Else the next round's problems are these again, found by a Nagios that forgot them: no mail (R10).
+      const allRecover = async () => {
+        await lab.script("relay", "clear");
+        await nagios("storm", "OK", String(services));
+        await arrived(relay.maildir, services, 130);
+      };
       const stormOf = async (name: string, ...words: string[]) => {
         await nagios("start", "-n", String(services), ...words);
         // As README's crontab has it: on a busy machine the shim that sends for all may run out of its time.
@@ -56,7 +62,9 @@ export const bench: Bench = {
         const cron = setInterval(() => execFile("runuser", drain, { env, timeout: 30_000 }), 60_000);
         try {
           await setTimeout(3000);
-          return await measure(name, () => nagios("storm", "CRITICAL", String(services)));
+          const seconds = await measure(name, () => nagios("storm", "CRITICAL", String(services)));
+          if (name === "ours") await allRecover();
+          return seconds;
         } finally {
           clearInterval(cron);
           await nagios("stop");
