@@ -168,9 +168,16 @@ export const bridgeSettings = (on: Lab, relay: Relay, port: number): BridgeSetti
   };
 };
 
+/** What `npm start` gives to Node: its options and the program. */
+export const bridgeWords: readonly string[] = (
+  JSON.parse(readFileSync("package.json", "utf8")) as { scripts: { start: string } }
+).scripts.start
+  .replace(/^.* node /, "")
+  .split(" ");
+
 /** The bridge as `npm start` runs it. */
 export const startBridge = async (on: Lab, { port, environment }: BridgeSettings): Promise<Bridge> => {
-  const child = spawn(process.execPath, ["functions/runtime/node.ts"], {
+  const child = spawn(process.execPath, bridgeWords, {
     env: { PATH: process.env.PATH, ...environment },
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { settings } from "../functions/config.ts";
+import { bridgeWords } from "./lab.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-systemd-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -26,12 +27,11 @@ const lines = [...example.matchAll(/^(#?)(HARDSTATE_\w+)="(.*)"$/gm)].map(
 const hasSystemd = spawnSync("systemd-analyze", ["--version"]).status === 0;
 
 describe("hardstate.service", () => {
-  it("runs files that this house has", () => {
+  it("starts what npm start does, with the same options", () => {
     const [start = ""] = valuesOf("ExecStart");
-    const paths = start.split(" ").map((path) => path.replace("/opt/hardstate", resolve(".")));
-    expect(paths).toHaveLength(2);
-    for (const path of paths) expect(existsSync(path), path).toBe(true);
-    expect(paths[1]).toBe(resolve("functions/runtime/node.ts"));
+    const words = start.split(" ").map((word) => word.replace("/opt/hardstate", resolve(".")));
+    expect(existsSync(words[0] ?? ""), words[0]).toBe(true);
+    expect(words.slice(1)).toEqual(bridgeWords.with(-1, resolve(bridgeWords.at(-1) ?? "")));
   });
 
   it.skipIf(!hasSystemd)("is a unit that systemd finds nothing wrong with", () => {

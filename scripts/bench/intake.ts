@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { bridgeWords } from "../../test/lab.ts";
 import { startProgram } from "./peers/process.ts";
 import { alternate, type Bench, median } from "./rounds.ts";
 
@@ -53,7 +54,7 @@ export const bench: Bench = {
       };
       await alternate(rounds, {
         bridge: async (round) => {
-          const running = await startProgram(["functions/runtime/node.ts"], {
+          const running = await startProgram(bridgeWords, {
             HARDSTATE_STATE: join(folder, `state-${round}`),
             HARDSTATE_PORT: String(bridgePort),
             HARDSTATE_TOKENS: `site=${token}`,

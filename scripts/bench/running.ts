@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
+import { bridgeWords } from "../../test/lab.ts";
 import { NotFoundOut } from "../command.ts";
 
 /** A bridge that runs as `npm start` runs it. */
@@ -21,7 +22,7 @@ export const startRunning = async (
   port: number,
   token: string,
 ): Promise<Running> => {
-  const child = spawn(process.execPath, ["--max-semi-space-size=2", "functions/runtime/node.ts"], {
+  const child = spawn(process.execPath, bridgeWords, {
     env: {
       PATH: process.env.PATH,
       // As in package.json: without it each start compiles TypeScript, and keeps the memory that takes.
