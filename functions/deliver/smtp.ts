@@ -13,6 +13,8 @@ import { type Onlooker, SessionError, type SmtpSession } from "./session.ts";
 import { openSession, type SessionParts } from "./smtp-session.ts";
 
 const idleMilliseconds = 30_000;
+/** For so long after a mail a session needs no RSET before the next: its MAIL shows as well whether it is over. */
+const freshMilliseconds = 1000;
 
 /** How a session failed; what is no failure of a session is thrown on. */
 const outcomeOf = (error: unknown, circumstances: Circumstances): DeliveryOutcome => {
@@ -20,6 +22,10 @@ const outcomeOf = (error: unknown, circumstances: Circumstances): DeliveryOutcom
   const { step, code, message } = error;
   return { ...failure(step, code), step, reply: printable(message), code, ...circumstances };
 };
+
+/** Whether a session was over before its next mail began: no reply to MAIL, or a goodbye (RFC 5321 §3.8). */
+const wasOver = (error: unknown): boolean =>
+  error instanceof SessionError && error.step === "sender" && (error.code ?? 421) === 421;
 
 /**
  * Sends through one relay: STARTTLS or implicit TLS unless the relay is configured without, AUTH by the first
@@ -31,33 +37,39 @@ export const smtpTransport = (
   clock: () => number,
   onlooker?: Onlooker,
 ): Transport & { close(): void } => {
-  const idle = new Map<SmtpSession, NodeJS.Timeout>();
+  const idle = new Map<SmtpSession, { timer: NodeJS.Timeout; freshUntil: number }>();
   const forget = (session: SmtpSession) => {
-    clearTimeout(idle.get(session));
+    clearTimeout(idle.get(session)?.timer);
     idle.delete(session);
   };
-  const park = (session: SmtpSession) => {
+  const park = (session: SmtpSession, freshUntil: number) => {
     if (!session.usable()) return session.close();
     const timer = setTimeout(() => {
       forget(session);
       session.quit();
     }, idleMilliseconds);
     timer.unref();
-    idle.set(session, timer);
+    idle.set(session, { timer, freshUntil });
   };
-  /** An idle session, checked by RSET: a relay may have closed it without our noticing. */
-  const idleSession = async (signal: AbortSignal): Promise<SmtpSession | undefined> => {
-    for (const session of idle.keys()) {
+  /** An idle session, checked by RSET unless it is fresh: a relay may have closed it without our noticing. */
+  const idleSession = async (signal: AbortSignal) => {
+    for (const [session, { freshUntil }] of idle) {
       forget(session);
+      const fresh = clock() < freshUntil;
       try {
-        await session.reset(signal);
-        return session;
+        if (!fresh) await session.reset(signal);
+        return { session, fresh };
       } catch (error) {
         session.close();
         if (signal.aborted) throw error;
       }
     }
     return undefined;
+  };
+  const newSession = async (signal: AbortSignal): Promise<SmtpSession> => {
+    const session = await openSession(relay, parts, signal, onlooker);
+    session.whenOver(() => forget(session));
+    return session;
   };
 
   return {
@@ -69,16 +81,22 @@ export const smtpTransport = (
       const circumstances = () => ({ durationMilliseconds: clock() - startedAt, tls: session?.tls() });
       try {
         const bytes = await mimeBytes(mail);
-        session = await idleSession(signal);
-        if (!session) {
-          const opened = await openSession(relay, parts, signal, onlooker);
-          session = opened;
-          opened.whenOver(() => forget(opened));
-          await opened.authenticate(signal);
-        }
-        ready = true;
-        loggedIn?.();
-        const reply = await session.submit(mail.envelope, bytes, signal);
+        const submit = async (): Promise<string> => {
+          const found = await idleSession(signal);
+          session = found?.session ?? (await newSession(signal));
+          if (!found) await session.authenticate(signal);
+          ready = true;
+          loggedIn?.();
+          try {
+            return await session.submit(mail.envelope, bytes, signal);
+          } catch (error) {
+            if (!found?.fresh || !wasOver(error) || signal.aborted) throw error;
+            session.close();
+            [session, ready] = [undefined, false];
+            return submit();
+          }
+        };
+        const reply = await submit();
         const outcome: DeliveryOutcome = {
           result: "accepted",
           reply: printable(reply),
@@ -86,12 +104,12 @@ export const smtpTransport = (
           queueId: queueIdOf(reply),
           ...circumstances(),
         };
-        park(session);
+        if (session) park(session, clock() + freshMilliseconds);
         return outcome;
       } catch (error) {
         const outcome = outcomeOf(error, circumstances());
         // Only a session that answered in full is known to be in step with us.
-        if (session && ready && (outcome.code ?? 0) >= 400) park(session);
+        if (session && ready && (outcome.code ?? 0) >= 400) park(session, 0);
         else session?.close();
         return outcome;
       }

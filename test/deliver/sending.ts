@@ -51,8 +51,9 @@ export const transportTo = (
   port: number,
   change: Partial<SmtpRelay> = {},
   parts: Partial<SessionParts> = {},
+  clock = () => 0,
 ) => {
-  const transport = smtpTransport(relayAt(port, change), { resolveMx: async () => [], ...parts }, () => 0);
+  const transport = smtpTransport(relayAt(port, change), { resolveMx: async () => [], ...parts }, clock);
   onTestFinished(() => transport.close());
   return transport;
 };

@@ -418,8 +418,10 @@ describe("credential theft", () => {
     [["XOAUTH2"], ["PLAIN LOGIN", "PLAIN"], [undefined, undefined]],
   ])("by a downgrade: %j, offered %j one after the other, uses %j", async ([auth, offers, used]) => {
     const relay = await startScripted();
-    const transport = transportTo(relay.port, { auth });
+    let now = 0;
+    const transport = transportTo(relay.port, { auth }, {}, () => now);
     for (const [index, offered] of offers.entries()) {
+      now += 1000;
       relay.script = { "TLS-EHLO": `250-relay.example\r\n250 AUTH ${offered}\r\n`, RSET: "421 closing\r\n" };
       const before = relay.received().length;
       await transport.send(mail(), patient());

@@ -5,7 +5,7 @@ import { mimeBytes } from "../../functions/compose/mime.ts";
 import type { SmtpRelay } from "../../functions/deliver/relay.ts";
 import { Secret } from "../../functions/secret.ts";
 import { authority, type Certificate, certificate } from "./certificate.ts";
-import { hangUp, type Place, type Script, silence } from "./scripted-relay.ts";
+import { type Answer, hangUp, type Place, type Script, silence } from "./scripted-relay.ts";
 import {
   base64,
   brief,
@@ -434,15 +434,20 @@ describe("a session", () => {
     );
   });
 
-  test("begins the next mail with RSET, after a refused one too", async () => {
+  test("begins the next mail with RSET after a refused one, or a second after one that was taken", async () => {
     const relay = await startScripted({ RCPT: "550 5.1.1 no such user\r\n" });
-    const transport = transportTo(relay.port);
+    let now = 0;
+    const transport = transportTo(relay.port, {}, {}, () => now);
     await transport.send(mail(), patient());
     relay.script = {};
-    await transport.send(mail(), patient());
-    await transport.send(mail(), patient());
+    for (const after of [0, 999, 1000]) {
+      now += after;
+      await transport.send(mail(), patient());
+    }
     expect(relay.verbs().slice(4)).toEqual(
-      ["MAIL RCPT", "RSET MAIL RCPT DATA dot", "RSET MAIL RCPT DATA dot"].join(" ").split(" "),
+      ["MAIL RCPT", "RSET MAIL RCPT DATA dot", "MAIL RCPT DATA dot", "RSET MAIL RCPT DATA dot"]
+        .join(" ")
+        .split(" "),
     );
     expect(relay.connections).toBe(1);
   });
@@ -453,11 +458,47 @@ describe("a session", () => {
     ["does not know RSET", { RSET: "502 5.5.1 what\r\n" }],
   ])("is replaced if the relay %s while it is idle", async ([, script]) => {
     const relay = await startScripted(script);
-    const transport = transportTo(relay.port, { connections: 1 });
+    let now = 0;
+    const transport = transportTo(relay.port, { connections: 1 }, {}, () => now);
     await transport.send(mail(), patient());
+    now = 1000;
     const second = await transport.send(mail(), patient());
     expect(second.result).toBe("accepted");
     expect(relay.connections).toBe(2);
+  });
+
+  test.for<[string, Answer]>([
+    ["hangs up", hangUp],
+    ["says 421", "421 4.7.0 too many mails on one connection\r\n"],
+    ["says 421 and hangs up", ["421 4.7.0 too many mails on one connection\r\n", hangUp]],
+  ])("is replaced if the relay %s at the next mail's MAIL", async ([, second]) => {
+    const relay = await startScripted();
+    const transport = transportTo(relay.port, { connections: 1 });
+    await transport.send(mail(), patient());
+    relay.script = { MAIL: () => (relay.connections === 1 ? second : "250 2.1.0 Ok\r\n") };
+    expect(await transport.send(mail(), patient())).toMatchObject({ result: "accepted" });
+    expect(relay.connections).toBe(2);
+    expect(relay.contents).toHaveLength(2);
+  });
+
+  test.for<[string, Script, object]>([
+    ["refuses the sender", { MAIL: "550 5.7.1 not you\r\n" }, { result: "unauthorised", step: "sender" }],
+    ["puts the sender off", { MAIL: "451 4.3.0 later\r\n" }, { result: "deferred", step: "sender" }],
+    ["says goodbye to RCPT", { RCPT: "421 4.3.2 closing\r\n" }, { result: "deferred", step: "recipient" }],
+    ["hangs up at the final dot", { dot: hangUp }, { result: "deferred", lostAfterData: true }],
+  ])("is not replaced if the relay %s", async ([, script, outcome]) => {
+    const relay = await startScripted();
+    const transport = transportTo(relay.port, { connections: 1 });
+    await transport.send(mail(), patient());
+    relay.script = script;
+    expect(await transport.send(mail(), patient())).toMatchObject(outcome);
+    expect(relay.connections).toBe(1);
+  });
+
+  test("that is new is not replaced if the relay hangs up at MAIL", async () => {
+    const relay = await startScripted({ MAIL: hangUp });
+    expect(await transportTo(relay.port).send(mail(), patient())).toMatchObject({ result: "deferred" });
+    expect(relay.connections).toBe(1);
   });
 
   test("without a mail shows that login works, and says no more than that", async () => {
