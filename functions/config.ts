@@ -1,10 +1,10 @@
 import { type Aliases, type AllowList, parseAddress, readAliases, readAllowList } from "./address.ts";
 import { cleanLine, type Fault, type Reading } from "./alert.ts";
 import type { Sender } from "./compose/mail.ts";
-import { type Relay, readOAuth, readRate, readRelays } from "./deliver/relay.ts";
+import { mostMails, type Relay, readOAuth, readRelays } from "./deliver/relay.ts";
 import { durationSeconds } from "./duration.ts";
-import type { Rate } from "./intake/rate.ts";
 import { defaultPolicy, type Policy } from "./ledger/policy.ts";
+import { type Rate, readRate } from "./rate.ts";
 import { Secret } from "./secret.ts";
 
 /** A site and one of its tokens. */
@@ -229,8 +229,8 @@ export const readSettings = (
   const hostCover = time("HARDSTATE_HOST_COVER", "off", "5min");
   const burst = take(
     "HARDSTATE_BURST",
-    (text) => (text === "off" ? "off" : readRate(text)),
-    "off, or 1-1000 mails in each s, min, h or d, such as 20/min",
+    (text) => (text === "off" ? "off" : readRate(text, mostMails)),
+    `off, or 1-${mostMails} mails in each s, min, h or d, such as 20/min`,
     "20/min",
   );
   const rate = take(
@@ -313,7 +313,7 @@ export const readSettings = (
       sender: { from, envelopeFrom: envelopeFrom?.ok ? envelopeFrom.value : from.address, link },
       allowed,
       aliases,
-      rate: rate === "off" ? undefined : { most: rate.mails, milliseconds: rate.milliseconds },
+      rate: rate === "off" ? undefined : rate,
       operators: [...new Set(operators)],
       policy,
       giveUpAfterSeconds,

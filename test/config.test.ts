@@ -443,11 +443,11 @@ describe("relays", () => {
       { auth: ["CRAM-MD5", "PLAIN"] },
     ],
     ["mx makes the host a domain", "smtp://example.com?mx", { host: "example.com", mx: true }],
-    ["a rate", "smtp://relay.example.com?rate=30/min", { rate: { mails: 30, milliseconds: 60_000 } }],
+    ["a rate", "smtp://relay.example.com?rate=30/min", { rate: { most: 30, milliseconds: 60_000 } }],
     [
       "a rate by the day",
       "smtp://relay.example.com?rate=1000/d",
-      { rate: { mails: 1000, milliseconds: 86_400_000 } },
+      { rate: { most: 1000, milliseconds: 86_400_000 } },
     ],
     ["no rate", "smtp://relay.example.com", { rate: undefined }],
     [
@@ -458,7 +458,7 @@ describe("relays", () => {
     [
       "SES with all its parameters",
       "ses://us-gov-west-1/?configuration-set=alerts_1&rate=14/s&connections=10",
-      { configurationSet: "alerts_1", rate: { mails: 14, milliseconds: 1000 }, connections: 10 },
+      { configurationSet: "alerts_1", rate: { most: 14, milliseconds: 1000 }, connections: 10 },
     ],
     ["one connection", "smtp://relay.example.com?connections=1", { connections: 1 }],
     [
@@ -585,7 +585,7 @@ describe("XOAUTH2", () => {
 
 describe("storms, silence and what is open", () => {
   it.each([
-    ["HARDSTATE_BURST", "5/h", { policy: { burst: { mails: 5, milliseconds: 3_600_000 } } }],
+    ["HARDSTATE_BURST", "5/h", { policy: { burst: { most: 5, milliseconds: 3_600_000 } } }],
     ["HARDSTATE_BURST", "off", { policy: { burst: undefined } }],
     ["HARDSTATE_RATE", "", { rate: { most: 60_000, milliseconds: 60_000 } }],
     ["HARDSTATE_RATE", "1000000/h", { rate: { most: 1_000_000, milliseconds: 3_600_000 } }],

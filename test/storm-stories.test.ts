@@ -13,7 +13,7 @@ import { type RelayAnswer, rehearse, workerEnds } from "../scripts/rehearsal.ts"
 import { posted, queuedAlert } from "./alerts.ts";
 
 const begin = 1_800_000_000_000;
-const burst = { mails: 3, milliseconds: 60_000 };
+const burst = { most: 3, milliseconds: 60_000 };
 
 /** A monitor, the bridge and one mailbox; the burst is three mails in a minute. */
 const stage = (change: Partial<Policy> = {}, openLedger?: () => Ledger & { close(): void }) => {
@@ -180,7 +180,7 @@ it("two objects of one printed name have a line each", async () => {
 });
 
 it("of an object a digest tells what was decided last, not what was received last", async () => {
-  const { problem, recovery, pass, mails, tell } = stage({ burst: { mails: 3, milliseconds: 3_600_000 } });
+  const { problem, recovery, pass, mails, tell } = stage({ burst: { most: 3, milliseconds: 3_600_000 } });
   for (const s of ["s1", "s2", "s3"]) await problem(s);
   await tell("PROBLEM", { host: "web", service: "s4" }, "WARNING");
   const m2 = { monitor: { id: "m2", start: 1 } };
@@ -243,7 +243,7 @@ it("a digest does not wait for a clock that was set back", async () => {
   const ledger = sqliteLedger(":memory:");
   const joining = async (id: string, now: number) => {
     const queued = queuedAlert({ id, receivedAt: now });
-    const noted = (await admit(ledger, queued, { ...burst, mails: 0 }, undefined, undefined, now)) ?? "";
+    const noted = (await admit(ledger, queued, { ...burst, most: 0 }, undefined, undefined, now)) ?? "";
     return join(ledger, queued, noted, burst, now);
   };
   const digest = await joining("alert-0001", begin);
@@ -256,7 +256,7 @@ it("a digest that is full is mailed before the next, though a worker's clock is 
   const ledger = sqliteLedger(":memory:");
   const joining = async (id: string, now: number) => {
     const queued = queuedAlert({ id, receivedAt: now });
-    const noted = (await admit(ledger, queued, { ...burst, mails: 0 }, undefined, undefined, now)) ?? "";
+    const noted = (await admit(ledger, queued, { ...burst, most: 0 }, undefined, undefined, now)) ?? "";
     return join(ledger, queued, noted, burst, now);
   };
   const first = await joining("alert-0000", begin);

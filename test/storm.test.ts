@@ -11,7 +11,7 @@ import { posted } from "./alerts.ts";
 
 const second = 1000;
 const begin = 1_800_000_000_000;
-const burst = { mails: 3, milliseconds: 60_000 };
+const burst = { most: 3, milliseconds: 60_000 };
 
 type Case = { policy?: Partial<Policy>; openLedger?: () => Ledger & { close(): void }; operators?: string[] };
 /** A monitor, the bridge and its mailboxes; the burst is three mails in a minute. */
@@ -107,7 +107,7 @@ describe("a storm", () => {
   });
 
   it("strikes through what recovered before the digest, and mails the recovery of a mail by itself", async () => {
-    const { problem, recovery, pass, subjects, mails } = stage({ policy: { burst: { ...burst, mails: 4 } } });
+    const { problem, recovery, pass, subjects, mails } = stage({ policy: { burst: { ...burst, most: 4 } } });
     for (const service of ["s1", "s2", "s3", "s4", "s5", "s6"]) await problem(service);
     await recovery("s5");
     await pass(60);
@@ -207,7 +207,7 @@ describe("a storm", () => {
   });
 
   it("fills another digest when one is full", async () => {
-    const { problem, pass, mails } = stage({ policy: { burst: { mails: 1, milliseconds: 3_600_000 } } });
+    const { problem, pass, mails } = stage({ policy: { burst: { most: 1, milliseconds: 3_600_000 } } });
     for (let n = 0; n < 1003; n++) await problem(`s${n}`);
     await pass(3601);
     expect(mails.map(({ subject }) => subject.split(":")[0])).toEqual([

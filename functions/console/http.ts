@@ -1,7 +1,7 @@
 import { type Context, Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
 import { bodyWithin, type IntakeParts, problemOf } from "../intake/http.ts";
-import { rateLimiter, wrongTokens } from "../intake/rate.ts";
+import { rateLimiter, wrongTokens } from "../intake/limit.ts";
 import { tokenFinder } from "../intake/token.ts";
 import { type Outcome, outcomes } from "../ledger/journal.ts";
 import { deduplicationId } from "../queue/queue.ts";

@@ -1,5 +1,5 @@
+import type { Rate } from "../rate.ts";
 import type { DeliveryOutcome, Step } from "./delivery.ts";
-import type { Rate } from "./relay.ts";
 
 /** What all workers know of one route. Times are Unix milliseconds. */
 export type RouteState = {
@@ -60,11 +60,11 @@ export const beginning = (
     return { until, reason: open.reason };
   }
   const recent = rate ? begun.filter((at) => Math.abs(now - at) < rate.milliseconds) : [];
-  const first = recent.at(-(rate?.mails ?? 0));
-  if (rate && first !== undefined && recent.length >= rate.mails)
+  const first = recent.at(-(rate?.most ?? 0));
+  if (rate && first !== undefined && recent.length >= rate.most)
     return {
       until: first + rate.milliseconds,
-      reason: `its rate is ${rate.mails} mails in ${rate.milliseconds / 1000} s`,
+      reason: `its rate is ${rate.most} mails in ${rate.milliseconds / 1000} s`,
       spread: rate.milliseconds,
     };
   const probe = open && { ...open, probing: true, probeAt: probeEnds };

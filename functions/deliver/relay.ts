@@ -1,9 +1,6 @@
 import type { Fault, Reading } from "../alert.ts";
-import { durationSeconds } from "../duration.ts";
+import { type Rate, readRate } from "../rate.ts";
 import { Secret } from "../secret.ts";
-
-/** At most so many mails in any span of so many milliseconds. */
-export type Rate = { mails: number; milliseconds: number };
 
 /** What every delivery route has. */
 type Route = {
@@ -63,14 +60,8 @@ const decoded = (text: string): string | undefined => {
 };
 
 const mostRoutes = 5;
-const mostMails = 1000;
-
-/** Reads `30/min`: from 1 to `most` in each s, min, h or d; undefined for anything else. */
-export const readRate = (text: string, most = mostMails): Rate | undefined => {
-  const [, mails, unit = ""] = /^([1-9]\d{0,6})\/(s|min|h|d)$/.exec(text) ?? [];
-  if (mails === undefined || Number(mails) > most) return undefined;
-  return { mails: Number(mails), milliseconds: (durationSeconds(`1${unit}`) ?? 0) * 1000 };
-};
+/** Of a rate of mails. */
+export const mostMails = 1000;
 
 const mechanisms = ["PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2"];
 
@@ -86,9 +77,9 @@ const readParameters = (url: URL, known: readonly string[], expect: (expected: s
   if (!Number.isInteger(connections) || connections < 1 || connections > 50)
     expect("connections= from 1 to 50");
   const rate = parameters.get("rate");
-  if (rate !== undefined && !readRate(rate))
+  if (rate !== undefined && !readRate(rate, mostMails))
     expect(`rate= of at most ${mostMails} mails in each s, min, h or d, such as rate=30/min`);
-  return { parameters, connections, rate: rate === undefined ? undefined : readRate(rate) };
+  return { parameters, connections, rate: rate === undefined ? undefined : readRate(rate, mostMails) };
 };
 
 const fullName = /^(?=.{1,255}$)(?!localhost\b)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$/i;
@@ -188,7 +179,7 @@ export const relayWords = (relay: Relay): string => {
   const { connections, rate } = relay;
   const limits = [
     `at most ${connections} connections`,
-    ...(rate ? [`${rate.mails} mails in ${rate.milliseconds / 1000} s`] : []),
+    ...(rate ? [`${rate.most} mails in ${rate.milliseconds / 1000} s`] : []),
   ];
   if (relay.kind === "ses") {
     const set = relay.configurationSet ? [`configuration set ${relay.configurationSet}`] : [];

@@ -16,12 +16,13 @@ import {
 } from "../ledger/journal.ts";
 import type { Ledger, Listing, OpenProblem } from "../ledger/ledger.ts";
 import { type DeadLetter, deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
+import type { Rate } from "../rate.ts";
 import { asLines, mostDeadLetters, statusOf } from "../status.ts";
 import type { Report } from "../telemetry.ts";
 import type { Letter, Line, OpenEpisode, Posted, StatusPage, Story } from "./answers.ts";
+import { rateLimiter, wrongTokens } from "./limit.ts";
 import { fromMacros, inMacros } from "./monitors.ts";
 import { readPost } from "./post.ts";
-import { type Rate, rateLimiter, wrongTokens } from "./rate.ts";
 import { tokenFinder } from "./token.ts";
 
 export type IntakeParts = {

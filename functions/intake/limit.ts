@@ -1,5 +1,4 @@
-/** At most so many in any such time. */
-export type Rate = { most: number; milliseconds: number };
+import type { Rate } from "../rate.ts";
 
 type Bucket = { left: number; at: number; told: boolean };
 

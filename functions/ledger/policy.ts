@@ -1,4 +1,4 @@
-import type { Rate } from "../deliver/relay.ts";
+import type { Rate } from "../rate.ts";
 
 /** What the operator chose among the ways a row of nagios.md §5.2 may go. Times are seconds. */
 export type Policy = {
@@ -50,5 +50,5 @@ export const defaultPolicy: Policy = {
   auxiliaryWindowSeconds: 120,
   flapSettleSeconds: 60,
   degradedHoldSeconds: 5,
-  burst: { mails: 20, milliseconds: 60_000 },
+  burst: { most: 20, milliseconds: 60_000 },
 };

@@ -1,8 +1,8 @@
 import { contactKey } from "../address.ts";
 import { cut, readAlert, severity } from "../alert.ts";
-import type { Rate } from "../deliver/relay.ts";
 import { contactEntryKey, digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
+import type { Rate } from "../rate.ts";
 import type { Verdict } from "./case.ts";
 import { type Entry, type Held, type Kind, type Told, withHeld } from "./entry.ts";
 import { type JournalRecord, newRecord } from "./journal.ts";
@@ -87,7 +87,7 @@ const sooner = (entry: Entry, due: number): Entry => {
 const mostConflicts = 1000;
 
 /** Of what is still to be told together where no burst is set any more. */
-const withoutBurst: Rate = { mails: 1, milliseconds: 60_000 };
+const withoutBurst: Rate = { most: 1, milliseconds: 60_000 };
 
 /**
  * Whether what a contact knows of an object makes the next mail wait for others: a digest told him of this episode
@@ -123,7 +123,7 @@ export const admit = async (
   for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
     const entry = await ledger.entry(key);
     const storm = stormAt(entry.storm, rate, now);
-    if (follows || storm.alone >= rate.mails)
+    if (follows || storm.alone >= rate.most)
       return openIn(storm)?.[0] ?? digestAlert(queued, storm.next, now).id;
     const counted = { ...entry, touchedAt: now, storm: { ...storm, alone: storm.alone + 1 } };
     if (await ledger.write({ key, entry: counted, records: [], of: { site, ...place } })) return undefined;
@@ -170,7 +170,7 @@ export const join = async (
     const before = Object.values(held.held).filter(({ row }) => row === "R46");
     const due = Math.max(ends, ...before.map((one) => one.due + 1));
     const begun = { ...held, storm: { ...storm, next: storm.next + 1, digests } };
-    const reason = `more than ${burst.mails} mails in ${burst.milliseconds / 1000} s: the rest is told together`;
+    const reason = `more than ${burst.most} mails in ${burst.milliseconds / 1000} s: the rest is told together`;
     const hold = { at: now, row: "R46" as const, reason, until: due };
     const records = [heldRecord(newRecord(opened), opened, hold)];
     if (await ledger.write({ key, entry: withHeld(begun, opened, "R46", due), records })) return name;

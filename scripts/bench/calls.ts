@@ -28,7 +28,7 @@ const counted = <Port extends Record<string, unknown>>(port: Port, counts: Count
 const stageOf = (ledger: Ledger, ledgerCounts: Counts, queueCounts: Counts) => {
   const all = sqliteQueue(":memory:", Date.now);
   const queue = counted(all as unknown as Record<string, unknown>, queueCounts) as unknown as Queue;
-  const handle = pipelineOn(ledger, queue, Date.now, { burst: { mails: 1000, milliseconds: 1000 } });
+  const handle = pipelineOn(ledger, queue, Date.now, { burst: { most: 1000, milliseconds: 1000 } });
   let notification = 0;
   const perAlert = async (first: number) => {
     const alerts = Array.from({ length: 10 }, (_, index) =>

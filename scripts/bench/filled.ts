@@ -56,7 +56,7 @@ export const openFilled = async (folder: string, episodes: number) => {
   let ahead = 0;
   const clock = () => Date.now() + ahead;
   const queue = sqliteQueue(":memory:", clock);
-  const handle = pipelineOn(ledger, queue, clock, { burst: { mails: 1000, milliseconds: 1000 } });
+  const handle = pipelineOn(ledger, queue, clock, { burst: { most: 1000, milliseconds: 1000 } });
   const work = async (message: ReceivedMessage) => {
     const done = await handle(message);
     if (done.message !== "remove") throw new Error(`an alert was not ended: ${done.message}`);

@@ -201,7 +201,7 @@ describe("a route", () => {
 });
 
 describe("a rate", () => {
-  const rate = { mails: 3, milliseconds: 60_000 };
+  const rate = { most: 3, milliseconds: 60_000 };
   /** At which seconds mails are begun, if one wants to be at each second. */
   const begunAt = (until: number) => {
     let state = newRoute("smtp://relay:587");
@@ -224,7 +224,7 @@ describe("a rate", () => {
   });
 
   it("remembers no more than it needs", () => {
-    expect(begunAt(1000).state.begun.length).toBeLessThanOrEqual(rate.mails);
+    expect(begunAt(1000).state.begun.length).toBeLessThanOrEqual(rate.most);
   });
 
   it("does not count what seems to be begun later, when the clock was set back by a year", () => {

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Mail } from "../../functions/compose/mail.ts";
 import { type DeliveryOutcome, failure, type Step } from "../../functions/deliver/delivery.ts";
-import type { Rate } from "../../functions/deliver/relay.ts";
 import { probeUnused, relays, useRoutes } from "../../functions/deliver/relays.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
+import type { Rate } from "../../functions/rate.ts";
 
 const begin = 1_000_000_000;
 let now: number;
@@ -312,7 +312,7 @@ describe("the places on a route", () => {
 });
 
 describe("a rate", () => {
-  const rate = { mails: 2, milliseconds: 60_000 };
+  const rate = { most: 2, milliseconds: 60_000 };
 
   it("sends what is beyond it by the next route", async () => {
     const handOver = open({ a: { rate, send: () => accepted }, b: accepted });
@@ -337,7 +337,7 @@ describe("a rate", () => {
   });
 
   it("of a route that is open delays no mail beyond its next probe", async () => {
-    const handOver = open({ a: { rate: { mails: 9, milliseconds: 86_400_000 }, send: () => failed("tls") } });
+    const handOver = open({ a: { rate: { most: 9, milliseconds: 86_400_000 }, send: () => failed("tls") } });
     await handOver(mail(), until());
     const last = { ...mail(), messageId: "<ffffffff@example.com>" };
     expect((await handOver(last, until())).wait?.until).toBe(begin + 30_000);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { rateLimiter } from "../../functions/intake/rate.ts";
+import { rateLimiter } from "../../functions/intake/limit.ts";
 
 const rate = { most: 10, milliseconds: 1000 };
 

@@ -18,12 +18,12 @@ export type History = {
   loops: number;
   routes: number;
   connections: number;
-  rate?: { mails: number; milliseconds: number };
+  rate?: { most: number; milliseconds: number };
   /** How likely any call goes wrong. */
   faultRate: number;
   /** How far the clocks of processes may be off. */
   skewMilliseconds: number;
-  burst?: { mails: number; milliseconds: number };
+  burst?: { most: number; milliseconds: number };
   renotifyAfterSeconds?: number;
   recoveryFanout: "escalated" | "all" | "none";
   giveUpAfterSeconds: number;
@@ -104,10 +104,10 @@ export const historyOf = (seed: number): History => {
     loops: draw.of([1, 2]),
     routes,
     connections: draw.of([1, 3]),
-    rate: draw.chance(0.1) ? { mails: 2, milliseconds: 60_000 } : undefined,
+    rate: draw.chance(0.1) ? { most: 2, milliseconds: 60_000 } : undefined,
     faultRate: draw.of([0, 0.01, 0.02, 0.05, 0.1]),
     skewMilliseconds: draw.of([0, 0, 0, 2_000]),
-    burst: draw.chance(0.4) ? { mails: draw.between(1, 4), milliseconds: 60_000 } : undefined,
+    burst: draw.chance(0.4) ? { most: draw.between(1, 4), milliseconds: 60_000 } : undefined,
     renotifyAfterSeconds: draw.chance(0.1) ? 300 : undefined,
     recoveryFanout: draw.of(["escalated", "escalated", "all", "none"]),
     giveUpAfterSeconds: draw.of([900, 172_800, 172_800]),
