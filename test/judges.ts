@@ -100,11 +100,11 @@ run_simple("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), thre
 
 /**
  * dynalite: a DynamoDB in this process, without transactions, TTL, point-in-time recovery and the item of a failed
- * condition. Unlike DynamoDB it takes an empty text as the key of an index.
+ * condition. Unlike DynamoDB it takes an empty text as the key of an index. It keeps its tables in a folder, if given one.
  */
-export const startDynalite = async (): Promise<Judge> => {
+export const startDynalite = async (path?: string): Promise<Judge> => {
   const dynalite: (options: object) => Server = createRequire(import.meta.url)("dynalite");
-  const server = dynalite({ createTableMs: 0, deleteTableMs: 0, updateTableMs: 0 });
+  const server = dynalite({ path, createTableMs: 0, deleteTableMs: 0, updateTableMs: 0 });
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", () => listening()));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

@@ -155,7 +155,7 @@ const mailAll = async (ledger: Ledger, alerts: readonly QueuedAlert[]): Promise<
 };
 
 /** What the ledger holds of an episode in the end: it is written once here, not at each step. */
-const lastChange = async (ledger: Ledger, alerts: readonly QueuedAlert[]): Promise<Change> => {
+export const lastChange = async (ledger: Ledger, alerts: readonly QueuedAlert[]): Promise<Change> => {
   const changes: Change[] = [];
   const noting: Ledger = {
     ...ledger,
@@ -216,14 +216,4 @@ export const fillSqlite = async (path: string, episodes: number, now: number): P
   }
   db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   db.close();
-};
-
-/** Fills any ledger with episodes, each of another service, step by step. */
-export const fillLedger = async (ledger: Ledger, episodes: number, now: number): Promise<void> => {
-  for (let first = 0; first < episodes; first += 10)
-    await Promise.all(
-      Array.from({ length: Math.min(10, episodes - first) }, (_, index) =>
-        mailAll(ledger, episodeOf(first + index, episodes, now)),
-      ),
-    );
 };
