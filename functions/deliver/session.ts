@@ -28,7 +28,7 @@ export type Onlooker = {
 /** A session after EHLO, and after STARTTLS if the relay is configured with it. */
 export type SmtpSession = {
   host: string;
-  /** Undefined without TLS or when the connection is over. */
+  /** Undefined without TLS, or when the connection was over before it was asked. */
   tls(): Tls | undefined;
   /** What EHLO announced last, the greeting line apart. */
   extensions(): string[];

@@ -203,6 +203,7 @@ const openAt = async (
   });
   let step: Step = "connect";
   let inLogin = false;
+  let protection: Tls | undefined;
   let refusal: SessionError | undefined;
   const { credentials } = relay;
   const secrets = credentials && "password" in credentials ? [credentials.password.reveal()] : [];
@@ -344,7 +345,11 @@ const openAt = async (
   }
   return {
     host,
-    tls: () => (socket && connection.secure ? protectedBy(host) : tlsOf(connection)),
+    // Read once: Node parses the certificate each time, which takes a twentieth of what a mail does.
+    tls: () => {
+      protection ??= socket && connection.secure ? protectedBy(host) : tlsOf(connection);
+      return protection;
+    },
     extensions: () => (inside._ehloLines ?? []).map(printable),
     mechanism: offered,
     authenticate: (signal) => guarded(() => authenticate(signal)),
