@@ -91,12 +91,15 @@ const foundAgain = ({ alert, runs = [], view, policy }: Case): boolean => {
  * closed without his knowledge (R24): then it goes on, and is no news to him.
  */
 const continued = (c: Case): Entry => {
-  const { entry, open, key, alert, view } = c;
+  const { entry, open, key, alert, view, order } = c;
   const about = entry.contacts[key];
   if (!about || about.episode === open?.id) return entry;
+  // What a monitor said before its last word is of that problem, or of one before it.
+  const older = view?.problem !== undefined && before(order, view.problem);
   // Told by this monitor, or by another while this one reported the same.
   const byThis = about.by.monitor === alert.monitor.id || view?.episode === about.episode;
-  const lasts = !about.recovered && byThis && view?.open && (sameProblem(view, alert) || foundAgain(c));
+  const lasts =
+    !about.recovered && byThis && view?.open && (older || sameProblem(view, alert) || foundAgain(c));
   if (!lasts && !stillTheSame(about, alert)) return entry;
   const episode = open ?? { ...newEpisode(c), addressed: [key] };
   const base = open ? entry : begun(c, episode);

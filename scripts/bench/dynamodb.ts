@@ -123,7 +123,7 @@ export const bench: Bench = {
   about:
     `Fills two tables of dynalite with episodes, half of them open, and counts the requests and the units of reading and
 writing that a call takes. On AWS time and cost go by these; the time of dynalite says nothing. Counts do not depend on
-the machine, so there is one round. Takes some FILL minutes; --quick: 3,000 beside 300.`.replaceAll(
+the machine, so there is one round. Takes some twenty minutes; --quick: 3,000 beside 300.`.replaceAll(
       "\n",
       " ",
     ),

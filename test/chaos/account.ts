@@ -1,4 +1,4 @@
-import { readdirSync, rmSync } from "node:fs";
+import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { posted } from "../alerts.ts";
@@ -59,13 +59,18 @@ export type Client = {
   figures(mails: number, mostTwice: number): Promise<Figures>;
 };
 
-/** Files of mails that Postfix has not yet delivered. */
+/** Postfix sets this of a queue file when it is whole; what it was getting when it was killed stays without it. */
+const isWhole = 0o100;
+/** Files of mails that Postfix took and has not yet delivered. */
 const inRelay = ({ folder }: Lab): number =>
   ["maildrop", "incoming", "active", "deferred"].reduce(
     (count, queue) =>
       count +
       readdirSync(join(folder, "relay/queue", queue), { recursive: true, withFileTypes: true }).filter(
-        (entry) => entry.isFile(),
+        ({ parentPath, name }) => {
+          const found = statSync(join(parentPath, name), { throwIfNoEntry: false });
+          return found?.isFile() && (found.mode & isWhole) !== 0;
+        },
       ).length,
     0,
   );

@@ -786,6 +786,22 @@ describe("the decision table", () => {
     expect(toldSince).toEqual(entry);
   });
 
+  it("R24: who was told by a monitor that forgot, and not of the end, is not told what it said before that", () => {
+    const since = { start: 2000, ep: 100_001, nid: 9 } satisfies Step;
+    const outvoted = [
+      since,
+      { mon: "B", nid: 50, to: "bob" },
+      { mon: "B", nid: 51, ...recovery, to: "bob", taken: 10, at: 700, unswept: true },
+    ] satisfies Step[];
+    expect(play(outvoted).is).toEqual(["RECOVERY", "R24"]);
+    const late = { start: 1000, ep: 99_990, nid: 1, time: 99_995, at: 720 } satisfies Step;
+    expect(play([...outvoted, late]).is).toEqual(["suppress", "R3"]);
+    expect(play([...outvoted, { ...late, start: 3000, ep: 100_500, nid: 100, time: 100_500 }]).is).toEqual([
+      "PROBLEM",
+      "R1",
+    ]);
+  });
+
   it("R44: an episode of which nothing was heard for 30 days is closed, and not before", () => {
     const days = 86_400_000;
     const { entry } = play([{ at: 0 }]);
