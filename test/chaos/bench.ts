@@ -60,8 +60,10 @@ export const flow = async (
 export const mails = ({ relay }: Bench, count: number): Promise<void> =>
   until(`${count} mails`, 60, () => readdirSync(relay.maildir).length >= count);
 
-/** How many mails are on their way at once, by the default of `connections`: one kill may double so many. */
+/** How many mails are on their way at once, by the default of `connections`: a relay's death may double so many. */
 export const connections = 3;
+/** Ours as many again: those that were taken just now, and of which the ledger is being told. */
+export const doubledByKill = 2 * connections;
 
 type Flow = { count: number; pauseSeconds?: number; mostTwice?: number; more?: Record<string, unknown> };
 

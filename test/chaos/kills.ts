@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { alertFor } from "./account.ts";
-import { begin, connections, type Fault, flow, sleep, start, whileMailFlows } from "./bench.ts";
+import { begin, doubledByKill, type Fault, flow, sleep, start, whileMailFlows } from "./bench.ts";
 import { type Point, points } from "./points.ts";
 
 /** How often each point is passed at least, by the alerts below. */
@@ -76,7 +76,7 @@ const atRandom: Fault["run"] = async (bench) => {
   })();
   await Promise.all([flow(client, 300, 0.3), killing]);
   await client.quiet(bridge, 120);
-  const figures = await client.figures(300, kills * connections);
+  const figures = await client.figures(300, kills * doubledByKill);
   await bridge.kill("SIGKILL");
   return figures;
 };

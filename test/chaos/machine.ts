@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { until } from "../lab.ts";
 import {
   begin,
-  connections,
+  doubledByKill,
   type Fault,
   flow,
   mails,
@@ -76,7 +76,7 @@ const clockStepped: Fault["run"] = async (bench) => {
     throw new Error("its clock did not step: is faketime there?");
   await client.quiet(bridge, 500);
   const seconds = Math.round((Date.now() - steppedAt) / 1000);
-  const figures = await client.figures(300, 2 * connections);
+  const figures = await client.figures(300, 2 * doubledByKill);
   await bridge.kill("SIGTERM");
   return { ...figures, seconds };
 };
