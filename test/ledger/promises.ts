@@ -65,6 +65,37 @@ const problemOf = ({ posts, items }: Outcomes, got: Got) => {
   return (posts.get(record?.id ?? "")?.custom as { truth: string } | undefined)?.truth;
 };
 
+/** What the bridge may know of an alert's place among all that its monitor numbered, and since when. */
+type Numbered = { monitor: string; start: number; number: number; decidedAt: number };
+const numberedBy = ({ posts }: Outcomes, { id, holds, verdict }: JournalRecord): Numbered | undefined => {
+  const { monitor, notification } = (posts.get(id) ?? {}) as {
+    monitor?: { id: string; start?: number };
+    notification?: { id?: string };
+  };
+  if (monitor?.start === undefined || notification?.id === undefined) return undefined;
+  const decidedAt = holds[0]?.at ?? verdict?.at ?? Number.POSITIVE_INFINITY;
+  return { monitor: monitor.id, start: monitor.start, number: Number(notification.id), decidedAt };
+};
+/**
+ * Whether it could be known when the later of two mails was decided that their monitor forgot in between: by a number of
+ * the later run that the run before it had given. Two restarts in a second may leave a run of which nothing is known.
+ */
+const couldBeKnown = (result: Outcomes, mails: readonly [Got, Got]): boolean => {
+  const [first, second] = mails.map(({ messageId }) => {
+    const record = result.items.find((one) => one.messageId === messageId);
+    return record && numberedBy(result, record);
+  });
+  if (!first || !second || first.monitor !== second.monitor || first.start === second.start) return true;
+  const known = result.items
+    .map((one) => numberedBy(result, one))
+    .filter((one) => one !== undefined)
+    .filter(({ monitor, decidedAt }) => monitor === second.monitor && decidedAt <= second.decidedAt);
+  const run = Math.max(first.start, second.start);
+  const runBefore = Math.max(...known.map(({ start }) => start).filter((start) => start < run));
+  const numbersOf = (one: number) => known.filter(({ start }) => start === one).map(({ number }) => number);
+  return Math.min(...numbersOf(run)) <= Math.max(...numbersOf(runBefore));
+};
+
 /** Whether the last word of a monitor on an object was said to this contact too. */
 const saidTo = (said: readonly Said[], { monitor, object, start, number }: Said, contact: Contact): boolean =>
   said.some(
@@ -110,7 +141,8 @@ export const promises: [string, (result: Outcomes) => unknown[]][] = [
           const before = mails.slice(0, index).findLast(isFirst);
           if (!isFirst(mail) || !before || mails[index - 1]?.kind === "RECOVERY") return false;
           const problem = problemOf(result, mail);
-          return problem !== undefined && problemOf(result, before) === problem;
+          const isSame = problem !== undefined && problemOf(result, before) === problem;
+          return isSame && couldBeKnown(result, [before, mail]);
         }),
       ),
   ],
