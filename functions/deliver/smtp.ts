@@ -23,7 +23,7 @@ const outcomeOf = (error: unknown, circumstances: Circumstances): DeliveryOutcom
   return { ...failure(step, code), step, reply: printable(message), code, ...circumstances };
 };
 
-/** Whether a session was over before its next mail began: no reply to MAIL, or a goodbye (RFC 5321 §3.8). */
+/** Whether a session ended before any content of its mail left it: unanswered, or by 421 to MAIL (RFC 5321 §3.8). */
 const wasOver = (error: unknown): boolean =>
   error instanceof SessionError && error.step === "sender" && (error.code ?? 421) === 421;
 

@@ -22,11 +22,12 @@ const batchItems = 25;
 
 /** What an update of an item that is not there makes of it. */
 const itemOf = (command: UpdateItemCommand): Record<string, AttributeValue> => {
-  const { Key, UpdateExpression = "", ExpressionAttributeValues: values = {} } = command.input;
-  const given = [...UpdateExpression.matchAll(/(?<==.*?|ADD #\w+ ):(\w+)/g)].map(
-    ([, name = ""]) => [name, values[`:${name}`]] as const,
-  );
-  return { ...Key, ...Object.fromEntries(given) } as Record<string, AttributeValue>;
+  const { Key, ExpressionAttributeValues: values = {} } = command.input;
+  // The ledger calls a value as its attribute: `#at = :at`.
+  return {
+    ...Key,
+    ...Object.fromEntries(Object.entries(values).map(([name, value]) => [name.slice(1), value])),
+  };
 };
 
 /** Fills a table with episodes, each of another service: with the items that the ledger would make, many at once. */

@@ -18,7 +18,7 @@ export const bench: Bench = {
   about:
     `Starts the bridge and the lab's Prometheus Alertmanager (LAB names its scripts, as root) with the same relay, and
 looks at both in turns: at rest, and when each got 1,000,000 alerts about 1,000 services, a hundred to a post, nearly
-all of which repeat what was told. Takes some ten minutes; --quick: 100,000.`.replaceAll("\n", " "),
+all of which repeat what was told. Takes ten to twenty minutes; --quick: 100,000.`.replaceAll("\n", " "),
   run: async ({ rounds, quick }) => {
     const total = quick ? 100_000 : 1_000_000;
     const lab = openLab();

@@ -467,15 +467,18 @@ describe("a session", () => {
     expect(relay.connections).toBe(2);
   });
 
-  test.for<[string, Answer]>([
-    ["hangs up", hangUp],
-    ["says 421", "421 4.7.0 too many mails on one connection\r\n"],
-    ["says 421 and hangs up", ["421 4.7.0 too many mails on one connection\r\n", hangUp]],
-  ])("is replaced if the relay %s at the next mail's MAIL", async ([, second]) => {
+  test.for<[string, "MAIL" | "RCPT" | "DATA", Answer]>([
+    ["hangs up", "MAIL", hangUp],
+    ["says 421", "MAIL", "421 4.7.0 too many mails on one connection\r\n"],
+    ["says 421 and hangs up", "MAIL", ["421 4.7.0 too many mails on one connection\r\n", hangUp]],
+    ["hangs up", "RCPT", hangUp],
+    ["hangs up", "DATA", hangUp],
+  ])("is replaced if the relay %s at the next mail's %s", async ([, place, second]) => {
     const relay = await startScripted();
     const transport = transportTo(relay.port, { connections: 1 });
     await transport.send(mail(), patient());
-    relay.script = { MAIL: () => (relay.connections === 1 ? second : "250 2.1.0 Ok\r\n") };
+    const friendly = place === "DATA" ? "354 go ahead\r\n" : "250 2.1.0 Ok\r\n";
+    relay.script = { [place]: () => (relay.connections === 1 ? second : friendly) };
     expect(await transport.send(mail(), patient())).toMatchObject({ result: "accepted" });
     expect(relay.connections).toBe(2);
     expect(relay.contents).toHaveLength(2);

@@ -59,11 +59,12 @@ const lastSaid = (said: readonly Said[]) =>
     (all) => all.toSorted((a, b) => a.start - b.start || a.number - b.number).at(-1) as Said,
   );
 
+const recordOf = ({ items }: Outcomes, got: Got) =>
+  items.find(({ messageId }) => messageId === got.messageId);
+
 /** The problem that a mail is about, as it was in truth, whatever its monitor called it. */
-const problemOf = ({ posts, items }: Outcomes, got: Got) => {
-  const record = items.find(({ messageId }) => messageId === got.messageId);
-  return (posts.get(record?.id ?? "")?.custom as { truth: string } | undefined)?.truth;
-};
+const problemOf = (result: Outcomes, got: Got) =>
+  (result.posts.get(recordOf(result, got)?.id ?? "")?.custom as { truth: string } | undefined)?.truth;
 
 /** What the bridge may know of an alert's place among all that its monitor numbered, and since when. */
 type Numbered = { monitor: string; start: number; number: number; decidedAt: number };
@@ -81,8 +82,8 @@ const numberedBy = ({ posts }: Outcomes, { id, holds, verdict }: JournalRecord):
  * the later run that the run before it had given. Two restarts in a second may leave a run of which nothing is known.
  */
 const couldBeKnown = (result: Outcomes, mails: readonly [Got, Got]): boolean => {
-  const [first, second] = mails.map(({ messageId }) => {
-    const record = result.items.find((one) => one.messageId === messageId);
+  const [first, second] = mails.map((mail) => {
+    const record = recordOf(result, mail);
     return record && numberedBy(result, record);
   });
   if (!first || !second || first.monitor !== second.monitor || first.start === second.start) return true;
