@@ -21,6 +21,7 @@ import type { Line } from "../functions/deliver/session.ts";
 import { smtpTransport } from "../functions/deliver/smtp.ts";
 import { openSession } from "../functions/deliver/smtp-session.ts";
 import { Secret } from "../functions/secret.ts";
+import { compiled } from "./compiled.ts";
 import { authority, type Certificate, certificate } from "./deliver/certificate.ts";
 import { hangUp, type Script, type ScriptedRelay, scriptedRelay, silence } from "./deliver/scripted-relay.ts";
 
@@ -685,7 +686,14 @@ describe("hardstate doctor", () => {
       execFile(
         process.execPath,
         ["scripts/hardstate.ts", "doctor", ...words],
-        { env: { PATH: process.env.PATH, HARDSTATE_STATE: join(folder, "state"), ...environment } },
+        {
+          env: {
+            PATH: process.env.PATH,
+            HARDSTATE_STATE: join(folder, "state"),
+            ...compiled,
+            ...environment,
+          },
+        },
         (error, out, err) => {
           expect(secretsIn(out + err)).toEqual([]);
           done({ status: Number(error?.code ?? 0), out, err });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { posted } from "./alerts.ts";
+import { compiled } from "./compiled.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-command-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -14,7 +15,7 @@ const run = (words: string[], environment: Record<string, string> = {}) =>
     execFile(
       process.execPath,
       ["scripts/hardstate.ts", ...words],
-      { env: { PATH: process.env.PATH, ...environment } },
+      { env: { PATH: process.env.PATH, ...compiled, ...environment } },
       (error, out, err) => done({ status: Number(error?.code ?? 0), out, err }),
     ),
   );
@@ -179,7 +180,7 @@ describe("hardstate replay", () => {
 /** A bridge as `hardstate serve` starts it. */
 const serve = async (environment: Record<string, string>) => {
   const bridge = spawn(process.execPath, ["scripts/hardstate.ts", "serve"], {
-    env: { PATH: process.env.PATH, HARDSTATE_PORT: "0", ...environment },
+    env: { PATH: process.env.PATH, HARDSTATE_PORT: "0", ...compiled, ...environment },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const ended = new Promise<number | null>((resolve) => bridge.once("close", resolve));

@@ -16,6 +16,7 @@ import {
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import PostalMime, { type Email } from "postal-mime";
+import { compiled } from "./compiled.ts";
 
 const run = promisify(execFile);
 const lab = resolve(process.env.LAB ?? "../shared/lab");
@@ -178,7 +179,7 @@ export const bridgeWords: readonly string[] = (
 /** The bridge as `npm start` runs it. */
 export const startBridge = async (on: Lab, { port, environment }: BridgeSettings): Promise<Bridge> => {
   const child = spawn(process.execPath, bridgeWords, {
-    env: { PATH: process.env.PATH, ...environment },
+    env: { PATH: process.env.PATH, ...compiled, ...environment },
     stdio: ["ignore", "pipe", "inherit"],
   });
   let output = "";

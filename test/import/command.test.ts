@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
 import { readSettings } from "../../functions/config.ts";
+import { compiled } from "../compiled.ts";
 import { machine } from "./inputs.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-import-"));
@@ -24,7 +25,7 @@ const run = (...words: string[]) =>
     execFile(
       process.execPath,
       [join(process.cwd(), "scripts/hardstate.ts"), "import", ...words],
-      { env: { PATH: process.env.PATH }, cwd: folder },
+      { env: { PATH: process.env.PATH, ...compiled }, cwd: folder },
       (error, out, err) => done({ status: Number(error?.code ?? 0), out, err }),
     ),
   );

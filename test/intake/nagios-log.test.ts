@@ -215,7 +215,7 @@ describe("a line that cannot be read says why", () => {
   });
 });
 
-describe("a line of a megabyte is read within a second", () => {
+describe("a line of a megabyte is read in time that grows no faster than it", () => {
   const long = (text: string) => text.repeat(Math.ceil(1_000_000 / text.length));
   it.each([
     ["digits", `[${long("1")}] x`],
@@ -228,7 +228,8 @@ describe("a line of a megabyte is read within a second", () => {
   ])("%s", (_, line) => {
     const start = performance.now();
     readLogLine(line);
-    expect(performance.now() - start).toBeLessThan(1000);
+    // Were it quadratic, it would be minutes; a busy machine takes a second or two.
+    expect(performance.now() - start).toBeLessThan(10_000);
   });
 });
 

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { capturingRelay } from "../../functions/runtime/trial.ts";
 import type { Event } from "../../functions/telemetry.ts";
 import { posted } from "../alerts.ts";
+import { compiled } from "../compiled.ts";
 import { authority, certificate } from "../deliver/certificate.ts";
 import { scriptedRelay, silence } from "../deliver/scripted-relay.ts";
 
@@ -31,7 +32,7 @@ afterEach(async () => {
 /** Starts the program as `npm start` does; resolves when it listens or has ended. */
 const start = async (environment: Record<string, string> = {}): Promise<Bridge> => {
   const child = spawn(process.execPath, ["functions/runtime/node.ts"], {
-    env: { PATH: process.env.PATH, HARDSTATE_STATE: state, HARDSTATE_PORT: "0", ...environment },
+    env: { PATH: process.env.PATH, ...compiled, HARDSTATE_STATE: state, HARDSTATE_PORT: "0", ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
