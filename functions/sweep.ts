@@ -1,6 +1,6 @@
 import { afterTelling } from "./deliver/breaker.ts";
 import { afterListening, toTell } from "./heartbeat.ts";
-import { type Entry, forgotten } from "./ledger/entry.ts";
+import { type Entry, forgotten, openEpisode } from "./ledger/entry.ts";
 import { keepMilliseconds, type Ledger } from "./ledger/ledger.ts";
 import { type Notice, noticeAlerts, operatorSite } from "./operator.ts";
 import { type Queue, toDueMessage, toMessage } from "./queue/queue.ts";
@@ -78,10 +78,15 @@ const tellOfHeartbeats = async (parts: SweepParts, now: number) => {
 const dayMilliseconds = 86_400_000;
 const mostStillOpen = 500;
 
-/** Tells each operator once a day what is open, if anything is: the journal has it once he was. */
+/**
+ * Tells each operator once a day what is open, if anything was when its time came: what opens later is no news of
+ * that day. The journal has it once he was told.
+ */
 const tellOfOpen = async (parts: SweepParts, now: number) => {
   const { ledger, operators, stillOpenAtMinute } = parts;
-  if (stillOpenAtMinute === undefined || now % dayMilliseconds < stillOpenAtMinute * 60_000) return;
+  if (stillOpenAtMinute === undefined) return;
+  const time = now - (now % dayMilliseconds) + stillOpenAtMinute * 60_000;
+  if (now < time) return;
   const ids = noticeAlerts({ about: "still-open", problems: [], more: false }, operators, now);
   const told = await Promise.all(ids.map(({ site, id }) => ledger.story(site, id)));
   const untold = operators.filter((_, index) => told[index] === undefined);
@@ -89,7 +94,7 @@ const tellOfOpen = async (parts: SweepParts, now: number) => {
   const problems = await ledger.open(mostStillOpen + 1);
   // What the bridge tells of itself has its own mails.
   const shown = problems.filter(({ site }) => site !== operatorSite).slice(0, mostStillOpen);
-  if (shown.length === 0) return;
+  if (!shown.some(({ entry }) => (openEpisode(entry)?.since ?? now) <= time)) return;
   const more = problems.length > mostStillOpen;
   await tell({ ...parts, operators: untold }, { about: "still-open", problems: shown, more }, now);
 };

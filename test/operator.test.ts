@@ -213,6 +213,15 @@ describe("what is still open", () => {
     expect(told).toHaveLength(2);
   });
 
+  it("is not told later on a day on which nothing was open at its time", async () => {
+    const { told, at } = await bridge([["site", "web01"]]);
+    // It began at 05:30.
+    for (const later of [0, 1000, 16 * hour]) await at(morning + later, 329);
+    expect(told).toEqual([]);
+    await at(morning + day, 329);
+    expect(told).toHaveLength(1);
+  });
+
   it("names the sites where there are several", async () => {
     const { told, at } = await bridge([
       ["berlin", "web01"],
