@@ -41,7 +41,7 @@ exit status: 0 all is well  1 the alert was refused or given up  2 wrong use
     const whole = (await digest.json()) as Story;
     if (!values.json) say(`\nThe digest ${story.digest}:`);
     if (!values.json) for (const line of linesOf(whole)) say(line);
-    return whole.status === "refused" || story.status === "dead" ? 1 : 0;
+    return whole.status === "refused" || whole.status === "dead" ? 1 : 0;
   },
 };
 

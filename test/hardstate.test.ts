@@ -1,5 +1,8 @@
 import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -312,6 +315,22 @@ describe("hardstate explain", () => {
     ]);
     const json = await run(["canary", "you@example.com", "--json", "--url", url], environment);
     expect(JSON.parse(json.out)).toMatchObject({ mailed: true, status: "mailed", result: "accepted" });
+  });
+
+  it("a digest that was given up is told by the exit status", async () => {
+    const digest = "d".repeat(32);
+    const bridge = createServer(({ url: asked }, response) => {
+      const told = asked === "/v1/alerts/told-by-digest";
+      response.end(
+        JSON.stringify(told ? { status: "digested", story: ["digested"], digest } : { status: "dead" }),
+      );
+    }).listen(0, "127.0.0.1");
+    await once(bridge, "listening");
+    const { port } = bridge.address() as AddressInfo;
+    const asking = ["--url", `http://127.0.0.1:${port}`];
+    const { status, out } = await run(["explain", "told-by-digest", ...asking], { HARDSTATE_STATE: state });
+    bridge.close();
+    expect([status, out]).toEqual([1, expect.stringContaining(`The digest ${digest}:\ndead`)]);
   });
 
   it("redrive lists no dead letters while there are none, and finds none to put back", async () => {
