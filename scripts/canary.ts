@@ -13,6 +13,9 @@ type Story = {
   story?: string[];
 };
 
+/** One of the alerts that a post made; an alias may stand for several mailboxes, and each has an id of its own. */
+type Queued = { id: string; contact: string };
+
 const usualSeconds = 60;
 const askEveryMilliseconds = 250;
 
@@ -66,22 +69,30 @@ exit status: 0 the relay took the mail  1 it did not, or not in time
     );
     if (!taken) throw new NotFoundOut(`${bridgeOf(values)} takes no alerts: is that the bridge?`);
     const end = begun + Number(within) * 1000;
-    let story: Story = { status: "pending" };
-    while (story.status === "pending" && Date.now() < end) {
-      const [answer] = await ask(values, `/v1/alerts/${id}`, {}, "first");
-      if (answer) story = (await answer.json()) as Story;
-      if (story.status === "pending") await setTimeout(askEveryMilliseconds);
+    const follow = async ({ id, contact }: Queued) => {
+      let story: Story = { status: "pending" };
+      while (story.status === "pending" && Date.now() < end) {
+        const [answer] = await ask(values, `/v1/alerts/${id}`, {}, "first");
+        if (answer) story = (await answer.json()) as Story;
+        if (story.status === "pending") await setTimeout(askEveryMilliseconds);
+      }
+      return { id, contact, story, seconds: (Date.now() - begun) / 1000 };
+    };
+    const { alerts } = (await taken.json()) as { alerts: Queued[] };
+    const followed = await Promise.all(alerts.map(follow));
+    for (const { id, contact, story, seconds } of followed) {
+      const last = story.attempts?.at(-1);
+      const mailed = story.status === "mailed";
+      const to = alerts.length > 1 ? `to ${contact} ` : "";
+      if (values.json) say(JSON.stringify({ id, mailed, seconds, status: story.status, ...last }));
+      else if (mailed)
+        say(paragraph(`mailed in ${seconds.toFixed(1)} s `, `${to}by ${last?.route}: ${last?.reply}`));
+      else {
+        const reason = story.outcome ?? story.detail ?? story.status;
+        say(`NOT mailed ${to}after ${seconds.toFixed(0)} s: ${reason}`);
+        say(`Later: hardstate explain ${id}. About the relay: hardstate doctor`);
+      }
     }
-    const seconds = (Date.now() - begun) / 1000;
-    const last = story.attempts?.at(-1);
-    const mailed = story.status === "mailed";
-    if (values.json) say(JSON.stringify({ id, mailed, seconds, status: story.status, ...last }));
-    else if (mailed)
-      say(paragraph(`mailed in ${seconds.toFixed(1)} s `, `by ${last?.route}: ${last?.reply}`));
-    else {
-      say(`NOT mailed after ${seconds.toFixed(0)} s: ${story.outcome ?? story.detail ?? story.status}`);
-      say(`Later: hardstate explain ${id}. About the relay: hardstate doctor`);
-    }
-    return mailed ? 0 : 1;
+    return followed.every(({ story }) => story.status === "mailed") ? 0 : 1;
   },
 };

@@ -315,6 +315,13 @@ describe("hardstate explain", () => {
     ]);
     const json = await run(["canary", "you@example.com", "--json", "--url", url], environment);
     expect(JSON.parse(json.out)).toMatchObject({ mailed: true, status: "mailed", result: "accepted" });
+    const two = await run(["canary", "you@example.com,me@example.com", "--url", url], environment);
+    expect([two.status, two.out]).toEqual([
+      0,
+      expect.stringMatching(
+        /^mailed in .* to you@example\.com .*TRIAL\d+\nmailed in .* to me@example\.com .*TRIAL\d+\n$/s,
+      ),
+    ]);
   });
 
   it("a digest that was given up is told by the exit status", async () => {
