@@ -150,7 +150,7 @@ export const composeDigest = (
   const groups = byHost(lines);
   const subject = `DIGEST ${summary(lines)}: ${hostsOf(groups)}`;
   const title = `${summary(lines)} on ${counted(groups.length, "host")}`;
-  const link = ({ host, service }: Line) => linkTo(sender, host, service);
+  const link = ({ host, service }: Line) => linkTo(sender, queued.site, host, service);
   return {
     alert: { site: queued.site, id: queued.id },
     envelope: { from: sender.envelopeFrom, to: queued.contact },

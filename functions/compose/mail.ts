@@ -3,6 +3,7 @@ import { objectName } from "../alert.ts";
 import { digest } from "../identity.ts";
 import type { Verdict } from "../ledger/case.ts";
 import type { Kind } from "../ledger/entry.ts";
+import { operatorSite } from "../operator.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { type Facts, htmlBody, textBody } from "./body.ts";
 
@@ -55,11 +56,18 @@ export const headersOf = (
   "X-Hardstate-Reason": reason,
 });
 
-/** Where the monitor shows an object, if the settings say. */
-export const linkTo = ({ link }: Sender, host: string, service: string | null): string | undefined =>
-  (service === null ? link?.host : link?.service)
-    ?.replaceAll("{host}", encodeURIComponent(host))
-    .replaceAll("{service}", encodeURIComponent(service ?? ""));
+/** Where the monitor shows an object, if the settings say. What the bridge tells of itself no monitor has. */
+export const linkTo = (
+  { link }: Sender,
+  site: string,
+  host: string,
+  service: string | null,
+): string | undefined =>
+  site === operatorSite
+    ? undefined
+    : (service === null ? link?.host : link?.service)
+        ?.replaceAll("{host}", encodeURIComponent(host))
+        .replaceAll("{service}", encodeURIComponent(service ?? ""));
 
 /** The word a subject begins with: Nagios's own type, or what the ledger made of a PROBLEM. */
 const headline = (kind: Kind, type: string): string =>
@@ -79,13 +87,14 @@ export const compose = (
   const object = objectName(alert);
   const episodeId = verdict.episode?.id;
   const title = headline(verdict.kind, alert.type);
+  const { host, service } = alert.object;
   const facts: Facts = {
     title,
     object,
     alert,
     contact: queued.contactName ?? queued.contact,
     since: verdict.episode?.since,
-    link: linkTo(sender, alert.object.host, alert.object.service),
+    link: linkTo(sender, queued.site, host, service),
     why: `${verdict.reason} (${verdict.row})`,
     id: queued.id,
   };

@@ -7,6 +7,7 @@ import { readPost } from "../../functions/intake/post.ts";
 import { type Entry, emptyEntry, told } from "../../functions/ledger/entry.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
+import { noticeAlerts } from "../../functions/operator.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
 
 const sender: Sender = {
@@ -497,5 +498,11 @@ describe("a link to the monitor", () => {
     expect(mailed(queued(alert)).mail.text).toContain(
       "https://nagios.example.com/status?host=a%2Fb%26service%3Dx%23%7Bservice%7D&service=C%3A%20%24%26%20100%25\n",
     );
+  });
+
+  test("is in no mail by which the bridge tells its operators of itself", () => {
+    const [notice] = noticeAlerts({ about: "unreadable", reason: "no JSON" }, ["ops@example.org"], now);
+    const { text, html } = mailed(notice as QueuedAlert).mail;
+    expect(text + html).not.toContain("nagios.example.com");
   });
 });
