@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
+import { parseEnv } from "node:util";
 import { describe, expect, it } from "vitest";
-import { settings } from "../functions/config.ts";
+import { readSettings, settings } from "../functions/config.ts";
 import { prometheus } from "../functions/runtime/prometheus.ts";
 
 const readme = readFileSync("README.md", "utf8");
@@ -34,6 +35,22 @@ describe("README", () => {
     const listed = readme.split("\n").filter((line) => line.startsWith("| `hardstate_"));
     const told = listed.flatMap((line) => line.split("|")[1]?.match(/hardstate_\w+/g) ?? []);
     expect(told.toSorted()).toEqual(names.toSorted());
+  });
+
+  it("has a heading for each link into itself", () => {
+    const headings = [...readme.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}_ -]/gu, "")
+        .replaceAll(" ", "-"),
+    );
+    for (const [, anchor] of readme.matchAll(/\]\(#([^)]*)\)/g)) expect(headings).toContain(anchor);
+  });
+
+  it("makes settings of its own lines that are valid, as a file for Node", () => {
+    const [, lines = ""] = /cat > hardstate\.env <<END\n(.*?)\n {4}END\n/s.exec(readme) ?? [];
+    const file = lines.replace(/^ {4}/gm, "").replace("$(openssl rand -hex 24)", "0".repeat(48));
+    expect(readSettings(parseEnv(file))).toMatchObject({ ok: true });
   });
 
   it("names only npm scripts and files that exist", () => {
