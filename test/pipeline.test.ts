@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Mail } from "../functions/compose/mail.ts";
 import type { DeliveryOutcome } from "../functions/deliver/delivery.ts";
 import { relays } from "../functions/deliver/relays.ts";
+import { type JournalRecord, stamp, storyOf } from "../functions/ledger/journal.ts";
 import type { Ledger } from "../functions/ledger/ledger.ts";
 import { defaultPolicy, type Policy } from "../functions/ledger/policy.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
@@ -111,6 +112,19 @@ it("a worker whose claim was written too late leaves that of the next one alone"
   const first = handOut(queuedAlert());
   expect(await worker(undefined, { ...ledger, write })(first)).toMatchObject({ message: "give-back" });
   expect(await story()).toMatchObject({ claim: { attempt: 1, receiveCount: 2 }, inDoubt: true });
+});
+
+it("an attempt whose worker died is in the story, with its time", async () => {
+  const dies: Send = async () => {
+    throw new Error("it dies");
+  };
+  await expect(worker(dies)(handOut(queuedAlert()))).rejects.toThrow("it dies");
+  const begun = stamp(now);
+  now += 400_000;
+  await worker()(handOut(queuedAlert(), 2));
+  const [, unnoted, sent] = storyOf((await story()) as JournalRecord);
+  expect(unnoted).toMatch(`${begun} UTC  an attempt was begun, and its end was not noted`);
+  expect(sent).toMatch(`${stamp(now)} UTC  smtp://relay:587 accepted`);
 });
 
 it("a worker that is told late of a refusal does not undo the end of a mail that the next one sent", async () => {

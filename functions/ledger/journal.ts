@@ -58,6 +58,8 @@ export type JournalRecord = {
   waiting?: { since: number; until: number; reason: string };
   /** A relay may have the mail, though it never said so. */
   inDoubt?: true;
+  /** When the last attempt was begun of which no end was noted: its worker died, or could not write. */
+  unnoted?: number;
   messageId?: string;
   /** When it was put back by hand, after it had ended as a dead letter. */
   putBackAt?: number;
@@ -180,6 +182,14 @@ export const eventsOf = (record: JournalRecord): { at: number; line: string }[] 
     ...(record.waiting
       ? [{ at: record.waiting.since, line: `waits, for no route may be tried: ${record.waiting.reason}` }]
       : []),
+    ...(record.unnoted === undefined
+      ? []
+      : [
+          {
+            at: record.unnoted,
+            line: "an attempt was begun, and its end was not noted: the relay may have the mail, and is offered it again with the same Message-ID",
+          },
+        ]),
     ...(record.returned ?? []).map(({ at, kind, contact, reply }) => ({
       at,
       line: `${kind} of the mail to ${contact}: ${reply}`,

@@ -186,7 +186,7 @@ export const claim = async (
     },
     claim: { attempt: page.record.attempts.length + 1, since: now, until: visibleAgainAt, receiveCount },
     // Whoever held a claim that nobody settled may have sent it.
-    ...(page.record.claim && { inDoubt: true }),
+    ...(page.record.claim && { inDoubt: true, unnoted: page.record.claim.since }),
     messageId,
     queued: undefined,
   };
