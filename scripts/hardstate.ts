@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { complain, say } from "../functions/telemetry.ts";
 import { backupCommand } from "./backup.ts";
@@ -218,5 +217,4 @@ const main = async ([name, ...rest]: string[]): Promise<Status> => {
   }
 };
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href)
-  process.exitCode = await main(process.argv.slice(2));
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

@@ -1,10 +1,10 @@
-import { execFile, spawn } from "node:child_process";
+import { execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { posted } from "./alerts.ts";
 import { compiled } from "./compiled.ts";
@@ -55,6 +55,14 @@ describe("hardstate", () => {
     const result = await run(words, { HARDSTATE_STATE: folder });
     expect([result.status, result.out]).toEqual([status, ""]);
     expect(result.err).toMatch(text);
+  });
+
+  it("runs by the link that npm makes of the package's bin", async () => {
+    const { bin } = JSON.parse(readFileSync("package.json", "utf8"));
+    const link = join(folder, "hardstate");
+    symlinkSync(resolve(bin.hardstate), link);
+    const ended = spawnSync(process.execPath, [link, "help"], { encoding: "utf8" });
+    expect([ended.status, ended.stdout]).toEqual([0, expect.stringContaining("usage: hardstate")]);
   });
 
   it.each([
