@@ -265,7 +265,6 @@ export const pipeline = (parts: PipelineParts) => {
     queued: QueuedAlert,
     { mine, verdict }: Claimed,
     handover: Handover,
-    at: number,
   ): Promise<Disposition> => {
     const { attempts, wait, sooner = Number.POSITIVE_INFINITY } = handover;
     const last = attempts.at(-1);
@@ -274,11 +273,11 @@ export const pipeline = (parts: PipelineParts) => {
     const flapEnds = queued.receivedAt + policy.flapHoldSeconds * 1000;
     const unheard = (verdict.kind === "PROBLEM" && verdict.row !== "R11") || verdict.kind === "ESCALATION";
     if (unheard && !inDoubt && clock() < flapEnds) {
-      await holdUnsent(ledger, queued, mine, handover, flapEnds, at);
+      await holdUnsent(ledger, queued, mine, handover, flapEnds, clock());
       failed(queued, verdict, attempts, flapEnds);
       return { message: "remove" };
     }
-    await release(ledger, queued, mine, handover, at);
+    await release(ledger, queued, mine, handover, clock());
     const receives = mine.record.claim?.receiveCount ?? 0;
     const least = receives > quickReceives ? parts.giveUpAfterSeconds / laterReceives : 1;
     const tries = [...mine.record.attempts, ...attempts].filter(({ route }) => route === last?.route).length;
@@ -290,15 +289,10 @@ export const pipeline = (parts: PipelineParts) => {
   };
 
   /** Settles what became of a mail, or lets its alert wait. */
-  const finish = async (
-    queued: QueuedAlert,
-    claimed: Claimed,
-    handover: Handover,
-    at: number,
-  ): Promise<Disposition> => {
+  const finish = async (queued: QueuedAlert, claimed: Claimed, handover: Handover): Promise<Disposition> => {
     const { mine, verdict } = claimed;
     const end = endingOf(queued, mine.record, handover);
-    if (!end) return postpone(queued, claimed, handover, at);
+    if (!end) return postpone(queued, claimed, handover);
     const last = handover.attempts.at(-1);
     // R43: who may have the mail is treated as told.
     const heard = end.as === "mailed" || mine.record.inDoubt || (last && isLost(last));
@@ -327,11 +321,10 @@ export const pipeline = (parts: PipelineParts) => {
     const queued = reading.value;
     const begun = await inTurn(entryKey(queued), () => begin(queued, message));
     if ("message" in begun) return begun;
-    const at = clock();
     const last = begun.mine.record.attempts.at(-1);
     const lostBy = last && isLost(last) ? last.route : undefined;
     const mail = await mailOf(queued, begun);
     const handover = await handOver(mail, message.visibleAgainAt - settleMilliseconds, lostBy);
-    return finish(queued, begun, handover, at);
+    return finish(queued, begun, handover);
   };
 };

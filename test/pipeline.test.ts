@@ -444,6 +444,17 @@ describe("a message that the ledger holds", () => {
     return sweep({ ledger, queue: { send }, operators: [], report: () => {} }, now);
   };
 
+  it("waits after the attempt that failed, in its story too", async () => {
+    const slow: Send = async () => {
+      now += 5000;
+      return deferred;
+    };
+    await worker(slow, ledger, policy)(handOut(queuedAlert()));
+    const [, attempt, hold] = storyOf((await story()) as JournalRecord);
+    expect(attempt).toMatch(`${stamp(now - 5000)} UTC  smtp://relay:587 deferred`);
+    expect(hold).toMatch(`${stamp(now)} UTC  held until`);
+  });
+
   it("is removed from the queue once it is on disk, and put there again when it is due, as another message", async () => {
     expect(await worker(async () => deferred, ledger, policy)(handOut(queuedAlert()))).toEqual({
       message: "remove",
