@@ -42,7 +42,8 @@ export const startLambdaBridge = async ({
       name: `hardstate-${name}`,
       timeoutSeconds,
       concurrency,
-      environment: Object.fromEntries(known),
+      // By this a service knows whose role calls.
+      environment: { AWS_ACCESS_KEY_ID: name, ...Object.fromEntries(known) },
     });
   };
   const intake = functionOf("intake", 30);

@@ -8,12 +8,16 @@ export type Exchange = { operation: string; status: number; request: unknown; an
 /** A service's proxy on loopback; `exchanges` has all that went through it since it was emptied. */
 export type CountingProxy = { url: string; exchanges: Exchange[]; stop(): Promise<void> };
 
-/** What is done in place of one exchange: `forward` has it with another body, or the same. */
+/** What is done in place of one exchange: `forward` has it with another body, or the same; `by` is who signed it. */
 export type Between = (
   operation: string,
   request: Record<string, unknown>,
   forward: (changed: Record<string, unknown>) => Promise<Exchange>,
+  by: string,
 ) => Promise<Exchange>;
+
+/** The key id of a request's signature. */
+export const signedBy = (authorization = ""): string => /Credential=([^/]+)\//.exec(authorization)?.[1] ?? "";
 
 /** Counts what goes to a service that speaks AWS's JSON protocol at `target`. */
 export const countingProxy = async (
@@ -32,9 +36,16 @@ export const countingProxy = async (
         headers,
         body: JSON.stringify(request),
       });
-      return { operation, status: answer.status, request, answer: await answer.json() };
+      // ElasticMQ answers some with nothing.
+      const text = (await answer.text()) || "{}";
+      return { operation, status: answer.status, request, answer: JSON.parse(text) };
     };
-    const exchange = await between(operation, JSON.parse(String(await buffer(incoming))), forward);
+    const exchange = await between(
+      operation,
+      JSON.parse(String(await buffer(incoming))),
+      forward,
+      signedBy(incoming.headers.authorization),
+    );
     exchanges.push(exchange);
     response
       .writeHead(exchange.status, { "Content-Type": incoming.headers["content-type"] })
