@@ -186,6 +186,7 @@ describe("a function", () => {
           "DeadLetters",
           "ChangeMessageVisibility",
           "DeleteMessage",
+          "GetQueueAttributes",
           "GetQueueUrl",
           "ReceiveMessage",
         ),

@@ -1,4 +1,5 @@
 import {
+  ChangeMessageVisibilityBatchCommand,
   ChangeMessageVisibilityCommand,
   DeleteMessageBatchCommand,
   GetQueueAttributesCommand,
@@ -82,6 +83,9 @@ const reasonFor = (reason: string): string =>
     .toWellFormed()
     .replace(/[^\P{Cc}\n\t]|[\ufffe\uffff]/gu, "\ufffd") || "no reason was given";
 
+/** A dead letter as it was received, and what it says. */
+type HeldLetter = { message: Message; letter: DeadLetter };
+
 /** SQS says so when the message was handed to somebody else or deleted meanwhile. */
 const receiptLapsed = (error: unknown): boolean =>
   error instanceof Error &&
@@ -127,7 +131,7 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
         WaitTimeSeconds: waitSeconds,
         VisibilityTimeout: visibility,
         MessageSystemAttributeNames: ["MessageGroupId", "ApproximateReceiveCount", "SentTimestamp"],
-        MessageAttributeNames: ["reason"],
+        MessageAttributeNames: ["reason", "group"],
       }),
       { abortSignal: signal },
     );
@@ -162,28 +166,6 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       MessageAttributes?.reason?.StringValue ?? "received too often",
       Number(Attributes?.SentTimestamp ?? 0),
     );
-  /** Visits each dead letter once, while `more` are wanted; those still there are visible again at once. */
-  const eachDeadLetter = async (
-    more: () => boolean,
-    visit: (letter: Message, url: string) => Promise<void>,
-  ) => {
-    const url = await deadLetterQueue();
-    const seen: Message[] = [];
-    try {
-      while (more()) {
-        const letters = await receiveFrom(url, batchEntries, 0, 30);
-        const fresh = letters.filter(
-          (letter) => !seen.some(({ MessageId }) => MessageId === letter.MessageId),
-        );
-        if (fresh.length === 0) return;
-        seen.push(...letters);
-        for (const letter of fresh) await visit(letter, url);
-      }
-    } finally {
-      for (const letter of seen) await setVisibility(url, letter.ReceiptHandle, 0);
-    }
-  };
-
   /** How many messages a queue has that can be received, and that somebody has. */
   const countsOf = async (url: string): Promise<[number, number]> => {
     const { Attributes = {} } = await client.send(
@@ -196,33 +178,80 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       Attributes;
     return [Number(visible ?? 0), Number(hidden ?? 0)];
   };
+  /** Makes messages visible again at once; those of lapsed receipts are so already. */
+  const release = async (url: string, messages: readonly Message[]) => {
+    for (let start = 0; start < messages.length; start += batchEntries) {
+      const Entries = messages
+        .slice(start, start + batchEntries)
+        .map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle, VisibilityTimeout: 0 }));
+      await client.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }));
+    }
+  };
+  /**
+   * Holds dead letters that are wanted, at most so many, while `use` has them, oldest first; those that it does not
+   * erase are visible again at once.
+   */
+  const withDeadLetters = async <T>(
+    wanted: (letter: DeadLetter) => boolean,
+    most: number,
+    use: (held: readonly HeldLetter[], eraseThese: (held: readonly HeldLetter[]) => Promise<void>) => T,
+  ): Promise<Awaited<T>> => {
+    const url = await deadLetterQueue();
+    const seen = new Map<string | undefined, Message>();
+    const held: HeldLetter[] = [];
+    try {
+      const [visible] = await countsOf(url);
+      while (held.length < most) {
+        // A receive that does not wait asks some of SQS's servers alone, and may find none of a few messages.
+        const letters = await receiveFrom(url, batchEntries, seen.size < visible ? 1 : 0, 30);
+        const fresh = letters.filter(({ MessageId }) => !seen.has(MessageId));
+        for (const letter of letters) seen.set(letter.MessageId, letter);
+        if (fresh.length === 0) break;
+        const read = fresh.map((message) => ({ message, letter: letterOf(message) }));
+        held.push(...read.filter(({ letter }) => wanted(letter)));
+      }
+      const since = ({ alert, deadAt }: DeadLetter) => alert?.receivedAt ?? deadAt;
+      held.sort(({ letter: a }, { letter: b }) => since(a) - since(b) || a.deadAt - b.deadAt);
+      return await use(held.slice(0, most), async (these) => {
+        await erase(
+          url,
+          these.map(({ message }) => message.ReceiptHandle),
+        );
+        for (const { message } of these) seen.delete(message.MessageId);
+      });
+    } finally {
+      await release(url, [...seen.values()]);
+    }
+  };
+
+  const send: Queue["send"] = async (messages) => {
+    const taken = new Set<OutgoingMessage>();
+    const refused = new Set<string>();
+    const sendBatch = async (batch: readonly OutgoingMessage[]) => {
+      const { Failed = [] } = await client.send(
+        new SendMessageBatchCommand({
+          QueueUrl: queueUrl,
+          Entries: batch.map(({ group, deduplicationId, body }, index) => ({
+            Id: String(index),
+            MessageGroupId: group,
+            MessageDeduplicationId: deduplicationId,
+            MessageBody: body,
+          })),
+        }),
+      );
+      const failed = new Set(Failed.map(({ Id }) => Id));
+      for (const [index, message] of batch.entries())
+        if (failed.has(String(index))) refused.add(message.group);
+        else taken.add(message);
+    };
+    // Requests overtake each other: no two messages of a group are under way at once.
+    for (const round of rounds(messages))
+      await Promise.all(batches(round.filter(({ group }) => !refused.has(group))).map(sendBatch));
+    return messages.map((message) => taken.has(message));
+  };
 
   return {
-    send: async (messages) => {
-      const taken = new Set<OutgoingMessage>();
-      const refused = new Set<string>();
-      const sendBatch = async (batch: readonly OutgoingMessage[]) => {
-        const { Failed = [] } = await client.send(
-          new SendMessageBatchCommand({
-            QueueUrl: queueUrl,
-            Entries: batch.map(({ group, deduplicationId, body }, index) => ({
-              Id: String(index),
-              MessageGroupId: group,
-              MessageDeduplicationId: deduplicationId,
-              MessageBody: body,
-            })),
-          }),
-        );
-        const failed = new Set(Failed.map(({ Id }) => Id));
-        for (const [index, message] of batch.entries())
-          if (failed.has(String(index))) refused.add(message.group);
-          else taken.add(message);
-      };
-      // Requests overtake each other: no two messages of a group are under way at once.
-      for (const round of rounds(messages))
-        await Promise.all(batches(round.filter(({ group }) => !refused.has(group))).map(sendBatch));
-      return messages.map((message) => taken.has(message));
-    },
+    send,
     receive: async ({ max, waitSeconds, visibilityTimeoutSeconds, signal }) => {
       const visibleAgainAt = clock() + visibilityTimeoutSeconds * 1000;
       let messages: Message[];
@@ -247,48 +276,50 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       ),
     giveBack: (message, seconds) => setVisibility(queueUrl, message.receipt, seconds),
     bury: async (message: ReceivedMessage, reason) => {
-      // The receipt names this burial: an id of the alert would make SQS drop a second one within five minutes.
+      // The receipt names this burial: an id of the alert would make SQS drop a second one within five minutes. And a
+      // group of its own: of one group SQS shows no more while somebody looks at ten.
+      const burial = digest("dead", message.receipt);
       await client.send(
         new SendMessageCommand({
           QueueUrl: await deadLetterQueue(),
-          MessageGroupId: message.group,
-          MessageDeduplicationId: digest("dead", message.receipt),
+          MessageGroupId: burial,
+          MessageDeduplicationId: burial,
           MessageBody: message.body,
-          MessageAttributes: { reason: { DataType: "String", StringValue: reasonFor(reason) } },
+          MessageAttributes: {
+            reason: { DataType: "String", StringValue: reasonFor(reason) },
+            group: { DataType: "String", StringValue: message.group },
+          },
         }),
       );
       await erase(queueUrl, [message.receipt]);
     },
-    redrive: async (which) => {
-      const wanted = isChosen(which);
-      let count = 0;
-      await eachDeadLetter(
-        () => true,
-        async (letter, url) => {
-          if (!wanted(letterOf(letter))) return;
-          await client.send(
-            new SendMessageCommand({
-              QueueUrl: queueUrl,
-              MessageGroupId: letter.Attributes?.MessageGroupId,
-              MessageDeduplicationId: digest("redrive", letter.ReceiptHandle ?? ""),
-              MessageBody: putBack(letter.Body ?? "", clock()),
-            }),
+    redrive: (which) =>
+      withDeadLetters(isChosen(which), Number.POSITIVE_INFINITY, async (held, eraseThese) => {
+        let count = 0;
+        // A few at a time: who dies in between has put back twice no more than these.
+        for (let start = 0; start < held.length; start += batchEntries) {
+          const these = held.slice(start, start + batchEntries);
+          const taken = await send(
+            these.map(({ message: { Body = "", ReceiptHandle = "", Attributes, MessageAttributes } }) => ({
+              group: MessageAttributes?.group?.StringValue ?? Attributes?.MessageGroupId ?? "",
+              deduplicationId: digest("redrive", ReceiptHandle),
+              body: putBack(Body, clock()),
+            })),
           );
-          await erase(url, [letter.ReceiptHandle]);
-          count += 1;
-        },
-      );
-      return count;
-    },
-    deadLetters: async (limit, site) => {
-      const letters: DeadLetter[] = [];
-      const visit = async (message: Message) => {
-        const letter = letterOf(message);
-        if (site === undefined || (letter.alert?.site ?? site) === site) letters.push(letter);
-      };
-      await eachDeadLetter(() => letters.length < limit, visit);
-      return letters.slice(0, limit);
-    },
+          const gone = these.filter((_, index) => taken[index]);
+          await eraseThese(gone);
+          count += gone.length;
+          if (gone.length < these.length)
+            throw new Error(`SQS took ${count} of ${held.length} dead letters back`);
+        }
+        return count;
+      }),
+    deadLetters: (limit, site) =>
+      withDeadLetters(
+        ({ alert }) => site === undefined || (alert?.site ?? site) === site,
+        limit,
+        (held) => held.map(({ letter }) => letter),
+      ),
     depth: async () => {
       const [waiting, handedOut] = await countsOf(queueUrl);
       return { waiting, handedOut };

@@ -128,6 +128,26 @@ export const contract = (name: string, make: () => Promise<Queue>) =>
       expect(await queue.deadLetters(10)).toEqual([]);
     });
 
+    it("shows all dead letters of one group, puts back the last of them, and the rest in their order", async () => {
+      const ids = Array.from({ length: 12 }, (_, index) => `dead-${String(index).padStart(2, "0")}`);
+      const of = (id: string, receivedAt: number) => {
+        const made = message("a", id);
+        return { ...made, body: JSON.stringify({ ...JSON.parse(made.body), receivedAt }) };
+      };
+      await queue.send(ids.map(of));
+      for (let buried = 0; buried < ids.length; )
+        for (const received of await receive()) {
+          await queue.bury(received, "550");
+          buried += 1;
+        }
+      const shown = (await queue.deadLetters(100)).map(({ alert }) => alert?.id);
+      expect(shown).toEqual(ids);
+      expect(await queue.redrive({ id: "dead-11" })).toBe(1);
+      expect(await drain()).toEqual(["dead-11"]);
+      expect(await queue.redrive({})).toBe(11);
+      expect(await drain()).toEqual(ids.slice(0, 11));
+    });
+
     it("shows a site its own dead letters and those that are no alert, and puts back its own alone", async () => {
       const of = (site: string, id: string) => {
         const made = message(id, id);

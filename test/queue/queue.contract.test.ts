@@ -188,6 +188,30 @@ describe("with an SQS emulator", () => {
     expect(told).toMatch(/^[\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]{1,1000}$/u);
   });
 
+  it("asks all of SQS's servers for dead letters as long as there are more than it has seen", async () => {
+    const waited: unknown[] = [];
+    const answers: Record<string, object> = {
+      GetQueueAttributesCommand: {
+        Attributes: {
+          RedrivePolicy: '{"deadLetterTargetArn":"arn:dead.fifo"}',
+          ApproximateNumberOfMessages: "2",
+        },
+      },
+      GetQueueUrlCommand: { QueueUrl: "u" },
+    };
+    const sparse = {
+      send: async (command: { input: { WaitTimeSeconds?: number } }) => {
+        if (command.constructor.name !== "ReceiveMessageCommand")
+          return answers[command.constructor.name] ?? {};
+        waited.push(command.input.WaitTimeSeconds);
+        const MessageId = String(waited.length);
+        return { Messages: waited.length < 3 ? [{ MessageId, ReceiptHandle: MessageId, Body: "{}" }] : [] };
+      },
+    } as unknown as SQSClient;
+    expect(await sqsQueue(sparse, "http://localhost/q.fifo", clock).deadLetters(10)).toHaveLength(2);
+    expect(waited).toEqual([1, 1, 0]);
+  });
+
   it("is not ready without a dead-letter queue", async () => {
     const queue = sqsQueue(client, await createQueue(client, `lonely-${count++}`), clock);
     await expect(queue.ready()).rejects.toThrow("redrive policy");
