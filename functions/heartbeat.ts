@@ -32,6 +32,9 @@ export const afterListening = (
   return { ...heartbeat, silent: { since: at } };
 };
 
+/** Whether a monitor is silent now. Once it is heard that is over, whether or not the operators were told. */
+export const isSilent = ({ at, silent }: Heartbeat): boolean => silent !== undefined && at <= silent.since;
+
 /** What the operators are to be told of a heartbeat, and the heartbeat once they were. */
 export const toTell = (
   heartbeat: Heartbeat,

@@ -18,7 +18,7 @@ export type Counter =
 
 /** What an event adds to one metric. Labels have few values: never an object, a contact or an id. */
 export type Sample = {
-  name: Counter | "hardstate_delivery_seconds";
+  name: Counter | "hardstate_delivery_seconds" | "hardstate_silent_monitors";
   value: number;
   labels?: Record<string, string>;
 };
@@ -51,8 +51,13 @@ export const samplesOf = (event: Event): Sample[] => {
     }
     case "returned":
       return [{ name: "hardstate_returned_total", value: 1, labels: { kind: event.kind } }];
-    case "swept":
-      return [{ name: "hardstate_sweeps_total", value: 1 }];
+    case "swept": {
+      const { silent = 0 } = event;
+      const samples: Sample[] = [{ name: "hardstate_sweeps_total", value: 1 }];
+      // CloudWatch bills a metric for the hours in which it is written.
+      if (silent > 0) samples.push({ name: "hardstate_silent_monitors", value: silent });
+      return samples;
+    }
     case "unreadable":
     case "failed":
       return [{ name: "hardstate_failed_total", value: 1 }];

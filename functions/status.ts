@@ -1,5 +1,5 @@
 import type { RouteState } from "./deliver/breaker.ts";
-import type { Heartbeat } from "./heartbeat.ts";
+import { type Heartbeat, isSilent } from "./heartbeat.ts";
 import type { Flow } from "./ledger/flow.ts";
 import type { Depth } from "./queue/queue.ts";
 
@@ -52,12 +52,7 @@ export const statusOf = (
       reason: open?.reason,
       probe_at: open?.probeAt,
     })),
-  heartbeats: heartbeats.map(({ monitor, at, silent }) => ({
-    monitor,
-    last: at,
-    // Once it is heard its silence is over, whether or not the operators were told of that.
-    silent: silent !== undefined && at <= silent.since,
-  })),
+  heartbeats: heartbeats.map((one) => ({ monitor: one.monitor, last: one.at, silent: isSilent(one) })),
   last: { accepted: acceptedAt, mailed: mailedAt },
 });
 

@@ -54,6 +54,15 @@ const watched = ({ queue, deadLetters, returnedUnread, lambdas }: Watched): Watc
         "The bridge has not swept for 5 minutes: held alerts are not mailed, and perhaps nothing is. Read the log of the function sweep: a wrong setting or an unreadable parameter is named there.",
     },
     {
+      name: "silent-monitor",
+      // Of five minutes, for a sweep may be late.
+      metric: ours("hardstate_silent_monitors", 5, Stats.MAXIMUM),
+      atLeast: 1,
+      periods: 1,
+      meaning:
+        "A monitor that was heard before has been silent for as long as HARDSTATE_HEARTBEAT_AFTER says (without it, none is found silent). GET /v1/status names it. Does it run, does the cron of notify --heartbeat on its host, and does notify --test reach the bridge from there? One that is gone for good is forgotten after 30 days.",
+    },
+    {
       name: "oldest-alert",
       metric: queue.metricApproximateAgeOfOldestMessage({
         period: Duration.minutes(1),

@@ -77,15 +77,15 @@ export const idleMonth = {
   sqsRequests: (730 * 3600 * 5) / 20,
   lambda: [{ calls: 730 * 60, megabytes: 256, milliseconds: 200 }],
   tableReadUnits: 730 * 60 * 4,
-  alarmedMetrics: 18,
+  alarmedMetrics: 19,
   // CloudWatch bills a metric for the hours in which it is written: without alerts that is hardstate_sweeps_total.
   metrics: 1,
   dashboards: 1,
   keys: 1,
 } as const;
 
-/** How many metrics more the bridge writes as alerts come: each is billed for the hours in which it is written. */
-export const metricsOfAlerts = 13;
+/** How many metrics more the bridge writes as alerts come or monitors are silent, each billed for the hours of that. */
+export const metricsOfAlerts = 14;
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 

@@ -58,6 +58,7 @@ export const makeDashboard = (
     statistic: Stats.MAXIMUM,
     label: "dead letters",
   });
+  const silent = ours("hardstate_silent_monitors", 1, Stats.MAXIMUM).with({ label: "silent monitors" });
   const each = Object.entries(lambdas);
   const seconds = (statistic: string, label: string) =>
     ours("hardstate_delivery_seconds", 5, statistic).with({ label });
@@ -85,7 +86,7 @@ export const makeDashboard = (
           title: "Now (sweeps: 1 a minute, or the bridge is down)",
           width: 8,
           height: 6,
-          metrics: [ours("hardstate_sweeps_total"), waiting, inHand, age, dead],
+          metrics: [ours("hardstate_sweeps_total"), waiting, inHand, age, dead, silent],
         }),
       ],
       [

@@ -332,6 +332,7 @@ describe("an alarm", () => {
     expect(alarms.map(({ AlarmName }) => AlarmName)).toEqual(
       [
         "heartbeat",
+        "silent-monitor",
         "oldest-alert",
         "not-flowing",
         "dead-letters",
@@ -356,6 +357,16 @@ describe("an alarm", () => {
     });
     for (const one of alarms.filter((other) => other !== alarm("heartbeat")))
       expect(one.TreatMissingData).toBe("notBreaching");
+  });
+
+  it("rings while the bridge knows of a silent monitor", () => {
+    expect(alarm("silent-monitor")).toMatchObject({
+      MetricName: "hardstate_silent_monitors",
+      Statistic: "Maximum",
+      ComparisonOperator: "GreaterThanOrEqualToThreshold",
+      Threshold: 1,
+      EvaluationPeriods: 1,
+    });
   });
 
   it("rings at the first refused login, the first 503 and the first dead letter", () => {
@@ -395,6 +406,7 @@ describe("the dashboard", () => {
     expect([...shown].sort()).toEqual(
       [
         "hardstate_delivery_seconds",
+        "hardstate_silent_monitors",
         ...[
           ...["accepted", "mailed", "suppressed", "digested", "refused", "dead", "deferred", "unauthorised"],
           ...["recoveries_without_problem", "sweeps", "failed", "unavailable", "returned"],

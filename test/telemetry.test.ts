@@ -83,6 +83,19 @@ const counted: [string, Event, Sample[]][] = [
     [{ name: "hardstate_unauthorised_total", value: 1, labels: { route: "smtp://relay:587", code: "535" } }],
   ],
   ["a sweep", { event: "swept", due: 3 }, [{ name: "hardstate_sweeps_total", value: 1 }]],
+  [
+    "a sweep that found monitors silent",
+    { event: "swept", due: 0, silent: 2 },
+    [
+      { name: "hardstate_sweeps_total", value: 1 },
+      { name: "hardstate_silent_monitors", value: 2 },
+    ],
+  ],
+  [
+    "a sweep that found none silent",
+    { event: "swept", due: 0, silent: 0 },
+    [{ name: "hardstate_sweeps_total", value: 1 }],
+  ],
   ["an error", { event: "failed", during: "x", error: "y" }, [{ name: "hardstate_failed_total", value: 1 }]],
   ["what is no alert", { event: "unreadable", reason: "x" }, [{ name: "hardstate_failed_total", value: 1 }]],
   [

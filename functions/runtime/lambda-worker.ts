@@ -1,6 +1,7 @@
 import type { Context, EventBridgeEvent, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
 import { readFeedback } from "../deliver/ses-events.ts";
+import { isSilent } from "../heartbeat.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { pipeline } from "../pipeline.ts";
 import { type Disposition, drainInOrder, idIn, type ReceivedMessage } from "../queue/queue.ts";
@@ -113,7 +114,8 @@ export const sweep = async (_event: unknown, context: Context): Promise<void> =>
   const { known, queue, ledger, routes } = now;
   await useRoutes(ledger, namesOf(now), clock(), false);
   const due = await sweepLedger({ ...known, ledger, queue, report }, clock());
-  report({ event: "swept", due });
+  const heartbeats = known.heartbeatAfterSeconds === undefined ? [] : await ledger.heartbeats();
+  report({ event: "swept", due, silent: heartbeats.filter(isSilent).length });
   const limit = AbortSignal.timeout(Math.max(context.getRemainingTimeInMillis() - answerMilliseconds, 1));
   await probeUnused({ routes, states: ledger, clock }, limit);
 };

@@ -77,7 +77,7 @@ beforeAll(async () => {
       HARDSTATE_OPERATOR: "operator@example.com",
       HARDSTATE_FLAP_HOLD: "off",
       HARDSTATE_BURST: "1/s",
-      HARDSTATE_HEARTBEAT_AFTER: "1s",
+      HARDSTATE_HEARTBEAT_AFTER: "2s",
       HARDSTATE_STILL_OPEN_AT: "00:00",
       HARDSTATE_QUEUE: `sqs:${queueUrl.replace(/^http:\/\/[^/]+/, queue.url)}`,
       HARDSTATE_LEDGER: "dynamodb:hardstate",
@@ -150,6 +150,16 @@ describe("functions that may do no more than their roles in the template", () =>
       const wanted = ["heartbeat of site/monitor1", "still open", "mail to gone1@example.com"];
       return wanted.every((one) => told.includes(`hardstate/${one}`));
     });
+  });
+
+  it("count a silent monitor at each sweep, until it is heard again", async () => {
+    const counted = async () => {
+      await sweep();
+      return bridge.events().findLast(({ event }) => event === "swept")?.hardstate_silent_monitors;
+    };
+    expect(await counted()).toBe(1);
+    expect((await ask("/v1/heartbeat", { method: "PUT", body: '{"monitor":"monitor1"}' })).status).toBe(200);
+    expect(await counted()).toBeUndefined();
   });
 
   it("answer everything that the API has", async () => {
