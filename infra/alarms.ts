@@ -103,7 +103,9 @@ const watched = ({ queue, deadLetters, returnedUnread, lambdas }: Watched): Watc
       name: "credentials-refused",
       metric: ours("hardstate_unauthorised_total", 5),
       atLeast: 1,
-      periods: 1,
+      // A refused login is tried again each ten minutes: in between it is not repaired.
+      periods: 3,
+      dataPoints: 1,
       meaning:
         "A relay refuses our login, or offers no TLS. Alerts are kept. Put the right login into the parameter of HARDSTATE_RELAYS or HARDSTATE_OAUTH: the worker reads it again by itself.",
     },

@@ -375,7 +375,12 @@ describe("an alarm", () => {
       ["unavailable", "hardstate_unavailable_total"],
       ["dead-letters", "ApproximateNumberOfMessagesVisible"],
     ] as const)
-      expect(alarm(name)).toMatchObject({ MetricName, Threshold: 1, EvaluationPeriods: 1 });
+      expect(alarm(name)).toMatchObject({ MetricName, Threshold: 1, DatapointsToAlarm: 1 });
+  });
+
+  it("does not end between two tries of a login that is refused, which are ten minutes apart", () => {
+    const { Period, EvaluationPeriods } = alarm("credentials-refused") as Record<string, number>;
+    expect(Number(Period) * Number(EvaluationPeriods)).toBeGreaterThan(660);
   });
 
   it("is paid for as the cost says", () => {
