@@ -160,13 +160,16 @@ export const makeDashboard = (
             table.metricConsumedWriteCapacityUnits({ ...minute, label: "written" }),
           ],
           {
+            // One by one: a sum of metrics has no value where one of them has none.
             right: [
-              table.metricThrottledRequestsForOperations({
+              ...[Operation.GET_ITEM, Operation.BATCH_GET_ITEM, Operation.QUERY, Operation.SCAN],
+              Operation.UPDATE_ITEM,
+            ].map((operation) =>
+              table.metricThrottledRequestsForOperation(operation, {
                 ...minute,
-                label: "throttled",
-                operations: [Operation.GET_ITEM, Operation.QUERY, Operation.PUT_ITEM, Operation.UPDATE_ITEM],
+                label: `throttled ${operation}`,
               }),
-            ],
+            ),
           },
         ),
         graph("Mail that came back: bounces and complaints", [ours("hardstate_returned_total", 5)]),

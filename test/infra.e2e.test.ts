@@ -421,6 +421,13 @@ describe("the dashboard", () => {
     expect(shown.size).toBe(idleMonth.metrics + metricsOfAlerts);
   });
 
+  it("shows when the table throttles anything that a function may do with it", () => {
+    const may = functionNames.flatMap((name) => rightsOf(template, name).map(({ action }) => action));
+    const body = JSON.stringify(widgetsOf(template));
+    for (const action of may.filter((one) => one.startsWith("dynamodb:")))
+      expect(body).toContain(`"Operation","${action.replace("dynamodb:", "")}"`);
+  });
+
   it("leaves no gap and no overlap in its rows of 24", () => {
     for (const row of widgetsOf(template)) {
       expect(row.reduce((width, one) => width + one.width, 0)).toBe(24);
