@@ -4,7 +4,13 @@ import { readFeedback } from "../deliver/ses-events.ts";
 import { isSilent } from "../heartbeat.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { pipeline } from "../pipeline.ts";
-import { type Disposition, drainInOrder, idIn, type ReceivedMessage } from "../queue/queue.ts";
+import {
+  type Disposition,
+  drainInOrder,
+  idIn,
+  type ReceivedMessage,
+  retryDelaySeconds,
+} from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { sweep as sweepLedger } from "../sweep.ts";
 import type { Report } from "../telemetry.ts";
@@ -87,11 +93,14 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
     (message, error) => failed("handling an alert", error, idIn(message)),
   );
   /** Whether Lambda may delete the message. */
-  const done = async (message: ReceivedMessage, disposition: Disposition | undefined): Promise<boolean> => {
+  const done = async (message: ReceivedMessage): Promise<boolean> => {
+    // One that made an error, and the later ones of its group, would by themselves come only when their time is over.
+    const afterSeconds = retryDelaySeconds(message.receiveCount);
+    const disposition: Disposition = dispositions.get(message) ?? { message: "give-back", afterSeconds };
     try {
-      if (disposition?.message === "give-back") await queue.giveBack(message, disposition.afterSeconds);
-      if (disposition?.message === "bury") await queue.bury(message, disposition.reason);
-      return disposition !== undefined && disposition.message !== "give-back";
+      if (disposition.message === "give-back") await queue.giveBack(message, disposition.afterSeconds);
+      if (disposition.message === "bury") await queue.bury(message, disposition.reason);
+      return disposition.message !== "give-back";
     } catch (error) {
       // It comes again when the queue's visibility timeout is over.
       failed("disposing of a message", error, idIn(message));
@@ -100,7 +109,7 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
   };
   const again = await Promise.all(
     batch.map(async ([message, { messageId }]) =>
-      (await done(message, dispositions.get(message))) ? [] : [{ itemIdentifier: messageId }],
+      (await done(message)) ? [] : [{ itemIdentifier: messageId }],
     ),
   );
   // Lambda freezes the process until the next batch: a session that is kept would be found dead.

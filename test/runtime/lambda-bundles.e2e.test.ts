@@ -18,6 +18,7 @@ import { scriptedSes } from "../deliver/scripted-ses.ts";
 import { document } from "../intake/described.ts";
 import { type Judge, startDynalite } from "../judges.ts";
 import { type LambdaBridge, startLambdaBridge } from "../lambda/bridge.ts";
+import { countingProxy } from "../lambda/counting-proxy.ts";
 import { startEventSource } from "../lambda/event-source.ts";
 import { createTable, clientOf as databaseOf } from "../ledger/table.ts";
 import { clientOf, createAlertQueue } from "../queue/sqs.ts";
@@ -275,6 +276,28 @@ describe("a bridge on Lambda", () => {
     throttling.on = false;
     expect(await work(record(fresh(), { count: 2 }))).toEqual([]);
     expect(relay.contents).toHaveLength(1);
+  });
+
+  it.each([
+    ["first", 1, 30],
+    ["third", 3, 120],
+  ])("gives a message back soon that cannot be worked on, the %s time", async (_, receives, seconds) => {
+    const throttling = await throttled(dynamodb.url);
+    const proxy = await countingProxy(`http://127.0.0.1:${sqs.port}`);
+    onTestFinished(() => proxy.stop());
+    const proxied = queueUrl.replace(/^http:\/\/[^/]+/, proxy.url);
+    await start({ HARDSTATE_QUEUE: `sqs:${proxied}`, AWS_ENDPOINT_URL_DYNAMODB: throttling.url });
+    throttling.on = true;
+    const later = { id: "recovery-0001" };
+    const recovery = { type: "RECOVERY", state: "OK", notification: { id: "102" } };
+    expect(
+      await work(record(fresh(), { count: receives }), record(fresh(later, recovery), { count: receives })),
+    ).toEqual(["alert-0001", "recovery-0001"]);
+    const last = proxy.exchanges.slice(-2).map(({ request }) => request);
+    for (const id of ["alert-0001", "recovery-0001"])
+      expect(last).toContainEqual(
+        expect.objectContaining({ ReceiptHandle: `lapsed-${id}`, VisibilityTimeout: seconds }),
+      );
   });
 
   it("mails what a relay took though the table was throttled when that was to be written: once more, the same", async () => {
