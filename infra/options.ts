@@ -1,5 +1,5 @@
 import type { Fault, Reading } from "../functions/alert.ts";
-import { readSettings, settings } from "../functions/config.ts";
+import { readSettings, settings, trialSettings } from "../functions/config.ts";
 
 /** What a deployment may choose: the bridge's settings, and how AWS runs it. */
 export type Options = {
@@ -56,16 +56,20 @@ export const readOptions = (context: Record<string, unknown>): Reading<Options> 
     const value = text(key);
     if (!name || value === undefined) continue;
     const setting = settings.find((one) => one.name === name);
-    if (parameter && setting && parameterForm.test(value)) parameters[name] = value;
+    if (name === "HARDSTATE_QUEUE" || name === "HARDSTATE_LEDGER")
+      expect(key, "to be left out: the stack makes it");
+    else if (parameter && trialSettings.includes(name))
+      expect(key, "to be left out: it has no use on this runtime");
+    else if (parameter && text(name) !== undefined) expect(key, `to be left out, or ${name}`);
+    else if (parameter && setting && parameterForm.test(value)) parameters[name] = value;
     else if (parameter)
       expect(key, "a setting's name before _PARAMETER, and a value such as /hardstate/name");
     else if (setting?.secret)
       expect(key, `to be a SecureString in SSM, whose name is in ${key}_PARAMETER: a template is no secret`);
-    else if (name === "HARDSTATE_QUEUE" || name === "HARDSTATE_LEDGER")
-      expect(key, "to be left out: the stack makes it");
     else plain[name] = value;
   }
-  const reading = readSettings({ ...standIns, ...plain }, "lambda-worker");
+  const unread = parameters.HARDSTATE_RECIPIENTS ? { HARDSTATE_RECIPIENTS: "example.com" } : {};
+  const reading = readSettings({ ...standIns, ...unread, ...plain }, "lambda-worker");
   if (!reading.ok) faults.push(...reading.faults);
   const logRetentionDays = Number(text("logRetentionDays") ?? 30);
   if (!retentionDays.includes(logRetentionDays))

@@ -46,6 +46,19 @@ describe("what a deployment may choose", () => {
     });
   });
 
+  it("takes any setting but the sender from a parameter", () => {
+    const { HARDSTATE_FROM } = least;
+    expect(chosen({ HARDSTATE_FROM, HARDSTATE_RECIPIENTS_PARAMETER: "/hardstate/recipients" })).toMatchObject(
+      {
+        plain: { HARDSTATE_FROM },
+        parameters: { HARDSTATE_RECIPIENTS: "/hardstate/recipients" },
+      },
+    );
+    expect(
+      told({ HARDSTATE_RECIPIENTS: "example.com", HARDSTATE_FROM_PARAMETER: "/hardstate/from" }),
+    ).toContain("HARDSTATE_FROM wants a value");
+  });
+
   it("lets the worker mail also as the address that bounces go to, where that is another", () => {
     expect(chosen({ ...least, HARDSTATE_ENVELOPE_FROM: "bounces@mail.example.net" })).toMatchObject({
       senders: ["nagios@example.com", "bounces@mail.example.net"],
@@ -58,6 +71,17 @@ describe("what a deployment may choose", () => {
     ["a typing error", { HARDSTATE_RECIPIENT: "example.com" }, "there is no such setting"],
     ["what only a process can be told", { HARDSTATE_PORT: "8787" }, "it has no use on this runtime"],
     ["what the stack makes itself", { HARDSTATE_QUEUE: "sqs:https://sqs/q.fifo" }, "the stack makes it"],
+    ["a parameter for what the stack makes", { HARDSTATE_QUEUE_PARAMETER: "/queue" }, "the stack makes it"],
+    [
+      "a parameter for what a process is told",
+      { HARDSTATE_PORT_PARAMETER: "/port" },
+      "no use on this runtime",
+    ],
+    [
+      "a value and a parameter",
+      { HARDSTATE_RECIPIENTS_PARAMETER: "/to" },
+      "to be left out, or HARDSTATE_RECIPIENTS",
+    ],
     ["a parameter without a path", { HARDSTATE_OAUTH_PARAMETER: "oauth" }, "/hardstate/name"],
     ["a parameter of no setting", { HARDSTATE_OAUHT_PARAMETER: "/oauth" }, "a setting's name"],
     ["days that CloudWatch does not know", { logRetentionDays: "31" }, "one of 1 3 5 7 14 30"],
