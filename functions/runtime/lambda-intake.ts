@@ -27,6 +27,12 @@ const appOf = madeOf(({ queue: { url }, ledger: { table }, tokens, aliases, allo
   return handle(intake(front).route("/", webConsole(front)));
 });
 
+/** Without the body of a GET or HEAD, which nobody reads: Hono answers it in its own words, and logs a stack for each. */
+const readable = (event: LambdaEvent): LambdaEvent => {
+  const asks = "rawPath" in event && ["GET", "HEAD"].includes(event.requestContext.http.method);
+  return asks ? { ...event, body: null } : event;
+};
+
 /** Serves a Function URL, or an HTTP API with payload 2.0. */
 export const handler = async (event: LambdaEvent, context: LambdaContext) =>
-  appOf(await settings.current())(event, context);
+  appOf(await settings.current())(readable(event), context);

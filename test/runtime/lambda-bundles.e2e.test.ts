@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -255,6 +255,19 @@ describe("a bridge on Lambda", () => {
     expect(relay.contents).toHaveLength(1);
     const letters = await sqsQueue(client, queueUrl, Date.now).deadLetters(10);
     expect(letters).toMatchObject([{ body, reason: expect.stringContaining(reason) }]);
+  });
+
+  it("answers a GET that has a body as one that has none", async () => {
+    await start();
+    const { hostname, port } = new URL(bridge.url);
+    const body = "nobody reads this";
+    const headers = { "Content-Length": body.length };
+    const asked = request({ hostname, port, path: "/v1/problems", headers });
+    const status = await new Promise((done) =>
+      asked.once("response", ({ statusCode }) => done(statusCode)).end(body),
+    );
+    expect(status).toBe(401);
+    expect(bridge.intake.output().filter((line) => !line.startsWith("{"))).toEqual([]);
   });
 
   it("answers 503 with Retry-After while the queue is away", async () => {
