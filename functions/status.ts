@@ -61,8 +61,10 @@ const secondsSince = (now: number, at: number): number => Math.max(0, Math.floor
 /** The status as lines of a name and a number, for scripts without JSON; more lines may come. */
 export const asLines = ({ now, queue, dead_letters, routes, heartbeats }: Status): string => {
   const count = <T>(all: readonly T[], which: (one: T) => boolean) => all.filter(which).length;
+  // SQS does not tell since when its messages wait.
+  const unknown = queue.oldest === undefined && queue.waiting + queue.in_flight > 0;
   const lines = {
-    oldest_seconds: queue.oldest === undefined ? 0 : secondsSince(now, queue.oldest),
+    ...(!unknown && { oldest_seconds: queue.oldest === undefined ? 0 : secondsSince(now, queue.oldest) }),
     waiting: queue.waiting,
     in_flight: queue.in_flight,
     dead_letters,

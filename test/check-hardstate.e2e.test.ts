@@ -193,7 +193,7 @@ describe.each(hosts)("with %s", (name, sh) => {
     const ended = await here("-v");
     expect(ended.status).toBe(3);
     expect(wordsOf(ended)).toBe(
-      "HARDSTATE UNKNOWN - what answers says no oldest_seconds: is the url that of Hardstate?",
+      "HARDSTATE UNKNOWN - what answers says no waiting: is the url that of Hardstate?",
     );
     expect(ended.stdout + ended.stderr).toMatch(/^[\x20-\x7e\n]*$/);
     expect(ended.stdout).not.toContain("|");
@@ -245,6 +245,14 @@ describe("each thing that is watched", () => {
     await happen();
     expect((await check()).status).toBeGreaterThan(0);
     expect(await check(...words)).toMatchObject({ status: 0 });
+  });
+
+  it("what waits is told, but not for how long where the queue cannot tell", async () => {
+    const lines = "waiting 1\nin_flight 6\ndead_letters 0\nroutes 1\nroutes_open 0\n";
+    await between((response) => response.end(`${lines}routes_refused 0\nheartbeats_silent 0\n`));
+    const ended = await check();
+    expect(wordsOf(ended)).toBe("HARDSTATE OK - 7 wait, no dead letters");
+    expect(dataOf(ended)).not.toContain("oldest=");
   });
 
   it("lines that a later bridge adds are no fault", async () => {
