@@ -20,6 +20,7 @@ import {
   type Queue,
   type ReceivedMessage,
   toDeadLetter,
+  toMessage,
 } from "./queue.ts";
 
 // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
@@ -166,6 +167,16 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       MessageAttributes?.reason?.StringValue ?? "received too often",
       Number(Attributes?.SentTimestamp ?? 0),
     );
+  // What AWS's own redrive has moved has come back in a group that is not its own: an alert tells that itself.
+  const groupOf = ({ letter, message: { Attributes, MessageAttributes } }: HeldLetter): string =>
+    (letter.alert && toMessage(letter.alert).group) ??
+    MessageAttributes?.group?.StringValue ??
+    Attributes?.MessageGroupId ??
+    "";
+  const putBackOf = ({ message: { Body = "", ReceiptHandle = "" } }: HeldLetter) => ({
+    deduplicationId: digest("redrive", ReceiptHandle),
+    body: putBack(Body, clock()),
+  });
   /** How many messages a queue has that can be received, and that somebody has. */
   const countsOf = async (url: string): Promise<[number, number]> => {
     const { Attributes = {} } = await client.send(
@@ -299,13 +310,7 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
         // A few at a time: who dies in between has put back twice no more than these.
         for (let start = 0; start < held.length; start += batchEntries) {
           const these = held.slice(start, start + batchEntries);
-          const taken = await send(
-            these.map(({ message: { Body = "", ReceiptHandle = "", Attributes, MessageAttributes } }) => ({
-              group: MessageAttributes?.group?.StringValue ?? Attributes?.MessageGroupId ?? "",
-              deduplicationId: digest("redrive", ReceiptHandle),
-              body: putBack(Body, clock()),
-            })),
-          );
+          const taken = await send(these.map((one) => ({ ...putBackOf(one), group: groupOf(one) })));
           const gone = these.filter((_, index) => taken[index]);
           await eraseThese(gone);
           count += gone.length;

@@ -6,8 +6,10 @@ import { setTimeout } from "node:timers/promises";
 import type { SQSClient } from "@aws-sdk/client-sqs";
 import { startFauxqs } from "fauxqs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { toMessage } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
 import { sqsQueue } from "../../functions/queue/sqs.ts";
+import { queuedAlert } from "../alerts.ts";
 import { clock, contract, idOf, message } from "./contract.ts";
 import { clientOf, createAlertQueue, createQueue } from "./sqs.ts";
 
@@ -210,6 +212,24 @@ describe("with an SQS emulator", () => {
     } as unknown as SQSClient;
     expect(await sqsQueue(sparse, "http://localhost/q.fifo", clock).deadLetters(10)).toHaveLength(2);
     expect(waited).toEqual([1, 1, 0]);
+  });
+
+  it("puts an alert back into its own group, whatever group it was buried from", async () => {
+    const queue = sqsQueue(client, await createAlertQueue(client, `moved-${count++}`), clock);
+    const receive = () => queue.receive({ max: 10, waitSeconds: 1, visibilityTimeoutSeconds: 30 });
+    const own = toMessage(queuedAlert());
+    await queue.send([
+      { ...own, group: "of-its-burial" },
+      { group: "of-no-alert", deduplicationId: "d", body: "no alert" },
+    ]);
+    for (let buried = 0; buried < 2; )
+      for (const received of await receive()) {
+        await queue.bury(received, "550");
+        buried += 1;
+      }
+    expect(await queue.redrive({})).toBe(2);
+    const groups = (await receive()).map(({ group }) => group);
+    expect(groups.sort()).toEqual([own.group, "of-no-alert"].sort());
   });
 
   it("is not ready without a dead-letter queue", async () => {
