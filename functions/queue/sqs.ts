@@ -26,6 +26,8 @@ import {
 // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 const batchEntries = 10;
 const batchBytes = 1_000_000;
+/** Dead letters that are put back in their order; SQS shows them in any. */
+const mostHeld = 1000;
 /** SQS takes 12 hours from the receive on and refuses what is longer: ten minutes are for who had it. */
 const longestVisibilitySeconds = 43_200 - 600;
 
@@ -261,6 +263,20 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     return messages.map((message) => taken.has(message));
   };
 
+  const putSomeBack = (wanted: (letter: DeadLetter) => boolean): Promise<number> =>
+    withDeadLetters(wanted, mostHeld, async (held, eraseThese) => {
+      // A few at a time: who dies in between has put back twice no more than these.
+      for (let start = 0; start < held.length; start += batchEntries) {
+        const these = held.slice(start, start + batchEntries);
+        const taken = await send(these.map((one) => ({ ...putBackOf(one), group: groupOf(one) })));
+        const gone = these.filter((_, index) => taken[index]);
+        await eraseThese(gone);
+        if (gone.length < these.length)
+          throw new Error(`SQS took ${start + gone.length} of ${held.length} dead letters back`);
+      }
+      return held.length;
+    });
+
   return {
     send,
     receive: async ({ max, waitSeconds, visibilityTimeoutSeconds, signal }) => {
@@ -304,21 +320,14 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       );
       await erase(queueUrl, [message.receipt]);
     },
-    redrive: (which) =>
-      withDeadLetters(isChosen(which), Number.POSITIVE_INFINITY, async (held, eraseThese) => {
-        let count = 0;
-        // A few at a time: who dies in between has put back twice no more than these.
-        for (let start = 0; start < held.length; start += batchEntries) {
-          const these = held.slice(start, start + batchEntries);
-          const taken = await send(these.map((one) => ({ ...putBackOf(one), group: groupOf(one) })));
-          const gone = these.filter((_, index) => taken[index]);
-          await eraseThese(gone);
-          count += gone.length;
-          if (gone.length < these.length)
-            throw new Error(`SQS took ${count} of ${held.length} dead letters back`);
-        }
-        return count;
-      }),
+    redrive: async (which) => {
+      let count = 0;
+      for (;;) {
+        const some = await putSomeBack(isChosen(which));
+        count += some;
+        if (some < mostHeld) return count;
+      }
+    },
     deadLetters: (limit, site) =>
       withDeadLetters(
         ({ alert }) => site === undefined || (alert?.site ?? site) === site,

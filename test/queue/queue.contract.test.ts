@@ -214,6 +214,35 @@ describe("with an SQS emulator", () => {
     expect(waited).toEqual([1, 1, 0]);
   });
 
+  it("puts all dead letters back, though it never holds more than a thousand", async () => {
+    let [dead, held, most] = [1003, 0, 0];
+    const answers: Record<string, (input: { Entries?: unknown[] }) => object> = {
+      GetQueueAttributesCommand: () => ({
+        Attributes: { RedrivePolicy: '{"deadLetterTargetArn":"arn:d.fifo"}' },
+      }),
+      GetQueueUrlCommand: () => ({ QueueUrl: "u" }),
+      ReceiveMessageCommand: () => {
+        const Messages = Array.from({ length: Math.min(10, dead - held) }, (_, index) => {
+          const MessageId = String(dead - held - index);
+          return { MessageId, ReceiptHandle: MessageId, Body: "no alert" };
+        });
+        held += Messages.length;
+        most = Math.max(most, held);
+        return { Messages };
+      },
+      DeleteMessageBatchCommand: ({ Entries = [] }) => {
+        dead -= Entries.length;
+        held -= Entries.length;
+        return {};
+      },
+    };
+    const stubbed = {
+      send: async (command: { input: object }) => answers[command.constructor.name]?.(command.input) ?? {},
+    } as unknown as SQSClient;
+    expect(await sqsQueue(stubbed, "http://localhost/q.fifo", clock).redrive({})).toBe(1003);
+    expect([dead, most]).toEqual([0, 1000]);
+  });
+
   it("puts an alert back into its own group, whatever group it was buried from", async () => {
     const queue = sqsQueue(client, await createAlertQueue(client, `moved-${count++}`), clock);
     const receive = () => queue.receive({ max: 10, waitSeconds: 1, visibilityTimeoutSeconds: 30 });
