@@ -77,7 +77,7 @@ beforeAll(async () => {
       HARDSTATE_OPERATOR: "operator@example.com",
       HARDSTATE_FLAP_HOLD: "off",
       HARDSTATE_BURST: "1/s",
-      HARDSTATE_HEARTBEAT_AFTER: "2s",
+      HARDSTATE_HEARTBEAT_AFTER: "5s",
       HARDSTATE_STILL_OPEN_AT: "00:00",
       HARDSTATE_QUEUE: `sqs:${queueUrl.replace(/^http:\/\/[^/]+/, queue.url)}`,
       HARDSTATE_LEDGER: "dynamodb:hardstate",
