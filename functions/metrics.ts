@@ -18,7 +18,7 @@ export type Counter =
 
 /** What an event adds to one metric. Labels have few values: never an object, a contact or an id. */
 export type Sample = {
-  name: Counter | "hardstate_delivery_seconds" | "hardstate_silent_monitors";
+  name: Counter | "hardstate_delivery_seconds" | "hardstate_silent_monitors" | "hardstate_route_open";
   value: number;
   labels?: Record<string, string>;
 };
@@ -52,10 +52,11 @@ export const samplesOf = (event: Event): Sample[] => {
     case "returned":
       return [{ name: "hardstate_returned_total", value: 1, labels: { kind: event.kind } }];
     case "swept": {
-      const { silent = 0 } = event;
+      const { silent = 0, open = 0 } = event;
       const samples: Sample[] = [{ name: "hardstate_sweeps_total", value: 1 }];
       // CloudWatch bills a metric for the hours in which it is written.
       if (silent > 0) samples.push({ name: "hardstate_silent_monitors", value: silent });
+      if (open > 0) samples.push({ name: "hardstate_route_open", value: open });
       return samples;
     }
     case "unreadable":

@@ -69,8 +69,8 @@ export type Event =
     }
   /** A monitor has been silent for too long, or is heard again. */
   | { event: "heartbeat"; site: string; monitor: string; silent: boolean; since: number }
-  /** `silent`: how many monitors are, where that is asked for. */
-  | { event: "swept"; due: number; silent?: number }
+  /** `silent` and `open`: how many monitors and routes are, where that is asked for. */
+  | { event: "swept"; due: number; silent?: number; open?: number }
   | { event: "redriven"; site: string; id?: string; count: number }
   | { event: "captured"; id?: string; path: string; subject: string; to: string }
   | { event: "unreadable"; reason: string }

@@ -84,8 +84,8 @@ export const idleMonth = {
   keys: 1,
 } as const;
 
-/** How many metrics more the bridge writes as alerts come or monitors are silent, each billed for the hours of that. */
-export const metricsOfAlerts = 14;
+/** Metrics more that are written as alerts come, monitors are silent or routes open; each is billed for those hours. */
+export const metricsOfAlerts = 15;
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 

@@ -412,6 +412,7 @@ describe("the dashboard", () => {
       [
         "hardstate_delivery_seconds",
         "hardstate_silent_monitors",
+        "hardstate_route_open",
         ...[
           ...["accepted", "mailed", "suppressed", "digested", "refused", "dead", "deferred", "unauthorised"],
           ...["recoveries_without_problem", "sweeps", "failed", "unavailable", "returned"],

@@ -85,10 +85,18 @@ const counted: [string, Event, Sample[]][] = [
   ["a sweep", { event: "swept", due: 3 }, [{ name: "hardstate_sweeps_total", value: 1 }]],
   [
     "a sweep that found monitors silent",
-    { event: "swept", due: 0, silent: 2 },
+    { event: "swept", due: 0, silent: 2, open: 0 },
     [
       { name: "hardstate_sweeps_total", value: 1 },
       { name: "hardstate_silent_monitors", value: 2 },
+    ],
+  ],
+  [
+    "a sweep that found a route open",
+    { event: "swept", due: 0, silent: 0, open: 1 },
+    [
+      { name: "hardstate_sweeps_total", value: 1 },
+      { name: "hardstate_route_open", value: 1 },
     ],
   ],
   [

@@ -197,14 +197,15 @@ const unusedMilliseconds = 10_000;
 
 /**
  * Tells the ledger which routes the settings have: what it never met gets a state, and what is no more is not used. With
- * `started` open routes may be probed at once, for the settings may be better ones.
+ * `started` open routes may be probed at once, for the settings may be better ones. Resolves to the states in which it
+ * found those of the settings.
  */
 export const useRoutes = async (
   ledger: Pick<RouteStates, "writeRoute"> & { routes(): Promise<RouteState[]> },
   used: readonly string[],
   now: number,
   started: boolean,
-): Promise<void> => {
+): Promise<RouteState[]> => {
   const known = await ledger.routes();
   for (const state of known) {
     const inUse = used.includes(state.route);
@@ -212,6 +213,7 @@ export const useRoutes = async (
   }
   for (const name of used)
     if (!known.some(({ route }) => route === name)) await ledger.writeRoute(newRoute(name));
+  return known.filter(({ route }) => used.includes(route));
 };
 
 /**

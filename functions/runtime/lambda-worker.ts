@@ -121,10 +121,11 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
 export const sweep = async (_event: unknown, context: Context): Promise<void> => {
   const now = await bridge();
   const { known, queue, ledger, routes } = now;
-  await useRoutes(ledger, namesOf(now), clock(), false);
+  const used = await useRoutes(ledger, namesOf(now), clock(), false);
   const due = await sweepLedger({ ...known, ledger, queue, report }, clock());
   const heartbeats = known.heartbeatAfterSeconds === undefined ? [] : await ledger.heartbeats();
-  report({ event: "swept", due, silent: heartbeats.filter(isSilent).length });
+  const silent = heartbeats.filter(isSilent).length;
+  report({ event: "swept", due, silent, open: used.filter((route) => route.open).length });
   const limit = AbortSignal.timeout(Math.max(context.getRemainingTimeInMillis() - answerMilliseconds, 1));
   await probeUnused({ routes, states: ledger, clock }, limit);
 };

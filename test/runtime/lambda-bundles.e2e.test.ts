@@ -367,6 +367,18 @@ describe("a bridge on Lambda", () => {
     );
   });
 
+  it("counts at each sweep the routes that are out of use, while any is", async () => {
+    const counted = async () => {
+      expect(await bridge.sweep.invoke({})).toMatchObject({ ok: true });
+      return bridge.events().findLast(({ event }) => event === "swept")?.hardstate_route_open;
+    };
+    relay.script = { AUTH: "535 5.7.8 no\r\n" };
+    await start();
+    expect(await counted()).toBeUndefined();
+    expect(await work(record(fresh()))).toEqual(["alert-0001"]);
+    expect(await counted()).toBe(1);
+  });
+
   it("adds what SES tells of its mail to the alert's story, and nothing that is told of another's", async () => {
     const ses = await scriptedSes();
     onTestFinished(() => ses.close());
