@@ -143,12 +143,12 @@ describe.each(hosts)("with %s", (name, sh) => {
     await beat(1000);
     expect((await here("-v")).stdout.split("\n")).toEqual([
       expect.stringMatching(
-        /^HARDSTATE CRITICAL - 1 of its relays refuse our login: run hardstate doctor \(and 3 more\) \| /,
+        /^HARDSTATE CRITICAL - 1 of its relays refuses our login: run hardstate doctor \(and 3 more\) \| /,
       ),
-      "CRITICAL - 1 of its relays refuse our login: run hardstate doctor",
+      "CRITICAL - 1 of its relays refuses our login: run hardstate doctor",
       "CRITICAL - a monitor was not heard for 1000 s: does it run?",
       "WARNING - an alert waits for 400 s, in all 3: run hardstate doctor",
-      "WARNING - 1 of its relays do not work: run hardstate doctor",
+      "WARNING - 1 of its relays does not work: run hardstate doctor",
       "oldest_seconds 400",
       "waiting 3",
       "in_flight 0",
@@ -207,7 +207,7 @@ describe("each thing that is watched", () => {
     [
       "a dead letter",
       2,
-      "1 dead letters, which nobody got: run hardstate redrive",
+      "1 dead letter, which nobody got: run hardstate redrive",
       async () => {
         await wait(1);
         await bury();
@@ -216,16 +216,16 @@ describe("each thing that is watched", () => {
     [
       "a relay that is down",
       1,
-      "1 of its relays do not work: run hardstate doctor",
+      "1 of its relays does not work: run hardstate doctor",
       () => breakRoute("connect"),
     ],
     [
       "a refused login",
       2,
-      "1 of its relays refuse our login: run hardstate doctor (and 1 more)",
+      "1 of its relays refuses our login: run hardstate doctor (and 1 more)",
       () => breakRoute("auth"),
     ],
-    ["a silent monitor", 2, "1 monitors are silent: do they run?", () => beat(200, true)],
+    ["a silent monitor", 2, "1 monitor is silent: does it run?", () => beat(200, true)],
     ["a late heartbeat", 1, "a monitor was not heard for 301 s: does it run?", () => beat(301)],
   ])("%s has the status %i", async (_, status, words, happen) => {
     await happen();
@@ -261,7 +261,7 @@ describe("each thing that is watched", () => {
       response.end(`moon_phase 3\n${lines}routes_refused 0\nheartbeats_silent 0\nroute_names a b\n`),
     );
     const ended = await check();
-    expect(wordsOf(ended)).toBe("HARDSTATE OK - 1 wait, the oldest for 1 s, no dead letters");
+    expect(wordsOf(ended)).toBe("HARDSTATE OK - 1 waits, the oldest for 1 s, no dead letters");
     expect(dataOf(ended)).not.toContain("heartbeat=");
   });
 });

@@ -54,7 +54,7 @@ export const problems = {
   "not-allowed": { status: 405, title: "This path does not take this method" },
   "too-large": { status: 413, title: "The body is too large" },
   "not-supported": { status: 415, title: "This form of body is not taken" },
-  "not-valid": { status: 422, title: "No alert was taken" },
+  "not-valid": { status: 422, title: "Nothing was taken" },
   "too-many": { status: 429, title: "Too much at once; send it again later" },
   unavailable: { status: 503, title: "Nothing was taken; send it again" },
 } as const;
