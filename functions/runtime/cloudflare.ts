@@ -1,4 +1,5 @@
 import { connect } from "node:net";
+import { setTimeout } from "node:timers/promises";
 import type { Fault } from "../alert.ts";
 import { readSettings, type Settings } from "../config.ts";
 import { webConsole } from "../console/http.ts";
@@ -9,7 +10,7 @@ import openapi from "../intake/openapi.json" with { type: "json" };
 import { durableObjectLedger, type LedgerStub } from "../ledger/durable-object.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { pipeline } from "../pipeline.ts";
-import { idIn, type Queue, type ReceivedMessage } from "../queue/queue.ts";
+import { idIn, type Queue } from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { sweep } from "../sweep.ts";
 import { complain, toConsole } from "../telemetry.ts";
@@ -95,13 +96,22 @@ const appOf = (bindings: Bindings) => {
   return last.app;
 };
 
-const failed = (message: ReceivedMessage, error: unknown) =>
+const failed = (during: string, error: unknown, id?: string) =>
   report({
     event: "failed",
-    id: idIn(message),
-    during: "handling an alert",
+    id,
+    during,
     error: error instanceof Error ? (error.stack ?? error.message) : String(error),
   });
+
+/** What was due and could not be handed over stays due. It is no reason to mail nothing else. */
+const sweepLedger = async ({ settings, queue, ledger }: Bridge) => {
+  try {
+    report({ event: "swept", due: await sweep({ ...settings, ledger, queue, report }, clock()) });
+  } catch (error) {
+    failed("sweeping the ledger", error);
+  }
+};
 
 const work = async ({ settings, queue, ledger, ses }: Bridge) => {
   const until = clock() + drainMilliseconds;
@@ -116,11 +126,21 @@ const work = async ({ settings, queue, ledger, ses }: Bridge) => {
   const handOver = relays({ routes, states: ledger, clock });
   const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
   try {
-    for (let taken = 0; taken < mostMessages && clock() < until; ) {
-      const waitSeconds = Math.max(0, Math.min(20, Math.floor((until - clock()) / 1000)));
-      const messages = await queue.receive({ max: 10, waitSeconds, visibilityTimeoutSeconds });
-      await drain(queue, messages, handle, failed);
-      taken += messages.length;
+    for (let taken = 0; taken < mostMessages; ) {
+      const waitSeconds = Math.min(20, Math.floor((until - clock()) / 1000));
+      // SQS waits whole seconds: it would be asked fifty times in the last one, and each costs.
+      if (waitSeconds < 1) break;
+      try {
+        const messages = await queue.receive({ max: 10, waitSeconds, visibilityTimeoutSeconds });
+        taken += messages.length;
+        await drain(queue, messages, handle, (message, error) =>
+          failed("handling an alert", error, idIn(message)),
+        );
+      } catch (error) {
+        // What was received and not disposed of comes back when its time is over.
+        failed("working on the queue", error);
+        await setTimeout(1000);
+      }
     }
     await probeUnused(
       { routes, states: ledger, clock },
@@ -143,9 +163,11 @@ export default {
   },
   scheduled: async (_: unknown, bindings: Bindings): Promise<void> => {
     const bridge = bridgeOf(bindings);
-    const { settings, queue, ledger } = bridge;
-    const due = await sweep({ ...settings, ledger, queue, report }, clock());
-    report({ event: "swept", due });
-    await work(bridge);
+    const swept = sweepLedger(bridge);
+    try {
+      await work(bridge);
+    } finally {
+      await swept;
+    }
   },
 };

@@ -1,5 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer, type IncomingMessage, request } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -47,11 +48,14 @@ let queueUrl: string;
 let worker: LocalWorker;
 const said: string[] = [];
 const toEnd: (() => Promise<unknown>)[] = [];
-beforeEach(async () => {
-  said.length = 0;
+const newQueue = async () => {
   const created = await createAlertQueue(client, `worker-${count++}`);
   // fauxqs names a host that no URL can have.
   queueUrl = created.replace(/^.*?(?=\/\d+\/[^/]+$)/, `http://127.0.0.1:${sqs.port}`);
+};
+beforeEach(async () => {
+  said.length = 0;
+  await newQueue();
 });
 afterEach(async () => {
   for (const end of toEnd.splice(0).reverse()) await end();
@@ -88,6 +92,32 @@ const start = async (changes: Record<string, string>, state?: string) => {
 };
 /** Runs the cron until the worker ends; what it does is seen meanwhile. */
 const runCron = () => void worker.cron().catch((error: Error) => said.push(`cron: ${error.message}`));
+/** SQS as one meets it who asks too often: what `refuses` is throttled. Tells how often each action was asked for. */
+const throttlingSqs = async (refuses: (action: string) => boolean) => {
+  const asked = new Map<string, number>();
+  const server = createHttpServer(async (incoming: IncomingMessage, response) => {
+    const action = String(incoming.headers["x-amz-target"]).split(".").at(-1) ?? "";
+    asked.set(action, (asked.get(action) ?? 0) + 1);
+    const chunks: Buffer[] = [];
+    for await (const chunk of incoming) chunks.push(chunk);
+    if (refuses(action)) {
+      response.writeHead(400, { "Content-Type": "application/x-amz-json-1.0" });
+      response.end('{"__type":"com.amazonaws.sqs#RequestThrottled","message":"Rate exceeded"}');
+      return;
+    }
+    const { method, headers, url: path } = incoming;
+    const passedOn = request({ host: "127.0.0.1", port: sqs.port, path, method, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(response);
+    });
+    passedOn.on("error", () => response.destroy());
+    passedOn.end(Buffer.concat(chunks));
+  });
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  toEnd.push(async () => server.close());
+  const { port } = server.address() as AddressInfo;
+  return { asked, url: queueUrl.replace(/:\d+(?=\/)/, `:${port}`) };
+};
 const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
 const post = (change: Record<string, unknown> = {}) =>
   fetch(`${worker.url}/v1/alerts`, {
@@ -270,6 +300,40 @@ describe("a bridge on Cloudflare", () => {
     const [first, second] = messageIds(relay);
     expect(first).toBeDefined();
     expect(second).toBe(first);
+  });
+
+  it("asks a queue that throttles it again in the same run, and one that has nothing some times a minute", async () => {
+    const relay = await relayWith();
+    let throttled = 0;
+    const { asked, url } = await throttlingSqs((action) => action === "ReceiveMessage" && ++throttled <= 6);
+    await start({ ...routeTo(relay), HARDSTATE_QUEUE: `sqs:${url}` });
+    await post();
+    await worker.cron();
+    expect(await story()).toMatchObject({ status: "mailed" });
+    expect(said.join("\n")).toMatch(/"during":"working on the queue","error":"RequestThrottled/);
+    expect(asked.get("ReceiveMessage")).toBeLessThan(20);
+  });
+
+  it("mails though the queue does not take what is due", async () => {
+    const state = join(folder, `state-${count}`);
+    mkdirSync(state);
+    const relay = await relayWith();
+    await start(routeTo(relay), state);
+    await post();
+    runCron();
+    await expect.poll(async () => (await story()).status, within).toBe("mailed");
+    // Its run would go on for a minute, and what it asked of its queue outlives it.
+    await worker.stop();
+    await newQueue();
+    const { url } = await throttlingSqs((action) => action === "SendMessageBatch");
+    const ofWhatIsOpen = { HARDSTATE_OPERATOR: "boss@example.com", HARDSTATE_STILL_OPEN_AT: "00:00" };
+    await start({ ...routeTo(relay), ...ofWhatIsOpen, HARDSTATE_QUEUE: `sqs:${url}` }, state);
+    const another = queuedAlert({ id: "alert-0002" }, { object: { host: "db01", service: "HTTP" } });
+    await sqsQueue(client, queueUrl, Date.now).send([toMessage(another)]);
+    runCron();
+    await expect.poll(async () => (await story("alert-0002")).status, within).toBe("mailed");
+    const lines = () => said.join("\n");
+    await expect.poll(lines, within).toContain('"during":"sweeping the ledger","error":"RequestThrottled');
   });
 
   it("answers 503 to everything while its settings are wrong, and its log names them all", async () => {
