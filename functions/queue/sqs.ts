@@ -99,7 +99,8 @@ const receiptLapsed = (error: unknown): boolean =>
  * 1000, the most there is, or SQS buries what still has time: the pipeline keeps to some 600 receives.
  */
 export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => number): Queue => {
-  let deadLetterUrl: Promise<string> | undefined;
+  // Never the search itself: in workerd it is of one request, and ends with it, whoever else waits for it.
+  let deadLetterUrl: string | undefined;
   const findDeadLetterQueue = async (): Promise<string> => {
     const { Attributes } = await client.send(
       new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["RedrivePolicy"] }),
@@ -112,11 +113,8 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     if (!QueueUrl) throw new Error("SQS knows no URL of the dead-letter queue that the redrive policy names");
     return QueueUrl;
   };
-  const deadLetterQueue = () => {
-    deadLetterUrl ??= findDeadLetterQueue().catch((error) => {
-      deadLetterUrl = undefined;
-      throw error;
-    });
+  const deadLetterQueue = async () => {
+    deadLetterUrl ??= await findDeadLetterQueue();
     return deadLetterUrl;
   };
 
@@ -344,8 +342,7 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     },
     holds: async () => undefined,
     ready: async () => {
-      deadLetterUrl = undefined;
-      await deadLetterQueue();
+      deadLetterUrl = await findDeadLetterQueue();
     },
   };
 };

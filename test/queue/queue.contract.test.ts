@@ -261,6 +261,20 @@ describe("with an SQS emulator", () => {
     expect(groups.sort()).toEqual([own.group, "of-no-alert"].sort());
   });
 
+  it("tells a second request of its dead letters, though the first still looks for their queue", async () => {
+    let searches = 0;
+    const slow = {
+      send: async (command: { constructor: { name: string } }) => {
+        if (command.constructor.name === "GetQueueUrlCommand" && ++searches === 1)
+          await new Promise(() => undefined);
+        return client.send(command as never);
+      },
+    } as unknown as SQSClient;
+    const queue = sqsQueue(slow, await createAlertQueue(client, `searched-${count++}`), clock);
+    queue.deadLetterCount();
+    expect(await queue.deadLetterCount()).toBe(0);
+  });
+
   it("is not ready without a dead-letter queue", async () => {
     const queue = sqsQueue(client, await createQueue(client, `lonely-${count++}`), clock);
     await expect(queue.ready()).rejects.toThrow("redrive policy");
