@@ -177,6 +177,8 @@ export const readSettings = (
   const oauth = oauthWords ? readOAuth(oauthWords, expecting("HARDSTATE_OAUTH")) : undefined;
   const routes = given("HARDSTATE_RELAYS");
   const relays = routes ? readRelays(routes, ca, oauth, expecting("HARDSTATE_RELAYS")) : [];
+  if (runtime === "cloudflare" && relays.some((relay) => relay.kind === "smtp" && relay.port === 25))
+    expecting("HARDSTATE_RELAYS")("no port 25: Cloudflare connects to none");
 
   const address = "an address, or a name and an address: Monitoring <nagios@example.com>";
   const from = given("HARDSTATE_FROM") && take("HARDSTATE_FROM", mailbox, address, "");

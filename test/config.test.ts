@@ -673,6 +673,12 @@ describe("each runtime", () => {
     ["cloudflare", { HARDSTATE_LEDGER: "durable-object:x" }, "HARDSTATE_LEDGER", "durable-object"],
     [
       "cloudflare",
+      { HARDSTATE_RELAYS: "smtp://user:password@relay.example.com:25" },
+      "HARDSTATE_RELAYS",
+      "no port 25: Cloudflare connects to none",
+    ],
+    [
+      "cloudflare",
       { HARDSTATE_PORT: "80" },
       "HARDSTATE_PORT",
       "to be left out: it has no use on this runtime",

@@ -71,8 +71,6 @@ const bridgeOf = ({ LEDGER, ...environment }: Bindings): Bridge => {
   const faults = reading.ok ? [] : [...reading.faults];
   for (const field of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
     if (!environment[field]) faults.push({ field, expected: "a key of AWS that may use the queue" });
-  if (reading.ok && reading.value.relays.some((relay) => relay.kind === "smtp" && relay.port === 25))
-    faults.push({ field: "HARDSTATE_RELAYS", expected: "no port 25: Cloudflare connects to none" });
   if (!LEDGER)
     faults.push({ field: "LEDGER", expected: "the Durable Object's binding, as in wrangler.toml" });
   if (!reading.ok || faults.length > 0) throw new Error(wordsOf(faults));

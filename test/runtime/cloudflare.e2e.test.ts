@@ -349,7 +349,7 @@ describe("a bridge on Cloudflare", () => {
     expect(await answer.text()).not.toMatch(/HARDSTATE|secret/);
     await expect(worker.cron()).rejects.toThrow();
     const log = said.join("\n");
-    for (const name of ["HARDSTATE_FROM", "HARDSTATE_RELAY_CA", "AWS_SECRET_ACCESS_KEY"])
+    for (const name of ["HARDSTATE_FROM", "HARDSTATE_RELAYS", "HARDSTATE_RELAY_CA", "AWS_SECRET_ACCESS_KEY"])
       expect(log).toContain(`${name} wants`);
     expect(log).not.toContain("the-secret");
   });
