@@ -1,20 +1,22 @@
 import { afterTelling } from "./deliver/breaker.ts";
 import { afterListening, toTell } from "./heartbeat.ts";
-import { type Entry, forgotten, openEpisode } from "./ledger/entry.ts";
-import { keepMilliseconds, type Ledger } from "./ledger/ledger.ts";
+import { type Entry, forgotten, type Held, openEpisode } from "./ledger/entry.ts";
+import { type Due, keepMilliseconds, type Ledger } from "./ledger/ledger.ts";
 import { type Notice, noticeAlerts, operatorSite } from "./operator.ts";
 import { type Queue, toDueMessage, toMessage } from "./queue/queue.ts";
 import type { Report } from "./telemetry.ts";
 
 const mostEntries = 100;
 
-/** The entry after the queue was given those of its alerts whose time has come. */
-const handedOver = (entry: Entry, now: number): Entry => ({
-  ...entry,
-  held: Object.fromEntries(
-    Object.entries(entry.held).map(([id, held]) => [id, held.due <= now ? { ...held, queued: true } : held]),
-  ),
-});
+/** The entry after the queue was given those of its alerts whose time has come, or as many as there were at hand. */
+const handedOver = (entry: Entry, { alerts, partly }: Due, now: number): Entry => {
+  const given = new Set(alerts.map(({ queued }) => queued.id));
+  const held = Object.entries(entry.held).map(([id, one]): [string, Held] => [
+    id,
+    one.due <= now && (!partly || given.has(id)) ? { ...one, queued: true } : one,
+  ]);
+  return { ...entry, held: Object.fromEntries(held) };
+};
 
 type SweepParts = {
   ledger: Ledger;
@@ -111,8 +113,7 @@ export const sweep = async (parts: SweepParts, now: number): Promise<number> => 
   await tellOfHeartbeats(parts, now);
   await tellOfOpen(parts, now);
   let count = 0;
-  let written = mostEntries;
-  while (written === mostEntries) {
+  for (let more = true; more; ) {
     const due = await ledger.due(now, mostEntries);
     const alerts = due.flatMap(({ alerts }) => alerts);
     if (alerts.length > 0) {
@@ -120,13 +121,16 @@ export const sweep = async (parts: SweepParts, now: number): Promise<number> => 
       if (!taken.every(Boolean)) throw new Error("the queue took only some of the alerts that are due");
       count += alerts.length;
     }
-    written = 0;
-    for (const { key, object, entry } of due) {
+    let written = 0;
+    for (const one of due) {
+      const { key, object, entry } = one;
       const abandoned = forgotten(entry, now);
-      if (!(await ledger.write({ key, entry: handedOver(abandoned ?? entry, now), records: [] }))) continue;
+      const after = handedOver(abandoned ?? entry, one, now);
+      if (!(await ledger.write({ key, entry: after, records: [] }))) continue;
       written += 1;
       if (abandoned) report({ event: "forgotten", object, since: entry.episode?.since ?? now });
     }
+    more = written === due.length && (written === mostEntries || due.at(-1)?.partly === true);
   }
   await ledger.prune(now - keepMilliseconds, 1000);
   return count;

@@ -42,6 +42,8 @@ export type Due = {
   object: string;
   entry: Entry;
   alerts: { queued: QueuedAlert; due: number }[];
+  /** There are more such alerts of it than one answer holds; it is the last then. */
+  partly?: true;
 };
 
 /** Which records of the journal are wanted; newest first, those before the cursor of the page before. */

@@ -24,7 +24,7 @@ import {
   resumed,
   twinOf,
 } from "./journal.ts";
-import { cursorOf, type Ledger, readCursor } from "./ledger.ts";
+import { cursorOf, type Due, type Ledger, readCursor } from "./ledger.ts";
 
 type Value = string | number | null;
 
@@ -149,6 +149,9 @@ const indexFor = ({ object, contact, outcome }: { object?: string; contact?: str
   return outcome ? "journal_outcome" : "journal_time";
 };
 
+/** About so much of alerts one answer of `due` has: a Durable Object's takes 32 MiB, and throws beyond. */
+const mostDueCharacters = 4_000_000;
+
 const placeOf = ({ host, service }: Record<string, unknown>) => ({
   host: String(host),
   service: service === null ? null : String(service),
@@ -159,8 +162,10 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
   // At once, for another process may write meanwhile.
   engine.transaction(() => engine.exec(schema));
   const together = engine.together ?? engine.transaction;
+  const rowOf = (site: string, id: string) =>
+    engine.all("SELECT body FROM journal WHERE site = ? AND id = ?", site, id)[0];
   const recordOf = (site: string, id: string): JournalRecord | undefined => {
-    const [row] = engine.all("SELECT body FROM journal WHERE site = ? AND id = ?", site, id);
+    const row = rowOf(site, id);
     return row && parse(row);
   };
   const entryAt = (key: string): Entry | undefined => {
@@ -326,18 +331,35 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         if (first && numbered) keepNumber(first, numbered);
         return true;
       }),
-    due: async (now, limit) =>
-      engine.all("SELECT * FROM object WHERE due_at <= ? ORDER BY due_at LIMIT ?", now, limit).map((row) => {
+    due: async (now, limit) => {
+      const found: Due[] = [];
+      let left = mostDueCharacters;
+      for (const row of engine.all(
+        "SELECT * FROM object WHERE due_at <= ? ORDER BY due_at LIMIT ?",
+        now,
+        limit,
+      )) {
         const entry = entryOf(row);
         const over = Object.entries(entry.held)
           .filter(([, { due, queued }]) => due <= now && !queued)
           .sort(([, a], [, b]) => a.due - b.due || a.receivedAt - b.receivedAt);
-        const alerts = over.flatMap(([id, { due }]) => {
-          const queued = recordOf(String(row.site), id)?.queued;
-          return queued ? [{ queued, due }] : [];
-        });
-        return { key: String(row.object_key), object: objectOf(placeOf(row)), entry, alerts };
-      }),
+        const alerts: Due["alerts"] = [];
+        const one: Due = { key: String(row.object_key), object: objectOf(placeOf(row)), entry, alerts };
+        found.push(one);
+        for (const [id, { due }] of over) {
+          if (left < 0) {
+            one.partly = true;
+            return found;
+          }
+          const record = rowOf(String(row.site), id);
+          const queued = record && parse<JournalRecord>(record).queued;
+          if (!queued) continue;
+          left -= String(record.body).length;
+          alerts.push({ queued, due });
+        }
+      }
+      return found;
+    },
     story: async (site, id) => {
       const record = recordOf(site, id);
       const returned = engine.all(

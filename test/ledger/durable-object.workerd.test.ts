@@ -1,5 +1,11 @@
 import { env } from "cloudflare:workers";
+import { expect, it } from "vitest";
 import { durableObjectLedger, type LedgerStub } from "../../functions/ledger/durable-object.ts";
+import { hold } from "../../functions/ledger/ledger.ts";
+import { defaultPolicy } from "../../functions/ledger/policy.ts";
+import { decide } from "../../functions/ledger/verdict.ts";
+import { sweep } from "../../functions/sweep.ts";
+import { queuedAlert } from "../alerts.ts";
 import { contract } from "./contract.ts";
 
 const { LEDGER } = env as unknown as { LEDGER: DurableObjectNamespace<LedgerStub> };
@@ -10,4 +16,38 @@ contract("durable object", async () => {
   const reopen = () => durableObjectLedger(() => LEDGER.getByName(name));
   const ledger = reopen();
   return { ledger, reopen, forget: (before) => ledger.prune(before, 10) };
+});
+
+it("hands all over that is due at once, though one answer of the object could not hold it", async () => {
+  const ledger = durableObjectLedger(() => LEDGER.getByName("much"));
+  // 40 MB: of one object for many contacts, and of many objects.
+  const alerts = Array.from({ length: 300 }, (_, n) =>
+    queuedAlert(
+      { id: `alert-${String(n).padStart(4, "0")}`, contact: `contact${n}@example.com`, receivedAt: 1000 },
+      {
+        object: { host: "web01", service: `S${Math.max(0, n - 150)}` },
+        degraded: true,
+        long_output: "x".repeat(65_000),
+        perfdata: "x".repeat(16_000),
+        custom: Object.fromEntries(Array.from({ length: 60 }, (_, c) => [`C${c}`, "x".repeat(900)])),
+      },
+    ),
+  );
+  for (const queued of alerts) {
+    const page = await ledger.read(queued);
+    const verdict = decide(page, queued, defaultPolicy, 1000);
+    if (verdict.action !== "hold") throw new Error("not to be held");
+    expect(await hold(ledger, page, queued, verdict, 1000)).toBe(true);
+  }
+  const handed: string[] = [];
+  const queue = {
+    send: async (messages: readonly { body: string }[]) => {
+      handed.push(...messages.map(({ body }) => JSON.parse(body).id));
+      return messages.map(() => true);
+    },
+  };
+  const count = await sweep({ ledger, queue, operators: [], report: () => undefined }, 1_000_000);
+  expect(count).toBe(alerts.length);
+  expect(handed.sort()).toEqual(alerts.map(({ id }) => id));
+  expect(await ledger.due(1_000_000, 100)).toEqual([]);
 });
