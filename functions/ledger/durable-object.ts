@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
-import type { Ledger } from "./ledger.ts";
+import { setTimeout as after } from "node:timers/promises";
+import { insistent, type Ledger } from "./ledger.ts";
 import { sqlLedger } from "./sql.ts";
 
 /**
@@ -35,11 +36,21 @@ export type LedgerStub = Pick<LedgerObject, "call">;
 
 const answerWithinMilliseconds = 30_000;
 
+/** Whether an object was only away: each deployment starts it anew. What its own code threw it throws again. */
+const wasAway = (error: unknown): boolean => {
+  const { remote = false, durableObjectReset = false } = error as Record<string, boolean | undefined>;
+  return !remote || durableObjectReset;
+};
+const second = () => after(1000);
+
 /**
  * The ledger in a Durable Object. `stub` is asked for at each call: one must not outlive its request, and fails for ever
  * once its object has failed. No answer is waited for longer than 30 s.
  */
-export const durableObjectLedger = (stub: () => LedgerStub): Ledger => {
+export const durableObjectLedger = (
+  stub: () => LedgerStub,
+  wait: () => Promise<unknown> = second,
+): Ledger => {
   const calling = <Name extends keyof Ledger>(name: Name) =>
     (async (...values: Parameters<Ledger[Name]>) => {
       const { promise: tooLate, reject } = Promise.withResolvers<never>();
@@ -50,7 +61,7 @@ export const durableObjectLedger = (stub: () => LedgerStub): Ledger => {
         clearTimeout(timer);
       }
     }) as Ledger[Name];
-  return {
+  const ledger: Ledger = {
     route: calling("route"),
     writeRoute: calling("writeRoute"),
     routes: calling("routes"),
@@ -72,4 +83,5 @@ export const durableObjectLedger = (stub: () => LedgerStub): Ledger => {
     prune: calling("prune"),
     ready: calling("ready"),
   };
+  return insistent(ledger, wasAway, wait, () => performance.now());
 };

@@ -114,6 +114,36 @@ export const readCursor = (cursor: string | undefined): [number, string] => {
   return at === "" ? [Number.MAX_SAFE_INTEGER, ""] : [Number(at), name];
 };
 
+const insistMilliseconds = 60_000;
+/** Whether a write was made of which no answer came: entry and record change together. */
+const isMade = async (ledger: Ledger, { records: [record] }: Change): Promise<boolean> =>
+  record !== undefined &&
+  JSON.stringify(await ledger.story(record.site, record.id)) === JSON.stringify(record);
+
+/**
+ * A ledger that tries again for a minute to note what came of a mail, after errors that may pass: many may be on their
+ * way then, and what was sent and cannot be noted is sent again.
+ */
+export const insistent = (
+  ledger: Ledger,
+  mayPass: (error: unknown) => boolean,
+  wait: () => Promise<unknown>,
+  now: () => number,
+): Ledger => ({
+  ...ledger,
+  write: async (change) => {
+    const until = now() + insistMilliseconds;
+    for (let again = false; ; again = true) {
+      try {
+        return (await ledger.write(change)) || (again && (await isMade(ledger, change)));
+      } catch (error) {
+        if (!change.offered || now() >= until || !mayPass(error)) throw error;
+      }
+      await wait();
+    }
+  },
+});
+
 /** The record of an alert that waits. A wait that is prolonged for the same row is one. */
 export const heldRecord = (
   record: JournalRecord,

@@ -1,7 +1,7 @@
 import type { StatementSync } from "node:sqlite";
 import { setTimeout } from "node:timers/promises";
 import { type Database, openDatabase } from "../sqlite.ts";
-import type { Ledger } from "./ledger.ts";
+import { insistent, type Ledger } from "./ledger.ts";
 import { sqlLedger } from "./sql.ts";
 
 /** A ledger with `close`, for the process that opened the file. */
@@ -26,30 +26,18 @@ export const ledgerIn = (db: Database, together?: Database["together"]): Ledger 
 
 /** SQLite's codes of what may pass: a lock held elsewhere, a disk that fails or is full. */
 const passing = [5, 10, 13];
-const patienceMilliseconds = 60_000;
 const second = () => setTimeout(1000, undefined, { ref: false });
 const elapsed = () => performance.now();
 
-/**
- * A ledger that tries again each second for a minute to note what came of a mail, while the disk is full or its file
- * is locked: many may be on their way then, and what was sent and cannot be noted is sent again.
- */
-export const patient = (ledger: Ledger, wait: () => Promise<unknown> = second, now = elapsed): Ledger => ({
-  ...ledger,
-  write: async (change) => {
-    const until = now() + patienceMilliseconds;
-    for (;;) {
-      try {
-        return await ledger.write(change);
-      } catch (error) {
-        const { errcode = 0 } = error as { errcode?: number };
-        // The low byte; the rest says where it came from.
-        if (!change.offered || now() >= until || !passing.includes(errcode & 0xff)) throw error;
-      }
-      await wait();
-    }
-  },
-});
+/** A ledger that notes what came of a mail once the disk is no more full, or its file no more locked. */
+export const patient = (ledger: Ledger, wait: () => Promise<unknown> = second, now = elapsed): Ledger => {
+  const mayPass = (error: unknown) => {
+    const { errcode = 0 } = error as { errcode?: number };
+    // The low byte; the rest says where it came from.
+    return passing.includes(errcode & 0xff);
+  };
+  return insistent(ledger, mayPass, wait, now);
+};
 
 /** The ledger in one SQLite file, which several processes may share. */
 export const sqliteLedger = (path: string): SqliteLedger => {

@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
 import { durableObjectLedger, type LedgerStub } from "../../functions/ledger/durable-object.ts";
-import { hold } from "../../functions/ledger/ledger.ts";
+import { claim, hold, type Ledger, settle } from "../../functions/ledger/ledger.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
 import { sweep } from "../../functions/sweep.ts";
@@ -16,6 +16,44 @@ contract("durable object", async () => {
   const reopen = () => durableObjectLedger(() => LEDGER.getByName(name));
   const ledger = reopen();
   return { ledger, reopen, forget: (before) => ledger.prune(before, 10) };
+});
+
+it("notes once what came of a mail, though the object was away, and its answer was lost", async () => {
+  const real = () => LEDGER.getByName("away");
+  const away = Object.assign(new Error("reset because its code was updated"), { durableObjectReset: true });
+  const faults: ("before" | "after")[] = [];
+  const stub = (): LedgerStub => ({
+    call: <Name extends keyof Ledger>(name: Name, ...values: Parameters<Ledger[Name]>) => {
+      const fault = name === "write" ? faults.shift() : undefined;
+      const answer = async () => {
+        if (fault === "before") throw away;
+        const given = await real().call(name, ...values);
+        if (fault === "after") throw away;
+        return given;
+      };
+      return answer() as ReturnType<Ledger[Name]>;
+    },
+  });
+  let waits = 0;
+  const ledger = durableObjectLedger(stub, async () => void waits++);
+  const queued = queuedAlert();
+  const page = await ledger.read(queued);
+  const verdict = decide(page, queued, defaultPolicy, 1000);
+  if (verdict.action !== "send") throw new Error("not to be sent");
+  const handOut = { visibleAgainAt: 60_000, receiveCount: 1 };
+  const mine = await claim(ledger, page, verdict, "<m@example.com>", 1000, handOut);
+  if (!mine) throw new Error("not claimed");
+  const outcome = { result: "accepted", reply: "250 2.0.0 Ok", code: 250, durationMilliseconds: 5 } as const;
+  const handover = { attempts: [{ at: 1500, route: "smtp://relay", outcome }] };
+  faults.push("before", "before", "after");
+  const ending = { at: 2000, as: "mailed", reason: "250 2.0.0 Ok" } as const;
+  expect(await settle(ledger, queued, mine, handover, ending, (entry) => entry)).toEqual(ending);
+  expect(waits).toBe(3);
+  expect(await ledger.story("site", queued.id)).toMatchObject({ ending, attempts: handover.attempts });
+  faults.push("before");
+  await expect(claim(ledger, await ledger.read(queued), verdict, "<m@x>", 1, handOut)).rejects.toThrow(
+    "reset",
+  );
 });
 
 it("hands all over that is due at once, though one answer of the object could not hold it", async () => {
