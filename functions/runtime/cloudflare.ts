@@ -30,8 +30,8 @@ const report = toConsole("json", clock);
 const drainMilliseconds = 50_000;
 /** Longer than one attempt may take, and with the above within the 15 minutes of a cron's run. */
 const visibilityTimeoutSeconds = 400;
-// https://developers.cloudflare.com/workers/platform/limits/ has 10,000 requests for a run, of which an alert makes some
-// fifteen, to the ledger most; and six connections at once, two of them for the queue.
+// https://developers.cloudflare.com/workers/platform/limits/ has 10,000 requests for a run, unless wrangler.toml asks for
+// more: an alert makes some fifteen, to the ledger most; and six connections at once, two of them for the queue.
 const mostMessages = 500;
 const mailConnections = 4;
 
