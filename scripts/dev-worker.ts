@@ -1,20 +1,28 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { CreateQueueCommand, GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import { startFauxqs } from "fauxqs";
+import { readSettings, trialSettings } from "../functions/config.ts";
 import { sqsClient } from "../functions/queue/sqs.ts";
 import { capturingRelay, trialToken } from "../functions/runtime/trial.ts";
 import { asText, complain, say } from "../functions/telemetry.ts";
 import { buildForCloudflare } from "./build.ts";
 import { startWorker } from "./workerd.ts";
 
-// The Worker as wrangler builds it, in workerd on this machine, with an SQS and a relay that are here too.
+// The Worker as wrangler builds it, in workerd on this machine, with an SQS and a relay that are here too. Settings of the
+// environment are the Worker's.
 const state = process.env.HARDSTATE_STATE || ".hardstate/worker";
 const port = Number(process.env.HARDSTATE_PORT || 8787);
 const clock = () => Date.now();
+const given = Object.entries(process.env).filter(
+  ([name]) => name.startsWith("HARDSTATE_") && !trialSettings.includes(name),
+);
 
 const startQueue = async () => {
-  const server = await startFauxqs({ port: 0, host: "127.0.0.1", logger: false });
+  // What was accepted outlives a restart, as with SQS.
+  const dataDir = join(state, "queue");
+  const server = await startFauxqs({ port: 0, host: "127.0.0.1", logger: false, dataDir });
   const origin = `http://127.0.0.1:${server.port}`;
   const client = sqsClient(origin, "us-east-1", { accessKeyId: "dev", secretAccessKey: "dev" });
   const create = async (name: string, more: Record<string, string> = {}): Promise<string> => {
@@ -43,6 +51,22 @@ const relay = await capturingRelay(state, clock, (event) => say(asText(event, cl
 const authorities = join(state, "authorities.pem");
 writeFileSync(authorities, relay.certificate);
 const queue = await startQueue();
+const bindings: Record<string, string> = {
+  HARDSTATE_TOKENS: `dev=${token}`,
+  HARDSTATE_RELAYS: `smtp://${relay.user}:${relay.password}@localhost:${relay.port}`,
+  HARDSTATE_FROM: "Hardstate <hardstate@example.com>",
+  HARDSTATE_RECIPIENTS: "example.com",
+  HARDSTATE_QUEUE: `sqs:${queue.url}`,
+  AWS_ACCESS_KEY_ID: "dev",
+  AWS_SECRET_ACCESS_KEY: "dev",
+  ...Object.fromEntries(given),
+};
+const reading = readSettings(bindings, "cloudflare");
+if (!reading.ok) {
+  complain("The Worker cannot start. These settings are wrong:\n");
+  for (const { field, expected } of reading.faults) complain(`  ${field} wants ${expected}`);
+  process.exit(2);
+}
 const worker = await startWorker({
   bundle,
   authorities,
@@ -50,15 +74,7 @@ const worker = await startWorker({
   state,
   // What workerd says for itself of an option that it does not need.
   said: (line) => line !== "" && !line.startsWith("NOSENTRY") && say(line),
-  bindings: {
-    HARDSTATE_TOKENS: `dev=${token}`,
-    HARDSTATE_RELAYS: `smtp://${relay.user}:${relay.password}@localhost:${relay.port}`,
-    HARDSTATE_FROM: "Hardstate <hardstate@example.com>",
-    HARDSTATE_RECIPIENTS: "example.com",
-    HARDSTATE_QUEUE: `sqs:${queue.url}`,
-    AWS_ACCESS_KEY_ID: "dev",
-    AWS_SECRET_ACCESS_KEY: "dev",
-  },
+  bindings,
 }).catch((error: Error) => {
   complain(`The Worker cannot start (${error.message}). Is port ${port} in use? Set HARDSTATE_PORT.`);
   process.exit(3);
@@ -82,6 +98,8 @@ for (const signal of ["SIGINT", "SIGTERM"])
   });
 // On Cloudflare each minute; here one run follows the other.
 while (!ending)
-  await worker.cron().catch((error: Error) => {
-    if (!ending) complain(error.message);
+  await worker.cron().catch(async (error: Error) => {
+    if (ending) return;
+    complain(error.message);
+    await setTimeout(1000);
   });

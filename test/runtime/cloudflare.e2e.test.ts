@@ -372,11 +372,10 @@ describe("a mail by SES from workerd", () => {
 });
 
 describe("npm run dev:worker", () => {
-  it("mails the alert of the line that it prints, keeps the mail, and ends by SIGINT", async () => {
-    const state = join(folder, "dev");
-    const { "dev:worker": script } = JSON.parse(readFileSync("package.json", "utf8")).scripts;
+  const { "dev:worker": script } = JSON.parse(readFileSync("package.json", "utf8")).scripts;
+  const startDev = async (settings: Record<string, string>) => {
     const child = spawn(process.execPath, script.split(" ").slice(1), {
-      env: { PATH: process.env.PATH, HARDSTATE_STATE: state, HARDSTATE_PORT: "18799" },
+      env: { PATH: process.env.PATH, ...settings },
     });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
@@ -384,12 +383,30 @@ describe("npm run dev:worker", () => {
     toEnd.push(async () => child.kill("SIGKILL"));
     await expect.poll(() => output, within).toContain("Ctrl-C ends it");
     const line = /^ {2}(curl .*)$/m.exec(output)?.[1] ?? "";
-    const { stdout } = await promisify(execFile)("sh", ["-c", line]);
-    expect(stdout).toContain('"status":"queued"');
-    await expect.poll(() => output, within).toMatch(/mail +\S+\.eml +"PROBLEM CRITICAL: web01\/HTTP"/);
-    child.kill("SIGINT");
-    await ended;
+    const post = async () => (await promisify(execFile)("sh", ["-c", line])).stdout;
+    return { said: () => output, post, end: () => child.kill("SIGINT") && ended };
+  };
+
+  it("mails the alert of the line that it prints, keeps the mail, and ends by SIGINT", async () => {
+    const dev = await startDev({ HARDSTATE_STATE: join(folder, "dev"), HARDSTATE_PORT: "18799" });
+    expect(await dev.post()).toContain('"status":"queued"');
+    await expect.poll(dev.said, within).toMatch(/mail +\S+\.eml +"PROBLEM CRITICAL: web01\/HTTP"/);
+    await dev.end();
     await expect(fetch("http://127.0.0.1:18799/healthz")).rejects.toThrow();
+  });
+
+  it("has the settings of its environment, and mails what it had accepted before a restart", async () => {
+    const place = { HARDSTATE_STATE: join(folder, "dev-again"), HARDSTATE_PORT: "0" };
+    const away = { HARDSTATE_RELAYS: "smtp://user:password@localhost:9", HARDSTATE_FLAP_HOLD: "off" };
+    const before = await startDev({ ...place, ...away });
+    expect(await before.post()).toContain('"status":"queued"');
+    await expect.poll(before.said, within).toContain('"event":"attempt-failed"');
+    await before.end();
+    const after = await startDev(place);
+    await expect
+      .poll(after.said, { ...within, timeout: 60_000 })
+      .toMatch(/mail +\S+\.eml +"PROBLEM CRITICAL/);
+    await after.end();
   });
 });
 
