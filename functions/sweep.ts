@@ -105,7 +105,7 @@ const tellOfOpen = async (parts: SweepParts, now: number) => {
  * Puts every held alert whose time has come on the queue, where it is decided like any other; closes episodes of
  * which nothing was heard for 30 days (R44), and forgets what ended longer ago. The queue has an alert before the
  * ledger says so: who dies in between puts it there twice, and the second is found to be dealt with. A conflict
- * leaves an entry to the next sweep. Resolves to the number of alerts put there.
+ * leaves an entry to another time: a worker may have its alert already. Resolves to the number of alerts put there.
  */
 export const sweep = async (parts: SweepParts, now: number): Promise<number> => {
   const { ledger, queue, report } = parts;
@@ -130,7 +130,7 @@ export const sweep = async (parts: SweepParts, now: number): Promise<number> => 
       written += 1;
       if (abandoned) report({ event: "forgotten", object, since: entry.episode?.since ?? now });
     }
-    more = written === due.length && (written === mostEntries || due.at(-1)?.partly === true);
+    more = written > 0 && (due.length === mostEntries || due.at(-1)?.partly === true);
   }
   await ledger.prune(now - keepMilliseconds, 1000);
   return count;
