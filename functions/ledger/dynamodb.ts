@@ -531,7 +531,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
         const { page, full } = await newest(index, key, "at", cursor, atOnce);
         for (const { item, cursor: next } of page) {
           const record = item && parse<JournalRecord>(item);
-          if (record && wanted(record)) items.push(record);
+          if (record && wanted(record)) items.push({ ...record, queued: undefined });
           if (items.length === limit) return { items, next };
         }
         if (!full) return { items };

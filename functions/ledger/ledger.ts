@@ -86,6 +86,7 @@ export type Ledger = RouteStates & {
   stories(site: string, ids: readonly string[]): Promise<JournalRecord[]>;
   /** Adds what came back of a mail to its alert's story, once however often it is told. */
   noteReturned(site: string, id: string, returned: Returned): Promise<void>;
+  /** Records without the alerts that wait. */
   journal(query: JournalQuery): Promise<Listing<JournalRecord>>;
   problems(query: { site: string; before?: string; limit: number }): Promise<Listing<OpenProblem>>;
   /** Open episodes of all sites, at most `limit`. */

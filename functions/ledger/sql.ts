@@ -395,7 +395,8 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       const ending = outcome && endingOf(outcome);
       const items = engine
         .all(
-          `SELECT body FROM (
+          // Whole alerts, which only those that wait have, would be more than a Durable Object's answer holds.
+          `SELECT CASE WHEN ending IS NULL THEN json_remove(body, '$.queued') ELSE body END AS body FROM (
            SELECT site, id FROM journal INDEXED BY ${indexFor({ object, contact, outcome })}
            WHERE site = ? AND (received_at, id) < (?, ?)
            ${object === undefined ? "" : "AND object = ?"} ${contact === undefined ? "" : "AND contact = ?"}

@@ -56,7 +56,7 @@ it("notes once what came of a mail, though the object was away, and its answer w
   );
 });
 
-it("hands all over that is due at once, though one answer of the object could not hold it", async () => {
+it("lists all that waits, and hands over all that is due, though one answer of the object could not hold it", async () => {
   const ledger = durableObjectLedger(() => LEDGER.getByName("much"));
   // 40 MB: of one object for many contacts, and of many objects.
   const alerts = Array.from({ length: 300 }, (_, n) =>
@@ -77,6 +77,7 @@ it("hands all over that is due at once, though one answer of the object could no
     if (verdict.action !== "hold") throw new Error("not to be held");
     expect(await hold(ledger, page, queued, verdict, 1000)).toBe(true);
   }
+  expect((await ledger.journal({ site: "site", limit: 500 })).items).toHaveLength(alerts.length);
   const handed: string[] = [];
   const queue = {
     send: async (messages: readonly { body: string }[]) => {
