@@ -39,7 +39,7 @@ import {
   resumed,
   twinOf,
 } from "./journal.ts";
-import { type Change, type Due, keepMilliseconds, type Ledger, readCursor } from "./ledger.ts";
+import { type Change, type Due, insistent, keepMilliseconds, type Ledger, readCursor } from "./ledger.ts";
 
 type Item = Record<string, AttributeValue>;
 type Value = string | number | Uint8Array | undefined;
@@ -123,6 +123,18 @@ const inOrder = (keys: readonly Key[], found: Map<string, Item>): Item[] =>
 const lastOf = (item: Item | undefined): JournalRecord[] =>
   item?.records?.B ? JSON.parse(unpacked(item.records.B)) : [];
 
+/** Whether a request may be taken the next time: it was throttled, or had no answer, or that of a broken server. */
+const mayPass = (error: unknown): boolean => {
+  const { name, code = "", $metadata } = error as Fault;
+  return (
+    ($metadata?.httpStatusCode ?? 0) >= 500 ||
+    /Throttl|Throughput|RequestLimit|Timeout/.test(name) ||
+    /^E[A-Z]+$/.test(code)
+  );
+};
+type Fault = { name: string; code?: string; $metadata?: { httpStatusCode?: number } };
+const second = () => setTimeout(1000);
+
 /** Marks one write among those of an item; short, for a write unit has 1 KB. */
 const newMark = (): string => crypto.randomUUID().slice(-12);
 
@@ -135,7 +147,11 @@ const expiresAfter = (at: number): number => Math.ceil((at + keepMilliseconds) /
  * a transaction costs and without its conflicts. The records' own items follow. If the writer dies before they do,
  * whoever reads the entry next writes them first; and since the alert was not acknowledged, somebody will.
  */
-export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledger => {
+export const dynamodbLedger = (
+  client: DynamoDBClient,
+  TableName: string,
+  wait: () => Promise<unknown> = second,
+): Ledger => {
   const keyOf = ({ pk, sk }: Key) => ({ pk: { S: pk }, sk: { S: sk } });
 
   const find = async (key: Key): Promise<Item | undefined> => {
@@ -353,13 +369,17 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     return item ? entryOf(item) : emptyEntry;
   };
 
-  const write = async ({ key, entry, records, of, numbered }: Change): Promise<boolean> => {
+  // A change that is tried again is known for what it was.
+  const marks = new WeakMap<Change, string>();
+  const write = async (change: Change): Promise<boolean> => {
+    const { key, entry, records, of, numbered } = change;
     const { revision, ...body } = entry;
     const [first] = records;
     const place = first ?? of;
     if (revision === 0 && !place) return false;
     const [open, due] = [openEpisode(entry), dueAt(entry)];
-    const writtenBy = newMark();
+    const writtenBy = marks.get(change) ?? newMark();
+    marks.set(change, writtenBy);
     // Who wrote the entry since has first written our records.
     const traces = first ? [recordKey(first)] : [];
     const commit = advance(
@@ -434,7 +454,7 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
     return { page, full: Items.length === limit };
   };
 
-  return {
+  const ledger: Ledger = {
     read,
     entry,
     write,
@@ -636,4 +656,5 @@ export const dynamodbLedger = (client: DynamoDBClient, TableName: string): Ledge
       await find(routeKey("ready"));
     },
   };
+  return insistent(ledger, mayPass, wait, () => performance.now());
 };

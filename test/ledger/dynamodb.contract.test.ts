@@ -314,6 +314,43 @@ describe("a DynamoDB that", () => {
     expect((await ledger.read(queuedAlert())).entry.revision).toBe(0);
   });
 
+  it.each<[string, object, "before" | "after"]>([
+    ["is throttled", { name: "ThrottlingException", $metadata: { httpStatusCode: 400 } }, "before"],
+    ["is away", { code: "ECONNREFUSED" }, "before"],
+    ["does not answer", { name: "TimeoutError" }, "after"],
+    ["fails", { name: "InternalServerError", $metadata: { httpStatusCode: 500 } }, "after"],
+  ])("%s for a moment notes what came of a mail once it takes it", async (_, fault, when) => {
+    let faults = 0;
+    let waits = 0;
+    const unsteady = disturbed("initialize", async (command, sk, next) => {
+      const now = command === "UpdateItemCommand" && sk === "entry" && faults-- > 0;
+      if (now && when === "before") throw Object.assign(new Error("not now"), fault);
+      const answer = await next();
+      if (now) throw Object.assign(new Error("not now"), fault);
+      return answer;
+    });
+    const patient = dynamodbLedger(unsteady, table, async () => void waits++);
+    const queued = queuedAlert();
+    const mine = await claimOn(patient, queued);
+    if (!mine) throw new Error("not claimed");
+    const outcome = {
+      result: "accepted",
+      reply: "250 2.0.0 Ok",
+      code: 250,
+      durationMilliseconds: 5,
+    } as const;
+    const handover = { attempts: [{ at: 1500, route: "smtp://relay", outcome }] };
+    const ending = { at: 2000, as: "mailed", reason: "250 2.0.0 Ok" } as const;
+    faults = 2;
+    expect(await settle(patient, queued, mine, handover, ending, (entry) => entry)).toEqual(ending);
+    expect(waits).toBeGreaterThan(0);
+    const known = (await ledger.read(queued)).record;
+    expect(known).toMatchObject({ ending, attempts: handover.attempts });
+    faults = 1;
+    const other = queuedAlert({ id: "alert-of-bob", contact: "bob@example.com" });
+    await expect(claimOn(patient, other)).rejects.toThrow("not now");
+  });
+
   it("holds the longest alert for forty contacts has room for it in one entry", async () => {
     const queued = queuedAlert(
       {},
