@@ -95,7 +95,7 @@ describe("npm start without settings", () => {
   it("names the alert in the line of its mail, and in that of what keeps it from being mailed", async () => {
     const bridge = await start();
     await post(bridge, problems(1));
-    await expect.poll(bridge.log).toContain('"event":"captured","id":"alert-number-0"');
+    await expect.poll(bridge.log, { timeout: 5000 }).toContain('"event":"captured","id":"alert-number-0"');
     const other = new DatabaseSync(join(state, "ledger.sqlite"));
     other.exec("BEGIN EXCLUSIVE");
     await post(bridge, problems(1, 7));
