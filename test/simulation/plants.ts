@@ -25,7 +25,7 @@ export const plants: Record<string, Plant> = {
     breaks: "the ledger has a mail as sent before it is",
     file: "functions/pipeline.ts",
     text: "const handover = await handOver(",
-    instead: `await settle(ledger, queued, begun.mine, { attempts: [] }, { at, as: "mailed", reason: "" }, (entry) => entry);
+    instead: `await settle(ledger, queued, begun.mine, { attempts: [] }, { at: clock(), as: "mailed", reason: "" }, (entry) => entry);
       const handover = await handOver(`,
   },
   "forgets-the-rest-of-a-group": {
@@ -43,8 +43,8 @@ export const plants: Record<string, Plant> = {
   "loses-a-timer": {
     breaks: "the sweep notes what is not due yet as handed over",
     file: "functions/sweep.ts",
-    text: "held.due <= now ? { ...held, queued: true } : held",
-    instead: "{ ...held, queued: true }",
+    text: "one.due <= now && (!partly || given.has(id)) ? { ...one, queued: true } : one",
+    instead: "{ ...one, queued: true }",
   },
   "loses-a-timer-half-taken": {
     breaks: "the sweep notes what the queue did not take",
