@@ -45,7 +45,9 @@ export const countingProxy = async (
       JSON.parse(String(await buffer(incoming))),
       forward,
       signedBy(incoming.headers.authorization),
-    );
+    ).catch(() => undefined);
+    // The service has hung up: so does its proxy.
+    if (!exchange) return void response.destroy();
     exchanges.push(exchange);
     response
       .writeHead(exchange.status, { "Content-Type": incoming.headers["content-type"] })

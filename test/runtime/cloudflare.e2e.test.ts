@@ -1,6 +1,5 @@
 import { execFile, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer as createHttpServer, type IncomingMessage, request } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -18,6 +17,7 @@ import { authority, type Certificate, certificate } from "../deliver/certificate
 import { type Script, type ScriptedRelay, scriptedRelay, silence } from "../deliver/scripted-relay.ts";
 import { type ScriptedSes, scriptedSes } from "../deliver/scripted-ses.ts";
 import { document } from "../intake/described.ts";
+import { countingProxy } from "../lambda/counting-proxy.ts";
 import { clientOf, createAlertQueue } from "../queue/sqs.ts";
 
 const token = "a-token-of-twenty-four-characters";
@@ -91,29 +91,13 @@ const start = async (changes: Record<string, string>, state?: string) => {
 const runCron = () => void worker.cron().catch((error: Error) => said.push(`cron: ${error.message}`));
 /** SQS as one meets it who asks too often: what `refuses` is throttled. Tells how often each action was asked for. */
 const throttlingSqs = async (refuses: (action: string) => boolean) => {
-  const asked = new Map<string, number>();
-  const server = createHttpServer(async (incoming: IncomingMessage, response) => {
-    const action = String(incoming.headers["x-amz-target"]).split(".").at(-1) ?? "";
-    asked.set(action, (asked.get(action) ?? 0) + 1);
-    const chunks: Buffer[] = [];
-    for await (const chunk of incoming) chunks.push(chunk);
-    if (refuses(action)) {
-      response.writeHead(400, { "Content-Type": "application/x-amz-json-1.0" });
-      response.end('{"__type":"com.amazonaws.sqs#RequestThrottled","message":"Rate exceeded"}');
-      return;
-    }
-    const { method, headers, url: path } = incoming;
-    const passedOn = request({ host: "127.0.0.1", port: sqs.port, path, method, headers }, (answer) => {
-      response.writeHead(answer.statusCode ?? 500, answer.headers);
-      answer.pipe(response);
-    });
-    passedOn.on("error", () => response.destroy());
-    passedOn.end(Buffer.concat(chunks));
-  });
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  toEnd.push(async () => server.close());
-  const { port } = server.address() as AddressInfo;
-  return { asked, url: queueUrl.replace(/:\d+(?=\/)/, `:${port}`) };
+  const throttled = { __type: "com.amazonaws.sqs#RequestThrottled", message: "Rate exceeded" };
+  const proxy = await countingProxy(`http://127.0.0.1:${sqs.port}`, async (operation, request, forward) =>
+    refuses(operation) ? { operation, status: 400, request, answer: throttled } : forward(request),
+  );
+  toEnd.push(proxy.stop);
+  const asked = (action: string) => proxy.exchanges.filter(({ operation }) => operation === action).length;
+  return { asked, url: queueUrl.replace(/^http:\/\/[^/]+/, proxy.url) };
 };
 const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
 const post = (change: Record<string, unknown> = {}) =>
@@ -308,7 +292,7 @@ describe("a bridge on Cloudflare", () => {
     await worker.cron();
     expect(await story()).toMatchObject({ status: "mailed" });
     expect(said.join("\n")).toMatch(/"during":"working on the queue","error":"RequestThrottled/);
-    expect(asked.get("ReceiveMessage")).toBeLessThan(20);
+    expect(asked("ReceiveMessage")).toBeLessThan(20);
   });
 
   it("mails though the queue does not take what is due", async () => {

@@ -453,29 +453,15 @@ const unusedPort = async () => {
 
 /** A DynamoDB in front of another, that answers as a throttled one while `on`. */
 const throttled = async (url: string) => {
-  const state = { url: "", on: false };
-  const server = createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk);
-    if (state.on) {
-      const error = {
-        __type: "com.amazonaws.dynamodb.v20120810#ThrottlingException",
-        message: "Rate exceeded",
-      };
-      response.writeHead(400, { "Content-Type": "application/x-amz-json-1.0" }).end(JSON.stringify(error));
-      return;
-    }
-    const headers = Object.entries(request.headers).filter(
-      ([name]) => !["host", "connection", "content-length"].includes(name),
-    ) as [string, string][];
-    const answer = await fetch(url, { method: "POST", headers, body: Buffer.concat(chunks) });
-    response
-      .writeHead(answer.status, { "Content-Type": "application/x-amz-json-1.0" })
-      .end(await answer.text());
-  });
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  onTestFinished(() => void server.close());
-  state.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const throttling = {
+    __type: "com.amazonaws.dynamodb.v20120810#ThrottlingException",
+    message: "Rate exceeded",
+  };
+  const proxy = await countingProxy(url, async (operation, request, forward) =>
+    state.on ? { operation, status: 400, request, answer: throttling } : forward(request),
+  );
+  onTestFinished(() => proxy.stop());
+  const state = { url: proxy.url, on: false };
   return state;
 };
 
