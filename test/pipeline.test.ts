@@ -334,6 +334,17 @@ describe("a message", () => {
     expect(await story()).toMatchObject({ ending: { as: "mailed" }, putBackAt: now });
   });
 
+  it("that was put back twice, for who put it back died before it was out of the dead letters, is mailed once", async () => {
+    await worker(async () => refused)(handOut(queuedAlert()));
+    await worker()(handOut(queuedAlert({ putBackAt: now })));
+    now += 60_000;
+    const again = worker(async () => {
+      throw new Error("mailed again");
+    });
+    expect(await again(handOut(queuedAlert({ putBackAt: now })))).toEqual({ message: "remove" });
+    expect(await story()).toMatchObject({ ending: { as: "mailed" } });
+  });
+
   it("that was put back by hand is tried, though its first hand-out came to nothing", async () => {
     await worker(async () => refused)(handOut(queuedAlert()));
     const back = queuedAlert({ putBackAt: now });
