@@ -5,7 +5,7 @@ import type { RouteState } from "./deliver/breaker.ts";
 import type { Attempt } from "./deliver/delivery.ts";
 import { digest } from "./identity.ts";
 import { clockOf } from "./ledger/case.ts";
-import { openEpisode } from "./ledger/entry.ts";
+import { openProblem } from "./ledger/entry.ts";
 import type { OpenProblem } from "./ledger/ledger.ts";
 import type { QueuedAlert } from "./queue/queue.ts";
 
@@ -96,8 +96,8 @@ const wordsOf = (notice: Notice, now: number): Words => {
       const lines = problems
         .map(({ site, host, service, entry }) => ({
           object: `${sites > 1 ? `${site}: ` : ""}${objectName({ object: { host, service } })}`,
-          state: openEpisode(entry)?.state ?? "",
-          since: openEpisode(entry)?.since ?? now,
+          state: openProblem(entry)?.state ?? "",
+          since: openProblem(entry)?.since ?? now,
         }))
         .toSorted((a, b) => a.since - b.since)
         .map(({ object, state, since }) => `${state.padEnd(11)} since ${clockOf(since)}  ${object}`);

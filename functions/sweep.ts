@@ -1,6 +1,6 @@
 import { afterTelling } from "./deliver/breaker.ts";
 import { afterListening, toTell } from "./heartbeat.ts";
-import { type Entry, forgotten, type Held, openEpisode } from "./ledger/entry.ts";
+import { type Entry, forgotten, type Held, openProblem } from "./ledger/entry.ts";
 import { type Due, keepMilliseconds, type Ledger } from "./ledger/ledger.ts";
 import { type Notice, noticeAlerts, operatorSite } from "./operator.ts";
 import { type Queue, toDueMessage, toMessage } from "./queue/queue.ts";
@@ -96,7 +96,7 @@ const tellOfOpen = async (parts: SweepParts, now: number) => {
   const problems = await ledger.open(mostStillOpen + 1);
   // What the bridge tells of itself has its own mails.
   const shown = problems.filter(({ site }) => site !== operatorSite).slice(0, mostStillOpen);
-  if (!shown.some(({ entry }) => (openEpisode(entry)?.since ?? now) <= time)) return;
+  if (!shown.some(({ entry }) => (openProblem(entry)?.since ?? now) <= time)) return;
   const more = problems.length > mostStillOpen;
   await tell({ ...parts, operators: untold }, { about: "still-open", problems: shown, more }, now);
 };
@@ -128,7 +128,7 @@ export const sweep = async (parts: SweepParts, now: number): Promise<number> => 
       const after = handedOver(abandoned ?? entry, one, now);
       if (!(await ledger.write({ key, entry: after, records: [] }))) continue;
       written += 1;
-      if (abandoned) report({ event: "forgotten", object, since: entry.episode?.since ?? now });
+      if (abandoned) report({ event: "forgotten", object, since: openProblem(entry)?.since ?? now });
     }
     more = written > 0 && (due.length === mostEntries || due.at(-1)?.partly === true);
   }

@@ -37,7 +37,6 @@ type Policies = {
   renotify?: "never" | "every" | { interval: number };
   worsening?: "send" | "suppress";
   orphan_recovery?: "suppress" | "send";
-  recovery_fanout?: "escalated" | "all" | "none";
   fanout_wait?: number;
   pair_recovery?: "all" | "any";
   pair_recovery_timeout?: number;
@@ -47,9 +46,7 @@ type Policies = {
   host_cover?: boolean;
   cover_settle?: number;
   restart_grace?: number;
-  aux?: "send" | "suppress";
   aux_window?: number;
-  volatile?: "send" | "suppress";
   degraded_hold?: number;
 };
 
@@ -80,17 +77,14 @@ const policyOf = (file: Policies, scenario: Policies): Policy => {
     renotifyAfterSeconds: renotify === "never" ? undefined : renotify === "every" ? 0 : renotify.interval,
     worsening: given.worsening !== "suppress",
     restartGraceSeconds: number("restart_grace", p.restartGraceSeconds),
-    volatile: given.volatile !== "suppress",
     pairLateSeconds: number("pair_late", p.pairLateSeconds),
     hostCoverSeconds:
       given.host_cover === false ? undefined : number("cover_settle", p.hostCoverSeconds ?? 300),
     pairRecoverySeconds:
       given.pair_recovery === "any" ? 0 : number("pair_recovery_timeout", p.pairRecoverySeconds),
     orphanRecovery: given.orphan_recovery === "send",
-    recoveryFanout: given.recovery_fanout ?? p.recoveryFanout,
     fanoutSeconds: number("fanout_wait", p.fanoutSeconds),
     flapHoldSeconds: number("flap_hold", p.flapHoldSeconds),
-    auxiliary: given.aux !== "suppress",
     auxiliaryWindowSeconds: number("aux_window", p.auxiliaryWindowSeconds),
     flapSettleSeconds: number("flap_settle", p.flapSettleSeconds),
     degradedHoldSeconds: number("degraded_hold", p.degradedHoldSeconds),

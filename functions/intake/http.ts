@@ -5,7 +5,7 @@ import type { Aliases, AllowList } from "../address.ts";
 import { type Fault, objectName, read } from "../alert.ts";
 import type { SiteToken } from "../config.ts";
 import type { Heartbeat } from "../heartbeat.ts";
-import { openEpisode } from "../ledger/entry.ts";
+import { openProblem } from "../ledger/entry.ts";
 import {
   type JournalRecord,
   type Outcome,
@@ -177,23 +177,26 @@ const wholeOf = (record: JournalRecord): Story => ({
   returned: record.returned,
 });
 
-/** An open episode, with everyone who was told of it. */
+/** What is open about an object, with everyone who was told of it. */
 export const problemOf = ({ host, service, entry }: OpenProblem): OpenEpisode => {
-  const open = openEpisode(entry);
+  const {
+    state,
+    since,
+    acknowledgedAt: acknowledged,
+    monitors = [],
+    told = [],
+    suppressed,
+  } = openProblem(entry) ?? {};
+  const waiting = Object.values(entry.held).map(({ contact, row, due }) => ({ contact, row, due }));
   return {
     object: objectOf({ host, service }),
-    state: open?.state,
-    since: open?.since,
-    acknowledged: open?.acknowledgedAt,
-    monitors: Object.keys(entry.monitors).filter((id) => {
-      const view = entry.monitors[id];
-      return view?.open && view.episode === open?.id;
-    }),
-    told: Object.entries(entry.contacts)
-      .filter(([, { episode }]) => episode === open?.id)
-      .map(([contact, { state, at }]) => ({ contact, state, at })),
-    waiting: Object.values(entry.held).map(({ contact, row, due }) => ({ contact, row, due })),
-    suppressed: open?.suppressed,
+    state,
+    since,
+    acknowledged,
+    monitors,
+    told,
+    waiting,
+    suppressed,
   };
 };
 

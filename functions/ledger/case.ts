@@ -1,7 +1,9 @@
 import type { Alert } from "../alert.ts";
 import { digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
-import type { Entry, Episode, Held, Kind, MonitorView, Order, Run, Told } from "./entry.ts";
+import { type Entry, type Episode, type Held, type Kind, type Told, withHeld } from "./entry.ts";
+import { type MonitorView, own } from "./monitor-view.ts";
+import type { Order, Run } from "./order.ts";
 import type { Policy } from "./policy.ts";
 import type { Row } from "./rows.ts";
 
@@ -14,7 +16,7 @@ export type Verdict = { row: Row; reason: string; entry: Entry; made?: QueuedAle
   | {
       action: "send";
       kind: Kind;
-      episode?: Pick<Episode, "id" | "since">;
+      episode?: Episode;
       /** It was decided at this time already, and only its delivery is tried again. */
       decidedAt?: number;
     }
@@ -50,11 +52,10 @@ export type Case = Known & {
   queued: QueuedAlert;
   alert: Alert;
   order: Order;
+  /** What this alert's monitor said before. */
   view: MonitorView | undefined;
-  /** The episode, if it is open. */
-  open: Episode | undefined;
-  /** What this contact was told of the open episode. */
-  told: Told | undefined;
+  /** What this contact was told. */
+  about: Told | undefined;
   /** This alert's place among those that wait. */
   held: Held | undefined;
   policy: Policy;
@@ -71,21 +72,36 @@ const minutes = new Intl.DateTimeFormat("en-GB", {
 /** A time as reasons say it. */
 export const clockOf = (at: number): string => `${minutes.format(at)} UTC`;
 
+/** The alert is kept in the ledger until it is due. */
+export const holding = (
+  { queued }: Case,
+  row: Row,
+  due: number,
+  reason: string,
+  entry: Entry,
+): Verdict & { action: "hold" } => ({
+  action: "hold",
+  row,
+  due,
+  reason,
+  entry: withHeld(entry, queued, row, due),
+});
+
 /**
- * The recovery of an episode that no monitor sends, for one contact. The same notification makes it once, whoever of
+ * The recovery of a problem that no monitor sends, for one contact. The same notification makes it once, whoever of
  * its contacts is looked at.
  */
-export const madeRecovery = (
+const madeRecovery = (
   { alert, queued, now }: Case,
   row: "R27" | "R37",
   contact: string,
-  episode: string,
+  problem: string,
 ): QueuedAlert => ({
   ...queued,
   id: digest(
     "made",
     row,
-    episode,
+    problem,
     alert.monitor.id,
     alert.notification.id ?? String(alert.time),
     contact,
@@ -94,6 +110,29 @@ export const madeRecovery = (
   contactName: undefined,
   receivedAt: now,
   putBackAt: undefined,
-  made: { row, episode },
+  made: { row, episode: problem },
   alert: { ...alert, type: "RECOVERY", state: alert.object.service === null ? "UP" : "OK" } as Alert,
 });
+
+/** The verdict with recoveries of this problem for these contacts, held until they are due. */
+export const withRecoveries = (
+  c: Case,
+  verdict: Verdict,
+  row: "R27" | "R37",
+  contacts: readonly string[],
+  problem: string,
+  due: number,
+): Verdict => {
+  const made = contacts.map((contact) => madeRecovery(c, row, contact, problem));
+  const entry = made.reduce((base, one) => withHeld(base, one, row, due), verdict.entry);
+  return { ...verdict, entry, made: [...(verdict.made ?? []), ...made] };
+};
+
+/** Those who were told of this problem by this monitor, or to whom a mail of it was begun, and not of its end. */
+export const knowing = ({ entry, alert }: Case, problem: string): string[] => {
+  const told = Object.entries(entry.contacts)
+    .filter(([, { names, recovered }]) => !recovered && own(names, alert.monitor.id) === problem)
+    .map(([contact]) => contact);
+  const begun = Object.entries(entry.begun).filter(([, key]) => key === problem);
+  return [...new Set([...told, ...begun.map(([contact]) => contact)])];
+};

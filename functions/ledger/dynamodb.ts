@@ -17,17 +17,7 @@ import { contactKey } from "../address.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
 import { digest, hostKey } from "../identity.ts";
-import {
-  dueAt,
-  type Entry,
-  emptyEntry,
-  isTelling,
-  mostRuns,
-  type Numbered,
-  numbering,
-  openEpisode,
-  type Run,
-} from "./entry.ts";
+import { dueAt, type Entry, emptyEntry, isTelling, openProblem } from "./entry.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
 import {
   type JournalRecord,
@@ -40,6 +30,8 @@ import {
   twinOf,
 } from "./journal.ts";
 import { type Change, type Due, insistent, keepMilliseconds, type Ledger, readCursor } from "./ledger.ts";
+import { mostRuns, type Numbered, numbering, type Run } from "./order.ts";
+import { readEntry } from "./read-entry.ts";
 
 type Item = Record<string, AttributeValue>;
 type Value = string | number | Uint8Array | undefined;
@@ -95,10 +87,7 @@ const nameOf = ({ pk, sk }: Key): string => `${pk}\n${sk}`;
 /** Times and names as one string that sorts as they do. */
 const sortable = (at: number, name: string): string => `${String(at).padStart(16, "0")}.${name}`;
 
-const entryOf = (item: Item): Entry => ({
-  ...parse<Omit<Entry, "revision">>(item),
-  revision: number(item, "revision"),
-});
+const entryOf = (item: Item): Entry => readEntry(parse(item), number(item, "revision"));
 const stateOf = (item: Item): RouteState => ({
   ...parse<Omit<RouteState, "route" | "revision">>(item),
   route: text(item, "sk"),
@@ -354,7 +343,7 @@ export const dynamodbLedger = (
       key: fresh.objectKey,
       entry: entry ? entryOf(entry) : emptyEntry,
       host: ofService && knownHost ? entryOf(knownHost) : undefined,
-      ...numbering(runs.map(runOf), alert),
+      ...numbering(runs.map(runOf), queued),
       record,
       twin: twinOf(knownRecord, alert.degraded ?? false, [...others.values()].map(parse<JournalRecord>)),
       inDoubt: record.inDoubt,
@@ -377,7 +366,7 @@ export const dynamodbLedger = (
     const [first] = records;
     const place = first ?? of;
     if (revision === 0 && !place) return false;
-    const [open, due] = [openEpisode(entry), dueAt(entry)];
+    const [open, due] = [openProblem(entry), dueAt(entry)];
     const writtenBy = marks.get(change) ?? newMark();
     marks.set(change, writtenBy);
     // Who wrote the entry since has first written our records.

@@ -1,6 +1,15 @@
 import { contactKey } from "../address.ts";
-import { type Alert, type NotificationType, type State, severity } from "../alert.ts";
+import { type NotificationType, type State, severity } from "../alert.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
+import {
+  afterReport,
+  latestOf,
+  liveProblem,
+  type MonitorView,
+  own,
+  type Problem,
+  worstOf,
+} from "./monitor-view.ts";
 import type { Row } from "./rows.ts";
 import type { Storm } from "./storm.ts";
 
@@ -17,53 +26,26 @@ export type Kind =
   | "FLAPPING"
   | "DIGEST";
 
-/** Where an event stands among those of one monitor process; never compared across monitors (nagios.md §5.1). */
-export type Order = { start?: number; number?: number; time: number };
-
-/** What one monitor last said of an object. */
-export type MonitorView = {
-  open: boolean;
-  /** When an episode was closed though this monitor had not reported its end (R24). */
-  outvotedAt?: number;
-  /** The episode it last took part in. */
-  episode?: string;
-  start?: number;
-  epoch?: number;
-  problemId?: string;
-  problem?: Order;
-  recovery?: Order;
-};
-
-/** What one contact was told in the episode that he was last told of, and by which problem of which monitor. */
+/** What one contact was told of an object, and by which problems, as their monitors call them. */
 export type Told = {
-  episode: string;
+  /** For each monitor that is known to see what this contact was told of: the key of its problem. */
+  names: Record<string, string>;
+  /** The conversation that the mails belong to. */
+  thread: string;
+  since: number;
   worst: number;
   state: State;
   at: number;
   recovered: boolean;
-  /** The recovery that told him, if others had begun and ended another episode before. */
-  end?: { monitor: string; order: Order };
-  /** The digest by which he was told last: the rest of the episode comes in one too. */
+  /** The monitor of the last mail, and those that have reported the same since. */
+  by: string;
+  echoes?: string[];
+  /** The digest by which they were told last: the rest of the conversation comes in one too. */
   digest?: string;
-  by: { monitor: string; start?: number; epoch?: number; problemId?: string };
 };
 
-/** From the first HARD problem to its recovery. Times are Unix milliseconds of the bridge. */
-export type Episode = {
-  id: string;
-  since: number;
-  state: State;
-  opener: string;
-  /** Everyone to whom a mail of its problem was begun. */
-  addressed: string[];
-  escalated?: true;
-  /** How many alerts about it made no mail. */
-  suppressed: number;
-  acknowledgedAt?: number;
-  /** When the bridge took the recovery that ended it, and from which monitor. */
-  closedAt?: number;
-  closedBy?: string;
-};
+/** The conversation that a mail belongs to, and since when what it tells has lasted. */
+export type Episode = { id: string; since: number };
 
 /** An alert that waits in the ledger, until it is due or a recovery lets it go. */
 export type Held = {
@@ -76,6 +58,8 @@ export type Held = {
   queued?: true;
   /** R29: its recovery came soon, and was dropped with it. */
   spared?: true;
+  /** It is one event of a volatile service: a recovery does not spare it. */
+  volatile?: true;
 };
 
 /** All that contacts and monitors share about one object. Written only on the revision it was read at. */
@@ -83,9 +67,10 @@ export type Entry = {
   /** 0: nothing was written yet. */
   revision: number;
   touchedAt: number;
-  episode?: Episode;
   monitors: Record<string, MonitorView>;
   contacts: Record<string, Told>;
+  /** By contact: the problem of which a mail was begun, and its end not noted yet. */
+  begun: Record<string, string>;
   /** By the alert's id. */
   held: Record<string, Held>;
   /** The last ACKNOWLEDGEMENT, DOWNTIME and FLAPPING mailed: by type and contact, who reported it when. */
@@ -99,85 +84,91 @@ export const emptyEntry: Entry = {
   touchedAt: 0,
   monitors: {},
   contacts: {},
+  begun: {},
   held: {},
   announced: {},
 };
 
-/** What one monitor process has numbered in all, whatever the object: by this a lost retention is known. */
-export type Run = { start: number; lowest: number; highest: number };
-
-const numberOf = ({ notification }: Alert): number | undefined =>
-  /^\d{1,15}$/.test(notification.id ?? "") ? Number(notification.id) : undefined;
-
-export const orderOf = (alert: Alert): Order => ({
-  start: alert.monitor.start,
-  number: numberOf(alert),
-  time: alert.time,
-});
-
-/** Whether `a` came before `b` in the same monitor: by process and notification id, else by the monitor's clock. */
-export const before = (a: Order, b: Order): boolean => {
-  if (a.start === undefined || a.number === undefined || b.start === undefined || b.number === undefined)
-    return a.time < b.time;
-  if (a.start === b.start) return a.number < b.number;
-  // A standby that takes over under the same name may have started earlier: then its clock must agree.
-  return a.start < b.start && a.time <= b.time;
+/** What is open about an object. Derived: the facts are the monitors' and the contacts'. */
+export type Open = {
+  state: State;
+  since: number;
+  acknowledgedAt?: number;
+  monitors: string[];
+  told: { contact: string; state: State; at: number }[];
+  suppressed: number;
 };
 
-/** The number that an alert got in a run of its monitor. */
-export type Numbered = { start: number; number: number };
-
-/** So many runs of a monitor are known: an alert may be decided after some of later runs. */
-export const mostRuns = 4;
-
 /**
- * A monitor's last runs after this alert, the latest first: in whatever order alerts come, they end the same. `numbered`
- * is what the alert adds to what was known; undefined: nothing, as where a monitor does not number.
+ * What a monitor still reports, but for what everyone who was told of it knows to be over (R24): the other monitor may
+ * be switched off.
  */
-export const numbering = (
-  known: readonly Run[],
-  alert: Alert,
-): { runs: readonly Run[]; numbered?: Numbered } => {
-  const { start, number } = orderOf(alert);
-  if (start === undefined || number === undefined) return { runs: known };
-  const { lowest, highest } = known.find((run) => run.start === start) ?? {
-    lowest: Number.POSITIVE_INFINITY,
-    highest: Number.NEGATIVE_INFINITY,
-  };
-  if (lowest <= number && number <= highest) return { runs: known };
-  const run = { start, lowest: Math.min(lowest, number), highest: Math.max(highest, number) };
-  const runs = [run, ...known.filter((other) => other.start !== start)];
+export const openProblem = ({ monitors, contacts }: Entry): Open | undefined => {
+  const told = Object.entries(contacts);
+  const live = Object.entries(monitors).flatMap(([monitor, view]) => {
+    const problem = liveProblem(view);
+    if (!problem) return [];
+    const knowing = told.filter(([, { names }]) => own(names, monitor) === problem.key);
+    const isOver = knowing.length > 0 && knowing.every(([, { recovered }]) => recovered);
+    return isOver ? [] : [{ monitor, problem, knowing: knowing.filter(([, one]) => !one.recovered) }];
+  });
+  const state = worstOf(live.map(({ problem }) => problem.state));
+  if (state === undefined) return undefined;
+  const acknowledged = live.flatMap(({ problem }) => problem.acknowledgedAt ?? []);
   return {
-    runs: runs.sort((a, b) => b.start - a.start).slice(0, mostRuns),
-    numbered: { start, number },
+    state,
+    since: Math.min(...live.map(({ problem }) => problem.receivedAt)),
+    ...(acknowledged.length > 0 && { acknowledgedAt: Math.min(...acknowledged) }),
+    monitors: live.map(({ monitor }) => monitor),
+    told: [...new Map(live.flatMap(({ knowing }) => knowing))].map(([contact, { state, at }]) => ({
+      contact,
+      state,
+      at,
+    })),
+    suppressed: live.reduce((sum, { problem }) => sum + (problem.suppressed ?? 0), 0),
   };
 };
 
-/**
- * Whether a run gave a number that the run before it had given: the monitor has lost what it knew (nagios.md §5.1,
- * "rollback", which speaks of the run's first event; that may be decided after others).
- */
-export const isRolledBack = (runs: readonly Run[], start: number): boolean => {
-  const at = runs.findIndex((run) => run.start === start);
-  const [run, before] = [runs[at], runs[at + 1]];
-  return run !== undefined && before !== undefined && run.lowest <= before.highest;
+/** The other monitors that still report what this contact was told of. */
+export const othersLive = ({ monitors }: Entry, { names }: Told, monitor: string): string[] =>
+  Object.keys(names).filter((id) => id !== monitor && liveProblem(own(monitors, id))?.key === own(names, id));
+
+/** The problem by which a contact was told, as this monitor calls it. */
+export const namedBy = (entry: Entry, about: Told | undefined, monitor: string): Problem | undefined => {
+  const key = about && own(about.names, monitor);
+  return key === undefined
+    ? undefined
+    : own(entry.monitors, monitor)?.problems.find((problem) => problem.key === key);
 };
 
-/** The open episode, if there is one. */
-export const openEpisode = ({ episode }: Entry): Episode | undefined =>
-  episode?.closedAt === undefined ? episode : undefined;
-
-/** The other monitors that have reported the last episode and not its end. */
-export const othersOpen = ({ episode, monitors }: Entry, monitor: string): string[] =>
-  Object.entries(monitors)
-    .filter(([id, view]) => id !== monitor && view.open && episode && view.episode === episode.id)
-    .map(([id]) => id);
-
-/** The entry with one monitor's view changed. */
-export const withView = (entry: Entry, monitor: string, change: Partial<MonitorView>): Entry => ({
+/** The entry with one monitor's view. */
+export const withView = (entry: Entry, monitor: string, view: MonitorView): Entry => ({
   ...entry,
-  monitors: { ...entry.monitors, [monitor]: { open: false, ...entry.monitors[monitor], ...change } },
+  monitors: { ...entry.monitors, [monitor]: view },
 });
+
+/** For so long it is kept that a contact was told an end: notifications may be late. */
+const toldMilliseconds = 7 * 86_400_000;
+
+/** The entry after an alert of a problem, and that problem; `isFoundAgain` as in `afterReport`. */
+export const withReport = (
+  entry: Entry,
+  queued: QueuedAlert,
+  isFoundAgain: (latest: Problem) => boolean,
+): { entry: Entry; view: MonitorView; problem: Problem } => {
+  const { id } = queued.alert.monitor;
+  const isKept = (key: string): boolean =>
+    Object.values(entry.contacts).some(({ names }) => own(names, id) === key) ||
+    Object.values(entry.begun).includes(key);
+  const known = own(entry.monitors, id);
+  const { view, problem } = afterReport(known, queued, isFoundAgain, isKept);
+  if (view.problems.length === known?.problems.length && latestOf(known)?.key === latestOf(view)?.key)
+    return { entry: withView(entry, id, view), view, problem };
+  const contacts = Object.entries(entry.contacts).filter(
+    ([, about]) => !about.recovered || entry.touchedAt - about.at < toldMilliseconds,
+  );
+  return { entry: withView({ ...entry, contacts: Object.fromEntries(contacts) }, id, view), view, problem };
+};
 
 /** The entry with the alert held until it is due. */
 export const withHeld = (entry: Entry, queued: QueuedAlert, row: Row, due: number): Entry => ({
@@ -190,6 +181,7 @@ export const withHeld = (entry: Entry, queued: QueuedAlert, row: Row, due: numbe
       monitor: queued.alert.monitor.id,
       receivedAt: queued.receivedAt,
       due,
+      ...(queued.alert.notification.volatile && { volatile: true }),
     },
   },
 });
@@ -224,7 +216,7 @@ const dayMilliseconds = 86_400_000;
  */
 export const dueAt = (entry: Entry): number | undefined => {
   const times = Object.values(entry.held).flatMap(({ due, queued }) => (queued ? [] : [due]));
-  if (openEpisode(entry))
+  if (openProblem(entry))
     times.push(Math.ceil((entry.touchedAt + forgetAfterMilliseconds) / dayMilliseconds) * dayMilliseconds);
   return times.length > 0 ? Math.min(...times) : undefined;
 };
@@ -232,11 +224,16 @@ export const dueAt = (entry: Entry): number | undefined => {
 /** Whether digests of a contact are to tell what only this entry knows. */
 export const isTelling = ({ storm }: Entry): boolean => Object.keys(storm?.digests ?? {}).length > 0;
 
-/** R44: the entry with its episode closed without a word, if nothing was heard of it for too long. */
+/** R44: the entry with an end for each live problem without a word, if nothing was heard of it for too long. */
 export const forgotten = (entry: Entry, now: number): Entry | undefined => {
-  const open = openEpisode(entry);
-  if (!open || now < entry.touchedAt + forgetAfterMilliseconds) return undefined;
-  return { ...entry, touchedAt: now, episode: { ...open, closedAt: now } };
+  if (!openProblem(entry) || now < entry.touchedAt + forgetAfterMilliseconds) return undefined;
+  const monitors = Object.entries(entry.monitors).map(([id, view]): [string, MonitorView] => {
+    const live = liveProblem(view);
+    // Without a number it is later than the problem by its receipt.
+    const end = live && { order: { time: live.last.time, receivedAt: now }, receivedAt: now };
+    return [id, end ? { ...view, end } : view];
+  });
+  return { ...entry, touchedAt: now, monitors: Object.fromEntries(monitors) };
 };
 
 const announcedKey = (type: NotificationType, contact: string): string => `${type} ${contact}`;
@@ -249,73 +246,72 @@ export const lastAnnounced = (
   entry.announced[announcedKey(alert.type, contactKey(contact))];
 
 /**
- * The entry after a contact got a mail of this episode: only now does the ledger hold that he was told. It was decided
- * on at `decidedAt`, if that was some time ago.
+ * The entry after a contact got a mail of this conversation: only now does the ledger hold that they were told. It was
+ * decided on at `decidedAt`, if that was some time ago.
  */
 export const told = (
   entry: Entry,
   kind: Kind,
   queued: QueuedAlert,
-  episode: string | undefined,
+  thread: string | undefined,
   now: number,
-  { digest, decidedAt = Number.NEGATIVE_INFINITY }: { digest?: string; decidedAt?: number } = {},
+  { digest, decidedAt = now }: { digest?: string; decidedAt?: number } = {},
 ): Entry => {
   const key = contactKey(queued.contact);
   const { alert, receivedAt } = queued;
-  const before = entry.contacts[key];
-  const news = {
-    state: alert.state,
-    at: now,
-    ...(digest !== undefined && { digest }),
-    by: {
-      monitor: alert.monitor.id,
-      start: alert.monitor.start,
-      epoch: alert.problem.epoch,
-      problemId: alert.problem.id,
-    },
-  };
-  const learned = (): Told | undefined => {
-    switch (kind) {
-      case "PROBLEM":
-      case "UPDATE":
-      case "ESCALATION":
-      case "REMINDER": {
-        // A mail that waited long may be of an episode before the one that he was told of meanwhile.
-        if (!episode || (before && before.episode === entry.episode?.id && before.episode !== episode))
-          return before;
-        const worst = before?.episode === episode ? before.worst : 0;
-        return { ...news, episode, worst: Math.max(worst, severity[alert.state]), recovered: false };
-      }
-      case "RECOVERY":
-        // Another monitor's problem may have made of it an episode since, of which he was told nothing.
-        if (before && episode && (before.episode === episode || before.at <= decidedAt)) {
-          const end = { monitor: alert.monitor.id, order: orderOf(alert) };
-          return {
-            ...before,
-            episode,
-            recovered: true,
-            ...(entry.episode?.id !== episode && { end }),
-            ...(digest !== undefined && { digest }),
-          };
-        }
-        // R26: of no episode, but what comes next is not to be told before it.
-        return (
-          before ?? (digest === undefined ? undefined : { ...news, episode: "", worst: 0, recovered: true })
-        );
-      default:
-        return before;
+  const monitor = alert.monitor.id;
+  const known = entry.contacts[key];
+  const by = { by: monitor, echoes: undefined, ...(digest !== undefined && { digest }) };
+  const { [key]: _, ...begun } = entry.begun;
+  const knowing = (base: Entry, about: Told): Entry => ({
+    ...base,
+    begun,
+    contacts: { ...base.contacts, [key]: about },
+  });
+  switch (kind) {
+    case "PROBLEM":
+    case "UPDATE":
+    case "ESCALATION":
+    case "REMINDER": {
+      // A mail that waited long may be of a problem before the one that they were told of meanwhile.
+      if (thread === undefined || (known && known.at > decidedAt && known.thread !== thread)) return entry;
+      const { entry: reported, problem } = withReport(entry, queued, () => false);
+      const goesOn = known?.thread === thread ? known : undefined;
+      return knowing(reported, {
+        names: { ...goesOn?.names, [monitor]: problem.key },
+        thread,
+        since: goesOn?.since ?? problem.receivedAt,
+        worst: Math.max(goesOn?.worst ?? 0, severity[alert.state]),
+        state: alert.state,
+        at: now,
+        recovered: false,
+        ...by,
+      });
     }
-  };
-  const known = learned();
-  const once = kind === "ACKNOWLEDGEMENT" || kind === "DOWNTIME" || kind === "FLAPPING";
-  return {
-    ...entry,
-    ...(known && { contacts: { ...entry.contacts, [key]: known } }),
-    ...(once && {
-      announced: {
-        ...entry.announced,
-        [announcedKey(alert.type, key)]: { at: receivedAt, monitor: alert.monitor.id },
-      },
-    }),
-  };
+    case "RECOVERY":
+      if (known && known.thread === thread)
+        return knowing(entry, { ...known, ...by, at: now, recovered: true });
+      // R26: of no problem, but what comes next is not to be told before it.
+      return known || digest === undefined
+        ? entry
+        : knowing(entry, {
+            names: {},
+            thread: "",
+            since: now,
+            worst: 0,
+            state: alert.state,
+            at: now,
+            recovered: true,
+            ...by,
+          });
+    case "ACKNOWLEDGEMENT":
+    case "DOWNTIME":
+    case "FLAPPING":
+      return {
+        ...entry,
+        announced: { ...entry.announced, [announcedKey(alert.type, key)]: { at: receivedAt, monitor } },
+      };
+    default:
+      return entry;
+  }
 };

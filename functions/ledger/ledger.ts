@@ -4,9 +4,10 @@ import type { Handover, RouteStates } from "../deliver/relays.ts";
 import type { Heartbeat } from "../heartbeat.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Known, Verdict } from "./case.ts";
-import { type Entry, type Numbered, type Told, told, withHeld, withoutHeld } from "./entry.ts";
+import { type Entry, type Told, told, withHeld, withoutHeld } from "./entry.ts";
 import type { Flow } from "./flow.ts";
 import { type JournalRecord, newRecord, type Outcome, type Returned } from "./journal.ts";
+import type { Numbered } from "./order.ts";
 
 /** What the ledger knows when an alert is looked at. */
 export type Page = Known & {

@@ -8,8 +8,6 @@ export type Policy = {
   worsening: boolean;
   /** R10: how long after a monitor's start a problem that it forgot may come back as a new one. */
   restartGraceSeconds: number;
-  /** R11: whether each event of a volatile service is mailed. */
-  volatile: boolean;
   /** R14: how long after a closure the other monitor may report the same blip, and is waited for. */
   pairLateSeconds: number;
   /** R16, R18: how long after its host is up a covered service is waited for; undefined: hosts cover nothing. */
@@ -18,13 +16,11 @@ export type Policy = {
   pairRecoverySeconds: number;
   /** R26: whether a recovery of something unknown is mailed. */
   orphanRecovery: boolean;
-  /** R27: who else hears of a recovery when Nagios names only some: those of an escalated episode, all, none. */
-  recoveryFanout: "escalated" | "all" | "none";
+  /** R27: how long a recovery that Nagios may not send to those of an escalated problem is waited for. */
   fanoutSeconds: number;
   /** R29: how long a problem that the relay did not take waits for its recovery, and both are dropped. */
   flapHoldSeconds: number;
-  /** R33, R35, R36: whether these are mailed, and within what time two monitors mean the same. */
-  auxiliary: boolean;
+  /** R33, R35, R36: within what time two monitors mean the same. */
   auxiliaryWindowSeconds: number;
   /** R37: how long after the end of flapping in a good state a recovery is waited for. */
   flapSettleSeconds: number;
@@ -38,15 +34,12 @@ export type Policy = {
 export const defaultPolicy: Policy = {
   worsening: true,
   restartGraceSeconds: 900,
-  volatile: true,
   pairLateSeconds: 120,
   hostCoverSeconds: 300,
   pairRecoverySeconds: 600,
   orphanRecovery: false,
-  recoveryFanout: "escalated",
   fanoutSeconds: 60,
   flapHoldSeconds: 30,
-  auxiliary: true,
   auxiliaryWindowSeconds: 120,
   flapSettleSeconds: 60,
   degradedHoldSeconds: 5,

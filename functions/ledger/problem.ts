@@ -1,328 +1,329 @@
-import { type Alert, severity } from "../alert.ts";
+import { type State, severity } from "../alert.ts";
 import { digest } from "../identity.ts";
-import { type Case, clockOf, madeRecovery, unmailed, type Verdict } from "./case.ts";
+import { type Case, clockOf, holding, unmailed, type Verdict, withRecoveries } from "./case.ts";
+import { type Entry, type Episode, type Kind, namedBy, othersLive, withReport, withView } from "./entry.ts";
 import {
-  before,
-  type Entry,
-  type Episode,
-  isRolledBack,
-  isWaitingProblem,
-  type Kind,
+  endedAt,
+  isEnded,
+  lastWell,
+  latestOf,
+  liveProblem,
   type MonitorView,
-  openEpisode,
-  othersOpen,
-  type Told,
-  withHeld,
-  withView,
-} from "./entry.ts";
+  own,
+  type Problem,
+} from "./monitor-view.ts";
+import { before, isRolledBack } from "./order.ts";
 import type { Row } from "./rows.ts";
 
-/** nagios.md §5.1, "same problem": equal epochs; else same process and id; without an epoch the ids, if both speak. */
-const sameProblem = (view: MonitorView, { monitor, problem }: Alert): boolean => {
-  const sameId = view.problemId !== undefined && view.problemId === problem.id;
-  if (view.epoch !== undefined && problem.epoch !== undefined)
-    return view.epoch === problem.epoch || (sameId && view.start === monitor.start);
-  return sameId || view.problemId === undefined || problem.id === undefined;
+/** A case with the facts as they are after its report, and the problem that the report is of. */
+type Reported = Case & {
+  view: MonitorView;
+  problem: Problem;
+  /** The problem's state before; undefined: this is the first report of it. */
+  was: State | undefined;
+  /** R10: the monitor gave it a new name. */
+  isRenamed: boolean;
 };
 
-/** Whether the contact, never told of its end, was told of this very problem, in whatever episode. */
-const stillTheSame = ({ by, recovered }: Told, { monitor, problem }: Alert): boolean => {
-  if (recovered || by.monitor !== monitor.id) return false;
-  if (by.epoch !== undefined && problem.epoch !== undefined) return by.epoch === problem.epoch;
-  return by.problemId !== undefined && by.problemId === problem.id && by.start === monitor.start;
+/** R10: the monitor lost its memory, and reports a running problem again under a new name soon after its start. */
+const isFoundAgain =
+  ({ alert, runs = [], view, policy }: Case) =>
+  (latest: Problem): boolean => {
+    const { start } = alert.monitor;
+    if (start === undefined || !view || isEnded(view, latest)) return false;
+    if (latest.start === undefined || latest.start >= start || !isRolledBack(runs, start)) return false;
+    const sinceStart = (alert.problem.epoch ?? alert.time) - start;
+    return sinceStart >= 0 && sinceStart <= policy.restartGraceSeconds;
+  };
+
+const reported = (c: Case): Reported => {
+  const { entry, view, problem } = withReport(c.entry, c.queued, isFoundAgain(c));
+  const known = c.view?.problems.find(({ key }) => key === problem.key);
+  const isRenamed = known?.former?.length !== problem.former?.length;
+  return { ...c, entry, view, problem, was: known?.state, isRenamed };
 };
 
-const newEpisode = ({ queued, object, alert, entry, now }: Case): Episode => ({
-  // The alert that opened the last one may be decided again, after R24 closed it: then this is another.
-  id: digest("episode", queued.site, object, queued.id, ...(entry.episode ? [entry.episode.id] : [])),
-  since: now,
-  state: alert.state,
-  opener: alert.monitor.id,
-  addressed: [],
-  suppressed: 0,
+const isVolatile = ({ alert }: Case): boolean => alert.notification.volatile === true;
+
+const sinceOf = ({ about, object, queued }: Case): string =>
+  about
+    ? `${object} was already reported ${about.state} to ${queued.contact} at ${clockOf(about.at)}`
+    : "nothing was reported";
+
+/** The alert makes no mail, and its problem counts it. */
+const quiet = (
+  { entry, view, problem, alert }: Reported,
+  action: "suppress" | "record",
+  row: Row,
+  reason: string,
+): Verdict => {
+  const counted = { ...problem, suppressed: (problem.suppressed ?? 0) + 1 };
+  const problems = view.problems.map((one) => (one.key === problem.key ? counted : one));
+  return unmailed(action, row, reason, withView(entry, alert.monitor.id, { ...view, problems }));
+};
+
+/** The contact knows this outage, and from now on also by the name that this monitor gives it. */
+const joined = (c: Reported, row: Row, reason: string): Verdict => {
+  const { about, alert, key, problem } = c;
+  const verdict = quiet(c, "suppress", row, reason);
+  if (!about) return verdict;
+  const names = { ...about.names, [alert.monitor.id]: problem.key };
+  const echoes = [...new Set([...(about.echoes ?? []), alert.monitor.id])];
+  const contacts = { ...verdict.entry.contacts, [key]: { ...about, names, echoes } };
+  return { ...verdict, entry: { ...verdict.entry, contacts } };
+};
+
+/** Mails what goes on in the conversation that this contact knows. */
+const goingOn = ({ about, entry }: Reported, kind: Kind, row: Row, reason: string): Verdict => ({
+  action: "send",
+  kind,
+  row,
+  reason,
+  episode: about && { id: about.thread, since: about.since },
+  entry,
 });
 
-/** For so long a monitor that was outvoted (R24) is still believed to see the problem: it may be switched off. */
-const outvotedMilliseconds = 86_400_000;
+/** The conversation of news: that of the problem, unless this contact was told an end in it. */
+const threadOf = ({ about, problem, queued }: Reported): Episode => ({
+  id: about?.thread === problem.key ? digest("problem", problem.key, queued.id).slice(0, 16) : problem.key,
+  since: problem.receivedAt,
+});
 
-/** For so long it is known that a contact was told of an earlier problem and its end: notifications may be late. */
-const toldMilliseconds = 7 * 86_400_000;
-
-/**
- * The entry in which a new episode may begin. Who was told of an earlier one and not of its end is kept: his recovery
- * may still be on its way. A monitor that has not reported the end of an earlier one takes part in this one, and who
- * knows of what it still reports, knows of this one.
- */
-const begun = ({ entry, alert, now }: Case, { id }: Episode): Entry => {
-  const believed = (view: MonitorView): boolean =>
-    view.open && !(view.outvotedAt && now - view.outvotedAt > outvotedMilliseconds);
-  const last = entry.episode?.id;
-  const goesOn = Object.entries(entry.monitors).some(
-    ([monitor, view]) =>
-      believed(view) && view.episode === last && (monitor !== alert.monitor.id || sameProblem(view, alert)),
-  );
-  const known = Object.entries(entry.contacts)
-    .filter(([, about]) => !about.recovered || now - about.at < toldMilliseconds)
-    .map(([contact, about]): [string, Told] => {
-      const knows = goesOn && about.episode === last && !about.recovered;
-      return [contact, knows ? { ...about, episode: id } : about];
-    });
-  return {
-    ...entry,
-    contacts: Object.fromEntries(known),
-    monitors: Object.fromEntries(
-      Object.entries(entry.monitors).map(([monitor, view]) => [
-        monitor,
-        believed(view) ? { ...view, episode: id } : { ...view, open: false },
-      ]),
-    ),
-  };
-};
-
-/** R10: the monitor lost its retention and found a running problem again, as a new one, soon after its start. */
-const foundAgain = ({ alert, runs = [], view, policy }: Case): boolean => {
-  const { start } = alert.monitor;
-  if (start === undefined || view?.start === start || !isRolledBack(runs, start)) return false;
-  return (alert.problem.epoch ?? alert.time) - start <= policy.restartGraceSeconds;
-};
-
-/**
- * The entry in which this contact was told of the open episode, if he was told of this very problem in one that was
- * closed without his knowledge (R24): then it goes on, and is no news to him.
- */
-const continued = (c: Case): Entry => {
-  const { entry, open, key, alert, view, order } = c;
-  const about = entry.contacts[key];
-  if (!about || about.episode === open?.id) return entry;
-  // What a monitor said before its last word is of that problem, or of one before it.
-  const older = view?.problem !== undefined && before(order, view.problem);
-  // Told by this monitor, or by another while this one reported the same.
-  const byThis = about.by.monitor === alert.monitor.id || view?.episode === about.episode;
-  const lasts =
-    !about.recovered && byThis && view?.open && (older || sameProblem(view, alert) || foundAgain(c));
-  if (!lasts && !stillTheSame(about, alert)) return entry;
-  const episode = open ?? { ...newEpisode(c), addressed: [key] };
-  const base = open ? entry : begun(c, episode);
-  return { ...base, episode, contacts: { ...base.contacts, [key]: { ...about, episode: episode.id } } };
+/** When the bridge first heard that this is over: by an end, or by a newer problem of the same monitor. */
+const overSince = ({ view, problem, order }: Reported): number | undefined => {
+  const latest = latestOf(view);
+  const end = view.end && before(order, view.end.order) ? [view.end.receivedAt] : [];
+  const newer =
+    latest && latest.key !== problem.key && before(order, latest.first) ? [latest.receivedAt] : [];
+  return end.length + newer.length > 0 ? Math.min(...end, ...newer) : undefined;
 };
 
 /** R13, R29-R31: the monitor has already said that this problem is over. */
-const alreadyOver = (c: Case): Verdict => {
-  const { entry, key, held, object, queued, policy, alert } = c;
-  const { episode } = entry;
+const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
+  const { about, alert, held, key, now, object, order, policy, problem, queued, view } = c;
   if (held?.row === "R16")
-    return unmailed("record", "R31", `${object} recovered while its host's problem covered it`, entry);
-  const flap = `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`;
-  if (held?.spared && !c.inDoubt) return unmailed("suppress", "R29", flap, entry);
-  const about = entry.contacts[key];
-  const toldSince = about !== undefined && about.at >= queued.receivedAt;
-  const { end } = about ?? {};
-  const toldOfEnd = end !== undefined && end.monitor === alert.monitor.id && before(c.order, end.order);
-  const toldOfIt =
-    toldSince ||
-    toldOfEnd ||
-    (about !== undefined && (about.episode === episode?.id || stillTheSame(about, alert)));
-  if (
-    episode?.closedAt === undefined ||
-    queued.receivedAt > episode.closedAt ||
-    toldOfIt ||
-    held?.row === "R14" ||
-    c.putBack
-  )
-    return unmailed("suppress", "R13", `${object} had recovered before this could be told`, entry);
-  if (!c.inDoubt && episode.closedAt - queued.receivedAt <= policy.flapHoldSeconds * 1000)
-    return unmailed("suppress", "R29", flap, entry);
-  // R27: at the closure nobody knew that this contact would be told.
-  const fanout = policy.recoveryFanout === "all" || episode.escalated || alert.notification.escalated;
-  const made = fanout && policy.recoveryFanout !== "none" ? [madeRecovery(c, "R27", key, episode.id)] : [];
-  const due = c.now + policy.fanoutSeconds * 1000;
-  return {
+    return unmailed("record", "R31", `${object} recovered while its host's problem covered it`, untouched);
+  const { end } = view;
+  const named = namedBy(untouched, about, alert.monitor.id);
+  const knows = named !== undefined && (named.key === problem.key || before(order, named.first));
+  const wait = end && before(order, end.order) ? end.receivedAt - queued.receivedAt : -1;
+  const isShort = held?.spared || (wait >= 0 && wait <= policy.flapHoldSeconds * 1000);
+  if (isShort && !knows && !c.inDoubt && !isVolatile(c)) {
+    const flap = `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`;
+    return unmailed("suppress", "R29", flap, untouched);
+  }
+  if (queued.receivedAt > over || knows || held?.row === "R14" || c.putBack)
+    return unmailed("suppress", "R13", `${object} had recovered before this could be told`, untouched);
+  const verdict: Verdict = {
     action: "send",
     kind: "PROBLEM",
     row: "R30",
-    reason: "it waited for the relay; its recovery follows",
-    episode,
-    entry: made.reduce((base, alert) => withHeld(base, alert, "R27", due), entry),
-    made,
+    reason: "it waited for the relay, and is over by now",
+    episode: threadOf(c),
+    entry: c.entry,
   };
+  // R27: when the end came, nothing said that this contact would be told.
+  const due = now + policy.fanoutSeconds * 1000;
+  return problem.escalated && end ? withRecoveries(c, verdict, "R27", [key], problem.key, due) : verdict;
 };
 
-/** R1-R15, R19: a HARD problem, whatever its host says. */
-const ownProblem = (c: Case): Verdict => {
-  const { alert, order, view, object, queued, key, policy } = c;
-  const { monitor, state, notification } = alert;
-  const entry = continued(c);
-  const open = openEpisode(entry);
-  const about = entry.contacts[key];
-  const told = about?.episode === open?.id ? about : undefined;
-  const newest = view?.problem && before(order, view.problem) ? view.problem : order;
-  const reported: Partial<MonitorView> = {
-    open: true,
-    outvotedAt: undefined,
-    problem: newest,
-    ...(newest === order && {
-      start: monitor.start,
-      epoch: alert.problem.epoch,
-      problemId: alert.problem.id,
-    }),
-  };
-  const seen = (base: Entry, episode: Episode): Entry =>
-    withView({ ...base, episode }, monitor.id, { ...reported, episode: episode.id });
-  const send = (kind: Kind, row: Row, reason: string, at: Episode, base = entry): Verdict => {
-    const addressed = [...new Set([...at.addressed, key])];
-    const escalated = at.escalated || notification.escalated ? { escalated: true as const } : {};
-    return {
-      action: "send",
-      kind,
-      row,
-      reason,
-      episode: at,
-      entry: seen(base, { ...at, addressed, ...escalated }),
-    };
-  };
-  const opening = (kind: Kind, row: Row, reason: string): Verdict => {
-    const episode = newEpisode(c);
-    const base = begun(c, episode);
-    const addressed = Object.keys(base.contacts).filter((one) => base.contacts[one]?.episode === episode.id);
-    return send(kind, row, reason, { ...episode, addressed }, base);
-  };
+/** R14: the other monitor has just reported the end of an outage that this one had begun to see before. */
+const justEndedAt = ({ about, entry, alert, view, queued, policy }: Reported): string | undefined =>
+  Object.keys(about?.recovered ? about.names : {}).find((id) => {
+    const other = own(entry.monitors, id);
+    const end = other && endedAt(other);
+    if (id === alert.monitor.id || end === undefined) return false;
+    return queued.receivedAt - end <= policy.pairLateSeconds * 1000 && lastWell(view, queued) <= end;
+  });
 
-  if (view?.recovery && before(order, view.recovery)) return alreadyOver(c);
-
-  // R1, R2, R14, R15: nothing is open.
-  if (!open) {
-    const last = entry.episode;
-    const due = queued.receivedAt + policy.pairLateSeconds * 1000;
-    if (
-      last?.closedAt !== undefined &&
-      last.closedBy !== undefined &&
-      last.closedBy !== monitor.id &&
-      view?.episode !== last.id &&
-      queued.receivedAt - last.closedAt <= policy.pairLateSeconds * 1000 &&
-      c.now < due
-    )
-      return {
-        action: "hold",
-        row: "R14",
-        reason: `${last.closedBy} has just reported its end: ${monitor.id} may be the slower of the two`,
-        due,
-        entry: withView(entry, monitor.id, reported),
-      };
-    if (c.held?.row === "R14")
-      return opening("PROBLEM", "R15", `${monitor.id} still reports it after ${policy.pairLateSeconds} s`);
-    if ((notification.number ?? 1) <= 1) return opening("PROBLEM", "R1", "first news of this problem");
-    return opening("PROBLEM", "R2", "first news of this problem here, whatever its number says");
+/** R1, R2, R7-R9, R14, R15, R19, R30: this contact has not been told of this problem. */
+const news = (c: Reported): Verdict => {
+  const { about, alert, entry, held, key, now, order, policy, problem, queued, was } = c;
+  const { monitor, notification } = alert;
+  const slower = justEndedAt(c);
+  const due = queued.receivedAt + policy.pairLateSeconds * 1000;
+  if (slower !== undefined && now < due) {
+    const reason = `${slower} has just reported its end: ${monitor.id} may be the slower of the two`;
+    return holding(c, "R14", due, reason, entry);
   }
+  const unsent = Object.entries(entry.held).find(
+    ([id, one]) => one.row === "R29" && id !== queued.id && one.contact === key && one.monitor === monitor.id,
+  );
+  if (unsent && held?.row !== "R30" && own(entry.begun, key) !== problem.key) {
+    const reason = "an earlier problem still waits for the relay, and goes first";
+    return holding(c, "R30", Math.max(unsent[1].due, now) + 1, reason, entry);
+  }
+  const send = (row: Row, reason: string, kind: Kind = "PROBLEM"): Verdict => ({
+    action: "send",
+    kind,
+    row,
+    reason,
+    episode: threadOf(c),
+    entry,
+  });
+  if (held?.row === "R14")
+    return send("R15", `${monitor.id} still reports it after ${policy.pairLateSeconds} s`);
+  if (notification.escalated && before(problem.first, order)) {
+    const reason = `open since ${clockOf(problem.receivedAt)}, now escalated to this contact`;
+    return send("R7", reason, "ESCALATION");
+  }
+  const untold = "this contact had not been told of this problem";
+  if (before(order, problem.last)) return send("R19", untold);
+  if (about && !about.recovered)
+    return send("R9", "another problem than the one that this contact was told of");
+  const isWatched = Object.entries(entry.monitors).some(([id, one]) => id !== monitor.id && liveProblem(one));
+  if (was === undefined && isWatched) return send("R8", untold);
+  if ((notification.number ?? 1) > 1) return send("R2", untold);
+  return send("R1", was === undefined ? "first news of this problem" : untold);
+};
 
-  // R9: the core swallowed a recovery.
-  const forgot = foundAgain(c);
-  const others = othersOpen(entry, monitor.id);
-  const another = view?.open && newest === order && !forgot && !sameProblem(view, alert);
-  if (another && others.length === 0)
-    return opening("PROBLEM", "R9", "a new problem: the recovery of the one before never came");
+/** Whether another monitor reports the event that the last mail told; each may report it once. */
+const isEcho = ({ about, alert, queued, policy }: Case): boolean =>
+  about !== undefined &&
+  about.by !== alert.monitor.id &&
+  !about.echoes?.includes(alert.monitor.id) &&
+  queued.receivedAt - about.at <= policy.auxiliaryWindowSeconds * 1000;
 
-  const current: Episode = { ...open, state: newest === order ? state : open.state };
-  const quiet = (action: "suppress" | "record", row: Row, reason: string): Verdict =>
-    unmailed(action, row, reason, seen(entry, { ...current, suppressed: open.suppressed + 1 }));
+/** R5, R8, R11: what is mailed of an outage that this contact knows, whatever this monitor calls it. */
+const louder = (c: Reported): Verdict | undefined => {
+  const { about, alert, policy } = c;
+  if (!about) return undefined;
+  if (isVolatile(c))
+    return isEcho(c)
+      ? joined(c, "R8", `${about.by} reported the same: ${sinceOf(c)}`)
+      : goingOn(c, "PROBLEM", "R11", "the service is volatile: each event is news");
+  if (severity[alert.state] <= about.worst) return undefined;
+  return policy.worsening
+    ? goingOn(c, "UPDATE", "R5", `worse than the ${about.state} that this contact was told`)
+    : quiet(c, "record", "R5", `it got worse, and that is not to be mailed: ${sinceOf(c)}`);
+};
 
-  // R2, R7, R8, R19: this contact was not told of it.
-  if (!told) {
-    const newer =
-      newest !== order &&
-      Object.entries(entry.held).some(
-        ([id, held]) =>
-          id !== queued.id &&
-          held.contact === key &&
-          // Another monitor's may be dropped by that one's recovery, and then nobody would tell of this.
-          held.monitor === monitor.id &&
-          isWaitingProblem(held),
-      );
-    if (c.held && newer)
-      return quiet("suppress", "R3", "a later notification of the same problem waits in its place");
-    // R19 is for who knows nothing: this one was told by the same monitor, and never of the end.
-    if (newest !== order && about && !about.recovered && about.by.monitor === monitor.id)
-      return quiet("suppress", "R3", `${queued.contact} still knows of an earlier problem of ${object}`);
-    if (notification.escalated)
-      return send(
-        "ESCALATION",
-        "R7",
-        `open since ${clockOf(open.since)}, now escalated to this contact`,
-        current,
-      );
-    const byNumber = (notification.number ?? 1) > 1 ? "R2" : "R1";
-    const row = newest !== order ? "R19" : view?.open ? byNumber : "R8";
+/** R3-R6, R8, R10, R11: this contact was told of this very problem, and not of its end. */
+const repeated = (c: Reported, { names, thread, at, by }: NonNullable<Case["about"]>): Verdict => {
+  const { alert, now, policy, problem, was } = c;
+  const { monitor, state } = alert;
+  const mailed = louder(c);
+  if (mailed) return mailed;
+  const since = sinceOf(c);
+  if (c.isRenamed)
+    return quiet(c, "record", "R10", `${monitor.id} has lost what it knew and found this again: ${since}`);
+  const isDue = policy.renotifyAfterSeconds !== undefined && now - at >= policy.renotifyAfterSeconds * 1000;
+  // The monitor that opened the conversation reminds; any, if that one calls the problem by another name now.
+  const opener = Object.keys(names).find((id) => names[id] === thread) ?? monitor.id;
+  if (isDue && problem.acknowledgedAt === undefined && opener === monitor.id)
+    return goingOn(c, "REMINDER", "R4", `still open, and a reminder is due since ${since}`);
+  if (state !== was) return quiet(c, "record", "R6", `still a problem, and no worse: ${since}`);
+  return quiet(c, "suppress", by === monitor.id ? "R3" : "R8", since);
+};
+
+/** For so long after an outage began at one monitor another may see it begin. */
+const togetherMilliseconds = 600_000;
+
+/** R8: the other monitor, still reporting, by which this contact knows the outage that this one reports. */
+const sameOutage = ({ about, alert, entry, queued, view }: Reported): string | undefined =>
+  about &&
+  othersLive(entry, about, alert.monitor.id).find((id) => {
+    const live = liveProblem(own(entry.monitors, id));
+    return live !== undefined && lastWell(view, queued) <= live.began + togetherMilliseconds;
+  });
+
+/** R12: this monitor saw the outage end and begin again, while another by which this contact knows it saw it on. */
+const seenOn = ({ about, alert, entry, policy, queued, view }: Reported): string | undefined => {
+  const named = namedBy(entry, about, alert.monitor.id);
+  if (!about || !named || !view.end || !isEnded(view, named)) return undefined;
+  const age = queued.receivedAt - view.end.receivedAt;
+  const isRecent = age <= (policy.pairRecoverySeconds || 600) * 1000;
+  const isWorse = severity[alert.state] > about.worst;
+  return isRecent && !isWorse ? othersLive(entry, about, alert.monitor.id)[0] : undefined;
+};
+
+/** R1-R15, R19, R29-R31: a HARD problem, whatever its host says. */
+const ownProblem = (untouched: Case, c: Reported): Verdict => {
+  const { about, alert, object, order, problem, queued, view } = c;
+  const { id } = alert.monitor;
+  const over = overSince(c);
+  if (over !== undefined) return alreadyOver(c, over, untouched.entry);
+  const key = about && own(about.names, id);
+  if (!about || about.recovered) {
+    const isToldOver = key === problem.key && !(view.end && before(problem.first, view.end.order));
+    return about && isToldOver && queued.receivedAt <= about.at
+      ? unmailed("suppress", "R13", `${queued.contact} was told since that it is over`, untouched.entry)
+      : news(c);
+  }
+  if (key === problem.key) return repeated(c, about);
+  if (key === undefined) {
+    const other = sameOutage(c);
+    if (other === undefined) return news(c);
+    return louder(c) ?? joined(c, "R8", `${other} reported the same outage: ${sinceOf(c)}`);
+  }
+  const named = namedBy(c.entry, about, id);
+  if (named && before(order, named.first)) {
+    const later = `${object} has a newer problem, of which ${queued.contact} was told`;
+    return unmailed("suppress", "R13", later, untouched.entry);
+  }
+  const other = seenOn(c);
+  if (other === undefined || isVolatile(c)) return news(c);
+  return joined(c, "R12", `its end at ${id} was not told, for ${other} saw it on: ${sinceOf(c)}`);
+};
+
+/** In no case does a host cover its services for longer: its end may never be posted. */
+const mostCoverMilliseconds = 3_600_000;
+
+/** How long the DOWN of a host keeps this alert back, and since when the host is up again. */
+type Cover = { until: number; isTold: boolean; up?: number };
+
+/**
+ * What the monitors said of the host that explains this alert. A core sends nothing of a service while its host is
+ * down (nagios.md §1.2): what the same monitor sent after the first word of its DOWN proves that the host is up.
+ */
+const covers = ({ alert, host, key, order, policy, queued }: Case): Cover[] =>
+  Object.entries(host?.monitors ?? {}).flatMap(([id, view]): Cover[] => {
+    const down = latestOf(view);
+    if (!host || !down) return [];
+    const cover = Math.max(policy.hostCoverSeconds ?? 0, 1) * 1000;
+    const up = isEnded(view, down) ? view.end?.receivedAt : undefined;
+    const most = queued.receivedAt + mostCoverMilliseconds;
+    const isOwn = id === alert.monitor.id;
+    if (isOwn && !before(order, down.first)) return [];
+    const until = isOwn ? (up ?? most) + (up === undefined ? 0 : cover) : down.receivedAt + cover;
+    const about = own(host.contacts, key);
+    const isTold = about !== undefined && own(about.names, id) === down.key;
+    if (isTold && about.recovered && up === undefined) return [];
+    return queued.receivedAt < until ? [{ until: Math.min(until, most), isTold, up }] : [];
+  });
+
+/** R16-R18: news of a service, if this contact was told that its host is down. */
+const underHost = (c: Reported, verdict: Verdict & { action: "send" }): Verdict => {
+  const { alert, held, now, policy, queued } = c;
+  const { host } = alert.object;
+  const isNews = verdict.kind === "PROBLEM" || verdict.kind === "ESCALATION";
+  if (policy.hostCoverSeconds === undefined || !isNews || isVolatile(c)) return verdict;
+  const known = covers(c);
+  const cover = known.find(({ isTold }) => isTold);
+  if (cover && now < cover.until) {
+    const reason = `covered: ${queued.contact} was told that ${host} is down${cover.up === undefined ? "" : ", and it has just come back"}`;
+    // Its end may come at any time: it is looked for as often as that is waited for.
+    const due = Math.min(cover.until, now + Math.max(policy.hostCoverSeconds, 1) * 1000);
+    return holding(c, "R16", due, reason, c.entry);
+  }
+  if (held?.row === "R16") {
     const reason =
-      row === "R1" ? "first news of this problem" : "this contact had not been told of this problem";
-    return send("PROBLEM", row, reason, current);
+      cover?.up === undefined
+        ? `${host} is still down, and covers this no longer`
+        : `${host} is up since ${clockOf(cover.up)}, and no recovery of this has come`;
+    return { ...verdict, row: "R18", reason };
   }
-
-  // R3-R6, R10-R12: he was.
-  const since = `${object} was already reported ${told.state} to ${queued.contact} at ${clockOf(told.at)}`;
-  const sinceTold = queued.receivedAt - told.at;
-  const otherToldIt = told.by.monitor !== monitor.id;
-  if (
-    notification.volatile &&
-    policy.volatile &&
-    otherToldIt &&
-    sinceTold <= policy.auxiliaryWindowSeconds * 1000
-  )
-    return quiet("suppress", "R8", `${told.by.monitor} reported the same: ${since}`);
-  if (notification.volatile && policy.volatile)
-    return send("PROBLEM", "R11", "the service is volatile: each event is news", current);
-  const betterSince = newest !== order && severity[open.state] <= told.worst;
-  if (severity[state] > told.worst && !betterSince)
-    return policy.worsening
-      ? send("UPDATE", "R5", `worse than the ${told.state} that this contact was told`, current)
-      : quiet("record", "R5", `it got worse, and that is not to be mailed: ${since}`);
-  if (forgot)
-    return quiet("record", "R10", `${monitor.id} has lost what it knew and found this again: ${since}`);
-  const due =
-    policy.renotifyAfterSeconds !== undefined && c.now - told.at >= policy.renotifyAfterSeconds * 1000;
-  if (due && open.acknowledgedAt === undefined && open.opener === monitor.id)
-    return send("REMINDER", "R4", `still open, and a reminder is due since ${since}`, current);
-  if (view && !view.open && others.length > 0)
-    return quiet(
-      "suppress",
-      "R12",
-      `its end at ${monitor.id} was not told, for ${others.join(", ")} saw it on: ${since}`,
-    );
-  if (state !== open.state) return quiet("record", "R6", `still a problem, and no worse: ${since}`);
-  return quiet("suppress", otherToldIt ? "R8" : "R3", since);
-};
-
-/** R16-R18: a service's problem that would be mailed, if this contact was told that its host is down. */
-const underHost = (c: Case, verdict: Verdict & { action: "send" }): Verdict => {
-  const { alert, host, policy, queued, key, now } = c;
-  const { hostCoverSeconds } = policy;
-  const episode = host?.episode;
-  if (hostCoverSeconds === undefined || !host || !episode || alert.notification.volatile) return verdict;
-  const { host: name } = alert.object;
-  const about = host.contacts[key];
-  // Who was told of an earlier problem of the host, and not of its end, knows it as down.
-  const toldOfHost = about && (about.episode === episode.id || !about.recovered) ? about : undefined;
-  const up = episode.closedAt;
-  const first = verdict.kind === "PROBLEM" || verdict.kind === "ESCALATION";
-  if (up === undefined && !toldOfHost && first)
+  if (known.some(({ up, isTold }) => up === undefined && !isTold))
     return { ...verdict, row: "R17", reason: "the host is down, and this contact was not told of that" };
-  const covered = c.held?.row === "R16";
-  const due = (up ?? now) + Math.max(hostCoverSeconds, 1) * 1000;
-  if (toldOfHost && (up === undefined || (covered && now < due))) {
-    const down = `${name} was reported ${toldOfHost.state} to ${queued.contact} at ${clockOf(toldOfHost.at)}`;
-    const reason = `covered: ${down}${up === undefined ? "" : ", and has just come back"}`;
-    return { action: "hold", row: "R16", reason, due, entry: verdict.entry };
-  }
-  if (up === undefined || !covered) return verdict;
-  if (episode.closedBy === undefined)
-    return unmailed("record", "R44", `nothing was heard of ${name} for 30 days`, verdict.entry);
-  const reason = `${name} is up since ${clockOf(up)}, and no recovery of this has come`;
-  return { ...verdict, row: "R18", reason };
+  return verdict;
 };
 
 /** R1-R19, and R29-R31 of a problem that is over: a HARD problem. */
 export const problem = (c: Case): Verdict => {
-  const own = ownProblem(c);
-  const verdict = own.action === "send" && own.row !== "R30" ? underHost(c, own) : own;
-  return verdict.action === "hold"
-    ? { ...verdict, entry: withHeld(verdict.entry, c.queued, verdict.row, verdict.due) }
-    : verdict;
+  const facts = reported(c);
+  const mine = ownProblem(c, facts);
+  const verdict = mine.action === "send" && mine.row !== "R30" ? underHost(facts, mine) : mine;
+  if (verdict.action !== "send") return verdict;
+  const { entry } = verdict;
+  return { ...verdict, entry: { ...entry, begun: { ...entry.begun, [c.key]: facts.problem.key } } };
 };

@@ -2,16 +2,7 @@ import { contactKey } from "../address.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
 import { hostKey } from "../identity.ts";
-import {
-  dueAt,
-  type Entry,
-  emptyEntry,
-  mostRuns,
-  type Numbered,
-  numbering,
-  openEpisode,
-  type Run,
-} from "./entry.ts";
+import { dueAt, type Entry, emptyEntry, openProblem } from "./entry.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
 import {
   type Ending,
@@ -25,6 +16,8 @@ import {
   twinOf,
 } from "./journal.ts";
 import { cursorOf, type Due, type Ledger, readCursor } from "./ledger.ts";
+import { mostRuns, type Numbered, numbering, type Run } from "./order.ts";
+import { readEntry } from "./read-entry.ts";
 
 type Value = string | number | null;
 
@@ -129,10 +122,7 @@ const schema = `
 `;
 
 const parse = <T>(row: Record<string, unknown>): T => JSON.parse(String(row.body)) as T;
-const entryOf = (row: Record<string, unknown>): Entry => ({
-  ...parse<Entry>(row),
-  revision: Number(row.revision),
-});
+const entryOf = (row: Record<string, unknown>): Entry => readEntry(parse(row), Number(row.revision));
 
 const endingOf = (outcome: Outcome): Ending | null => (outcome === "pending" ? null : outcome);
 
@@ -289,7 +279,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         key: fresh.objectKey,
         entry,
         host: alert.object.service === null ? undefined : entryAt(hostKey(site, alert)),
-        ...numbering(runsOf(site, alert.monitor.id), alert),
+        ...numbering(runsOf(site, alert.monitor.id), queued),
         record,
         twin: twinOf(known, alert.degraded ?? false, others.map(parse<JournalRecord>)),
         inDoubt: record.inDoubt,
@@ -301,7 +291,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       together(() => {
         const { revision, ...body } = entry;
         const columns = [
-          openEpisode(entry)?.since ?? null,
+          openProblem(entry)?.since ?? null,
           dueAt(entry) ?? null,
           entry.touchedAt,
           JSON.stringify(body),

@@ -96,7 +96,7 @@ const withoutBurst: Rate = { most: 1, milliseconds: 60_000 };
 const followsDigest = async (
   ledger: Ledger,
   site: string,
-  { digest: last, episode: known }: Partial<Told>,
+  { digest: last, thread: known }: Partial<Told>,
   episode: string | undefined,
   burst: Rate | undefined,
 ): Promise<boolean> =>

@@ -2,56 +2,55 @@ import { contactKey } from "../address.ts";
 import { objectName } from "../alert.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { auxiliary } from "./auxiliary.ts";
-import { type Case, type Known, unmailed, type Verdict } from "./case.ts";
-import { openEpisode, orderOf, withHeld } from "./entry.ts";
+import { type Case, holding, type Known, unmailed, type Verdict } from "./case.ts";
+import { own } from "./monitor-view.ts";
+import { clockAhead, isOddClock, orderOf } from "./order.ts";
 import type { Policy } from "./policy.ts";
 import { problem } from "./problem.ts";
 import { recovery } from "./recovery.ts";
 import { closed } from "./storm.ts";
 
-/** What is under a key that a client chose: `constructor` and its like are in every object. */
-const own = <T>(values: Record<string, T>, key: string): T | undefined =>
-  Object.hasOwn(values, key) ? values[key] : undefined;
-
 /** R0, R39, R45: whether this is an event of its own, and a confirmed one. */
-const identity = ({ entry, queued, alert, twin, policy, now }: Case): Verdict | undefined => {
+const identity = (c: Case): Verdict | undefined => {
+  const { entry, queued, alert, twin, policy, now } = c;
   if (twin !== undefined)
     return unmailed("suppress", "R0", `the same notification was taken before, as ${twin}`, entry);
   const due = queued.receivedAt + policy.degradedHoldSeconds * 1000;
   if (alert.degraded && now < due)
-    return {
-      action: "hold",
-      row: "R39",
-      reason: "the monitor gave it no texts: the same with its texts may follow",
-      due,
-      entry: withHeld(entry, queued, "R39", due),
-    };
+    return holding(c, "R39", due, "the monitor gave it no texts: the same with its texts may follow", entry);
   const stateful = alert.type === "PROBLEM" || alert.type === "RECOVERY";
   if (stateful && alert.state_type === "SOFT")
     return unmailed("record", "R45", "the state is SOFT: not confirmed yet", entry);
   return undefined;
 };
 
+const hours = (milliseconds: number): string => `${Math.abs(milliseconds / 3_600_000).toFixed(1)} h`;
+
+/** The verdict with a word on a clock that cannot be right, so that the story tells why receipt decided its order. */
+const withClock = (verdict: Verdict, { alert, order }: Case): Verdict => {
+  if (!isOddClock(order)) return verdict;
+  const ahead = clockAhead(order);
+  const reason = `${verdict.reason}; the clock of ${alert.monitor.id} is ${hours(ahead)} ${ahead > 0 ? "ahead" : "behind"}`;
+  return { ...verdict, reason };
+};
+
 /**
- * The state machine of the ledger: what one alert means for one contact, given what is known of its object. Rows as
- * in nagios.md §5.2; the first that matches in a block wins. Deciding again on what was written gives the same, or
+ * The state machine of the ledger: what one alert means for one contact, given what each monitor said of its object
+ * and what this contact was told. Rows as in nagios.md §5.2. Deciding again on what was written gives the same, or
  * what became of it with time: so whatever dies in between, the next one goes on.
  */
 export const decide = (known: Known, queued: QueuedAlert, policy: Policy, now: number): Verdict => {
   const { alert } = queued;
   const entry = { ...known.entry, touchedAt: now };
   const key = contactKey(queued.contact);
-  const open = openEpisode(entry);
-  const about = entry.contacts[key];
   const c: Case = {
     ...known,
     entry,
     queued,
     alert,
-    order: orderOf(alert),
+    order: orderOf(queued),
     view: own(entry.monitors, alert.monitor.id),
-    open,
-    told: open && about?.episode === open.id ? about : undefined,
+    about: own(entry.contacts, key),
     held: own(entry.held, queued.id),
     policy,
     now,
@@ -68,7 +67,7 @@ export const decide = (known: Known, queued: QueuedAlert, policy: Policy, now: n
     };
   const verdict = identity(c);
   if (verdict) return verdict;
-  if (alert.type === "PROBLEM") return problem(c);
-  if (alert.type === "RECOVERY") return recovery(c);
+  if (alert.type === "PROBLEM") return withClock(problem(c), c);
+  if (alert.type === "RECOVERY") return withClock(recovery(c), c);
   return auxiliary(c);
 };

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Attempt } from "../../functions/deliver/delivery.ts";
 import type { Verdict } from "../../functions/ledger/case.ts";
-import { emptyEntry, isRolledBack, told } from "../../functions/ledger/entry.ts";
+import { emptyEntry, openProblem, told } from "../../functions/ledger/entry.ts";
 import {
   claim,
   hold,
@@ -11,6 +11,7 @@ import {
   settle,
   settleUnsent,
 } from "../../functions/ledger/ledger.ts";
+import { isRolledBack } from "../../functions/ledger/order.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
@@ -284,7 +285,7 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       const page = await ledger.read(host);
       await claim(ledger, page, toSend(page, host), "<m@example.com>", 1000, handOut);
       const { host: known, entry } = await reopen().read(queuedAlert());
-      expect(known?.episode?.state).toBe("DOWN");
+      expect(known && openProblem(known)?.state).toBe("DOWN");
       expect(entry).toEqual(emptyEntry);
       expect((await ledger.read(queuedAlert({ site: "other" }))).host).toBeUndefined();
     });
@@ -489,7 +490,7 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       await suppressed(queuedAlert({ id: "alert-over" }, { type: "RECOVERY", state: "OK" }));
       const open = await ledger.open(9);
       expect(open.map(({ site, host }) => `${site} ${host}`).sort()).toEqual(["other db01", "site web01"]);
-      expect(open.every(({ entry }) => entry.episode?.state === "DOWN")).toBe(true);
+      expect(open.every(({ entry }) => openProblem(entry)?.state === "DOWN")).toBe(true);
       expect(await ledger.open(1)).toHaveLength(1);
     });
 

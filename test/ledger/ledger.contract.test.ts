@@ -203,8 +203,10 @@ describe("two processes on one SQLite file", () => {
     const ledger = sqliteLedger(path);
     const { entry } = await ledger.read(queuedAlert());
     expect(Object.keys(entry.contacts).sort()).toEqual(mailed.sort());
-    expect(new Set(Object.values(entry.contacts).map(({ episode }) => episode))).toEqual(
-      new Set([entry.episode?.id]),
+    const problems = Object.values(entry.monitors).flatMap(({ problems }) => problems);
+    expect(problems).toHaveLength(1);
+    expect(new Set(Object.values(entry.contacts).map(({ thread }) => thread))).toEqual(
+      new Set([problems[0]?.key]),
     );
     // A claim and a settlement for each, not one of them written over another's.
     expect(entry.revision).toBe(4 * perProcess);

@@ -25,7 +25,6 @@ export type History = {
   skewMilliseconds: number;
   burst?: { most: number; milliseconds: number };
   renotifyAfterSeconds?: number;
-  recoveryFanout: "escalated" | "all" | "none";
   giveUpAfterSeconds: number;
   redriveAtEnd: boolean;
   /** For a failing history that is made smaller: calls that go well after all, and whether all take equally long. */
@@ -109,7 +108,6 @@ export const historyOf = (seed: number): History => {
     skewMilliseconds: draw.of([0, 0, 0, 2_000]),
     burst: draw.chance(0.4) ? { most: draw.between(1, 4), milliseconds: 60_000 } : undefined,
     renotifyAfterSeconds: draw.chance(0.1) ? 300 : undefined,
-    recoveryFanout: draw.of(["escalated", "escalated", "all", "none"]),
     giveUpAfterSeconds: draw.of([900, 172_800, 172_800]),
     redriveAtEnd: draw.chance(0.5),
     spared: [],

@@ -185,7 +185,6 @@ export const simulator = () => {
           ...defaultPolicy,
           burst: history.burst,
           renotifyAfterSeconds: history.renotifyAfterSeconds,
-          recoveryFanout: history.recoveryFanout,
         },
         giveUpAfterSeconds: history.giveUpAfterSeconds,
         clock,

@@ -1,0 +1,183 @@
+import { type Alert, type State, severity } from "../alert.ts";
+import { digest } from "../identity.ts";
+import type { QueuedAlert } from "../queue/queue.ts";
+import { before, type Order, orderOf } from "./order.ts";
+
+/** How a monitor calls a problem. */
+type Name = { start?: number; epoch?: number; id?: string };
+
+/** One problem as one monitor reported it. Times are Unix milliseconds of the bridge. */
+export type Problem = Name & {
+  /** Names it among all problems of its site. */
+  key: string;
+  /** Names that a monitor gave it before it lost its memory (R10). */
+  former?: Name[];
+  /** The orders of its first and its latest report. */
+  first: Order;
+  last: Order;
+  /** When its first report was received. */
+  receivedAt: number;
+  /** When its monitor had last seen the object well. */
+  began: number;
+  state: State;
+  escalated?: true;
+  acknowledgedAt?: number;
+  /** How many alerts about it made no mail. */
+  suppressed?: number;
+};
+
+/** What one monitor said of an object: facts only, whomever it told. */
+export type MonitorView = {
+  /** Those that somebody was told of, and the latest, which is the last. */
+  problems: readonly Problem[];
+  /** The latest end that it reported, and when the first report of that was received. */
+  end?: { order: Order; receivedAt: number };
+  /** By how much its clock is behind the bridge's at most: the smallest that a post showed, in milliseconds. */
+  delay?: number;
+};
+
+/** What is under a key that a client chose: `constructor` and its like are in every object. */
+export const own = <T>(values: Record<string, T>, key: string): T | undefined =>
+  Object.hasOwn(values, key) ? values[key] : undefined;
+
+/** The problem that a monitor reported last. */
+export const latestOf = (view: MonitorView | undefined): Problem | undefined => view?.problems.at(-1);
+
+/** Whether a monitor has reported an end after this problem. */
+export const isEnded = ({ end }: MonitorView, { last }: Problem): boolean =>
+  end !== undefined && before(last, end.order);
+
+/** The problem that a monitor still reports. */
+export const liveProblem = (view: MonitorView | undefined): Problem | undefined => {
+  const latest = latestOf(view);
+  return view && latest && !isEnded(view, latest) ? latest : undefined;
+};
+
+/** When a monitor's latest end was, as nearly as is known. */
+export const endedAt = ({ end, delay }: MonitorView): number | undefined =>
+  end && Math.min(end.receivedAt, end.order.time * 1000 + (delay ?? 0));
+
+/** A clock that jumps by more than this tells nothing of how late a post is. */
+const steadyMilliseconds = 86_400_000;
+const delayOf = (known: number | undefined, { alert, receivedAt }: QueuedAlert): number => {
+  const seen = receivedAt - alert.time * 1000;
+  return known === undefined || Math.abs(known - seen) > steadyMilliseconds ? seen : Math.min(known, seen);
+};
+
+/** When the alert's monitor had last seen the object well, on the bridge's clock. */
+export const lastWell = (view: MonitorView, queued: QueuedAlert): number => {
+  const { epoch } = queued.alert.problem;
+  return epoch === undefined ? queued.receivedAt : epoch * 1000 + delayOf(view.delay, queued);
+};
+
+const nameOf = ({ monitor, problem }: Alert): Name => ({
+  start: monitor.start,
+  epoch: problem.epoch,
+  id: problem.id,
+});
+
+/** nagios.md §5.1: equal epochs, or the same process and id; without epochs the ids, unless the object was well between. */
+const isSameName = (a: Name, b: Name, wellBetween: () => boolean): boolean => {
+  const sameId = a.id !== undefined && a.id === b.id;
+  const sameStart = a.start !== undefined && a.start === b.start;
+  if (a.epoch !== undefined && b.epoch !== undefined) return a.epoch === b.epoch || (sameId && sameStart);
+  // A crash issues ids again.
+  if (a.id !== undefined && b.id !== undefined) return sameId && (sameStart || !wellBetween());
+  return !wellBetween();
+};
+
+/** Whether an alert is of this problem. */
+export const isOf = (view: MonitorView, problem: Problem, alert: Alert, order: Order): boolean => {
+  const { end } = view;
+  const wellBetween = () =>
+    end !== undefined &&
+    ((before(problem.last, end.order) && before(end.order, order)) ||
+      (before(order, end.order) && before(end.order, problem.first)));
+  const name = nameOf(alert);
+  return [problem, ...(problem.former ?? [])].some((known) => isSameName(known, name, wellBetween));
+};
+
+/** The problem that an alert is of, if its monitor is known to have reported it. */
+export const problemOf = (view: MonitorView, alert: Alert, order: Order): Problem | undefined =>
+  view.problems.findLast((problem) => isOf(view, problem, alert, order));
+
+const emptyView: MonitorView = { problems: [] };
+
+/** The view with a problem changed, or with it as the latest if it is new. */
+export const withProblem = (view: MonitorView, problem: Problem): MonitorView => ({
+  ...view,
+  problems: view.problems.some(({ key }) => key === problem.key)
+    ? view.problems.map((one) => (one.key === problem.key ? problem : one))
+    : [...view.problems, problem],
+});
+
+/**
+ * A monitor's view after it reported a problem, and that problem. `isFoundAgain` says that the monitor lost its memory
+ * and reports its latest problem under a new name (R10); `isKept` says which earlier problems somebody still knows.
+ */
+export const afterReport = (
+  known: MonitorView = emptyView,
+  queued: QueuedAlert,
+  isFoundAgain: (latest: Problem) => boolean,
+  isKept: (key: string) => boolean,
+): { view: MonitorView; problem: Problem } => {
+  const { alert, receivedAt } = queued;
+  const order = orderOf(queued);
+  const view = { ...known, delay: delayOf(known.delay, queued) };
+  const escalated = alert.notification.escalated ? { escalated: true as const } : {};
+  const latest = latestOf(view);
+  const same = problemOf(view, alert, order);
+  if (same) {
+    const isNewest = !before(order, same.last);
+    const problem = {
+      ...same,
+      ...escalated,
+      ...(isNewest && { last: order, state: alert.state }),
+      ...(before(order, same.first) && { first: order }),
+      receivedAt: Math.min(same.receivedAt, receivedAt),
+    };
+    return { view: withProblem(view, problem), problem };
+  }
+  if (latest && !before(order, latest.last) && isFoundAgain(latest)) {
+    const { start, epoch, id, former = [] } = latest;
+    const name = { ...nameOf(alert), former: [...former, { start, epoch, id }] };
+    const problem = { ...latest, ...escalated, ...name, last: order, state: alert.state };
+    return { view: withProblem(view, problem), problem };
+  }
+  const problem: Problem = {
+    ...nameOf(alert),
+    key: digest("problem", queued.site, alert.monitor.id, queued.id).slice(0, 16),
+    first: order,
+    last: order,
+    receivedAt,
+    began: Math.min(receivedAt, lastWell(view, queued)),
+    state: alert.state,
+    ...escalated,
+  };
+  const kept = view.problems.filter(({ key }) => isKept(key));
+  // Of an earlier one that came late it is known only while somebody is told of it.
+  const problems =
+    latest && before(order, latest.first)
+      ? [problem, ...kept.filter(({ key }) => key !== latest.key), latest]
+      : [...kept, problem];
+  return { view: { ...view, problems }, problem };
+};
+
+/** A monitor's view after it reported an end, and whether that is news: the first copy of a later end. */
+export const afterEnd = (
+  known: MonitorView = emptyView,
+  queued: QueuedAlert,
+): { view: MonitorView; isNew: boolean } => {
+  const order = orderOf(queued);
+  const { receivedAt } = queued;
+  const view = { ...known, delay: delayOf(known.delay, queued) };
+  const { end } = view;
+  if (!end || before(end.order, order)) return { view: { ...view, end: { order, receivedAt } }, isNew: true };
+  if (before(order, end.order)) return { view, isNew: false };
+  const first = Math.min(end.receivedAt, receivedAt);
+  return { view: { ...view, end: { ...end, receivedAt: first } }, isNew: false };
+};
+
+/** The worst of some states. */
+export const worstOf = (states: readonly State[]): State | undefined =>
+  states.toSorted((a, b) => severity[b] - severity[a])[0];
