@@ -1,5 +1,5 @@
 import type { PlayedMail } from "../../scripts/scenarios.ts";
-import { type Real, severityOf } from "./cores.ts";
+import { type Notice, type Real, severityOf } from "./cores.ts";
 import type { History, Post } from "./history.ts";
 import { readOutput } from "./story.ts";
 
@@ -42,6 +42,7 @@ const settings = {
   hostCoverSeconds: 300,
   longestCoverSeconds: 3600,
   pairRecoverySeconds: 600,
+  restartGraceSeconds: 900,
 };
 
 /** Whether something of the same monitor that says that `p` is over came before `p`: its end, or a newer problem. */
@@ -58,6 +59,15 @@ const isOverBefore = ({ all }: Case, p: Posted): boolean =>
 
 const endOf = ({ all }: Case, p: Posted): Posted | undefined =>
   all.find(({ notice, real }) => notice.type === "RECOVERY" && real.id === p.real.id);
+
+/** Whether its monitor said by then that it is over: its end or a newer problem came. */
+const isPostedEnd = ({ all }: Case, p: Posted, by: number): boolean =>
+  all.some(
+    ({ t, notice, real }) =>
+      t <= by &&
+      notice.monitor === p.notice.monitor &&
+      (real.id === p.real.id ? notice.type === "RECOVERY" : real.begin > p.real.begin),
+  );
 
 /** When the relay took no mail. */
 const relayIsAway = ({ history }: Case, from: number, to = from): boolean =>
@@ -80,6 +90,25 @@ export const excuses: Record<string, (c: Case, p: Posted) => boolean> = {
     mails.some(
       (mail) => isProblem(mail) && mail.post.outage === p.outage && mail.t >= p.t && mail.t <= p.real.end,
     ),
+  "R8, R12: the contact knows of it by another monitor whose end never came, and no 10 minutes lie between": (
+    c,
+    p,
+  ) => {
+    const known = c.mails.filter(({ t }) => t <= p.t).at(-1);
+    if (!known || !isProblem(known) || p.notice.volatile) return false;
+    const others = c.mails.filter(
+      ({ t, post }) => t <= known.t && post.notice.monitor !== p.notice.monitor && !isPostedEnd(c, post, p.t),
+    );
+    const before = c.all.findLast(
+      ({ t, notice }) => t <= p.t && notice.monitor === p.notice.monitor && notice.type === "RECOVERY",
+    );
+    const { pairRecoverySeconds } = settings;
+    return others.some(
+      ({ post }) =>
+        p.real.begin <= post.real.begin + pairRecoverySeconds ||
+        (before !== undefined && p.t - before.t <= pairRecoverySeconds),
+    );
+  },
   "R13: it came after its own end, or after a newer problem of the same monitor": (c, p) =>
     isOverBefore(c, p),
   "R14: another monitor's end came up to 120 s before, and its own within the next 120 s": (c, p) => {
@@ -125,14 +154,30 @@ export const excuses: Record<string, (c: Case, p: Posted) => boolean> = {
   },
 };
 
-/** Whether a later report of the same problem went out in place of one that waited for the relay. */
+/** Whether a later report of the same problem went out in place of one that waited: for the relay, or under its host. */
 const isReplaced = (c: Case, p: Posted): boolean =>
-  relayIsAway(c, p.t) &&
-  c.mails.some((mail) => isProblem(mail) && mail.post.real.id === p.real.id && mail.t >= p.t);
+  (relayIsAway(c, p.t) || c.hostMails.some(({ t }) => t <= p.t)) &&
+  c.mails.some(
+    (mail) =>
+      isProblem(mail) &&
+      mail.post.real.id === p.real.id &&
+      mail.t >= p.t &&
+      mail.post.notice.issued >= p.notice.issued,
+  );
+
+/**
+ * Whether a second mail of what the contact was told is right by "in doubt, mail": an older memory came back, or a
+ * monitor whose notifications have no numbers forgot all; or the end of what the contact knows was posted, and then
+ * another monitor reported the same outage (R15).
+ */
+const mayBeTwice = (c: Case, known: Posted | undefined, p: Posted): boolean =>
+  (p.notice.restored && (c.history.crashes || typeof p.notice.macros.nid !== "number")) ||
+  (known !== undefined && known.notice.monitor !== p.notice.monitor && isPostedEnd(c, known, p.t));
 
 /**
  * The outages behind the bad times: those of one object that overlap are one, whichever monitor saw them. Two problems
- * between which nothing posted tells the difference are one as well: without epochs and ids, no end came between.
+ * between which nothing posted tells the difference are one as well: without epochs and ids, no end came between; or
+ * the monitor lost its memory up to 900 s before, and no end came (R10).
  */
 const outagesOf = ({ posts, reals }: History): Map<number, number> => {
   const outage = new Map(reals.map(({ id }) => [id, id]));
@@ -143,18 +188,30 @@ const outagesOf = ({ posts, reals }: History): Map<number, number> => {
   for (const a of reals)
     for (const b of reals)
       if (a.id < b.id && a.object === b.object && a.begin <= b.end && b.begin <= a.end) join(a.id, b.id);
-  const last = new Map<string, { real: number; pid?: string; over: boolean }>();
+  const last = new Map<string, { notice: Notice; over: boolean }>();
+  const highest = new Map<string, number>();
   for (const { notice } of posts) {
-    if (notice.macros.ep !== undefined || notice.type === "ACKNOWLEDGEMENT") continue;
+    if (notice.type === "ACKNOWLEDGEMENT") continue;
     const name = `${notice.monitor} ${notice.object}`;
     const before = last.get(name);
-    const { pid } = notice.macros;
+    const { pid, ep, nid } = notice.macros;
+    const isRolledBack = typeof nid === "number" && nid <= (highest.get(notice.monitor) ?? 0);
+    if (typeof nid === "number") highest.set(notice.monitor, Math.max(nid, highest.get(notice.monitor) ?? 0));
     if (notice.type === "RECOVERY") {
       if (before) before.over = true;
-    } else {
-      if (before && !before.over && before.pid === pid) join(before.real, notice.real);
-      last.set(name, { real: notice.real, pid, over: false });
+      continue;
     }
+    if (before && !before.over) {
+      const isForgotten =
+        ep !== undefined &&
+        ep >= notice.ps &&
+        ep <= notice.ps + settings.restartGraceSeconds &&
+        before.notice.ps < notice.ps &&
+        isRolledBack;
+      if (ep === undefined ? before.notice.macros.pid === pid : isForgotten)
+        join(before.notice.real, notice.real);
+    }
+    last.set(name, { notice, over: false });
   }
   return outage;
 };
@@ -211,6 +268,7 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
     told.set(key, [...(told.get(key) ?? []), { ...mail, post }]);
   }
 
+  const monitors = new Set(history.reals.map(({ monitor }) => monitor));
   const pairs = new Set([...told.keys(), ...posted.map(({ to, notice }) => `${to[0]} ${notice.object}`)]);
   for (const pair of pairs) {
     const [mailbox = "", object = ""] = pair.split(" ");
@@ -227,7 +285,8 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
     const mine = c.all.filter(({ to }) => to.includes(mailbox));
 
     // Once for each step, its end once: the mails in their order.
-    let live: { outage: number; worst: number; thread: string } | undefined;
+    let live: { post: Posted; worst: number; thread: string } | undefined;
+    const firstPost = (real: Real) => c.all.find((one) => one.real.id === real.id)?.t ?? 0;
     const ended = new Set<number>();
     const events = new Set<number>();
     for (const { kind, t, thread, post } of c.mails) {
@@ -236,9 +295,10 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
       if (kind === "RECOVERY") {
         if (!live && ended.size > 0) violates("end twice", `p${real.id} is told as over again ${at}`);
         else if (!live) violates("unasked", `the end of p${real.id}, of which it was not told ${at}`);
-        else if (live.outage !== outage)
-          violates("false end", `p${real.id} is told as over, while the last that it knows is another ${at}`);
-        else if (live.thread !== thread) violates("torn thread", `the end of p${real.id} ${at}`);
+        else if (live.post.real.id !== real.id && post.t < firstPost(live.post.real))
+          violates("false end", `p${real.id} is told as over, while it knows of a newer one ${at}`);
+        else if (live.post.outage === outage && live.thread !== thread)
+          violates("torn thread", `the end of p${real.id} ${at}`);
         live = undefined;
         ended.add(real.id);
       } else if (notice.type === "PROBLEM") {
@@ -246,15 +306,18 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
         if (over) violates("stale", `p${real.id} n${notice.serial} was over when its post came ${at}`);
         else if (notice.volatile) {
           if (events.has(notice.serial)) violates("twice", `n${notice.serial} is told again ${at}`);
-        } else if (live?.outage === outage) {
-          if (severity(post) <= live.worst && !(history.crashes && notice.restored))
+        } else if (live?.post.outage === outage) {
+          const again = mayBeTwice(c, live.post, post);
+          if (severity(post) <= live.worst && !again)
             violates("twice", `p${real.id} is told again by n${notice.serial} ${at}`);
-          else if (live.thread !== thread) violates("torn thread", `p${real.id} n${notice.serial} ${at}`);
-        } else if (ended.has(real.id) && !(history.crashes && notice.restored))
+          else if (live.thread !== thread && !again)
+            violates("torn thread", `p${real.id} n${notice.serial} ${at}`);
+        } else if (ended.has(real.id) && !mayBeTwice(c, undefined, post))
           violates("twice", `p${real.id} is told again by n${notice.serial}, after its end ${at}`);
         events.add(notice.serial);
-        const worst = live?.outage === outage ? Math.max(live.worst, severity(post)) : severity(post);
-        live = { outage, worst, thread };
+        const worst: number =
+          live?.post.outage === outage ? Math.max(live.worst, severity(post)) : severity(post);
+        live = { post, worst, thread };
       }
     }
 
@@ -281,6 +344,9 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
       if (p.notice.volatile || outageMails.length === 0 || isOverBefore(c, p) || isReplaced(c, p)) continue;
       const others = Object.entries(excuses).filter(([name]) => !name.startsWith("R8"));
       if (others.some(([, excuse]) => excuse(c, p))) continue;
+      // A later notification of the same problem came first.
+      if (c.all.some((o) => o.real.id === p.real.id && o.t <= p.t && o.notice.issued > p.notice.issued))
+        continue;
       if (outageMails.every(({ post }) => severity(post) < severity(p)))
         violates(
           "step lost",
@@ -296,13 +362,15 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
       const [first] = known;
       if (!first || (!r.to.includes(mailbox) && known.every(({ post }) => post.real.id !== r.real.id)))
         continue;
-      // A newer report of it came: another outage, or this one goes on.
+      // A newer report of it came: another outage, or this one goes on. While another monitor is believed to see it
+      // as bad, a recovery is held, and a new problem goes on with it (R12, R22).
+      const heldUntil = r.t + (monitors.size > 1 ? settings.pairRecoverySeconds : 0);
       const newer = c.all.some(
         (other) =>
           other.notice.type === "PROBLEM" &&
           other.real.id !== r.real.id &&
           (other.notice.monitor === r.notice.monitor
-            ? other.notice.issued > r.notice.issued && (other.outage === r.outage || other.t <= r.t)
+            ? other.notice.issued > r.notice.issued && (other.outage === r.outage || other.t <= heldUntil)
             : other.outage === r.outage && other.t > r.t),
       );
       const ends = c.mails.filter(({ kind, post }) => kind === "RECOVERY" && post.outage === r.outage);
