@@ -5,9 +5,10 @@ import { readPost } from "../functions/intake/post.ts";
 import { dueAt } from "../functions/ledger/entry.ts";
 import type { Ledger } from "../functions/ledger/ledger.ts";
 import type { Policy } from "../functions/ledger/policy.ts";
-import { sqliteLedger } from "../functions/ledger/sqlite.ts";
+import { ledgerIn, sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { pipeline } from "../functions/pipeline.ts";
 import { type OutgoingMessage, putBack, type QueuedAlert, toMessage } from "../functions/queue/queue.ts";
+import { openDatabase } from "../functions/sqlite.ts";
 import { sweep } from "../functions/sweep.ts";
 import type { Report } from "../functions/telemetry.ts";
 
@@ -29,7 +30,7 @@ export type RehearsalParts = {
   routes?: string[];
   operators?: string[];
   /** SQLite in memory if absent. A worker whose ledger says `workerEnds` dies there. */
-  openLedger?: () => Ledger & { close(): void };
+  openLedger?: () => OpenLedger;
   report?: Report;
 };
 
@@ -55,6 +56,33 @@ export type Rehearsal = {
 type Message = OutgoingMessage & { sequence: number; receiveCount: number; readyAt: number };
 
 const visibilityMilliseconds = 400_000;
+const dayMilliseconds = 86_400_000;
+/** Nothing takes time in a rehearsal, so nothing takes too long. */
+const { signal: neverAborts } = new AbortController();
+
+type OpenLedger = Ledger & { close(): void };
+
+/**
+ * A ledger in memory that is made once for many rehearsals: each call empties it. It keeps no indexes for searches,
+ * which cost a rehearsal much of its time.
+ */
+export const memoryLedger = (): (() => OpenLedger) => {
+  const db = openDatabase(":memory:", 0);
+  const ledger = { ...ledgerIn(db), close: () => undefined };
+  const named = (types: string) =>
+    db
+      .prepare(`SELECT type, name FROM sqlite_schema WHERE type IN (${types}) AND sql IS NOT NULL`)
+      .all()
+      .map(({ type, name }) => ({ type: String(type), name: String(name) }));
+  const needed = ["journal_event", "journal_time", "journal_begun", "object_due", "object_idle"];
+  for (const { type, name } of named("'index', 'trigger'"))
+    if (!needed.includes(name)) db.exec(`DROP ${type} ${name}`);
+  const clear = named("'table'").map(({ name }) => db.prepare(`DELETE FROM ${name}`));
+  return () => {
+    for (const statement of clear) statement.run();
+    return ledger;
+  };
+};
 
 const outcomes: Record<Exclude<RelayAnswer, "crash">, DeliveryOutcome> = {
   accepted: { result: "accepted", reply: "250 2.0.0 Ok", code: 250, durationMilliseconds: 0 },
@@ -98,8 +126,22 @@ const outcomes: Record<Exclude<RelayAnswer, "crash">, DeliveryOutcome> = {
 export const rehearse = (parts: RehearsalParts): Rehearsal => {
   const open = parts.openLedger ?? (() => sqliteLedger(":memory:"));
   const report = parts.report ?? (() => undefined);
-  let ledger = open();
   let now = parts.begin;
+  /** No sweep is due before: when an entry that was written is due, and each day for what is old. */
+  let sweepAt = now;
+  const watched = (opened: OpenLedger): OpenLedger => ({
+    ...opened,
+    write: (change) => {
+      sweepAt = Math.min(sweepAt, dueAt(change.entry) ?? sweepAt);
+      return opened.write(change);
+    },
+    // Operators hear of it.
+    writeRoute: (state) => {
+      sweepAt = now;
+      return opened.writeRoute(state);
+    },
+  });
+  let ledger = watched(open());
   let sequence = 0;
   let messages: Message[] = [];
   const dead: Message[] = [];
@@ -129,7 +171,7 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
     pipeline({
       ledger,
       queue,
-      handOver: relays({ routes, states: ledger, clock: () => now }),
+      handOver: relays({ routes, states: ledger, clock: () => now, timeout: () => neverAborts }),
       operators,
       sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
       policy: parts.policy,
@@ -150,9 +192,15 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
       return undefined;
     }
   };
+  const sweepOnce = async () => {
+    if (now < sweepAt) return;
+    await sweep({ ledger, queue, operators, report }, now);
+    const [first] = await ledger.due(Number.MAX_SAFE_INTEGER, 1);
+    sweepAt = Math.min(now + dayMilliseconds, (first && dueAt(first.entry)) ?? Number.POSITIVE_INFINITY);
+  };
   const workOff = async () => {
     for (;;) {
-      await unlessEnded(() => sweep({ ledger, queue, operators, report }, now));
+      await unlessEnded(sweepOnce);
       const message = heads().find(({ readyAt }) => readyAt <= now);
       if (!message) return;
       message.receiveCount += 1;
@@ -167,13 +215,7 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
       if (disposition.message === "bury") dead.push(message);
     }
   };
-  const nextTime = async (): Promise<number> => {
-    const [first] = await ledger.due(Number.MAX_SAFE_INTEGER, 1);
-    return Math.min(
-      (first && dueAt(first.entry)) ?? Number.POSITIVE_INFINITY,
-      ...heads().map(({ readyAt }) => readyAt),
-    );
-  };
+  const nextTime = () => Math.min(sweepAt, ...heads().map(({ readyAt }) => readyAt));
   return {
     ledger: () => ledger,
     post: async (site, input) => {
@@ -184,9 +226,10 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
       return reading.value;
     },
     passTo: async (time) => {
+      sweepAt = now;
       for (;;) {
         await workOff();
-        const next = (await unlessEnded(nextTime)) ?? now;
+        const next = nextTime();
         if (next > time) break;
         now = Math.max(now, next);
       }
@@ -207,7 +250,8 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
     reopen: (meanwhile = () => undefined) => {
       ledger.close();
       meanwhile();
-      ledger = open();
+      ledger = watched(open());
+      sweepAt = now;
     },
     close: () => ledger.close(),
   };

@@ -3,13 +3,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { differences, playScenario, readScenarios } from "../scripts/scenarios.ts";
+import { differences, mailsOf, player, readScenarios } from "../scripts/scenarios.ts";
 
 const file = readScenarios("test/scenarios.yaml");
+const play = player();
 
 describe("the scenarios", () => {
   it.each(file.scenarios)("$id makes exactly its mails: $title", async (scenario) => {
-    expect(differences(scenario.mails, await playScenario(scenario, file))).toEqual([]);
+    const mails = mailsOf(await play(scenario, file), scenario, file);
+    expect(differences(scenario.mails, mails)).toEqual([]);
   });
 });
 
@@ -44,10 +46,36 @@ describe("npm run scenarios", () => {
     expect(text).toContain("got PROBLEM/CRITICAL@0, RECOVERY/OK@900.1");
   });
 
+  it("prints the mails of each story as JSON, with the text that their readers have", async () => {
+    const story = write("json.yaml", (text) =>
+      text.replace("{t: 0, to: alice", "{t: 0, out: it burns, to: alice"),
+    );
+    const { status, text } = await run("--json", story);
+    expect(status).toBe(0);
+    const [{ id, pass, mails }] = JSON.parse(text);
+    expect({ id, pass }).toEqual({ id: "S01", pass: true });
+    expect(mails[0]).toEqual({
+      t: 0,
+      to: "alice",
+      kind: "PROBLEM",
+      state: "CRITICAL",
+      object: "web1/http",
+      row: "R1",
+      thread: expect.any(String),
+      output: "it burns",
+    });
+    expect(mails.map(({ to }: { to: string }) => to)).toEqual(["alice", "bob", "bob", "alice"]);
+    expect(new Set(mails.map(({ thread }: { thread: string }) => thread)).size).toBe(1);
+  });
+
   it("says how it is used, and what it cannot read", async () => {
     expect(await run()).toMatchObject({
       status: 2,
       text: expect.stringContaining("usage: npm run scenarios"),
+    });
+    expect(await run("--yaml", "test/scenarios.yaml")).toMatchObject({
+      status: 2,
+      text: expect.stringContaining("There is no option --yaml."),
     });
     expect(await run(join(folder, "none.yaml"))).toMatchObject({
       status: 3,

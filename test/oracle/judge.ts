@@ -1,0 +1,387 @@
+import type { PlayedMail } from "../../scripts/scenarios.ts";
+import { type Notice, type Real, severityOf } from "./cores.ts";
+import type { History, Post } from "./history.ts";
+import { readOutput } from "./story.ts";
+
+/** What is wrong with the mails of a history. */
+export type Kind =
+  | "swallowed"
+  | "step lost"
+  | "twice"
+  | "no end"
+  | "end twice"
+  | "false end"
+  | "unasked"
+  | "stale"
+  | "wrong text"
+  | "torn thread";
+export type Violation = { kind: Kind; mailbox: string; object: string; says: string };
+
+/** A post as one mailbox has it. */
+type Posted = Post & { to: string[]; real: Real; outage: number };
+
+/** All that is known of one mailbox and one object when a question is asked about them. */
+type Case = {
+  history: History;
+  mailbox: string;
+  /** Of all mailboxes, in the order of arrival. */
+  all: Posted[];
+  hostPosts: Posted[];
+  /** The mails to this mailbox about this object, and about its host, that are of a post. */
+  mails: Told[];
+  hostMails: Told[];
+};
+type Told = PlayedMail & { post: Posted };
+
+const isProblem = ({ kind }: PlayedMail) => ["PROBLEM", "UPDATE", "ESCALATION", "REMINDER"].includes(kind);
+const severity = (posted: Posted): number => severityOf[posted.notice.state];
+
+const settings = {
+  flapHoldSeconds: 30,
+  pairLateSeconds: 120,
+  hostCoverSeconds: 300,
+  longestCoverSeconds: 3600,
+  pairRecoverySeconds: 600,
+  restartGraceSeconds: 900,
+};
+
+/** Whether something of the same monitor that says that `p` is over came before `p`: its end, or a newer problem. */
+const isOverBefore = ({ all }: Case, p: Posted): boolean =>
+  all.some(
+    (other) =>
+      other.t <= p.t &&
+      other !== p &&
+      other.notice.monitor === p.notice.monitor &&
+      other.notice.issued > p.notice.issued &&
+      other.notice.type !== "ACKNOWLEDGEMENT" &&
+      (other.real.id !== p.real.id || other.notice.type === "RECOVERY"),
+  );
+
+const endOf = ({ all }: Case, p: Posted): Posted | undefined =>
+  all.find(({ notice, real }) => notice.type === "RECOVERY" && real.id === p.real.id);
+
+/** Whether its monitor said by then that it is over: its end or a newer problem came. */
+const isPostedEnd = ({ all }: Case, p: Posted, by: number): boolean =>
+  all.some(
+    ({ t, notice, real }) =>
+      t <= by &&
+      notice.monitor === p.notice.monitor &&
+      (real.id === p.real.id ? notice.type === "RECOVERY" : real.begin > p.real.begin),
+  );
+
+/** When the relay took no mail. */
+const relayIsAway = ({ history }: Case, from: number, to = from): boolean =>
+  history.relayAway.some((away) => away.from <= to && from <= away.to);
+
+/**
+ * When a post of a problem need make no mail: a line for each. Everything else that is posted must be told.
+ */
+export const excuses: Record<string, (c: Case, p: Posted) => boolean> = {
+  "R8, R12: the contact knows of this outage by another report and was not told of its end": (
+    { mails },
+    p,
+  ) => {
+    if (p.notice.volatile) return false;
+    const known = mails.filter(({ t, post }) => t <= p.t && post.outage === p.outage).at(-1);
+    return known !== undefined && isProblem(known);
+  },
+  "R8: another report of this outage is mailed while this one waits": ({ mails }, p) =>
+    !p.notice.volatile &&
+    mails.some(
+      (mail) => isProblem(mail) && mail.post.outage === p.outage && mail.t >= p.t && mail.t <= p.real.end,
+    ),
+  "R8, R12: the contact knows of it by another monitor whose end never came, and no 10 minutes lie between": (
+    c,
+    p,
+  ) => {
+    const known = c.mails.filter(({ t }) => t <= p.t).at(-1);
+    if (!known || !isProblem(known) || p.notice.volatile) return false;
+    const others = c.mails.filter(
+      ({ t, post }) => t <= known.t && post.notice.monitor !== p.notice.monitor && !isPostedEnd(c, post, p.t),
+    );
+    const before = c.all.findLast(
+      ({ t, notice }) => t <= p.t && notice.monitor === p.notice.monitor && notice.type === "RECOVERY",
+    );
+    const { pairRecoverySeconds } = settings;
+    return others.some(
+      ({ post }) =>
+        p.real.begin <= post.real.begin + pairRecoverySeconds ||
+        (before !== undefined && p.t - before.t <= pairRecoverySeconds),
+    );
+  },
+  "R13: it came after its own end, or after a newer problem of the same monitor": (c, p) =>
+    isOverBefore(c, p),
+  "R14: another monitor's end came up to 120 s before, and its own within the next 120 s": (c, p) => {
+    const end = endOf(c, p);
+    const { pairLateSeconds } = settings;
+    return (
+      end !== undefined &&
+      end.t <= p.t + pairLateSeconds &&
+      c.all.some(
+        ({ t, notice }) =>
+          notice.type === "RECOVERY" &&
+          notice.monitor !== p.notice.monitor &&
+          t <= p.t &&
+          t >= p.t - pairLateSeconds,
+      )
+    );
+  },
+  "R16: the contact knows that the host is down, and it was over within the hour that this covers": (
+    c,
+    p,
+  ) => {
+    const end = endOf(c, p);
+    const told = c.hostMails.filter(({ t }) => t <= p.t).at(-1);
+    if (!told || !end || end.t > p.t + settings.longestCoverSeconds) return false;
+    const hostUp = c.hostPosts.find(
+      ({ notice, real }) => notice.type === "RECOVERY" && real.id === told.post.real.id,
+    );
+    if (hostUp && p.t > hostUp.t + settings.hostCoverSeconds) return false;
+    const down = Math.min(
+      ...c.hostPosts.filter(({ real }) => real.id === told.post.real.id).map(({ notice }) => notice.issued),
+    );
+    return p.notice.monitor !== told.post.notice.monitor
+      ? p.t <= told.t + settings.hostCoverSeconds
+      : p.notice.issued <= down;
+  },
+  "R29: the relay was away, and it was over within 30 s": (c, p) => {
+    const end = endOf(c, p);
+    return (
+      end !== undefined &&
+      end.t <= p.t + settings.flapHoldSeconds + 1 &&
+      relayIsAway(c, p.t, p.t + settings.flapHoldSeconds)
+    );
+  },
+};
+
+/** Whether a later report of the same problem went out in place of one that waited: for the relay, or under its host. */
+const isReplaced = (c: Case, p: Posted): boolean =>
+  (relayIsAway(c, p.t) || c.hostMails.some(({ t }) => t <= p.t)) &&
+  c.mails.some(
+    (mail) =>
+      isProblem(mail) &&
+      mail.post.real.id === p.real.id &&
+      mail.t >= p.t &&
+      mail.post.notice.issued >= p.notice.issued,
+  );
+
+/**
+ * Whether a second mail of what the contact was told is right by "in doubt, mail": an older memory came back, or a
+ * monitor whose notifications have no numbers forgot all; or the end of what the contact knows was posted, and then
+ * another monitor reported the same outage (R15).
+ */
+const mayBeTwice = (c: Case, known: Posted | undefined, p: Posted): boolean =>
+  (p.notice.restored && (c.history.crashes || typeof p.notice.macros.nid !== "number")) ||
+  (known !== undefined && known.notice.monitor !== p.notice.monitor && isPostedEnd(c, known, p.t));
+
+/**
+ * The outages behind the bad times: those of one object that overlap are one, whichever monitor saw them. Two problems
+ * between which nothing posted tells the difference are one as well: without epochs and ids, no end came between; or
+ * the monitor lost its memory up to 900 s before, and no end came (R10).
+ */
+const outagesOf = ({ posts, reals }: History): Map<number, number> => {
+  const outage = new Map(reals.map(({ id }) => [id, id]));
+  const join = (a: number, b: number) => {
+    const [one, other] = [outage.get(a), outage.get(b)];
+    for (const [id, of] of outage) if (of === other) outage.set(id, one ?? id);
+  };
+  for (const a of reals)
+    for (const b of reals)
+      if (a.id < b.id && a.object === b.object && a.begin <= b.end && b.begin <= a.end) join(a.id, b.id);
+  const last = new Map<string, { notice: Notice; over: boolean }>();
+  const highest = new Map<string, number>();
+  for (const { notice } of posts) {
+    if (notice.type === "ACKNOWLEDGEMENT") continue;
+    const name = `${notice.monitor} ${notice.object}`;
+    const before = last.get(name);
+    const { pid, ep, nid } = notice.macros;
+    const isRolledBack = typeof nid === "number" && nid <= (highest.get(notice.monitor) ?? 0);
+    if (typeof nid === "number") highest.set(notice.monitor, Math.max(nid, highest.get(notice.monitor) ?? 0));
+    if (notice.type === "RECOVERY") {
+      if (before) before.over = true;
+      continue;
+    }
+    if (before && !before.over) {
+      const isForgotten =
+        ep !== undefined &&
+        ep >= notice.ps &&
+        ep <= notice.ps + settings.restartGraceSeconds &&
+        before.notice.ps < notice.ps &&
+        isRolledBack;
+      if (ep === undefined ? before.notice.macros.pid === pid : isForgotten)
+        join(before.notice.real, notice.real);
+    }
+    last.set(name, { notice, over: false });
+  }
+  return outage;
+};
+
+/** What is wrong with the mails that a history made; nothing of what the bridge believes is asked. */
+export const judge = (history: History, played: readonly PlayedMail[]): Violation[] => {
+  const found: Violation[] = [];
+  const outages = outagesOf(history);
+  const realOf = new Map(history.reals.map((real) => [real.id, real]));
+  const bySerial = new Map<number, Posted[]>();
+  const posted: Posted[] = [];
+  const copies = new Set<string>();
+  for (const post of history.posts)
+    for (const mailbox of post.to) {
+      const copy = `${post.notice.serial} ${mailbox}`;
+      const real = realOf.get(post.notice.real);
+      if (copies.has(copy) || !real) continue;
+      copies.add(copy);
+      const one = { ...post, to: [mailbox], real, outage: outages.get(real.id) ?? real.id };
+      posted.push(one);
+      bySerial.set(post.notice.serial, [...(bySerial.get(post.notice.serial) ?? []), one]);
+    }
+
+  const told = new Map<string, Told[]>();
+  for (const mail of played) {
+    const violates = (kind: Kind, says: string) =>
+      found.push({ kind, mailbox: mail.to, object: mail.object, says: `${says} (mail at ${mail.t} s)` });
+    const text = readOutput(mail.output);
+    const posts = text && bySerial.get(text.serial);
+    const post = posts?.find(({ to }) => to.includes(mail.to)) ?? posts?.[0];
+    if (!post) {
+      violates("wrong text", `the text "${mail.output}" is of no post`);
+      continue;
+    }
+    const { notice } = post;
+    const fits =
+      notice.object === mail.object &&
+      notice.state === mail.state &&
+      (notice.type === "PROBLEM" ? isProblem(mail) : notice.type.startsWith(mail.kind));
+    if (!fits) {
+      violates("wrong text", `${mail.kind} ${mail.state} has the text of ${notice.type} n${notice.serial}`);
+      continue;
+    }
+    const mine = post.to.includes(mail.to);
+    // R27: an escalated problem's end is told to all that were told of the problem.
+    const escalated = [...bySerial.values()]
+      .flat()
+      .some((one) => one.real.id === post.real.id && one.notice.escalated);
+    if (!mine && !(mail.kind === "RECOVERY" && escalated)) {
+      violates("unasked", `n${notice.serial} was not addressed to ${mail.to}`);
+      continue;
+    }
+    const key = `${mail.to} ${mail.object}`;
+    told.set(key, [...(told.get(key) ?? []), { ...mail, post }]);
+  }
+
+  const monitors = new Set(history.reals.map(({ monitor }) => monitor));
+  const pairs = new Set([...told.keys(), ...posted.map(({ to, notice }) => `${to[0]} ${notice.object}`)]);
+  for (const pair of pairs) {
+    const [mailbox = "", object = ""] = pair.split(" ");
+    const host = object.split("/")[0] ?? "";
+    const c: Case = {
+      history,
+      mailbox,
+      all: posted.filter(({ notice }) => notice.object === object),
+      hostPosts: object === host ? [] : posted.filter(({ notice }) => notice.object === host),
+      mails: told.get(pair) ?? [],
+      hostMails: object === host ? [] : (told.get(`${mailbox} ${host}`) ?? []),
+    };
+    const violates = (kind: Kind, says: string) => found.push({ kind, mailbox, object, says });
+    const mine = c.all.filter(({ to }) => to.includes(mailbox));
+
+    // Once for each step, its end once: the mails in their order.
+    let live: { post: Posted; worst: number; thread: string } | undefined;
+    const firstPost = (real: Real) => c.all.find((one) => one.real.id === real.id)?.t ?? 0;
+    const ended = new Set<number>();
+    const events = new Set<number>();
+    for (const { kind, t, thread, post } of c.mails) {
+      const { notice, outage, real } = post;
+      const at = `(mail at ${t} s)`;
+      if (kind === "RECOVERY") {
+        if (!live && ended.size > 0) violates("end twice", `p${real.id} is told as over again ${at}`);
+        else if (!live) violates("unasked", `the end of p${real.id}, of which it was not told ${at}`);
+        else if (live.post.real.id !== real.id && post.t < firstPost(live.post.real))
+          violates("false end", `p${real.id} is told as over, while it knows of a newer one ${at}`);
+        else if (live.post.outage === outage && live.thread !== thread)
+          violates("torn thread", `the end of p${real.id} ${at}`);
+        live = undefined;
+        ended.add(real.id);
+      } else if (notice.type === "PROBLEM") {
+        const over = isOverBefore(c, post);
+        if (over) violates("stale", `p${real.id} n${notice.serial} was over when its post came ${at}`);
+        else if (notice.volatile) {
+          if (events.has(notice.serial)) violates("twice", `n${notice.serial} is told again ${at}`);
+        } else if (live?.post.outage === outage) {
+          const again = mayBeTwice(c, live.post, post);
+          if (severity(post) <= live.worst && !again)
+            violates("twice", `p${real.id} is told again by n${notice.serial} ${at}`);
+          else if (live.thread !== thread && !again)
+            violates("torn thread", `p${real.id} n${notice.serial} ${at}`);
+        } else if (ended.has(real.id) && !mayBeTwice(c, undefined, post))
+          violates("twice", `p${real.id} is told again by n${notice.serial}, after its end ${at}`);
+        events.add(notice.serial);
+        const worst: number =
+          live?.post.outage === outage ? Math.max(live.worst, severity(post)) : severity(post);
+        live = { post, worst, thread };
+      }
+    }
+
+    // Every real problem that was posted is told, up to its worst.
+    const problems = mine.filter(({ notice }) => notice.type === "PROBLEM");
+    const silent = problems.filter((p) => !Object.values(excuses).some((excuse) => excuse(c, p)));
+    for (const [id, reports] of Map.groupBy(silent, (p) =>
+      p.notice.volatile ? -p.notice.serial : p.real.id,
+    )) {
+      const [first] = reports;
+      if (!first) continue;
+      const heard = c.mails.filter(
+        (mail) =>
+          isProblem(mail) && (id < 0 ? mail.post.notice.serial === -id : mail.post.real.id === first.real.id),
+      );
+      if (heard.length === 0)
+        violates(
+          "swallowed",
+          `p${first.real.id} was posted at ${first.t} s (n${first.notice.serial}), and no mail told it`,
+        );
+    }
+    for (const p of problems) {
+      const outageMails = c.mails.filter((mail) => isProblem(mail) && mail.post.outage === p.outage);
+      if (p.notice.volatile || outageMails.length === 0 || isOverBefore(c, p) || isReplaced(c, p)) continue;
+      const others = Object.entries(excuses).filter(([name]) => !name.startsWith("R8"));
+      if (others.some(([, excuse]) => excuse(c, p))) continue;
+      // A later notification of the same problem came first.
+      if (c.all.some((o) => o.real.id === p.real.id && o.t <= p.t && o.notice.issued > p.notice.issued))
+        continue;
+      if (outageMails.every(({ post }) => severity(post) < severity(p)))
+        violates(
+          "step lost",
+          `p${p.real.id} became ${p.notice.state} (n${p.notice.serial} at ${p.t} s), and no mail told it`,
+        );
+    }
+
+    // Its end, if it was told and a recovery was posted to it, or by R27 to another.
+    for (const r of c.all.filter(({ notice }) => notice.type === "RECOVERY")) {
+      const escalated = c.all.some(({ real, notice }) => real.id === r.real.id && notice.escalated);
+      if (!r.to.includes(mailbox) && !escalated) continue;
+      const known = c.mails.filter((mail) => isProblem(mail) && mail.post.outage === r.outage);
+      const [first] = known;
+      if (!first || (!r.to.includes(mailbox) && known.every(({ post }) => post.real.id !== r.real.id)))
+        continue;
+      // A newer report of it came: another outage, or this one goes on. While another monitor is believed to see it
+      // as bad, a recovery is held, and a new problem goes on with it (R12, R22).
+      const heldUntil = r.t + (monitors.size > 1 ? settings.pairRecoverySeconds : 0);
+      const newer = c.all.some(
+        (other) =>
+          other.notice.type === "PROBLEM" &&
+          other.real.id !== r.real.id &&
+          (other.notice.monitor === r.notice.monitor
+            ? other.notice.issued > r.notice.issued && (other.outage === r.outage || other.t <= heldUntil)
+            : other.outage === r.outage && other.t > r.t),
+      );
+      const ends = c.mails.filter(({ kind, post }) => kind === "RECOVERY" && post.outage === r.outage);
+      const problem = known.findLast(({ post }) => post.t <= r.t);
+      if (newer || !problem) continue;
+      if (!ends.some(({ t }) => t >= first.t))
+        violates(
+          "no end",
+          `p${r.real.id} was told, its end was posted at ${r.t} s (n${r.notice.serial}), and no mail told it`,
+        );
+    }
+  }
+  return found;
+};
