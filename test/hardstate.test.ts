@@ -261,9 +261,10 @@ describe("hardstate explain", () => {
 
   it("tells the story of an alert in words, and as JSON", async () => {
     const recipients = [{ email: "ops@example.com" }];
+    const time = Math.floor(Date.now() / 1000);
     const alerts = [
-      posted({ id: "alert-one", recipients }),
-      posted({ id: "alert-two", recipients, notification: { id: "102", number: 2 } }),
+      posted({ id: "alert-one", recipients, time }),
+      posted({ id: "alert-two", recipients, time, notification: { id: "102", number: 2 } }),
     ];
     const response = await fetch(`${url}/v1/alerts`, {
       method: "POST",

@@ -165,7 +165,7 @@ describe("what is still open", () => {
     const ledger = sqliteLedger(":memory:");
     for (const [index, [site, host]] of objects.entries()) {
       const queued = queuedAlert(
-        { site, id: `alert-${host}` },
+        { site, id: `alert-${host}`, receivedAt: morning - 7200_000 + index * 60_000 },
         { object: { host, service: null }, state: "DOWN" },
       );
       const page = await ledger.read(queued);

@@ -412,7 +412,7 @@ export const holdUnsent = (
     record: heldRecord(tried(record, page.record.claim, handover, now), queued, {
       at: now,
       row: "R29",
-      reason: "no relay has taken it yet; if it recovers meanwhile, nobody need know",
+      reason: "no relay has taken it yet; if it recovers before then, no mail is sent",
       until: due,
     }),
   }));

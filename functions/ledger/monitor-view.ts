@@ -32,7 +32,7 @@ export type MonitorView = {
   problems: readonly Problem[];
   /** The latest end that it reported, and when the first report of that was received. */
   end?: { order: Order; receivedAt: number };
-  /** By how much its clock is behind the bridge's at most: the smallest that a post showed, in milliseconds. */
+  /** By how many milliseconds its clock is behind the bridge's, as nearly as its posts show. */
   delay?: number;
 };
 
@@ -55,17 +55,18 @@ export const liveProblem = (view: MonitorView | undefined): Problem | undefined 
 
 /** When a monitor's latest end was, as nearly as is known. */
 export const endedAt = ({ end, delay }: MonitorView): number | undefined =>
-  end && Math.min(end.receivedAt, end.order.time * 1000 + (delay ?? 0));
+  end && Math.min(end.receivedAt, end.order.time * 1000 + (end.order.isDated ? 0 : (delay ?? 0)));
 
 /** A clock that jumps by more than this tells nothing of how late a post is. */
 const steadyMilliseconds = 86_400_000;
-const delayOf = (known: number | undefined, { alert, receivedAt }: QueuedAlert): number => {
+const delayOf = (known: number | undefined, { alert, receivedAt, clockBehind }: QueuedAlert): number => {
+  if (clockBehind !== undefined) return clockBehind;
   const seen = receivedAt - alert.time * 1000;
   return known === undefined || Math.abs(known - seen) > steadyMilliseconds ? seen : Math.min(known, seen);
 };
 
 /** When the alert's monitor had last seen the object well, on the bridge's clock. */
-export const lastWell = (view: MonitorView, queued: QueuedAlert): number => {
+const lastWell = (view: MonitorView, queued: QueuedAlert): number => {
   const { epoch } = queued.alert.problem;
   return epoch === undefined ? queued.receivedAt : epoch * 1000 + delayOf(view.delay, queued);
 };

@@ -1,15 +1,17 @@
 import type { QueuedAlert } from "../queue/queue.ts";
 
 /**
- * Where an event stands among those of one monitor; never compared across monitors (nagios.md §5.1). `start` and
- * `time` are Unix seconds of the monitor's clock, `receivedAt` is Unix milliseconds of the bridge's.
+ * Where an event stands among those of one monitor; never compared across monitors (nagios.md §5.1). `start` is Unix
+ * seconds of the monitor's clock, and so is `time`, unless it `isDated`: then it is of the bridge's clock. `receivedAt`
+ * is Unix milliseconds of the bridge's clock.
  */
-export type Order = { start?: number; number?: number; time: number; receivedAt?: number };
+export type Order = { start?: number; number?: number; time: number; isDated?: true; receivedAt?: number };
 
-export const orderOf = ({ alert, receivedAt }: QueuedAlert): Order => ({
+export const orderOf = ({ alert, receivedAt, clockBehind }: QueuedAlert): Order => ({
   start: alert.monitor.start,
   number: /^\d{1,15}$/.test(alert.notification.id ?? "") ? Number(alert.notification.id) : undefined,
-  time: alert.time,
+  time: alert.time + Math.round((clockBehind ?? 0) / 1000),
+  ...(clockBehind !== undefined && { isDated: true as const }),
   receivedAt,
 });
 
@@ -18,19 +20,29 @@ export const receiptOf = ({ receivedAt, time }: Order): number => receivedAt ?? 
 
 /** So far apart a monitor's clock and the bridge's may be without a doubt, in milliseconds. */
 const skewMilliseconds = 300_000;
-/** A post that is older has waited in no spool: its clock is behind. */
-const lateMilliseconds = 86_400_000;
+/** No post waits longer in a spool: one that seems older had a clock that was behind. */
+const lateMilliseconds = 7 * 86_400_000;
+/** The same of a post that does not say when it was sent: it has waited in no spool of ours. */
+const undatedLateMilliseconds = 3_600_000;
 /** No monitor sends so many notifications between two that are compared. */
 const mostNumbers = 1_000_000;
 
-/** By how many milliseconds the monitor's clock is ahead of the bridge's; negative: behind, or the post was late. */
-export const clockAhead = (order: Order): number =>
-  Math.max(order.time, order.start ?? 0) * 1000 - receiptOf(order);
-
 /** Whether the clock that gave this order cannot be right. */
 export const isOddClock = (order: Order): boolean => {
-  const ahead = clockAhead(order);
-  return ahead > skewMilliseconds || ahead < -lateMilliseconds;
+  const ahead = Math.max(order.time, order.isDated ? 0 : (order.start ?? 0)) * 1000 - receiptOf(order);
+  return ahead > skewMilliseconds || ahead < -(order.isDated ? lateMilliseconds : undatedLateMilliseconds);
+};
+
+/** From this on a story names a clock that is wrong, in milliseconds: a day. Less may be a time zone or a late post. */
+const namedMilliseconds = 86_400_000;
+
+/** What is odd about the clock of an alert's monitor, in words; undefined: nothing that matters. */
+export const oddClock = ({ alert, receivedAt, clockBehind }: QueuedAlert): string | undefined => {
+  const times = [alert.time, alert.monitor.start ?? alert.time].map((time) => receivedAt - time * 1000);
+  const behind = clockBehind ?? (Math.min(...times) < -skewMilliseconds ? Math.min(...times) : Number(times[0]));
+  if (behind >= -skewMilliseconds && behind < namedMilliseconds) return undefined;
+  const hours = Math.abs(behind / 3_600_000).toFixed(1);
+  return `the clock of ${alert.monitor.id} seems ${hours} h ${behind < 0 ? "ahead" : "behind"}`;
 };
 
 const agrees = (order: Order): boolean => Math.abs(order.time * 1000 - receiptOf(order)) <= skewMilliseconds;

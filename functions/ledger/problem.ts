@@ -5,7 +5,6 @@ import { type Entry, type Episode, type Kind, namedBy, othersLive, withReport, w
 import {
   endedAt,
   isEnded,
-  lastWell,
   latestOf,
   liveProblem,
   type MonitorView,
@@ -128,12 +127,12 @@ const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
 };
 
 /** R14: the other monitor has just reported the end of an outage that this one had begun to see before. */
-const justEndedAt = ({ about, entry, alert, view, queued, policy }: Reported): string | undefined =>
+const justEndedAt = ({ about, entry, alert, problem, queued, policy }: Reported): string | undefined =>
   Object.keys(about?.recovered ? about.names : {}).find((id) => {
     const other = own(entry.monitors, id);
     const end = other && endedAt(other);
     if (id === alert.monitor.id || end === undefined) return false;
-    return queued.receivedAt - end <= policy.pairLateSeconds * 1000 && lastWell(view, queued) <= end;
+    return queued.receivedAt - end <= policy.pairLateSeconds * 1000 && problem.began <= end;
   });
 
 /** R1, R2, R7-R9, R14, R15, R19, R30: this contact has not been told of this problem. */
@@ -174,7 +173,7 @@ const news = (c: Reported): Verdict => {
   const isWatched = Object.entries(entry.monitors).some(([id, one]) => id !== monitor.id && liveProblem(one));
   if (was === undefined && isWatched) return send("R8", untold);
   if ((notification.number ?? 1) > 1) return send("R2", untold);
-  return send("R1", was === undefined ? "first news of this problem" : untold);
+  return send("R1", "first news of this problem");
 };
 
 /** Whether another monitor reports the event that the last mail told; each may report it once. */
@@ -220,11 +219,11 @@ const repeated = (c: Reported, { names, thread, at, by }: NonNullable<Case["abou
 const togetherMilliseconds = 600_000;
 
 /** R8: the other monitor, still reporting, by which this contact knows the outage that this one reports. */
-const sameOutage = ({ about, alert, entry, queued, view }: Reported): string | undefined =>
+const sameOutage = ({ about, alert, entry, problem }: Reported): string | undefined =>
   about &&
   othersLive(entry, about, alert.monitor.id).find((id) => {
     const live = liveProblem(own(entry.monitors, id));
-    return live !== undefined && lastWell(view, queued) <= live.began + togetherMilliseconds;
+    return live !== undefined && problem.began <= live.began + togetherMilliseconds;
   });
 
 /** R12: this monitor saw the outage end and begin again, while another by which this contact knows it saw it on. */

@@ -29,7 +29,7 @@ const counts = (c: Case): boolean => {
   const named = namedBy(entry, about, alert.monitor.id);
   if (queued.made?.row === "R27")
     return [named?.key, about.thread].includes(queued.made.episode) && !isReportedSince(c, named);
-  if (!named) return endedBy(c) !== undefined;
+  if (!named) return endedBy(c) !== undefined && queued.receivedAt >= about.since;
   // Object and order decide (R25), but an end by a wrong clock is believed of the problem that it names alone.
   if (fits(c, named)) return !isReportedSince(c, named);
   return !isOddClock(order) && before(named.last, order);

@@ -43,7 +43,6 @@ export const meaning = {
   R37: "flapping ended well, and Nagios sent no recovery",
   R38: "flapping ended after the recovery",
   R39: "texts are missing: does the whole notification follow?",
-  R44: "covered by a host of which nothing is heard any more",
   R45: "a SOFT state",
   R46: "a digest of what came too fast to be mailed one by one",
 } as const;

@@ -4,7 +4,7 @@ import type { QueuedAlert } from "../queue/queue.ts";
 import { auxiliary } from "./auxiliary.ts";
 import { type Case, holding, type Known, unmailed, type Verdict } from "./case.ts";
 import { own } from "./monitor-view.ts";
-import { clockAhead, isOddClock, orderOf } from "./order.ts";
+import { oddClock, orderOf } from "./order.ts";
 import type { Policy } from "./policy.ts";
 import { problem } from "./problem.ts";
 import { recovery } from "./recovery.ts";
@@ -24,14 +24,10 @@ const identity = (c: Case): Verdict | undefined => {
   return undefined;
 };
 
-const hours = (milliseconds: number): string => `${Math.abs(milliseconds / 3_600_000).toFixed(1)} h`;
-
 /** The verdict with a word on a clock that cannot be right, so that the story tells why receipt decided its order. */
-const withClock = (verdict: Verdict, { alert, order }: Case): Verdict => {
-  if (!isOddClock(order)) return verdict;
-  const ahead = clockAhead(order);
-  const reason = `${verdict.reason}; the clock of ${alert.monitor.id} is ${hours(ahead)} ${ahead > 0 ? "ahead" : "behind"}`;
-  return { ...verdict, reason };
+const withClock = (verdict: Verdict, { queued }: Case): Verdict => {
+  const odd = oddClock(queued);
+  return odd ? { ...verdict, reason: `${verdict.reason}; ${odd}` } : verdict;
 };
 
 /**

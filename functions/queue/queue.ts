@@ -17,6 +17,8 @@ export type QueuedAlert = {
   contactName?: string;
   /** When the bridge took it, Unix milliseconds of the bridge's clock. */
   receivedAt: number;
+  /** By how many milliseconds the monitor's clock was behind the bridge's when it posted this, if it said. */
+  clockBehind?: number;
   /** When it was last taken from the dead letters again. */
   putBackAt?: number;
   /**
@@ -122,6 +124,7 @@ const envelope = v.object(
     ),
     contactName: v.optional(v.string("text")),
     receivedAt: milliseconds,
+    clockBehind: v.optional(milliseconds),
     putBackAt: v.optional(milliseconds),
     made: v.optional(
       v.object({ row: v.picklist(madeRows, "R27, R37 or R46"), episode: v.string("text") }, "an object"),

@@ -19,7 +19,14 @@ const storyAfter = async (posts: Record<string, unknown>[], relay: RelayAnswer[]
     let id = "";
     for (const [index, change] of posts.entries()) {
       await stage.passTo(begin + index * 10_000);
-      const input = posted({ ...toOps, notification: { id: String(index + 1), number: 1 }, ...change });
+      const input = posted({
+        ...toOps,
+        monitor: { id: "monitor1", start: begin / 1000 - 1000 },
+        problem: { id: "5", epoch: begin / 1000 - 10 },
+        notification: { id: String(index + 1), number: 1 },
+        time: begin / 1000 + index * 10,
+        ...change,
+      });
       id = (await stage.post("site", input))[0]?.id ?? "";
     }
     await stage.passTo(begin + (posts.length - 1) * 10_000 + later * 1000);
@@ -51,7 +58,7 @@ describe("an alert's story", () => {
     const story = await storyAfter([{}], ["deferred", "deferred"], 30);
     expect(story.slice(1)).toEqual([
       "2026-11-22 10:00:00 UTC  smtp://relay deferred in 0.0 s: 450 4.2.0 later",
-      "2026-11-22 10:00:00 UTC  held until 2026-11-22 10:00:30 UTC: no relay has taken it yet; if it recovers meanwhile, nobody need know (R29)",
+      "2026-11-22 10:00:00 UTC  held until 2026-11-22 10:00:30 UTC: no relay has taken it yet; if it recovers before then, no mail is sent (R29)",
       "2026-11-22 10:00:30 UTC  smtp://relay deferred in 0.0 s: 450 4.2.0 later",
       "pending: waits for its next try, the last said: 450 4.2.0 later; first news of this problem (R1)",
     ]);
