@@ -39,7 +39,8 @@ const namedMilliseconds = 86_400_000;
 /** What is odd about the clock of an alert's monitor, in words; undefined: nothing that matters. */
 export const oddClock = ({ alert, receivedAt, clockBehind }: QueuedAlert): string | undefined => {
   const times = [alert.time, alert.monitor.start ?? alert.time].map((time) => receivedAt - time * 1000);
-  const behind = clockBehind ?? (Math.min(...times) < -skewMilliseconds ? Math.min(...times) : Number(times[0]));
+  const behind =
+    clockBehind ?? (Math.min(...times) < -skewMilliseconds ? Math.min(...times) : Number(times[0]));
   if (behind >= -skewMilliseconds && behind < namedMilliseconds) return undefined;
   const hours = Math.abs(behind / 3_600_000).toFixed(1);
   return `the clock of ${alert.monitor.id} seems ${hours} h ${behind < 0 ? "ahead" : "behind"}`;

@@ -250,15 +250,15 @@ const ownProblem = (untouched: Case, c: Reported): Verdict => {
       : news(c);
   }
   if (key === problem.key) return repeated(c, about);
-  if (key === undefined) {
-    const other = sameOutage(c);
-    if (other === undefined) return news(c);
-    return louder(c) ?? joined(c, "R8", `${other} reported the same outage: ${sinceOf(c)}`);
-  }
   const named = namedBy(c.entry, about, id);
   if (named && before(order, named.first)) {
     const later = `${object} has a newer problem, of which ${queued.contact} was told`;
     return unmailed("suppress", "R13", later, untouched.entry);
+  }
+  if (key === undefined) {
+    const other = sameOutage(c);
+    if (other === undefined) return news(c);
+    return louder(c) ?? joined(c, "R8", `${other} reported the same outage: ${sinceOf(c)}`);
   }
   const other = seenOn(c);
   if (other === undefined || isVolatile(c)) return news(c);
@@ -273,23 +273,28 @@ type Cover = { until: number; isTold: boolean; up?: number };
 
 /**
  * What the monitors said of the host that explains this alert. A core sends nothing of a service while its host is
- * down (nagios.md §1.2): what the same monitor sent after the first word of its DOWN proves that the host is up.
+ * down (nagios.md §1.2): what it sends after the first word of a DOWN proves that the host is up.
  */
-const covers = ({ alert, host, key, order, policy, queued }: Case): Cover[] =>
-  Object.entries(host?.monitors ?? {}).flatMap(([id, view]): Cover[] => {
+const covers = ({ alert, host, key, order, policy, queued }: Case): Cover[] => {
+  if (!host) return [];
+  const { receivedAt } = queued;
+  const cover = Math.max(policy.hostCoverSeconds ?? 0, 1) * 1000;
+  const most = receivedAt + mostCoverMilliseconds;
+  const mine = own(host.monitors, alert.monitor.id);
+  const [seen, about] = [latestOf(mine), own(host.contacts, key)];
+  const upSince = mine && seen && !before(order, seen.first) ? seen : undefined;
+  return Object.entries(host.monitors).flatMap(([id, view]): Cover[] => {
     const down = latestOf(view);
-    if (!host || !down) return [];
-    const cover = Math.max(policy.hostCoverSeconds ?? 0, 1) * 1000;
+    if (!down) return [];
+    const isProven = upSince && (liveProblem(mine) || down.began <= upSince.began + togetherMilliseconds);
     const up = isEnded(view, down) ? view.end?.receivedAt : undefined;
-    const most = queued.receivedAt + mostCoverMilliseconds;
-    const isOwn = id === alert.monitor.id;
-    if (isOwn && !before(order, down.first)) return [];
-    const until = isOwn ? (up ?? most) + (up === undefined ? 0 : cover) : down.receivedAt + cover;
-    const about = own(host.contacts, key);
     const isTold = about !== undefined && own(about.names, id) === down.key;
-    if (isTold && about.recovered && up === undefined) return [];
-    return queued.receivedAt < until ? [{ until: Math.min(until, most), isTold, up }] : [];
+    const knowsEnd = isTold && about.recovered && up === undefined;
+    const until = view === mine ? (up === undefined ? most : up + cover) : down.receivedAt + cover;
+    const isOver = receivedAt >= until || (view !== mine && up !== undefined && receivedAt >= up);
+    return isProven || isOver || knowsEnd ? [] : [{ until: Math.min(until, most), isTold, up }];
   });
+};
 
 /** R16-R18: news of a service, if this contact was told that its host is down. */
 const underHost = (c: Reported, verdict: Verdict & { action: "send" }): Verdict => {
