@@ -68,6 +68,7 @@ type OpenLedger = Ledger & { close(): void };
  */
 export const memoryLedger = (): (() => OpenLedger) => {
   const db = openDatabase(":memory:", 0);
+  db.exec("PRAGMA journal_mode = OFF");
   const ledger = { ...ledgerIn(db), close: () => undefined };
   const named = (types: string) =>
     db
@@ -226,7 +227,6 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
       return reading.value;
     },
     passTo: async (time) => {
-      sweepAt = now;
       for (;;) {
         await workOff();
         const next = nextTime();

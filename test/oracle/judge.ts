@@ -12,6 +12,7 @@ export type Kind =
   | "end twice"
   | "false end"
   | "unasked"
+  | "acknowledgement lost"
   | "stale"
   | "wrong text"
   | "torn thread";
@@ -148,6 +149,7 @@ export const excuses: Record<string, (c: Case, p: Posted) => boolean> = {
     const end = endOf(c, p);
     return (
       end !== undefined &&
+      !p.notice.volatile &&
       end.t <= p.t + settings.flapHoldSeconds + 1 &&
       relayIsAway(c, p.t, p.t + settings.flapHoldSeconds)
     );
@@ -351,6 +353,19 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
         violates(
           "step lost",
           `p${p.real.id} became ${p.notice.state} (n${p.notice.serial} at ${p.t} s), and no mail told it`,
+        );
+    }
+
+    // An acknowledgement of what it knows is told once.
+    for (const p of mine.filter(({ notice }) => notice.type === "ACKNOWLEDGEMENT")) {
+      const known = c.mails.findLast(({ t, kind }) => t <= p.t && kind !== "ACK");
+      const count = c.mails.filter(({ post }) => post.notice.serial === p.notice.serial).length;
+      if (count > 1) violates("twice", `the acknowledgement n${p.notice.serial} is told ${count} times`);
+      const isKnown = known !== undefined && isProblem(known) && known.post.real.id === p.real.id;
+      if (count === 0 && isKnown && !isOverBefore(c, p))
+        violates(
+          "acknowledgement lost",
+          `n${p.notice.serial} at ${p.t} s acknowledges what it knows, and no mail told it`,
         );
     }
 

@@ -51,11 +51,11 @@ const plain: Plan = {
   family: "4.5.12",
   objects: ["web1/http"],
   contacts: 2,
-  options: false,
+  options: true,
   objectOptions: ["wucrdu"],
   hours: false,
   escalations: false,
-  renotifySeconds: [0, 0, hour],
+  renotifySeconds: [0, 0, 0, hour],
   volatile: false,
   twoAddresses: false,
   restarts: undefined,
@@ -70,14 +70,19 @@ const plain: Plan = {
   way: {},
 };
 
-const hosts = ["web1", "web1/http", "web1/disk"];
+const hosts = ["web1", "web1/http"];
+const twoServices = [...hosts, "web1/disk"];
 const cores: readonly Family[] = ["4.3", "4.4.6", "4.5.6", "4.5.12", "naemon"];
 const everyFamily: readonly Family[] = [...cores, "icinga2"];
 
 /** What each mode is about, in a sentence, and how it differs from a plain one. */
 export const modes: Record<string, { about: string } & Partial<Plan>> = {
-  plain: { about: "one Nagios 4.5.12, one service, contacts that take everything" },
-  "core-4.3": { about: "Core 4.3: recoveries pass a host that is down", family: "4.3", objects: hosts },
+  plain: { about: "one Nagios 4.5.12, one service, contacts that take everything", options: false },
+  "core-4.3": {
+    about: "Core 4.3, a host and a service: recoveries pass a host that is down",
+    family: "4.3",
+    objects: hosts,
+  },
   "core-4.4.6": {
     about: "Core 4.4.6: a service's recovery has PROBLEMID, hosts lose their ids, recoveries are lost",
     family: "4.4.6",
@@ -96,20 +101,9 @@ export const modes: Record<string, { about: string } & Partial<Plan>> = {
   },
   naemon: { about: "Naemon: UUIDs for problems and notifications", family: "naemon", objects: hosts },
   icinga2: { about: "Icinga 2: no ids and no process start", family: "icinga2", objects: hosts },
-  curl: { about: "a person's own script: no ids, no epoch, no process start", family: "curl" },
-  "curl-options": {
-    about: "the same with contacts that take only some states",
-    family: "curl",
-    options: true,
-    contacts: 3,
-  },
-  "ids-only": { about: "problem ids without epochs", family: "ids", options: true },
-  options: {
-    about: "contacts with all sets of options, many without r",
-    options: true,
-    contacts: 3,
-    family: cores,
-  },
+  curl: { about: "a person's own script: no ids, no epoch, no process start", family: "curl", contacts: 3 },
+  "ids-only": { about: "problem ids without epochs", family: "ids" },
+  options: { about: "contacts with all sets of options, many without r", contacts: 3, family: cores },
   "no-r": {
     about: "objects of which no recovery is ever sent",
     objectOptions: ["wucd"],
@@ -129,66 +123,49 @@ export const modes: Record<string, { about: string } & Partial<Plan>> = {
     contacts: 3,
     renotifySeconds: [30 * minute],
   },
-  reminders: { about: "cores that repeat a problem every ten minutes", renotifySeconds: [10 * minute] },
   disorder: {
     about: "contacts' processes that overtake each other by up to a minute",
-    options: true,
     family: everyFamily,
     way: { spreadSeconds: 60 },
   },
   late: {
-    about: "some posts minutes late",
-    options: true,
+    about: "some posts up to 20 minutes late",
     family: everyFamily,
     way: { late: { share: 0.3, seconds: 20 * minute } },
   },
   "hours-late": {
-    about: "some posts hours late",
-    options: true,
+    about: "some posts hours late, or all posts of some hours at their end",
     family: everyFamily,
-    way: { late: { share: 0.2, seconds: 8 * hour } },
-  },
-  spool: {
-    about: "all posts of some hours come at their end",
-    family: everyFamily,
-    options: true,
     spoolSeconds: 5 * hour,
+    way: { late: { share: 0.1, seconds: 8 * hour } },
   },
   doubled: {
     about: "posts that come twice, at once and much later",
     family: everyFamily,
     way: { twice: 0.4 },
   },
-  lost: { about: "posts that never come", family: cores, options: true, way: { lost: 0.15 } },
+  lost: { about: "posts that never come", family: cores, way: { lost: 0.15 } },
   "lost-recoveries": {
     about: "recoveries that never come",
     family: everyFamily,
     way: { lostRecoveries: 0.5 },
   },
-  volatile: { about: "a volatile service: each event is news", volatile: true, family: cores },
-  hosts: { about: "a host and its services", objects: hosts, family: everyFamily },
-  "hosts-options": {
-    about: "a host and its services, contacts that take only some of it",
-    objects: hosts,
-    options: true,
-    contacts: 3,
-    family: everyFamily,
+  volatile: {
+    about: "a volatile service: each event is news, whether the relay is away or not",
+    volatile: true,
+    options: false,
+    relayAway: true,
+    contacts: 1,
+    family: cores,
   },
+  hosts: { about: "a host and its services", objects: twoServices, family: everyFamily },
   "hosts-late": {
-    about: "a host and its services, posts minutes late or lost",
+    about: "a host and a service, posts minutes late or lost",
     objects: hosts,
     family: cores,
     way: { late: { share: 0.3, seconds: 15 * minute }, lost: 0.05, lostRecoveries: 0.2 },
   },
   "relay-away": { about: "the relay cannot be reached for a while", relayAway: true, family: everyFamily },
-  "relay-away-options": {
-    about: "the same with contacts that take only some states",
-    relayAway: true,
-    options: true,
-    contacts: 3,
-    objects: hosts,
-    family: cores,
-  },
   restarts: { about: "restarts with retention", restarts: "keeps", family: everyFamily },
   "restarts-forgetful": {
     about: "restarts that lose retention: counters begin again",
@@ -212,7 +189,7 @@ export const modes: Record<string, { about: string } & Partial<Plan>> = {
   },
   "clock-days": {
     about: "a clock that jumps by days",
-    family: cores,
+    family: everyFamily,
     jumps: [-day / 2, -day / 4, day, 20 * day],
   },
   "clock-years": {
@@ -223,12 +200,10 @@ export const modes: Record<string, { about: string } & Partial<Plan>> = {
   "two-addresses": {
     about: "contacts with two mailboxes, and mailboxes of two contacts",
     twoAddresses: true,
-    options: true,
   },
   acknowledgements: { about: "people acknowledge problems", acknowledgements: true, family: cores },
   everything: {
     about: "all that befalls one monitor, at once",
-    options: true,
     contacts: 3,
     objects: hosts,
     family: cores,
@@ -239,7 +214,7 @@ export const modes: Record<string, { about: string } & Partial<Plan>> = {
     relayAway: true,
     way: { spreadSeconds: 5, late: { share: 0.1, seconds: 10 * minute }, twice: 0.1, lost: 0.03 },
   },
-  pair: { about: "two monitors that see the same", pair: true, family: everyFamily },
+  pair: { about: "two monitors that see the same", pair: true, options: false, family: everyFamily },
   "pair-skew": {
     about: "two monitors whose clocks differ",
     pair: true,
@@ -249,7 +224,6 @@ export const modes: Record<string, { about: string } & Partial<Plan>> = {
   "pair-options": {
     about: "a pair, contacts that take only some states",
     pair: true,
-    options: true,
     contacts: 3,
     family: cores,
   },
@@ -259,14 +233,8 @@ export const modes: Record<string, { about: string } & Partial<Plan>> = {
     objectOptions: ["wucd"],
     family: everyFamily,
   },
-  "pair-hosts": {
-    about: "a pair, a host and its services",
-    pair: true,
-    objects: hosts,
-    contacts: 1,
-    family: everyFamily,
-  },
-  "pair-lossy": { about: "a pair, posts that never come", pair: true, family: cores, way: { lost: 0.15 } },
+  "pair-hosts": { about: "a pair, a host and a service", pair: true, objects: hosts, family: everyFamily },
+  "pair-lossy": { about: "a pair, posts that never come", pair: true, family: cores, way: { lost: 0.25 } },
   "pair-lost-recoveries": {
     about: "a pair, recoveries that never come",
     pair: true,
@@ -285,18 +253,12 @@ export const modes: Record<string, { about: string } & Partial<Plan>> = {
     restarts: "forgets",
     family: cores,
   },
-  "pair-late": {
-    about: "a pair, some posts minutes late",
-    pair: true,
-    family: cores,
-    way: { late: { share: 0.3, seconds: 10 * minute } },
-  },
   "pair-hours-late": {
     about: "a lossy pair, one of which posts all of some hours at their end",
     pair: true,
     family: cores,
     spoolSeconds: 4 * hour,
-    way: { lost: 0.1 },
+    way: { lost: 0.1, late: { share: 0.1, seconds: 20 * minute } },
   },
   "pair-curl": { about: "a pair of scripts without ids", pair: true, family: "curl" },
 };
@@ -312,9 +274,9 @@ const contactsOf = (draw: Draw, plan: Plan): Contact[] =>
         : plan.twoAddresses && draw.chance(0.3)
           ? ["pager"]
           : [name],
-    hostOptions: plan.options ? draw.of(["dur", "dur", "d", "du", "r", "ur", "n"]) : "dur",
+    hostOptions: plan.options ? draw.of(["dur", "dur", "dur", "d", "du", "r", "ur", "n"]) : "dur",
     serviceOptions: plan.options
-      ? draw.of(["wucr", "wucr", "cr", "c", "wu", "wucr", "uc", "wr", "wuc"])
+      ? draw.of(["wucr", "wucr", "wucr", "cr", "c", "wu", "uc", "wr", "wuc"])
       : "wucr",
     hours:
       plan.hours && draw.chance(0.6)
@@ -331,10 +293,12 @@ const spellsOf = (draw: Draw, plan: Plan, ends: number): Spell[] => {
   const spells: Spell[] = [];
   for (const object of plan.objects) {
     const isHost = !object.includes("/");
-    const count = draw.between(1, plan.objects.length > 1 ? 3 : 4);
+    const count = plan.objects.length > 1 ? draw.of([1, 1, 2]) : draw.of([1, 2, 2, 3]);
     let at = 300 + draw() * (plan.objects.length > 1 ? 2 * hour : 20 * minute);
     for (let number = 0; number < count && at < ends; number++) {
-      const seconds = draw.of([25, 100, 8 * minute, 40 * minute, 3 * hour]) * (0.7 + 0.6 * draw());
+      const seconds =
+        draw.of(plan.volatile ? [15, 25, 100] : [25, 100, 8 * minute, 40 * minute, 40 * minute, 2 * hour]) *
+        (0.7 + 0.6 * draw());
       const states: Spell["states"] = [];
       const of: readonly State[] = isHost
         ? plan.unreachable
@@ -344,7 +308,7 @@ const spellsOf = (draw: Draw, plan: Plan, ends: number): Spell[] => {
       states.push({ at, state: draw.of(of) });
       for (
         let change = at + seconds * 0.3;
-        draw.chance(0.4) && change < at + seconds;
+        draw.chance(0.3) && change < at + seconds;
         change += seconds * 0.3
       )
         states.push({ at: change, state: draw.of(of) });
@@ -387,9 +351,10 @@ const setupOf = (draw: Draw, plan: Plan): Setup => {
       contacts: names.slice(0, plan.escalations ? draw.between(1, plan.contacts + 1) : plan.contacts),
       escalations,
       renotifySeconds: draw.of(plan.renotifySeconds),
-      checkSeconds: draw.of([60, 60, 300]),
+      // The results of a volatile service come when something happens.
+      checkSeconds: draw.of(plan.volatile ? [10, 60] : [60, 60, 300]),
       retrySeconds: 60,
-      attempts: draw.of([1, 1, 3]),
+      attempts: plan.volatile ? 1 : draw.of([1, 1, 3]),
       volatile: plan.volatile,
     };
   });
