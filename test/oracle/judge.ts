@@ -19,7 +19,13 @@ export type Kind =
 export type Violation = { kind: Kind; mailbox: string; object: string; says: string };
 
 /** A post as one mailbox has it. */
-type Posted = Post & { to: string[]; real: Real; outage: number };
+type Posted = Post & {
+  to: string[];
+  real: Real;
+  /** What really is one outage, and what may be taken for one, since nothing that was posted tells the difference. */
+  outage: number;
+  taken: number;
+};
 
 /** All that is known of one mailbox and one object when a question is asked about them. */
 type Case = {
@@ -31,6 +37,8 @@ type Case = {
   /** The mails to this mailbox about this object, and about its host, that are of a post. */
   mails: Told[];
   hostMails: Told[];
+  /** Outages (as `taken`) that may have been taken for one that the contact knows. */
+  joined: Set<number>;
 };
 type Told = PlayedMail & { post: Posted };
 
@@ -74,6 +82,9 @@ const isPostedEnd = ({ all }: Case, p: Posted, by: number): boolean =>
 const relayIsAway = ({ history }: Case, from: number, to = from): boolean =>
   history.relayAway.some((away) => away.from <= to && from <= away.to);
 
+const joins =
+  "R8, R12: the contact knows of it by another monitor whose end has not come, and no 10 minutes lie between";
+
 /**
  * When a post of a problem need make no mail: a line for each. Everything else that is posted must be told.
  */
@@ -83,30 +94,34 @@ export const excuses: Record<string, (c: Case, p: Posted) => boolean> = {
     p,
   ) => {
     if (p.notice.volatile) return false;
-    const known = mails.filter(({ t, post }) => t <= p.t && post.outage === p.outage).at(-1);
+    const known = mails.filter(({ t, post }) => t <= p.t && post.taken === p.taken).at(-1);
     return known !== undefined && isProblem(known);
   },
   "R8: another report of this outage is mailed while this one waits": ({ mails }, p) =>
     !p.notice.volatile &&
     mails.some(
-      (mail) => isProblem(mail) && mail.post.outage === p.outage && mail.t >= p.t && mail.t <= p.real.end,
+      (mail) => isProblem(mail) && mail.post.taken === p.taken && mail.t >= p.t && mail.t <= p.real.end,
     ),
-  "R8, R12: the contact knows of it by another monitor whose end never came, and no 10 minutes lie between": (
-    c,
-    p,
-  ) => {
+  [joins]: (c, p) => {
     const known = c.mails.filter(({ t }) => t <= p.t).at(-1);
     if (!known || !isProblem(known) || p.notice.volatile) return false;
-    const others = c.mails.filter(
-      ({ t, post }) => t <= known.t && post.notice.monitor !== p.notice.monitor && !isPostedEnd(c, post, p.t),
+    const told = new Set(c.mails.filter(({ t }) => t <= p.t).map(({ post }) => post.taken));
+    const others = c.all.filter(
+      (other) =>
+        other.t <= p.t &&
+        other.notice.type === "PROBLEM" &&
+        other.notice.monitor !== p.notice.monitor &&
+        other.to.includes(c.mailbox) &&
+        (told.has(other.taken) || c.joined.has(other.taken)) &&
+        !isPostedEnd(c, other, p.t),
     );
     const before = c.all.findLast(
       ({ t, notice }) => t <= p.t && notice.monitor === p.notice.monitor && notice.type === "RECOVERY",
     );
     const { pairRecoverySeconds } = settings;
     return others.some(
-      ({ post }) =>
-        p.real.begin <= post.real.begin + pairRecoverySeconds ||
+      (other) =>
+        p.real.begin <= other.real.begin + pairRecoverySeconds ||
         (before !== undefined && p.t - before.t <= pairRecoverySeconds),
     );
   },
@@ -141,9 +156,16 @@ export const excuses: Record<string, (c: Case, p: Posted) => boolean> = {
     const down = Math.min(
       ...c.hostPosts.filter(({ real }) => real.id === told.post.real.id).map(({ notice }) => notice.issued),
     );
-    return p.notice.monitor !== told.post.notice.monitor
-      ? p.t <= told.t + settings.hostCoverSeconds
-      : p.notice.issued <= down;
+    const byOther = c.hostPosts.some(
+      (other) =>
+        other.notice.type === "PROBLEM" &&
+        other.notice.monitor !== p.notice.monitor &&
+        other.to.includes(c.mailbox) &&
+        other.taken === told.post.taken &&
+        other.t <= p.t &&
+        p.t <= other.t + settings.hostCoverSeconds,
+    );
+    return byOther || (p.notice.monitor === told.post.notice.monitor && p.notice.issued <= down);
   },
   "R29: the relay was away, and it was over within 30 s": (c, p) => {
     const end = endOf(c, p);
@@ -168,21 +190,55 @@ const isReplaced = (c: Case, p: Posted): boolean =>
   );
 
 /**
- * Whether a second mail of what the contact was told is right by "in doubt, mail": an older memory came back, or a
- * monitor whose notifications have no numbers forgot all; or the end of what the contact knows was posted, and then
- * another monitor reported the same outage (R15).
+ * When a second mail of an outage that the contact knows is right, by "in doubt, mail": a line for each. `known` is
+ * the report that it was told of, unless it was told of the end as well.
  */
-const mayBeTwice = (c: Case, known: Posted | undefined, p: Posted): boolean =>
-  (p.notice.restored && (c.history.crashes || typeof p.notice.macros.nid !== "number")) ||
-  (known !== undefined && known.notice.monitor !== p.notice.monitor && isPostedEnd(c, known, p.t));
+export const doubts: Record<string, (c: Case, known: Posted | undefined, p: Posted) => boolean> = {
+  "a crash brought back an older memory": ({ history }, _, p) => history.crashes && p.notice.restored,
+  "R10: notifications without numbers do not show that the monitor lost its memory": (_, __, p) =>
+    p.notice.restored && typeof p.notice.macros.nid !== "number",
+  "R10: a monitor that lost its memory does not know when it last saw the object well": (_, known, p) =>
+    p.notice.restored && known?.notice.monitor !== p.notice.monitor,
+  "R9: the end of a problem that the contact was told of by the same monitor never came, and this is a new one":
+    (c, _, p) =>
+      c.mails.some(
+        ({ t, post }) =>
+          t <= p.t &&
+          post.notice.type === "PROBLEM" &&
+          post.notice.monitor === p.notice.monitor &&
+          post.real.begin < p.real.begin &&
+          !c.all.some(
+            (end) => end.notice.type === "RECOVERY" && end.real.id === post.real.id && end.t <= p.t,
+          ),
+      ),
+  "R15: the end of what the contact knows was posted, whomever it was sent, and then another monitor reports it":
+    (c, known, p) =>
+      known !== undefined && known.notice.monitor !== p.notice.monitor && isPostedEnd(c, known, p.t),
+  "R8: nothing shows that the other monitor saw the object well within 10 minutes after the known problem began":
+    ({ all }, known, p) => {
+      if (!known || known.notice.monitor === p.notice.monitor) return false;
+      const delays = all.filter(({ t, notice }) => t <= p.t && notice.monitor === p.notice.monitor);
+      const delay = Math.min(...delays.map(({ t, notice }) => t - notice.issued));
+      const lastWell = p.notice.macros.ep === undefined ? p.t : p.real.begin + delay;
+      const same = all.filter(
+        (one) => one.taken === known.taken && one.notice.monitor === known.notice.monitor,
+      );
+      const began = Math.min(
+        ...same.map(({ t, notice, real }) => (notice.macros.ep === undefined ? t : real.begin)),
+      );
+      return lastWell > began + settings.pairRecoverySeconds;
+    },
+};
+const mayBeTwice = (...all: Parameters<(typeof doubts)[string]>): boolean =>
+  Object.values(doubts).some((doubt) => doubt(...all));
 
 /**
- * The outages behind the bad times: those of one object that overlap are one, whichever monitor saw them. Two problems
- * between which nothing posted tells the difference are one as well: without epochs and ids, no end came between; or
- * the monitor lost its memory up to 900 s before, and no end came (R10).
+ * The outages behind the bad times, `truly`: those of one object that overlap are one, whichever monitor saw them. And
+ * what may be `taken` for one: without epochs, problems with the same id or none, if no end came between; and what a
+ * monitor reports within 900 s after it lost its memory, if no end came (R10).
  */
-const outagesOf = ({ posts, reals }: History): Map<number, number> => {
-  const outage = new Map(reals.map(({ id }) => [id, id]));
+const outagesOf = ({ posts, reals }: History): { truly: Map<number, number>; taken: Map<number, number> } => {
+  let outage = new Map(reals.map(({ id }) => [id, id]));
   const join = (a: number, b: number) => {
     const [one, other] = [outage.get(a), outage.get(b)];
     for (const [id, of] of outage) if (of === other) outage.set(id, one ?? id);
@@ -190,6 +246,8 @@ const outagesOf = ({ posts, reals }: History): Map<number, number> => {
   for (const a of reals)
     for (const b of reals)
       if (a.id < b.id && a.object === b.object && a.begin <= b.end && b.begin <= a.end) join(a.id, b.id);
+  const truly = outage;
+  outage = new Map(truly);
   const last = new Map<string, { notice: Notice; over: boolean }>();
   const highest = new Map<string, number>();
   for (const { notice } of posts) {
@@ -215,13 +273,13 @@ const outagesOf = ({ posts, reals }: History): Map<number, number> => {
     }
     last.set(name, { notice, over: false });
   }
-  return outage;
+  return { truly, taken: outage };
 };
 
 /** What is wrong with the mails that a history made; nothing of what the bridge believes is asked. */
 export const judge = (history: History, played: readonly PlayedMail[]): Violation[] => {
   const found: Violation[] = [];
-  const outages = outagesOf(history);
+  const { truly, taken } = outagesOf(history);
   const realOf = new Map(history.reals.map((real) => [real.id, real]));
   const bySerial = new Map<number, Posted[]>();
   const posted: Posted[] = [];
@@ -232,7 +290,13 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
       const real = realOf.get(post.notice.real);
       if (copies.has(copy) || !real) continue;
       copies.add(copy);
-      const one = { ...post, to: [mailbox], real, outage: outages.get(real.id) ?? real.id };
+      const one = {
+        ...post,
+        to: [mailbox],
+        real,
+        outage: truly.get(real.id) ?? real.id,
+        taken: taken.get(real.id) ?? real.id,
+      };
       posted.push(one);
       bySerial.set(post.notice.serial, [...(bySerial.get(post.notice.serial) ?? []), one]);
     }
@@ -282,6 +346,7 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
       hostPosts: object === host ? [] : posted.filter(({ notice }) => notice.object === host),
       mails: told.get(pair) ?? [],
       hostMails: object === host ? [] : (told.get(`${mailbox} ${host}`) ?? []),
+      joined: new Set(),
     };
     const violates = (kind: Kind, says: string) => found.push({ kind, mailbox, object, says });
     const mine = c.all.filter(({ to }) => to.includes(mailbox));
@@ -317,14 +382,15 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
         } else if (ended.has(real.id) && !mayBeTwice(c, undefined, post))
           violates("twice", `p${real.id} is told again by n${notice.serial}, after its end ${at}`);
         events.add(notice.serial);
-        const worst: number =
-          live?.post.outage === outage ? Math.max(live.worst, severity(post)) : severity(post);
+        const lasts = live?.post.outage === outage && !mayBeTwice(c, live.post, post);
+        const worst: number = live && lasts ? Math.max(live.worst, severity(post)) : severity(post);
         live = { post, worst, thread };
       }
     }
 
     // Every real problem that was posted is told, up to its worst.
     const problems = mine.filter(({ notice }) => notice.type === "PROBLEM");
+    for (const p of problems) if (excuses[joins]?.(c, p)) c.joined.add(p.taken);
     const silent = problems.filter((p) => !Object.values(excuses).some((excuse) => excuse(c, p)));
     for (const [id, reports] of Map.groupBy(silent, (p) =>
       p.notice.volatile ? -p.notice.serial : p.real.id,
@@ -342,7 +408,7 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
         );
     }
     for (const p of problems) {
-      const outageMails = c.mails.filter((mail) => isProblem(mail) && mail.post.outage === p.outage);
+      const outageMails = c.mails.filter((mail) => isProblem(mail) && mail.post.taken === p.taken);
       if (p.notice.volatile || outageMails.length === 0 || isOverBefore(c, p) || isReplaced(c, p)) continue;
       const others = Object.entries(excuses).filter(([name]) => !name.startsWith("R8"));
       if (others.some(([, excuse]) => excuse(c, p))) continue;
@@ -373,7 +439,7 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
     for (const r of c.all.filter(({ notice }) => notice.type === "RECOVERY")) {
       const escalated = c.all.some(({ real, notice }) => real.id === r.real.id && notice.escalated);
       if (!r.to.includes(mailbox) && !escalated) continue;
-      const known = c.mails.filter((mail) => isProblem(mail) && mail.post.outage === r.outage);
+      const known = c.mails.filter((mail) => isProblem(mail) && mail.post.taken === r.taken);
       const [first] = known;
       if (!first || (!r.to.includes(mailbox) && known.every(({ post }) => post.real.id !== r.real.id)))
         continue;
@@ -385,12 +451,21 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
           other.notice.type === "PROBLEM" &&
           other.real.id !== r.real.id &&
           (other.notice.monitor === r.notice.monitor
-            ? other.notice.issued > r.notice.issued && (other.outage === r.outage || other.t <= heldUntil)
-            : other.outage === r.outage && other.t > r.t),
+            ? other.notice.issued > r.notice.issued && (other.taken === r.taken || other.t <= heldUntil)
+            : other.taken === r.taken && other.t > r.t),
       );
-      const ends = c.mails.filter(({ kind, post }) => kind === "RECOVERY" && post.outage === r.outage);
+      const ends = c.mails.filter(
+        ({ kind, post }) =>
+          kind === "RECOVERY" && (post.taken === r.taken || post.notice.issued >= r.notice.issued),
+      );
       const problem = known.findLast(({ post }) => post.t <= r.t);
-      if (newer || !problem) continue;
+      // R21: the end of a report of another monitor of which no problem came.
+      const isUnheard =
+        known.every(({ post }) => post.notice.monitor !== r.notice.monitor) &&
+        !c.all.some(
+          (p) => p.notice.type === "PROBLEM" && p.real.id === r.real.id && p.t <= (endOf(c, r)?.t ?? r.t),
+        );
+      if (newer || !problem || isUnheard) continue;
       if (!ends.some(({ t }) => t >= first.t))
         violates(
           "no end",
