@@ -104,10 +104,11 @@ const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
     return unmailed("record", "R31", `${object} recovered while its host's problem covered it`, untouched);
   const { end } = view;
   const named = namedBy(untouched, about, alert.monitor.id);
-  const knows = named !== undefined && (named.key === problem.key || before(order, named.first));
+  const isEvent = isVolatile(c);
+  const knows = !isEvent && named !== undefined && (named.key === problem.key || before(order, named.first));
   const wait = end && before(order, end.order) ? end.receivedAt - queued.receivedAt : -1;
   const isShort = held?.spared || (wait >= 0 && wait <= policy.flapHoldSeconds * 1000);
-  if (isShort && !knows && !c.inDoubt && !isVolatile(c)) {
+  if (isShort && !knows && !c.inDoubt && !isEvent) {
     const flap = `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`;
     return unmailed("suppress", "R29", flap, untouched);
   }

@@ -1,18 +1,16 @@
 import { type Case, holding, knowing, unmailed, type Verdict, withRecoveries } from "./case.ts";
 import { type Entry, type Held, isWaitingProblem, namedBy, othersLive, released, withView } from "./entry.ts";
-import { afterEnd, isEnded, isOf, latestOf, type Problem, withProblem } from "./monitor-view.ts";
+import { afterEnd, isOf, latestOf, type Problem, withProblem } from "./monitor-view.ts";
 import { before, isOddClock, receiptOf } from "./order.ts";
 import type { Row } from "./rows.ts";
 
 /** For so long a recovery waits behind a problem that the queue was given again. */
 const unsentMilliseconds = 3_600_000;
 
-/** The problem that this ends: the latest of its monitor, unless another end came between. */
+/** The problem that this ends: the latest of its monitor. */
 const endedBy = ({ order, view }: Case): Problem | undefined => {
   const latest = latestOf(view);
-  if (!view || !latest || before(order, latest.last)) return undefined;
-  const isLater = isEnded(view, latest) && view.end !== undefined && before(view.end.order, order);
-  return isLater ? undefined : latest;
+  return latest && !before(order, latest.last) ? latest : undefined;
 };
 
 /** Whether the recovery names this problem, as far as it names one. */
@@ -39,9 +37,9 @@ const counts = (c: Case): boolean => {
 const isReportedSince = ({ order, queued }: Case, named: Problem | undefined): boolean =>
   named !== undefined && before(order, named.last) && queued.receivedAt < receiptOf(named.last);
 
-/** This contact's problem that no relay has taken yet, if the recovery may be its end. */
+/** This contact's latest problem that no relay has taken yet, if the recovery may be its end. */
 const unsentOf = ({ alert, entry, key, now, order, queued, view }: Case): [string, Held] | undefined => {
-  const unsent = Object.entries(entry.held).find(
+  const unsent = Object.entries(entry.held).findLast(
     ([, { row, contact, monitor, due }]) =>
       // The queue may have lost it: then it is not waited for.
       row === "R29" && contact === key && monitor === alert.monitor.id && now - due < unsentMilliseconds,
