@@ -1,4 +1,13 @@
-import { type Case, clockOf, holding, knowing, unmailed, type Verdict, withRecoveries } from "./case.ts";
+import {
+  type Case,
+  clockOf,
+  holding,
+  knowing,
+  mailing,
+  unmailed,
+  type Verdict,
+  withRecoveries,
+} from "./case.ts";
 import { type Kind, lastAnnounced, namedBy, othersLive, withView } from "./entry.ts";
 import { isOf, liveProblem, withProblem } from "./monitor-view.ts";
 import type { Row } from "./rows.ts";
@@ -8,15 +17,7 @@ export const auxiliary = (c: Case): Verdict => {
   const { about, alert, entry, held, key, now, object, order, policy, queued, view } = c;
   const { monitor } = alert;
   const live = liveProblem(view);
-  const send = (kind: Kind, row: Row, reason: string, next = entry): Verdict => ({
-    action: "send",
-    kind,
-    row,
-    reason,
-    episode: about && { id: about.thread, since: about.since },
-    entry: next,
-  });
-  if (alert.type === "CUSTOM") return send("CUSTOM", "R32", "somebody sent this by hand");
+  if (alert.type === "CUSTOM") return mailing(c, "CUSTOM", "R32", "somebody sent this by hand");
 
   const last = lastAnnounced(entry, queued);
   /** R33-R36, R38: once per pair. */
@@ -25,7 +26,7 @@ export const auxiliary = (c: Case): Verdict => {
       last !== undefined &&
       last.monitor !== monitor.id &&
       queued.receivedAt - last.at <= policy.auxiliaryWindowSeconds * 1000;
-    if (!isTwice) return send(kind, row, reason, next);
+    if (!isTwice) return mailing(c, kind, row, reason, { then: next });
     const twin = `${last.monitor} reported the same ${alert.type} at ${clockOf(last.at)}`;
     return unmailed("suppress", row, twin, next);
   };

@@ -72,6 +72,18 @@ const minutes = new Intl.DateTimeFormat("en-GB", {
 /** A time as reasons say it. */
 export const clockOf = (at: number): string => `${minutes.format(at)} UTC`;
 
+/** A verdict that makes a mail: in the conversation that this contact knows, if no other is given. */
+export const mailing = (
+  { about, entry }: Case,
+  kind: Kind,
+  row: Row,
+  reason: string,
+  {
+    then = entry,
+    episode = about && { id: about.thread, since: about.since },
+  }: { then?: Entry; episode?: Episode } = {},
+): Verdict => ({ action: "send", kind, row, reason, episode, entry: then });
+
 /** The alert is kept in the ledger until it is due. */
 export const holding = (
   { queued }: Case,

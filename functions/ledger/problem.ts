@@ -1,6 +1,6 @@
 import { type State, severity } from "../alert.ts";
 import { digest } from "../identity.ts";
-import { type Case, clockOf, holding, unmailed, type Verdict, withRecoveries } from "./case.ts";
+import { type Case, clockOf, holding, mailing, unmailed, type Verdict, withRecoveries } from "./case.ts";
 import { type Entry, type Episode, type Kind, namedBy, othersLive, withReport, withView } from "./entry.ts";
 import {
   endedAt,
@@ -72,16 +72,6 @@ const joined = (c: Reported, row: Row, reason: string): Verdict => {
   return { ...verdict, entry: { ...verdict.entry, contacts } };
 };
 
-/** Mails what goes on in the conversation that this contact knows. */
-const goingOn = ({ about, entry }: Reported, kind: Kind, row: Row, reason: string): Verdict => ({
-  action: "send",
-  kind,
-  row,
-  reason,
-  episode: about && { id: about.thread, since: about.since },
-  entry,
-});
-
 /** The conversation of news: that of the problem, unless this contact was told an end in it. */
 const threadOf = ({ about, problem, queued }: Reported): Episode => ({
   id: about?.thread === problem.key ? digest("problem", problem.key, queued.id).slice(0, 16) : problem.key,
@@ -114,14 +104,8 @@ const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
   }
   if (queued.receivedAt > over || knows || held?.row === "R14" || c.putBack)
     return unmailed("suppress", "R13", `${object} had recovered before this could be told`, untouched);
-  const verdict: Verdict = {
-    action: "send",
-    kind: "PROBLEM",
-    row: "R30",
-    reason: "it waited for the relay, and is over by now",
-    episode: threadOf(c),
-    entry: c.entry,
-  };
+  const reason = "it waited for the relay, and is over by now";
+  const verdict = mailing(c, "PROBLEM", "R30", reason, { episode: threadOf(c) });
   // R27: when the end came, nothing said that this contact would be told.
   const due = now + policy.fanoutSeconds * 1000;
   return problem.escalated && end ? withRecoveries(c, verdict, "R27", [key], problem.key, due) : verdict;
@@ -153,14 +137,8 @@ const news = (c: Reported): Verdict => {
     const reason = "an earlier problem still waits for the relay, and goes first";
     return holding(c, "R30", Math.max(unsent[1].due, now) + 1, reason, entry);
   }
-  const send = (row: Row, reason: string, kind: Kind = "PROBLEM"): Verdict => ({
-    action: "send",
-    kind,
-    row,
-    reason,
-    episode: threadOf(c),
-    entry,
-  });
+  const send = (row: Row, reason: string, kind: Kind = "PROBLEM") =>
+    mailing(c, kind, row, reason, { episode: threadOf(c) });
   if (held?.row === "R14")
     return send("R15", `${monitor.id} still reports it after ${policy.pairLateSeconds} s`);
   if (notification.escalated && before(problem.first, order)) {
@@ -191,10 +169,10 @@ const louder = (c: Reported): Verdict | undefined => {
   if (isVolatile(c))
     return isEcho(c)
       ? joined(c, "R8", `${about.by} reported the same: ${sinceOf(c)}`)
-      : goingOn(c, "PROBLEM", "R11", "the service is volatile: each event is news");
+      : mailing(c, "PROBLEM", "R11", "the service is volatile: each event is news");
   if (severity[alert.state] <= about.worst) return undefined;
   return policy.worsening
-    ? goingOn(c, "UPDATE", "R5", `worse than the ${about.state} that this contact was told`)
+    ? mailing(c, "UPDATE", "R5", `worse than the ${about.state} that this contact was told`)
     : quiet(c, "record", "R5", `it got worse, and that is not to be mailed: ${sinceOf(c)}`);
 };
 
@@ -211,7 +189,7 @@ const repeated = (c: Reported, { names, thread, at, by }: NonNullable<Case["abou
   // The monitor that opened the conversation reminds; any, if that one calls the problem by another name now.
   const opener = Object.keys(names).find((id) => names[id] === thread) ?? monitor.id;
   if (isDue && problem.acknowledgedAt === undefined && opener === monitor.id)
-    return goingOn(c, "REMINDER", "R4", `still open, and a reminder is due since ${since}`);
+    return mailing(c, "REMINDER", "R4", `still open, and a reminder is due since ${since}`);
   if (state !== was) return quiet(c, "record", "R6", `still a problem, and no worse: ${since}`);
   return quiet(c, "suppress", by === monitor.id ? "R3" : "R8", since);
 };

@@ -1,4 +1,4 @@
-import { type Case, holding, knowing, unmailed, type Verdict, withRecoveries } from "./case.ts";
+import { type Case, holding, knowing, mailing, unmailed, type Verdict, withRecoveries } from "./case.ts";
 import { type Entry, type Held, isWaitingProblem, namedBy, othersLive, released, withView } from "./entry.ts";
 import { afterEnd, isOf, latestOf, type Problem, withProblem } from "./monitor-view.ts";
 import { before, isOddClock, receiptOf } from "./order.ts";
@@ -95,12 +95,7 @@ export const recovery = (c: Case): Verdict => {
     made,
   });
   const send = (row: Row, reason: string): Verdict => ({
-    action: "send",
-    kind: "RECOVERY",
-    row,
-    reason,
-    episode: about && { id: about.thread, since: about.since },
-    entry: next,
+    ...mailing(c, "RECOVERY", row, reason, { then: next }),
     made,
   });
   const hold = (row: Row, due: number, reason: string): Verdict => ({
