@@ -95,7 +95,8 @@ export const isOf = (view: MonitorView, problem: Problem, alert: Alert, order: O
     ((before(problem.last, end.order) && before(end.order, order)) ||
       (before(order, end.order) && before(end.order, problem.first)));
   const name = nameOf(alert);
-  return [problem, ...(problem.former ?? [])].some((known) => isSameName(known, name, wellBetween));
+  if (isSameName(problem, name, wellBetween)) return true;
+  return problem.former?.some((known) => isSameName(known, name, wellBetween)) ?? false;
 };
 
 /** The problem that an alert is of, if its monitor is known to have reported it. */

@@ -53,22 +53,20 @@ const agrees = (order: Order): boolean => Math.abs(order.time * 1000 - receiptOf
  * wrong clock or number against a right one decides nothing: then the order of receipt does.
  */
 export const before = (a: Order, b: Order): boolean => {
-  const numbers =
-    a.start !== undefined && b.start !== undefined && a.number !== undefined && b.number !== undefined
-      ? { a: a.number, b: b.number }
-      : undefined;
-  const sameRun = a.start === b.start;
-  if (numbers && sameRun && Math.abs(numbers.a - numbers.b) <= mostNumbers) {
-    const contradicted = Math.abs(a.time - b.time) * 1000 > skewMilliseconds && agrees(a) && agrees(b);
-    return contradicted ? a.time < b.time : numbers.a < numbers.b;
+  const isNumbered =
+    a.start !== undefined && b.start !== undefined && a.number !== undefined && b.number !== undefined;
+  const numbers = isNumbered ? Number(a.number) - Number(b.number) : Number.NaN;
+  if (a.start === b.start && Math.abs(numbers) <= mostNumbers) {
+    const isContradicted = Math.abs(a.time - b.time) * 1000 > skewMilliseconds && agrees(a) && agrees(b);
+    return isContradicted ? a.time < b.time : numbers < 0;
   }
   const received = receiptOf(a) - receiptOf(b);
   if (isOddClock(a) !== isOddClock(b)) return received < 0;
-  if (numbers && !sameRun) {
+  if (isNumbered && a.start !== b.start) {
     // A standby that takes over under the same name may have started earlier: then its clock must agree.
-    const earlier = Number(a.start) < Number(b.start) && a.time <= b.time;
+    const isEarlier = Number(a.start) < Number(b.start) && a.time <= b.time;
     // A clock that was behind at the start gives an earlier start, but higher numbers and a later receipt.
-    return earlier && (numbers.a < numbers.b || received < 0);
+    return isEarlier && (numbers < 0 || received < 0);
   }
   return a.time === b.time ? received < 0 : a.time < b.time;
 };

@@ -205,11 +205,7 @@ describe("stories that once went wrong", () => {
         { at: 5, nid: 4, host: true, to: "carol", ep: 99_999 },
       ],
       4000,
-      [
-        "0 PROBLEM DOWN web1 alice",
-        "5 PROBLEM DOWN web1 carol",
-        "301 PROBLEM CRITICAL web1/http alice",
-      ],
+      ["0 PROBLEM DOWN web1 alice", "5 PROBLEM DOWN web1 carol", "301 PROBLEM CRITICAL web1/http alice"],
     ],
     [
       "a late notification of a problem before the latest is not told (R13)",

@@ -778,7 +778,10 @@ describe("the decision table", () => {
     const late = told(entry, "PROBLEM", of("PROBLEM", "CRITICAL", "1"), "the first", began + 900_000);
     const verdict = decide({ entry: late }, of("RECOVERY", "OK", "2"), defaultPolicy, began + 901_000);
     expect([verdict.action, verdict.row]).toEqual(["send", "R20"]);
-    expect(openProblem(verdict.entry)).toMatchObject({ monitors: ["A"], told: [{ contact: "alice@example.com" }] });
+    expect(openProblem(verdict.entry)).toMatchObject({
+      monitors: ["A"],
+      told: [{ contact: "alice@example.com" }],
+    });
   });
 
   it("a RECOVERY of another conversation leaves what this contact was told of since", () => {
