@@ -5,10 +5,10 @@ import { backupCommand } from "./backup.ts";
 import { ask, asking, askingOptions, bridgeOf } from "./bridge.ts";
 import { canary } from "./canary.ts";
 import { check } from "./check.ts";
-import { type Command, NotFoundOut, type Status, WrongUse, wordOf } from "./command.ts";
+import { type Command, NotFoundOut, type Status, WrongUse } from "./command.ts";
 import { doctor } from "./doctor.ts";
 import { importCommand } from "./import.ts";
-import { replay, replayWords } from "./replay.ts";
+import { replayCommand } from "./replay.ts";
 
 const idForm = /^[A-Za-z0-9._-]{8,80}$/;
 
@@ -89,60 +89,6 @@ exit status: 0 there are none, or they were put back  1 there are some
       throw new NotFoundOut(`There is no dead letter ${id} at ${bridgeOf(values)}.`);
     if (values.json) say(JSON.stringify({ redriven: count }));
     else say(`${count} put back. What becomes of ${count === 1 ? "it" : "them"}: hardstate explain ID`);
-    return 0;
-  },
-};
-
-const progressMilliseconds = 2000;
-
-/** Tells how far a long work is, on standard error, now and then. */
-const progress = () => {
-  const begun = Date.now();
-  let last = begun;
-  return (share: number, lines: number) => {
-    const now = Date.now();
-    if (now - last < progressMilliseconds) return;
-    last = now;
-    const left = Math.round(((now - begun) / share - (now - begun)) / 1000);
-    process.stderr.write(`${lines} lines, ${Math.floor(share * 100)} %, about ${left} s left\n`);
-  };
-};
-
-const replayCommand: Command = {
-  summary: "what Nagios mailed, and what Hardstate would have mailed",
-  usage: `usage: hardstate replay FILE... [--command NAME] [--list] [--json]
-
-Reads the notifications of nagios.log files, oldest file first, and tells what
-Nagios mailed and what Hardstate would have mailed with its default settings,
-by contact and by reason. Nothing is sent; the files are only read.
-
-  --command NAME   only notifications that this command sent
-  --list           also each notification, and what would become of it
-  --json           the same as one JSON object
-
-exit status: 0 done  2 wrong use  3 a file cannot be read or tells nothing`,
-  options: { command: { type: "string" }, list: { type: "boolean" } },
-  run: async (paths, values) => {
-    if (paths.length === 0) throw new WrongUse("replay wants at least one FILE");
-    const only = { command: wordOf(values.command) };
-    const result = await replay(paths, only, progress()).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === undefined) throw error;
-      throw new NotFoundOut(`${error.path ?? paths.join(" or ")} cannot be read (${error.code}).`);
-    });
-    const commands = Object.keys(result.commands);
-    if (result.notifications === 0 && commands.length > 0)
-      throw new NotFoundOut(`No notification is by ${only.command}; there are ${commands.join(", ")}.`);
-    if (result.notifications === 0) {
-      const { broken } = result;
-      const what = broken[0]
-        ? ` ${broken.length} lines could not be read, the first: ${broken[0].reason}.`
-        : "";
-      throw new NotFoundOut(
-        `There is no notification in ${paths.join(", ")}.${what} Is it a nagios.log, and log_notifications=1?`,
-      );
-    }
-    if (values.json) say(JSON.stringify(values.list ? result : { ...result, all: undefined }));
-    else for (const line of replayWords(result, values.list === true)) say(line);
     return 0;
   },
 };

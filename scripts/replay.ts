@@ -1,8 +1,17 @@
-import { createReadStream, statSync } from "node:fs";
-import { contactOf, type LoggedNotification, readLogLine, toPost } from "../functions/intake/nagios-log.ts";
+import { statSync } from "node:fs";
+import { severity } from "../functions/alert.ts";
+import {
+  contactOf,
+  type LoggedNotification,
+  type LoggedState,
+  readLogLine,
+  toPost,
+} from "../functions/intake/nagios-log.ts";
 import { defaultPolicy } from "../functions/ledger/policy.ts";
 import { meaning, type Row } from "../functions/ledger/rows.ts";
-import type { Event } from "../functions/telemetry.ts";
+import { type Event, say } from "../functions/telemetry.ts";
+import { type Command, NotFoundOut, paragraph, WrongUse, wordOf } from "./command.ts";
+import { linesOf, stampReader } from "./log-files.ts";
 import { rehearse } from "./rehearsal.ts";
 
 /** What became of one notification of the log; `row` is that of nagios.md §5.2. */
@@ -21,6 +30,8 @@ export type Replayed = {
 export type Replay = {
   lines: number;
   notifications: number;
+  /** How many ALERT, CURRENT STATE and INITIAL STATE lines say when a problem begins and ends. */
+  states: number;
   first?: number;
   last?: number;
   commands: Record<string, number>;
@@ -32,48 +43,101 @@ export type Replay = {
   /** How many were told by these digests. */
   digested: number;
   broken: { file: string; line: number; reason: string }[];
+  /** What the reader should know about these files before they believe the numbers. */
+  remarks: string[];
   all: Replayed[];
 };
 
-/** The lines of a file, ended by LF alone: an output may hold a CR, or a Unicode line separator. */
-async function* linesOf(path: string, read: (bytes: number) => void): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of createReadStream(path)) {
-    read((chunk as Buffer).length);
-    const lines = (rest + decoder.decode(chunk as Buffer, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
-  }
-  rest += decoder.decode();
-  if (rest !== "") yield rest;
-}
+/** Counts by names that come from outside: `__proto__` is a name like any other. */
+const byName = <T>(): Record<string, T> => Object.create(null);
 
-/** Holds are at most ten minutes, and host cover is asked again every five: by then all is decided. */
-const settleMilliseconds = 3_600_000;
+type LogFile = { path: string; first?: number; stampOf: ReturnType<typeof stampReader> };
+
+/** In how many lines the first time of a file is looked for. */
+const mostUnstamped = 1000;
+
+/** The files in the order of their first lines; those without any time come last. */
+const sortedByTime = async (
+  paths: readonly string[],
+  zoneless: (path: string) => void,
+): Promise<LogFile[]> => {
+  const files: LogFile[] = [];
+  for (const path of new Set(paths)) {
+    const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    const opened = () => stampReader(written, () => zoneless(path));
+    const stampOf = opened();
+    let first: number | undefined;
+    let line = 0;
+    for await (const text of linesOf(path, () => undefined)) {
+      first = stampOf(text)?.at;
+      line += 1;
+      if (first !== undefined || line >= mostUnstamped) break;
+    }
+    files.push({ path, first, stampOf: opened() });
+  }
+  const when = ({ first }: LogFile) => first ?? Number.POSITIVE_INFINITY;
+  return files.sort((a, b) => (when(a) === when(b) ? 0 : when(a) - when(b)));
+};
+
+type Problem = { id: string; epoch: number; open: boolean };
 
 /**
- * Replays the notifications of log files, in the order given, as if each had been posted when it was logged: against
- * intake's reading, ledger, pipeline and sweep as they are, with the default policies and a relay that takes all.
- * `progress` is told the share of bytes read, at every 1000th line.
+ * Which problem of its object each notification is about, as the core would have said. A problem begins with the first
+ * line that says that the object is not OK, and ends with the first one after it that says it is.
+ */
+const problems = () => {
+  const known = new Map<string, Problem>();
+  let count = 0;
+  return {
+    see: ({ at, host, service, state }: LoggedState): void => {
+      const object = JSON.stringify([host, service]);
+      const last = known.get(object);
+      if (severity[state] === 0) {
+        if (last) last.open = false;
+      } else if (!last?.open) {
+        count += 1;
+        // Two problems may begin within a second; their epochs differ all the same.
+        const epoch = Math.max(at, (last?.epoch ?? 0) + 1);
+        known.set(object, { id: String(count), epoch, open: true });
+      }
+    },
+    of: ({ host, service, type }: LoggedNotification): Record<string, unknown> | undefined => {
+      const last = known.get(JSON.stringify([host, service]));
+      if (last?.open) return { id: last.id, epoch: last.epoch };
+      return last && type === "RECOVERY" ? { last_id: last.id, epoch: last.epoch } : undefined;
+    },
+  };
+};
+
+/** Nothing is held or covered for longer than an hour: two hours after the last line all is decided. */
+const settleMilliseconds = 2 * 3_600_000;
+
+/**
+ * Replays the notifications of log files, oldest file first, as if each had been posted when it was logged: against
+ * intake's reading, ledger, pipeline and sweep as they are, with the default policies and a relay that takes all. Each
+ * has the problem that the lines about states give it. `progress` is told the share of bytes read, at every 1000th line.
  */
 export const replay = async (
   paths: readonly string[],
   only: { command?: string },
   progress: (share: number, lines: number) => void,
 ): Promise<Replay> => {
-  const size = paths.reduce((sum, path) => sum + statSync(path).size, 0);
   const result: Replay = {
     lines: 0,
     notifications: 0,
-    commands: {},
-    contacts: {},
+    states: 0,
+    commands: byName(),
+    contacts: byName(),
     suppressed: {},
-    mailed: {},
+    mailed: byName(),
     digested: 0,
     broken: [],
+    remarks: [],
     all: [],
   };
+  const zoneless = new Set<string>();
+  const files = await sortedByTime(paths, (path) => zoneless.add(path));
+  const size = files.reduce((sum, { path }) => sum + statSync(path).size, 0);
   const origins = new Map<string, LoggedNotification>();
   const count = (counts: Record<string, number>, name: string) => {
     counts[name] = (counts[name] ?? 0) + 1;
@@ -127,7 +191,13 @@ export const replay = async (
     second.events.set(name, { number: events, heard: new Set([who]) });
     return events;
   };
-  for (const path of paths) {
+  const problem = problems();
+  let last: { path: string; at: number } | undefined;
+  for (const { path, first, stampOf } of files) {
+    if (last && first !== undefined && first < last.at)
+      result.remarks.push(
+        `${path} begins before ${last.path} ends. Are these logs of two monitors, or is one log given twice? Replay each alone.`,
+      );
     let line = 0;
     for await (const text of linesOf(path, (read) => {
       bytes += read;
@@ -136,10 +206,16 @@ export const replay = async (
       result.lines += 1;
       if (result.lines % 1000 === 0) progress(bytes / size, result.lines);
       if (text.trim() === "") continue;
-      const read = readLogLine(text);
+      const read = readLogLine(text, stampOf);
       if (read === "other") continue;
       if ("broken" in read) {
         result.broken.push({ file: path, line, reason: read.broken });
+        continue;
+      }
+      last = { path, at: Math.max(read.at, last?.at ?? 0) };
+      problem.see(read);
+      if (!("contact" in read)) {
+        result.states += 1;
         continue;
       }
       count(result.commands, read.command);
@@ -167,6 +243,7 @@ export const replay = async (
         id,
         monitor: { id: "nagios", start: 1 },
         notification: { id: String(numberOf(read)) },
+        problem: problem.of(read),
       });
     }
   }
@@ -186,6 +263,14 @@ export const replay = async (
       reason: "its host was down when the log ended",
     });
   }
+  if (zoneless.size > 0)
+    result.remarks.push(
+      `${[...zoneless].join(", ")}: times without a time zone are read as ${Intl.DateTimeFormat().resolvedOptions().timeZone}. TZ=... before the command names another.`,
+    );
+  if (result.notifications > 0 && result.states === 0)
+    result.remarks.push(
+      "There is no SERVICE ALERT or HOST ALERT line. So a problem ends only where a recovery notification is logged, and problems after an end without one count as repeats.",
+    );
   return result;
 };
 
@@ -203,6 +288,12 @@ const secondOf = new Intl.DateTimeFormat("sv-SE", {
 /** Text from a log as a terminal may show it. */
 const shown = (text: string): string => text.replace(/\p{Cc}/gu, "?");
 
+const longestName = 56;
+
+/** A name from a log as a table of 80 columns may show it. */
+const shownName = (text: string): string =>
+  text.length > longestName ? `${shown(text.slice(0, longestName - 3))}...` : shown(text);
+
 const mostBroken = 10;
 
 const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? "" : "s"}`;
@@ -211,6 +302,7 @@ const counted = (count: number, thing: string): string => `${count} ${thing}${co
 export const replayWords = (replay: Replay, list: boolean): string[] => {
   const { lines, notifications, first, last, contacts, suppressed, mailed, digested, broken, commands, all } =
     replay;
+  const { remarks } = replay;
   const words: string[] = [];
   if (list) {
     for (const { at, object, contact, type, state, mailed, row, reason } of all.toSorted(
@@ -228,25 +320,26 @@ export const replayWords = (replay: Replay, list: boolean): string[] => {
       ? ""
       : `, ${minuteOf.format(first * 1000)} to ${minuteOf.format((last ?? first) * 1000)} UTC`;
   words.push(`${counted(lines, "line")}, ${counted(notifications, "notification")}${from}`, "");
-  const width = Math.max(10, ...Object.keys(contacts).map((name) => shown(name).length));
+  const width = Math.max(10, ...Object.keys(contacts).map((name) => shownName(name).length));
   const row = (name: string, nagios: number | string, hardstate: number | string) =>
-    `${shown(name).padEnd(width)}  ${String(nagios).padStart(8)}  ${String(hardstate).padStart(9)}`;
+    `${shownName(name).padEnd(width)}  ${String(nagios).padStart(8)}  ${String(hardstate).padStart(9)}`;
   words.push(row("mails to", "Nagios", "Hardstate"));
-  const byName = Object.entries(contacts).sort(([, a], [, b]) => b.nagios - a.nagios);
-  for (const [name, { nagios, hardstate }] of byName) words.push(row(name, nagios, hardstate));
-  const sum = (side: "nagios" | "hardstate") => byName.reduce((total, [, counts]) => total + counts[side], 0);
+  const accounts = Object.entries(contacts).sort(([, a], [, b]) => b.nagios - a.nagios);
+  for (const [name, { nagios, hardstate }] of accounts) words.push(row(name, nagios, hardstate));
+  const sum = (side: "nagios" | "hardstate") =>
+    accounts.reduce((total, [, counts]) => total + counts[side], 0);
   words.push(row("all", sum("nagios"), sum("hardstate")), "");
   const mostFirst = (counts: Record<string, number>) => Object.entries(counts).sort(([, a], [, b]) => b - a);
   words.push("mailed by Hardstate");
   for (const [kind, count] of mostFirst(mailed)) words.push(`${String(count).padStart(8)}  ${kind}`);
   if (digested > 0) words.push(`${String(digested).padStart(8)}  told by these digests`);
-  words.push("", "not mailed, because");
+  if (Object.keys(suppressed).length > 0) words.push("", "not mailed, because");
   for (const [name, count] of mostFirst(suppressed))
     words.push(`${String(count).padStart(8)}  ${meaning[name as Row]} (${name})`);
   if (Object.keys(commands).length > 1) {
     words.push("", "notification commands in the log (--command NAME looks at one alone)");
     for (const [name, count] of mostFirst(commands))
-      words.push(`${String(count).padStart(8)}  ${shown(name)}`);
+      words.push(`${String(count).padStart(8)}  ${shownName(name)}`);
   }
   if (broken.length > 0) {
     words.push("", `${counted(broken.length, "line")} could not be read`);
@@ -254,5 +347,70 @@ export const replayWords = (replay: Replay, list: boolean): string[] => {
       words.push(`  ${file}:${line}: ${reason}`);
     if (broken.length > mostBroken) words.push(`  and ${broken.length - mostBroken} more`);
   }
+  for (const remark of remarks) words.push("", paragraph("", remark));
   return words;
+};
+
+const progressMilliseconds = 2000;
+
+/** Tells how far a long work is, on standard error, now and then. */
+const progress = () => {
+  const begun = Date.now();
+  let last = begun;
+  return (share: number, lines: number) => {
+    const now = Date.now();
+    if (now - last < progressMilliseconds) return;
+    last = now;
+    const left = Math.round(((now - begun) / share - (now - begun)) / 1000);
+    process.stderr.write(`${lines} lines, ${Math.floor(share * 100)} %, about ${left} s left\n`);
+  };
+};
+
+/** Why these files have nothing to replay. */
+const nothingIn = ({ lines, broken, commands }: Replay, paths: string[], command?: string): string => {
+  const named = Object.keys(commands);
+  if (named.length > 0)
+    return `No notification is by the command ${command}. The log has ${named.map(shownName).join(", ")}.`;
+  const files = paths.join(", ");
+  if (lines === 0) return `${files} ${paths.length === 1 ? "is" : "are"} empty.`;
+  const [first] = broken;
+  const unread = first
+    ? ` ${counted(broken.length, "line")} could not be read. The first: ${first.reason}.`
+    : "";
+  return `No notification is in ${files}.${unread} Is this a nagios.log, and does nagios.cfg have log_notifications=1?`;
+};
+
+/** `hardstate replay`. */
+export const replayCommand: Command = {
+  summary: "shows what Nagios mailed, and what Hardstate would have mailed",
+  usage: `usage: hardstate replay FILE... [--command NAME] [--list] [--json]
+
+Shows per contact what Nagios mailed, what Hardstate would have mailed with its
+default settings, and why it would leave out the rest. Nothing is sent; the
+files are only read.
+
+FILE is a nagios.log or an archive of it, written by Nagios, Naemon, Centreon or
+Icinga (the CompatLogger of Icinga 2), or their lines in syslog. Files packed by
+gzip are read too. The file with the oldest first line is read first.
+
+A problem begins and ends where SERVICE ALERT and HOST ALERT lines say so. No
+line says that a service is volatile: its events count as repeats here, while
+Hardstate mails each of them.
+
+  --command NAME   only notifications that this command sent
+  --list           also each notification, and what would become of it
+  --json           the same as one JSON object
+
+exit status: 0 done  2 wrong use  3 a file cannot be read, or has no
+             notification`,
+  options: { command: { type: "string" }, list: { type: "boolean" } },
+  run: async (paths, values) => {
+    if (paths.length === 0) throw new WrongUse("replay needs at least one FILE");
+    const only = { command: wordOf(values.command) };
+    const result = await replay(paths, only, progress());
+    if (result.notifications === 0) throw new NotFoundOut(nothingIn(result, paths, only.command));
+    if (values.json) say(JSON.stringify(values.list ? result : { ...result, all: undefined }));
+    else for (const line of replayWords(result, values.list === true)) say(line);
+    return 0;
+  },
 };

@@ -39,14 +39,14 @@ describe("hardstate", () => {
       2,
       /Unknown option '--frobnicate'[\s\S]*usage: hardstate replay/,
     ],
-    ["no file", ["replay"], 2, /replay wants at least one FILE/],
+    ["no file", ["replay"], 2, /replay needs at least one FILE/],
     ["a file that is not there", ["replay", "/nonexistent"], 3, /\/nonexistent cannot be read \(ENOENT\)/],
     ["a folder", ["replay", "test"], 3, /test cannot be read \(EISDIR\)/],
     [
       "a notification command that the log has not",
       ["replay", "--command", "by-mail", "test/corpus/nagios.log"],
       3,
-      /No notification is by by-mail; there are notify-service, page-service, notify-host/,
+      /No notification is by the command by-mail\. The log has notify-service, page-service, notify-host\./,
     ],
     ["no id", ["explain"], 2, /explain wants one ID/],
     ["what is no id", ["explain", "../x"], 2, /an ID is/],
@@ -176,7 +176,7 @@ describe("hardstate replay", () => {
     expect(status).toBe(0);
     expect(out).toMatch(/^4 lines, 1 notification,/);
     expect(out).toMatch(/^3 lines could not be read$/m);
-    expect(out).toContain(`${path}:1: no [Unix time] at the start of the line`);
+    expect(out).toContain(`${path}:1: no time that can be read, such as [1764410400]`);
     expect(out).toContain(`${path}:2: no state of a host that fits`);
     expect(out).not.toMatch(/[^\P{Cc}\n]/u);
   });
@@ -184,7 +184,7 @@ describe("hardstate replay", () => {
   it("says so when a file has no notification", async () => {
     const { status, err } = await run(["replay", "package.json"]);
     expect(status).toBe(3);
-    expect(err).toMatch(/no notification in package.json.*lines could not be read/);
+    expect(err).toMatch(/No notification is in package\.json.*lines could not be read/);
   });
 });
 

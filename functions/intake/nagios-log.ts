@@ -21,6 +21,18 @@ export type LoggedNotification = {
   comment?: string;
 };
 
+/** The state of an object at a time, as an ALERT, CURRENT STATE or INITIAL STATE line of the log says. */
+export type LoggedState = { at: number; host: string; service: string | null; state: State };
+
+/** The time of a line in Unix seconds, and the entry that follows it. */
+export type Stamped = { at: number; entry: string };
+
+/** Reads the `[Unix time]` that each core writes at the start of a line. */
+export const unixStamp = (line: string): Stamped | undefined => {
+  const [stamp, seconds] = /^\[(\d{1,11})\] /.exec(line.slice(0, 32)) ?? [];
+  return stamp === undefined ? undefined : { at: Number(seconds), entry: line.slice(stamp.length) };
+};
+
 const domain = "contact.invalid";
 
 /**
@@ -71,25 +83,17 @@ const readState = (
   return type === undefined || contradictory ? undefined : { type, state };
 };
 
-/**
- * Reads one line of a nagios.log, with or without its line end (LF or CRLF): a notification, some "other" entry, or
- * in words what keeps it from being read. Lines end at LF alone: an output may have a CR in it.
- *
- * The order is `contact;host;service;state;command;output;author;comment`, without `service` for a host's, in Nagios
- * Core 3 and 4, Naemon and Icinga 1. Each of them makes colons of the semicolons in an output, so the next one ends it;
- * a comment runs to the end of the line. Nagios and Icinga 1 write author and comment of ACKNOWLEDGEMENT and CUSTOM
- * alone, Naemon of all but PROBLEM and RECOVERY. Icinga 2's CompatLogger ends every output with a semicolon, and tells
- * no state of a service but in PROBLEM and RECOVERY: its other lines about services cannot be read.
- */
-export const readLogLine = (line: string): LoggedNotification | "other" | { broken: string } => {
-  const [start, seconds, kind] =
-    /^\[(\d{1,11})\] (?:(HOST|SERVICE) NOTIFICATION: )?/.exec(line.slice(0, 64)) ?? [];
-  if (start === undefined) return { broken: "no [Unix time] at the start of the line" };
-  if (kind === undefined) return "other";
-  const fields = line
-    .slice(start.length)
-    .replace(/\r?\n?$/, "")
-    .split(";");
+const stateExpected = {
+  HOST: "no state of a host that fits the notification, such as DOWN or CUSTOM (UP)",
+  SERVICE: "no state of a service that fits the notification, such as CRITICAL or CUSTOM (OK)",
+};
+
+/** The fields of `contact;host;service;state;command;output;author;comment`, without `service` for a host's. */
+const readNotification = (
+  at: number,
+  kind: "HOST" | "SERVICE",
+  fields: readonly string[],
+): LoggedNotification | { broken: string } => {
   const [contact = "", host = ""] = fields;
   const service = kind === "HOST" ? null : (fields[2] ?? "");
   const [stateText = "", command = "", ...texts] = fields.slice(kind === "HOST" ? 2 : 3);
@@ -99,20 +103,53 @@ export const readLogLine = (line: string): LoggedNotification | "other" | { brok
   if (host === "") return { broken: "no host in the notification" };
   if (service === "") return { broken: "no service in the notification" };
   const told = readState(stateText, kind === "HOST" ? hostStates : serviceStates);
-  if (!told)
-    return {
-      broken: `no state of a ${kind.toLowerCase()} that fits the notification, such as ${
-        kind === "HOST" ? "DOWN or CUSTOM (UP)" : "CRITICAL or CUSTOM (OK)"
-      }`,
-    };
+  if (!told) return { broken: stateExpected[kind] };
   if (command === "") return { broken: "no command in the notification" };
   if (texts.length === 0) return { broken: "no output in the notification: the line is cut off" };
-  const known = { at: Number(seconds), contact, command, ...told, host, service };
+  const known = { at, contact, command, ...told, host, service };
   if (told.type === "PROBLEM" || told.type === "RECOVERY")
     return { ...known, output: texts.join(";").replace(/;$/, "") };
   const [output = "", author, ...comments] = texts;
   const comment = comments.join(";");
   return { ...known, output, ...(author && { author }), ...(comment && { comment }) };
+};
+
+/**
+ * Reads one line of a nagios.log, with or without its line end (LF or CRLF): a notification, a state, some "other"
+ * entry, or in words what keeps it from being read. Lines end at LF alone: an output may have a CR in it. `stampOf`
+ * reads the time at the start of the line.
+ *
+ * Nagios Core 3 and 4, Naemon, Icinga 1 and Centreon write the same fields. Each of them makes colons of the semicolons
+ * in an output, so the next one ends it; a comment runs to the end of the line. Nagios and Icinga 1 write author and
+ * comment of ACKNOWLEDGEMENT and CUSTOM alone, Naemon of all but PROBLEM and RECOVERY. Icinga 2's CompatLogger ends
+ * every output with a semicolon, and tells no state of a service but in PROBLEM and RECOVERY: its other lines about
+ * services cannot be read.
+ */
+export const readLogLine = (
+  line: string,
+  stampOf: (line: string) => Stamped | undefined = unixStamp,
+): LoggedNotification | LoggedState | "other" | { broken: string } => {
+  const stamped = stampOf(line);
+  if (!stamped) return { broken: "no time that can be read, such as [1764410400]" };
+  const [start = "", kind, initial] =
+    /^(?:(HOST|SERVICE) (?:NOTIFICATION|ALERT): |(?:CURRENT|INITIAL) (HOST|SERVICE) STATE: )/.exec(
+      stamped.entry.slice(0, 32),
+    ) ?? [];
+  const of = kind ?? initial;
+  if (of !== "HOST" && of !== "SERVICE") return "other";
+  const { at } = stamped;
+  const fields = stamped.entry
+    .slice(start.length)
+    .replace(/\r?\n?$/, "")
+    .split(";");
+  if (start.endsWith("NOTIFICATION: ")) return readNotification(at, of, fields);
+  const [host = ""] = fields;
+  const service = of === "HOST" ? null : (fields[1] ?? "");
+  const states: readonly State[] = of === "HOST" ? hostStates : serviceStates;
+  const state = states.find((one) => one === fields[of === "HOST" ? 1 : 2]);
+  if (host === "" || service === "" || state === undefined)
+    return { broken: `expected ${of === "HOST" ? "host;state" : "host;service;state"} in the entry` };
+  return { at, host, service, state };
 };
 
 /**

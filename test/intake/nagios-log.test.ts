@@ -18,7 +18,7 @@ const lines = readFileSync(join(import.meta.dirname, "../corpus/nagios.log"), "u
 
 const read = (line: string): LoggedNotification => {
   const reading = readLogLine(line);
-  if (reading === "other" || "broken" in reading) throw new Error(`${JSON.stringify(reading)}: ${line}`);
+  if (reading === "other" || !("contact" in reading)) throw new Error(`${JSON.stringify(reading)}: ${line}`);
   return reading;
 };
 const service = (rest: string) => `[1795385508] SERVICE NOTIFICATION: oncall;web01;HTTP;${rest}`;
@@ -26,7 +26,10 @@ const host = (rest: string) => `[1795385508] HOST NOTIFICATION: oncall;web01;${r
 
 describe("what Nagios really logged", () => {
   const logged = lines.filter((line) => line.includes(" NOTIFICATION: "));
-  const others = lines.filter((line) => !line.includes(" NOTIFICATION: "));
+  const states = lines.filter((line) =>
+    / ((SERVICE|HOST) ALERT|(CURRENT|INITIAL) (SERVICE|HOST) STATE): /.test(line),
+  );
+  const others = lines.filter((line) => !/ NOTIFICATION: /.test(line) && !states.includes(line));
 
   it("has every type of notification and much else", () => {
     expect(new Set(logged.map((line) => read(line).type))).toEqual(new Set(notificationTypes));
@@ -34,6 +37,16 @@ describe("what Nagios really logged", () => {
       new Set(["OK", "WARNING", "CRITICAL", "UNKNOWN", "UP", "DOWN", "UNREACHABLE"]),
     );
     expect(others.length).toBeGreaterThan(20);
+    expect(states.length).toBeGreaterThan(5);
+  });
+
+  it.each(states)("a state: %s", (line) => {
+    const [, at, object] = /^\[(\d+)\] [A-Z ]+: (.*?);(?:SOFT|HARD);/.exec(line) ?? [];
+    const reading = readLogLine(line);
+    if (reading === "other" || !("state" in reading)) throw new Error(line);
+    const { host, service, state } = reading;
+    expect(reading.at).toBe(Number(at));
+    expect([host, service, state].filter((field) => field !== null).join(";")).toBe(object);
   });
 
   it.each(others)("something else: %s", (line) => {
@@ -181,13 +194,20 @@ describe("what other cores log", () => {
 describe("a line that cannot be read says why", () => {
   const state = /^no state of a (host|service)/;
   it.each<[string, RegExp]>([
-    ["", /Unix time/],
-    ["SERVICE NOTIFICATION: oncall;web01;HTTP;OK;mail;fine", /Unix time/],
-    ["Nov 22 22:11:48 mon nagios: SERVICE NOTIFICATION: oncall;web01;HTTP;OK;mail;fine", /Unix time/],
-    ["[] x", /Unix time/],
-    ["[-1] x", /Unix time/],
-    ["[179538550800] x", /Unix time/],
-    ["\0\0\0[1795385508] x", /Unix time/],
+    ["", /^no time that can be read/],
+    ["SERVICE NOTIFICATION: oncall;web01;HTTP;OK;mail;fine", /^no time that can be read/],
+    [
+      "Nov 22 22:11:48 mon nagios: SERVICE NOTIFICATION: oncall;web01;HTTP;OK;mail;fine",
+      /^no time that can be read/,
+    ],
+    ["[] x", /^no time that can be read/],
+    ["[-1] x", /^no time that can be read/],
+    ["[179538550800] x", /^no time that can be read/],
+    ["\0\0\0[1795385508] x", /^no time that can be read/],
+    ["[1795385508] HOST ALERT: web01;BURNING;HARD;1;x", /^expected host;state in/],
+    ["[1795385508] SERVICE ALERT: web01;HTTP", /^expected host;service;state in/],
+    ["[1795385508] CURRENT SERVICE STATE: ;HTTP;OK;HARD;1;x", /^expected host;service;state in/],
+    ["[1795385508] INITIAL HOST STATE: constructor", /^expected host;state in/],
     ["[1795385508] HOST NOTIFICATION: ", /^no contact/],
     ["[1795385508] HOST NOTIFICATION: ;web01;DOWN;mail;gone", /^no contact/],
     [`[1795385508] HOST NOTIFICATION: ${"É".repeat(99)};web01;DOWN;mail;gone`, /^too long a contact name/],
