@@ -5,7 +5,7 @@ export type Place = { file: string; line: number };
 
 /**
  * Something that a reader of the report should know: `attention`, look at it before you start; `not-carried`, it stays
- * behind; `wrong`, the line is not what its file wants. Neither `what` nor `why` repeats text that may be a secret:
+ * behind; `wrong`, the line is not what its kind of file holds. Neither `what` nor `why` repeats text that may be a secret:
  * only names and hosts that were recognised as such.
  */
 export type Note = Place & { sort: "attention" | "not-carried" | "wrong"; what: string; why: string };
@@ -48,8 +48,11 @@ export type Value = { text: string; line: number };
 export type Findings = {
   routes: Route[];
   logins: Login[];
-  /** Whom mails are from; `guessed` if the file tells the domain alone. */
-  senders: (Place & { address: string; guessed?: true })[];
+  /**
+   * Whom mails are from; `guessed` if the file tells the domain alone. The domain in the file `nameFile` goes before the
+   * address, which may then be absent.
+   */
+  senders: (Place & { address?: string; guessed?: true; nameFile?: string })[];
   authorities: (Place & { setting: string; path: string })[];
   aliases: (Place & { name: string; targets: readonly string[] })[];
   contacts: Definition[];
@@ -116,17 +119,22 @@ export const destinationOf = (text: string): { host: string; mx: boolean } | und
   return host === undefined ? undefined : { host, mx };
 };
 
-/** A host's full name, as EHLO and a sender want it. */
+/** A host's full name, as EHLO and a sender need it. */
 export const fullName = (text = ""): string | undefined => {
   const to = destinationOf(text);
   return to?.mx && to.host.includes(".") ? to.host : undefined;
 };
 
-const services: Record<string, number> = { smtp: 25, submission: 587, smtps: 465, submissions: 465 };
+const services = new Map([
+  ["smtp", 25],
+  ["submission", 587],
+  ["smtps", 465],
+  ["submissions", 465],
+]);
 
 /** A port's number, or that of the mail service named. */
 export const portOf = (text: string): number | undefined => {
-  const port = services[text.toLowerCase()] ?? (/^\d{1,5}$/.test(text) ? Number(text) : 0);
+  const port = services.get(text.toLowerCase()) ?? (/^\d{1,5}$/.test(text) ? Number(text) : 0);
   return port > 0 && port < 65_536 ? port : undefined;
 };
 

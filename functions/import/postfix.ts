@@ -19,7 +19,7 @@ const leftBehind: LeftBehind = [
   [/(canonical|generic|virtual_alias)_maps$/, "addresses are not rewritten: use HARDSTATE_ALIASES"],
   [/^always_bcc$|_bcc_maps$/, "no copies are sent"],
   [/^content_filter$|^(smtp_)?(header|body)_checks$/, "mails are not filtered"],
-  [/^smtp_tls_(policy_maps|per_site)$/, "rules for TLS to single hosts: the bridge always wants TLS"],
+  [/^smtp_tls_(policy_maps|per_site)$/, "rules for TLS to single hosts: the bridge always uses TLS"],
   [/^smtp_tls_CApath$/, "a folder of authorities: one file is carried, that of smtp_tls_CAfile"],
   [/^smtp_tls_(cert_file|chain_files)$/, "the bridge shows the relay no certificate of its own"],
   [/fingerprint/, "the bridge trusts authorities: HARDSTATE_RELAY_CA_FILE may hold the relay's certificate"],
@@ -68,7 +68,8 @@ export const readMainCf: Reader = (text, file, found) => {
   const wrapped = yes("smtp_tls_wrappermode");
   const wantsLogin = yes("smtp_sasl_auth_enable");
   const mechanisms = mechanismsOf(take("smtp_sasl_mechanism_filter")?.text);
-  const name = fullName((take("smtp_helo_name") ?? take("myhostname"))?.text);
+  const hostname = take("myhostname");
+  const name = fullName((take("smtp_helo_name") ?? hostname)?.text);
 
   for (const setting of ["relayhost", "smtp_fallback_relay"]) {
     const value = take(setting);
@@ -98,7 +99,11 @@ export const readMainCf: Reader = (text, file, found) => {
     found.authorities.push({ file, line: authority.line, setting: "smtp_tls_CAfile", path: authority.text });
   const origin = take("myorigin");
   const domain = fullName(origin?.text);
-  if (origin && domain)
+  if (origin?.text.startsWith("/")) {
+    const host = fullName(hostname?.text);
+    const address = host && `nagios@${host}`;
+    found.senders.push({ file, line: origin.line, address, guessed: true, nameFile: origin.text });
+  } else if (origin && domain)
     found.senders.push({ file, line: origin.line, address: `nagios@${domain}`, guessed: true });
   else if (origin) note(origin.line, "attention", "myorigin", "not a full domain: give HARDSTATE_FROM");
 

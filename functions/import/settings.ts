@@ -2,20 +2,36 @@ import { parseAddress } from "../address.ts";
 import { readSettings } from "../config.ts";
 import type { Secret } from "../secret.ts";
 import { type Draft, type DraftLine, open, settled } from "./draft.ts";
-import { type Findings, noteAt, placeOf } from "./findings.ts";
+import { type Findings, fullName, noteAt, placeOf, shown } from "./findings.ts";
 import { isLocal, recipientLines } from "./recipients.ts";
 import { relayLine } from "./relays.ts";
 
-const senderLine = (found: Findings): { line: DraftLine; domain?: string } => {
+/** Reads a file that a setting names; undefined if it cannot be read. */
+type TextOf = (path: string) => string | undefined;
+
+const senderLine = (found: Findings, textOf: TextOf): { line: DraftLine; domain?: string } => {
   const name = "HARDSTATE_FROM";
   for (const sender of found.senders) {
-    const reading = parseAddress(sender.address);
+    const { nameFile, guessed } = sender;
+    const mailName = nameFile && fullName(textOf(nameFile)?.split("\n")[0]?.trim());
+    const address = mailName ? `nagios@${mailName}` : sender.address;
+    if (nameFile && !address) {
+      const why = `${shown(nameFile)} has no full domain here, nor has myhostname: give ${name}`;
+      noteAt(found, sender, "attention", "myorigin", why);
+      continue;
+    }
+    const reading = parseAddress(address ?? "");
     if (!reading.ok || isLocal(reading.value)) {
       noteAt(found, sender, "attention", "the sender", "not carried: no address that the world can answer");
       continue;
     }
-    const why = "the file tells the domain alone; nagios is taken for the user";
-    if (sender.guessed) noteAt(found, sender, "attention", `${name}=${reading.value}`, why);
+    const source = mailName
+      ? `${shown(nameFile ?? "")} of this machine`
+      : nameFile
+        ? "myhostname"
+        : "the file";
+    const why = `${source} tells the domain alone; nagios is taken for the user`;
+    if (guessed) noteAt(found, sender, "attention", `${name}=${reading.value}`, why);
     const domain = reading.value.slice(reading.value.lastIndexOf("@") + 1);
     return { line: settled(name, reading.value, [placeOf(sender)]), domain };
   }
@@ -27,14 +43,14 @@ const longest = 131_000;
 
 /**
  * A settings file from what was found. Each line is checked by the bridge's own reading: what it would refuse is left
- * to be filled in by hand. `authority` reads the file of a private CA; it is undefined if it cannot be read.
+ * to be filled in by hand. `textOf` reads the files that settings name: that of a private CA, and Debian's mailname.
  */
 export const draftSettings = (
   found: Findings,
   { site, token }: { site: string; token: Secret },
-  authority: (path: string) => string | undefined,
+  textOf: TextOf,
 ): Draft => {
-  const sender = senderLine(found);
+  const sender = senderLine(found, textOf);
   const lines: DraftLine[] = [
     { ...settled("HARDSTATE_TOKENS", `${site}=${token.reveal()}`, ["new"]), shown: `${site}=[redacted]` },
     relayLine(found),
@@ -46,7 +62,7 @@ export const draftSettings = (
     else if (lines.length > 2)
       noteAt(found, place, "not-carried", place.setting, "one file of authorities is carried, the first");
     else {
-      pem = authority(place.path);
+      pem = textOf(place.path);
       lines.push(settled("HARDSTATE_RELAY_CA_FILE", place.path, [placeOf(place)]));
       const why = "cannot be read here: the bridge must be able to";
       if (pem === undefined) noteAt(found, place, "attention", "HARDSTATE_RELAY_CA_FILE", why);

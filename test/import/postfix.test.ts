@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { relayOf, said, seen, settingsOf } from "./inputs.ts";
+import { draftOf, relayOf, said, seen, settingsOf } from "./inputs.ts";
 
 const encrypted = "smtp_tls_security_level = encrypt\n";
 const sasl = "smtp_sasl_auth_enable = yes\nsmtp_sasl_password_maps = hash:/etc/postfix/sasl_passwd\n";
@@ -54,6 +54,23 @@ relayhost = [smtp.example.com]:587\n`;
     expect(relayOf({ "main.cf": encrypted + text })).toBe(relay);
   });
 
+  it.each<[string, string | undefined, string]>([
+    ["mail.example.org\n", "mon.example.com", "nagios@mail.example.org"],
+    ["mon1\n", "mon.example.com", "nagios@mon.example.com"],
+    [`x.example\u0000${"y".repeat(300)}`, "mon.example.com", "nagios@mon.example.com"],
+    ["", "mon.example.com", "nagios@mon.example.com"],
+    ["mail.example.org\nanother\n", undefined, "nagios@mail.example.org"],
+  ])("whose myorigin is a file that says %j, and myhostname %s, has the sender %s", (text, host, from) => {
+    const main = `myorigin = /etc/mailname\n${host ? `myhostname = ${host}` : ""}`;
+    const { lines, notes } = draftOf({ "main.cf": main }, (path) =>
+      path === "/etc/mailname" ? text || undefined : undefined,
+    );
+    expect(lines.find(({ name }) => name === "HARDSTATE_FROM")?.value?.reveal()).toBe(from);
+    expect(notes.map(({ why }) => why).join()).toMatch(
+      from.includes(".org") ? /^\/etc\/mailname of this machine tells/ : /^myhostname tells/,
+    );
+  });
+
   it("carries five relays at most, each once", () => {
     const relayhost = `relayhost = ${["a", "a", "b", "c", "d", "e", "f"].map((one) => `[${one}.example]`)}`;
     const texts = { "main.cf": encrypted + relayhost };
@@ -77,7 +94,11 @@ relayhost = [smtp.example.com]:587\n`;
     ["a parameter that it lacks", "relayhost = $other", /1 relayhost: refers to what this file does not say/],
     ["parameters in a circle", "relayhost = $a\na = $b$b\nb = $a$a", /1 relayhost: refers to/],
     ["a login's file not given", `relayhost = [m.example]\n${sasl}`, /1 login for m\.example: no file given/],
-    ["myorigin in a file", "myorigin = /etc/mailname", /1 myorigin: not a full domain: give HARDSTATE_FROM/],
+    [
+      "myorigin in a file that has no domain",
+      "myorigin = /etc/mailname\nmyhostname = mon1",
+      /1 myorigin: \/etc\/mailname has no full domain here, nor has myhostname: give HARDSTATE_FROM/,
+    ],
     ["no TLS", "relayhost = [m.example]", /1 tls=none: postfix uses no TLS here/],
   ])("with %s is to be looked at", (_, text, words) => {
     expect(said({ "main.cf": text }, "attention").join("\n")).toMatch(words);
