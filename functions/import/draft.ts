@@ -10,7 +10,7 @@ export type DraftLine = {
   shown: string;
   /** The places it comes from. */
   from: string[];
-  /** What a person has to fill in. */
+  /** What a person has to fill in, or to add to the value. */
   expected: string[];
 };
 
@@ -38,13 +38,10 @@ const assignment = (name: string, value: string): string => `${name}="${value}"`
 const comment = (text: string): string =>
   `# ${text.replaceAll("\\", "/").replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/gu, "?")}`;
 
-const linesOf = ({ name, value, shown, expected }: DraftLine, reveal: boolean): string[] =>
-  value
-    ? [assignment(name, reveal ? value.reveal() : shown)]
-    : [
-        ...expected.map((one) => comment(`To be filled in: ${name} wants ${one}.`)),
-        comment(assignment(name, shown)),
-      ];
+const linesOf = ({ name, value, shown, expected }: DraftLine, reveal: boolean): string[] => [
+  ...expected.map((one) => comment(`To be filled in: ${name} needs ${one}.`)),
+  value ? assignment(name, reveal ? value.reveal() : shown) : comment(assignment(name, shown)),
+];
 
 /**
  * The settings as a file for systemd's EnvironmentFile= and node's --env-file. With `reveal` it holds the secrets;

@@ -61,6 +61,16 @@ const carriedAliases = (found: Findings): Map<string, Carried> => {
   return new Map(all.filter(([, { ends }]) => ends > 0));
 };
 
+/** The addresses of an email, with commas between them, or with blanks as the command `mail` takes them. */
+const addressesIn = (email: string): string[] =>
+  email
+    .split(",")
+    .map((part) => part.trim())
+    .flatMap((part) => {
+      const words = part.split(/\s+/);
+      return words.every((word) => word.includes("@") && parseAddress(word).ok) ? words : [part];
+    });
+
 /** The lines of who may be mailed and who stands for whom; `ownDomain` is that of the sender. */
 export const recipientLines = (found: Findings, ownDomain: string | undefined): DraftLine[] => {
   const aliases = carriedAliases(found);
@@ -79,12 +89,20 @@ export const recipientLines = (found: Findings, ownDomain: string | undefined): 
   for (const contact of contactsOf(found)) {
     const what = `contact ${shown(contact.name)}`;
     const note = (sort: Note["sort"], why: string) => noteAt(found, contact, sort, what, why);
-    for (const given of (contact.email ?? contact.name).split(",").map((part) => part.trim())) {
+    const { email, pager } = contact;
+    const own = contact.name.toLowerCase();
+    if (email === undefined && pager && isAliasName(own) && !words.has(own)) {
+      words.set(own, `${own}=${pager}`);
+      add(pager, contact);
+      note("attention", `has a pager address and no email: carried as the alias ${shown(own)}`);
+    }
+    for (const given of addressesIn(email ?? contact.name)) {
       const key = given.toLowerCase();
       const reading = parseAddress(given);
       const local = key.slice(0, Math.max(key.lastIndexOf("@"), 0));
       if (given === "" || words.has(key)) continue;
-      if (reading.ok && !isLocal(reading.value) && contact.email !== undefined) add(reading.value, contact);
+      if (reading.ok && !isLocal(reading.value) && email !== undefined) add(reading.value, contact);
+      else if (contact.never || (email === undefined && contact.incomplete)) continue;
       else if (!isAliasName(key) || (key.includes("@") && !reading.ok))
         note("wrong", "expected an email such as ops@example.com, or several with commas");
       else if (aliases.has(local)) {
@@ -93,7 +111,10 @@ export const recipientLines = (found: Findings, ownDomain: string | undefined): 
         note("attention", `${shown(key)} is of that machine: carried as an alias of ${shown(local)}`);
       } else {
         needed.add(key);
-        note("attention", `${shown(key)}: HARDSTATE_ALIASES must say who it is, for a relay cannot know`);
+        note(
+          "attention",
+          `${shown(key)}: HARDSTATE_ALIASES must give its address, for a relay cannot know it`,
+        );
       }
     }
   }
@@ -102,14 +123,17 @@ export const recipientLines = (found: Findings, ownDomain: string | undefined): 
   // The sender's own domain is opened as a whole, others address by address.
   const allowed = others.length < all.length ? [ownDomain, ...others] : others;
   const carried = [...words.values()].join(" ");
-  const missing = [...needed].map((key) => `${key}=ADDRESS`).join(" ");
   const nobody = "the domains and addresses that mail may go to: no contact or alias has one";
   const lines =
     allowed.length > 0
       ? [settled("HARDSTATE_RECIPIENTS", allowed.join(" "), [...files])]
       : [open("HARDSTATE_RECIPIENTS", ownDomain ?? "example.com", nobody)];
-  if (missing)
-    lines.push(open("HARDSTATE_ALIASES", `${carried} ${missing}`.trim(), "an address for each ADDRESS"));
-  else if (carried) lines.push(settled("HARDSTATE_ALIASES", carried, [...files]));
+  const expected = [...needed].map((key) => `an address for ${shown(key)}: add ${shown(key)}=ADDRESS`);
+  if (carried) lines.push({ ...settled("HARDSTATE_ALIASES", carried, [...files]), expected });
+  else if (needed.size > 0)
+    lines.push({
+      ...open("HARDSTATE_ALIASES", [...needed].map((key) => `${key}=ADDRESS`).join(" "), ""),
+      expected,
+    });
   return lines;
 };

@@ -45,14 +45,23 @@ HARDSTATE_ALIASES="root=ops@x.example"
       true,
     );
     expect(text).toContain(
-      `# To be filled in: HARDSTATE_RELAYS wants user and password.
+      `# To be filled in: HARDSTATE_RELAYS needs user and password.
 # HARDSTATE_RELAYS="smtp://u:PASSWORD@m.example:25"
-# To be filled in: HARDSTATE_FROM wants an address: no file tells the sender.
+# To be filled in: HARDSTATE_FROM needs an address: no file tells the sender.
 # HARDSTATE_FROM="Monitoring <nagios@example.com>"
-# To be filled in: HARDSTATE_RECIPIENTS wants the domains and addresses that mail may go to: no contact or alias has one.
+# To be filled in: HARDSTATE_RECIPIENTS needs the domains and addresses that mail may go to: no contact or alias has one.
 # HARDSTATE_RECIPIENTS="example.com"`,
     );
     expect(Object.keys(parseEnv(text))).toEqual(["HARDSTATE_TOKENS"]);
+  });
+
+  it("keep the aliases that are known beside one to be filled in", () => {
+    const nagios = "define contact {\ncontact_name else\n}";
+    const text = environmentFile(draftOf({ ...postfix, aliases: "ops: a@x.example", nagios }), ["a"], true);
+    expect(text).toContain(
+      '# To be filled in: HARDSTATE_ALIASES needs an address for else: add else=ADDRESS.\nHARDSTATE_ALIASES="ops=a@x.example"\n',
+    );
+    expect(parseEnv(text).HARDSTATE_ALIASES).toBe("ops=a@x.example");
   });
 
   it("never make a second line of what stands in a file, nor of a file's name", () => {
