@@ -6,27 +6,29 @@ import { formats, kindOf, readBytes } from "../functions/import/kind.ts";
 import { draftSettings } from "../functions/import/settings.ts";
 import { Secret } from "../functions/secret.ts";
 import { say } from "../functions/telemetry.ts";
-import { type Command, NotFoundOut, WrongUse } from "./command.ts";
+import { type Command, NotFoundOut, paragraph, WrongUse } from "./command.ts";
 
 const usage = `usage: hardstate import [--out FILE] [--force] [--json] FILE...
 
 Reads how this machine sends mail today and makes settings of it: sendmail's
 .mc, authinfo and access (text, not .db), /etc/aliases, Postfix's main.cf and
-sasl_passwd, msmtprc, and the object files of Nagios. Tells what is carried,
-what is not and why, and what is still to be filled in by hand. Only the files
-named are read; no command in them is run, nothing is sent.
+sasl_passwd, msmtprc, and the object files of Nagios. Shows the settings, then
+by file and line what is carried, what is left out and why, and what you must
+still fill in. It reads the files named and two that they may point to, the
+relay's CA and /etc/mailname. It runs no command and sends nothing.
 
-A file's kind is told by its name or text. Where it is not, write KIND=FILE;
-kinds: mc authinfo access aliases main.cf sasl_passwd msmtprc nagios
+The kind of a file follows from its name or its text. If it does not, write
+KIND=FILE. KIND is one of
+  mc authinfo access aliases main.cf sasl_passwd msmtprc nagios
 
   --out FILE   write the settings, with the passwords and a new token, to FILE
-               (mode 0600); without it they are shown and nothing is written
-  --force      write FILE even if it is there
+               (mode 0600). Without it nothing is written
+  --force      replace FILE if it exists
   --json       the report as one JSON object
 
 FILE suits EnvironmentFile= of systemd and node --env-file.
 
-exit status: 0 the settings are complete  1 something is to be filled in, or a
+exit status: 0 the settings are complete  1 you must fill something in, or a
              line of the input is wrong  2 wrong use  3 a file cannot be read`;
 
 const largest = 1024 * 1024;
@@ -66,7 +68,7 @@ const readOne = (word: string, found: Findings): string => {
   const kinds = [...formats.keys()].join(" ");
   if (kind === undefined)
     throw new WrongUse(
-      `neither name nor text tells the kind of ${path}: write KIND=FILE, with KIND of ${kinds}`,
+      `the kind of ${path} follows neither from its name nor from its text. Write KIND=FILE. KIND is one of ${kinds}`,
     );
   readBytes(path, kind, bytes, found);
   return path;
@@ -79,28 +81,32 @@ const reportOf = (draft: Draft): string => {
   const carried = draft.lines.filter(({ value }) => value);
   const sections: [string, string[]][] = [
     ["carried", carried.map(({ name, from }) => `${name}: ${from.join(", ")}`)],
-    ["to be filled in by hand", missingOf(draft).map((one) => `${one.setting} wants ${one.expected}`)],
+    ["you must fill in", missingOf(draft).map((one) => `${one.setting} needs ${one.expected}`)],
     ["wrong input", notes("wrong")],
-    ["to be looked at", notes("attention")],
-    ["not carried", notes("not-carried")],
+    ["look at this", notes("attention")],
+    ["left out", notes("not-carried")],
   ];
   return sections
     .filter(([, entries]) => entries.length > 0)
-    .flatMap(([heading, entries]) => ["", heading, ...entries.map((one) => `  ${shown(one, 10_000)}`)])
+    .flatMap(([heading, entries]) => [
+      "",
+      heading,
+      ...entries.map((one) => paragraph("    ", shown(one, 10_000)).slice(2)),
+    ])
     .join("\n");
 };
 
 /** `hardstate import`. */
 export const importCommand: Command = {
-  summary: "makes settings of what sendmail, postfix, msmtp and Nagios say",
+  summary: "makes settings from the files of sendmail, Postfix, msmtp and Nagios",
   usage,
   options: { out: { type: "string" }, force: { type: "boolean" } },
   run: async (words, { out, force, json }) => {
-    if (words.length === 0) throw new WrongUse("import wants at least one FILE");
-    if (out === "") throw new WrongUse("--out wants a FILE");
-    if (force && out === undefined) throw new WrongUse("--force goes with --out FILE");
+    if (words.length === 0) throw new WrongUse("import needs at least one FILE");
+    if (out === "") throw new WrongUse("--out needs a FILE");
+    if (force && out === undefined) throw new WrongUse("--force needs --out FILE");
     const path = typeof out === "string" ? out : undefined;
-    const exists = new WrongUse(`${path} is there already: --force writes over it`);
+    const exists = new WrongUse(`${path} exists. Use --force to replace it`);
     if (path && !force && existsSync(path)) throw exists;
     const found = nothing();
     const files = words.map((word) => readOne(word, found));
@@ -122,10 +128,10 @@ export const importCommand: Command = {
     const { notes } = draft;
     if (json) say(JSON.stringify({ written: path ?? null, settings, missing, notes }));
     else {
-      if (path) say(`${path} is written, mode 0600. Its token belongs in /etc/hardstate/notify.conf too.`);
+      if (path) say(`${path} is written, mode 0600. Put its token into /etc/hardstate/notify.conf too.`);
       else say(environmentFile({ ...draft, notes: [] }, files, false).trimEnd());
       say(reportOf(draft));
-      if (!path) say("\nNothing is written; --out FILE writes the settings with their secrets.");
+      if (!path) say("\nNothing is written. Use --out FILE to write the settings with their secrets.");
     }
     return missing.length > 0 || notes.some(({ sort }) => sort === "wrong") ? 1 : 0;
   },

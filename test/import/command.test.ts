@@ -37,10 +37,10 @@ const whole = Object.entries(machine).map(([name, text]) => write(name, text));
 
 describe("hardstate import", () => {
   it.each<[string, string[], number, RegExp]>([
-    ["no file", [], 2, /import wants at least one FILE/],
+    ["no file", [], 2, /import needs at least one FILE/],
     ["an unknown option", ["--frobnicate", "aliases"], 2, /Unknown option '--frobnicate'/],
     ["--out without a file", ["aliases", "--out"], 2, /--out/],
-    ["--force without --out", ["--force", "aliases"], 2, /--force goes with --out FILE/],
+    ["--force without --out", ["--force", "aliases"], 2, /--force needs --out FILE/],
     ["a file that is not there", ["/none/aliases"], 3, /\/none\/aliases cannot be read \(ENOENT\)/],
     ["a folder", ["mc=/"], 3, /\/ cannot be read \(expected a file of text of at most 1 MiB\)/],
     ["a device that never ends", ["mc=/dev/zero"], 3, /\/dev\/zero cannot be read \(expected a file of text/],
@@ -50,7 +50,12 @@ describe("hardstate import", () => {
       3,
       /cannot be read \(expected a file of/,
     ],
-    ["a kind that cannot be told", [write("what", "canary")], 2, /write KIND=FILE, with KIND of nagios mc/],
+    [
+      "a kind that cannot be told",
+      [write("what", "canary")],
+      2,
+      /Write KIND=FILE\. KIND is one of nagios mc/,
+    ],
     [
       "a place that is not there",
       ["aliases", "--out", "/none/x"],
@@ -94,7 +99,7 @@ describe("hardstate import", () => {
 
     const again = await run(...whole, "--out", path);
     expect([again.status, again.out]).toEqual([2, ""]);
-    expect(again.err).toMatch(/settings\.env is there already: --force writes over it/);
+    expect(again.err).toMatch(/settings\.env exists\. Use --force to replace it/);
     expect(readFileSync(path, "utf8")).toBe(text);
 
     expect((await run(...whole, "--out", path, "--force")).status).toBe(0);
@@ -103,10 +108,32 @@ describe("hardstate import", () => {
     expect(readdirSync(folder).filter((name) => name.startsWith("settings.env."))).toEqual([]);
   });
 
+  it("reads contacts without notifications, pager addresses and continued lines, and is complete", async () => {
+    const objects = join(import.meta.dirname, "objects");
+    const words = [...whole.slice(0, 3), join(objects, "contacts.cfg"), join(objects, "continuation.cfg")];
+    const { status, out } = await run(...words, "--json");
+    const { settings, missing, notes } = JSON.parse(out);
+    expect([status, missing, notes.filter(({ sort }: { sort: string }) => sort === "wrong")]).toEqual([
+      0,
+      [],
+      [],
+    ]);
+    expect(settings).toContainEqual(
+      expect.objectContaining({
+        name: "HARDSTATE_ALIASES",
+        value: "root=ops@example.com nagios=root pager=5551234@sms.example.net",
+      }),
+    );
+    const { out: words80 } = await run(...words);
+    const report = words80.slice(words80.indexOf("\ncarried\n"));
+    const wide = report.split("\n").filter((line) => line.length > 80 && line.trim().includes(" "));
+    expect(wide.filter((line) => !line.includes(objects))).toEqual([]);
+  });
+
   it("does not write where a link leads", async () => {
     symlinkSync(join(folder, "target"), join(folder, "link"));
     const { status, err } = await run("aliases", "--out", "link");
-    expect([status, err]).toEqual([2, expect.stringMatching(/is there already/)]);
+    expect([status, err]).toEqual([2, expect.stringMatching(/exists\. Use --force/)]);
     expect(existsSync(join(folder, "target"))).toBe(false);
   });
 
