@@ -55,7 +55,7 @@ export const stampReader = (written: number, zoneless: () => void) => {
     const inner = unixStamp(entry);
     if (inner) return inner;
     const at = timeOf(found.groups ?? {});
-    if (Number.isNaN(at)) return undefined;
+    if (!(at >= 0)) return undefined;
     earliest = at - dayMilliseconds;
     return { at: Math.floor(at / 1000), entry: entry.replace(columns, "") };
   };

@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { severity } from "../functions/alert.ts";
+import { readAlert, severity } from "../functions/alert.ts";
 import {
   contactOf,
   type LoggedNotification,
@@ -218,11 +218,18 @@ export const replay = async (
         result.states += 1;
         continue;
       }
+      const post = toPost(read, "nagios");
+      const alert = readAlert(post);
+      if (!alert.ok) {
+        const reason = alert.faults.map(({ field, expected }) => `${field}: expected ${expected}`).join("; ");
+        result.broken.push({ file: path, line, reason });
+        continue;
+      }
       count(result.commands, read.command);
       if (only.command !== undefined && read.command !== only.command) continue;
       result.notifications += 1;
-      result.first ??= read.at;
-      result.last = read.at;
+      result.first = Math.min(read.at, result.first ?? read.at);
+      result.last = Math.max(read.at, result.last ?? read.at);
       accountOf(read.contact).nagios += 1;
       stage ??= rehearse({
         policy: defaultPolicy,
@@ -237,7 +244,6 @@ export const replay = async (
       await stage.passTo(read.at * 1000);
       const id = `notification-${result.notifications}`;
       origins.set(id, read);
-      const post = toPost(read, "nagios");
       await stage.post("replay", {
         ...post,
         id,

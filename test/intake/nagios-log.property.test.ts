@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { parseAddress } from "../../functions/address.ts";
 import { contactAddress, contactOf, readLogLine, toPost } from "../../functions/intake/nagios-log.ts";
 import { readPost } from "../../functions/intake/post.ts";
+import { stampReader } from "../../scripts/log-files.ts";
 
 const name = fc.string({ unit: "binary", minLength: 1, maxLength: 40 });
 const state = fc.constantFrom(
@@ -38,6 +39,24 @@ it("every line is a notification, a state, something else or broken", () => {
       if ("broken" in reading) expect(reading.broken.length).toBeLessThan(100);
       else expect(given).toContain("output" in reading ? reading.output : reading.state);
     }),
+  );
+});
+
+it("a time is read or not, whatever the line and whenever its file was written", () => {
+  const digits = fc.string({ unit: fc.constantFrom(..."0123456789-:T [].+ZNovJanFeb"), maxLength: 60 });
+  const stamps = fc
+    .tuple(fc.constantFrom("", "[", "Feb 29 ", "[2025-", "[Mon Jan  1 "), digits)
+    .map((all) => all.join(""));
+  fc.assert(
+    fc.property(
+      fc.oneof(stamps, fc.string({ unit: "binary" })),
+      fc.integer({ min: 0, max: 4e12 }),
+      (given, written) => {
+        const stamped = stampReader(written, () => undefined)(given);
+        if (stamped)
+          expect(stamped.at).toSatisfy((at: number) => Number.isInteger(at) && at >= 0 && at < 1e12);
+      },
+    ),
   );
 });
 

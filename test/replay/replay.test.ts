@@ -226,6 +226,18 @@ it("a name that every object has is counted like any other", async () => {
   expect(Object.keys(Object.prototype)).toEqual([]);
 });
 
+it.each([
+  ["a host that no alert can name", `[${t}] HOST NOTIFICATION: ops;${"h".repeat(256)};DOWN;by-mail;x`],
+  ["a host of nothing that can be seen", `[${t}] HOST NOTIFICATION: ops;\u202e;DOWN;by-mail;x`],
+  ["a time before 1970", "[1066-10-14 09:00:00] HOST NOTIFICATION: ops;web01;DOWN;by-mail;x"],
+  ["a time after 9999", "[99999999999999] HOST NOTIFICATION: ops;web01;DOWN;by-mail;x"],
+  ["no day of any month", "[2025-13-45 09:00:00] HOST NOTIFICATION: ops;web01;DOWN;by-mail;x"],
+])("a line with %s is broken, and the others are read", async (_, line) => {
+  const { broken, mailed } = await replayedLines([line, mail(0, "CRITICAL")]);
+  expect(broken).toMatchObject([{ line: 1 }]);
+  expect(mailed).toEqual({ PROBLEM: 1 });
+});
+
 it("what was replayed reads like this", async () => {
   const words = replayWords(await replayed(join(import.meta.dirname, "centreon.log")), false);
   expect(words.join("\n")).not.toContain("not mailed");
