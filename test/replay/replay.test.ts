@@ -244,3 +244,38 @@ it("what was replayed reads like this", async () => {
   expect(words.flatMap((line) => line.split("\n")).filter((line) => line.length > 80)).toEqual([]);
   expect(readFileSync("README.md", "utf8")).toContain("hardstate -- replay");
 });
+
+describe("four outages of which a core notifies contacts by their options, as Nagios 4.4.6 logs them", () => {
+  const contacts = ["with-recovery", "critical-alone", "two-addresses"];
+  const lines = [0, 13, 27, 40].flatMap((at) => [
+    ...contacts.map((contact) => mail(at, "CRITICAL", contact)),
+    alert(at, "CRITICAL;HARD"),
+    mail(at + 6, "OK", "with-recovery"),
+    alert(at + 6, "OK;HARD"),
+  ]);
+
+  it("make four PROBLEM mails for each, and an end for the contact who takes it", async () => {
+    const { contacts: counts } = await replayedLines(lines);
+    expect(counts).toEqual({
+      "with-recovery": { nagios: 8, hardstate: 8 },
+      "critical-alone": { nagios: 4, hardstate: 4 },
+      "two-addresses": { nagios: 4, hardstate: 4 },
+    });
+  });
+
+  it("make no recovery that a contact does not take, whoever is told of the next problem", async () => {
+    const result = await replayedLines([
+      ...outagesWithoutRecovery(1, "dba"),
+      alert(3600, "CRITICAL;HARD"),
+      mail(3600, "CRITICAL", "ops"),
+      mail(4200, "OK", "ops"),
+      alert(4200, "OK;HARD"),
+    ]);
+    expect(became(result)).toEqual([
+      "dba PROBLEM: PROBLEM",
+      "dba PROBLEM: not mailed",
+      "ops PROBLEM: PROBLEM",
+      "ops RECOVERY: RECOVERY",
+    ]);
+  });
+});
