@@ -399,9 +399,10 @@ FILE is a nagios.log or an archive of it, written by Nagios, Naemon, Centreon or
 Icinga (the CompatLogger of Icinga 2), or their lines in syslog. Files packed by
 gzip are read too. The file with the oldest first line is read first.
 
-A problem begins and ends where SERVICE ALERT and HOST ALERT lines say so. No
-line says that a service is volatile: its events count as repeats here, while
-Hardstate mails each of them.
+A problem begins and ends where SERVICE ALERT and HOST ALERT lines say so. A log
+does not say which services are volatile: Hardstate mails each of their events,
+here they count as repeats. Nor does it name escalations: recoveries that only
+Hardstate would send to their contacts are missing here.
 
   --command NAME   only notifications that this command sent
   --list           also each notification, and what would become of it
