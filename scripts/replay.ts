@@ -63,7 +63,10 @@ const sortedByTime = async (
 ): Promise<LogFile[]> => {
   const files: LogFile[] = [];
   for (const path of new Set(paths)) {
-    const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    const status = statSync(path, { throwIfNoEntry: false });
+    if (status && !status.isFile() && !status.isDirectory())
+      throw new NotFoundOut(`${path} is no regular file, and replay reads each file twice. Copy it first.`);
+    const written = status?.mtimeMs ?? 0;
     const opened = () => stampReader(written, () => zoneless(path));
     const stampOf = opened();
     let first: number | undefined;
@@ -149,8 +152,14 @@ export const replay = async (
   };
   let kind = "";
   let now = 0;
-  const ended = (event: Event) => {
+  const holds = new Map<string, { row: Row; reason: string }>();
+  /** A reason with the contact's name in place of the address that stands for it. */
+  const plain = ({ contact, reason }: { contact: string; reason: string }): string =>
+    reason.replaceAll(contact, contactOf(contact) ?? contact).replace(/: 250 .*$/, "");
+  const decided = (event: Event) => {
+    if (event.event === "held") holds.set(event.id, { row: event.row, reason: plain(event) });
     if (event.event !== "ended") return;
+    holds.delete(event.id);
     const contact = contactOf(event.contact) ?? event.contact;
     const origin = origins.get(event.id);
     origins.delete(event.id);
@@ -170,7 +179,7 @@ export const replay = async (
       state: origin?.state ?? "",
       mailed: digested ? "DIGEST" : mailed,
       row: event.row,
-      reason: event.reason.replaceAll(event.contact, contact).replace(/: 250 .*$/, ""),
+      reason: plain(event),
     });
   };
   let stage: ReturnType<typeof rehearse> | undefined;
@@ -239,7 +248,7 @@ export const replay = async (
           now = at;
           return "accepted";
         },
-        report: ended,
+        report: decided,
       });
       await stage.passTo(read.at * 1000);
       const id = `notification-${result.notifications}`;
@@ -255,19 +264,14 @@ export const replay = async (
   }
   if (stage && result.last !== undefined) await stage.passTo(result.last * 1000 + settleMilliseconds);
   stage?.close();
-  // Covered by a host that was down when the log ended.
-  for (const { contact, at, host, service, type, state } of origins.values()) {
-    count(result.suppressed, "R16");
+  for (const [id, { contact, at, host, service, type, state }] of origins) {
+    const held = holds.get(id);
+    if (!held) throw new Error(`nothing became of ${id}`);
+    const { row } = held;
+    count(result.suppressed, row);
     const object = service === null ? host : `${host}/${service}`;
-    result.all.push({
-      at,
-      object,
-      contact,
-      type,
-      state,
-      row: "R16",
-      reason: "its host was down when the log ended",
-    });
+    const reason = `still held two hours after the log ends: ${held.reason}`;
+    result.all.push({ at, object, contact, type, state, row, reason });
   }
   if (zoneless.size > 0)
     result.remarks.push(

@@ -238,6 +238,20 @@ it.each([
   expect(mailed).toEqual({ PROBLEM: 1 });
 });
 
+it("a pipe is named, since files are read twice", async () => {
+  await expect(replayed("/dev/null")).rejects.toThrow(/\/dev\/null is no regular file/);
+});
+
+it("no address that stands for a contact is shown", async () => {
+  const result = await replayedLines([
+    hostMail(0, "DOWN"),
+    mail(0, "CRITICAL"),
+    mail(60, "CRITICAL"),
+    mail(120, "ACKNOWLEDGEMENT (CRITICAL)"),
+  ]);
+  expect(replayWords(result, true).join("\n")).not.toContain("@contact.invalid");
+});
+
 it("what was replayed reads like this", async () => {
   const words = replayWords(await replayed(join(import.meta.dirname, "centreon.log")), false);
   expect(words.join("\n")).not.toContain("not mailed");
