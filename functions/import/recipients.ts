@@ -89,9 +89,10 @@ export const recipientLines = (found: Findings, ownDomain: string | undefined): 
   for (const contact of contactsOf(found)) {
     const what = `contact ${shown(contact.name)}`;
     const note = (sort: Note["sort"], why: string) => noteAt(found, contact, sort, what, why);
-    const { email, pager } = contact;
+    const { email, pager, never, incomplete } = contact;
     const own = contact.name.toLowerCase();
-    if (email === undefined && pager && isAliasName(own) && !words.has(own)) {
+    const pagerAlone = email === undefined && pager && !isLocal(pager) && !never && !incomplete;
+    if (pagerAlone && isAliasName(own) && !words.has(own)) {
       words.set(own, `${own}=${pager}`);
       add(pager, contact);
       note("attention", `has a pager address and no email: carried as the alias ${shown(own)}`);
@@ -102,7 +103,7 @@ export const recipientLines = (found: Findings, ownDomain: string | undefined): 
       const local = key.slice(0, Math.max(key.lastIndexOf("@"), 0));
       if (given === "" || words.has(key)) continue;
       if (reading.ok && !isLocal(reading.value) && email !== undefined) add(reading.value, contact);
-      else if (contact.never || (email === undefined && contact.incomplete)) continue;
+      else if (never || (email === undefined && incomplete)) continue;
       else if (!isAliasName(key) || (key.includes("@") && !reading.ok))
         note("wrong", "expected an email such as ops@example.com, or several with commas");
       else if (aliases.has(local)) {

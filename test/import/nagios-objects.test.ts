@@ -158,6 +158,10 @@ describe("object files of Nagios", () => {
       HARDSTATE_RECIPIENTS: "5551234@sms.example.net",
       HARDSTATE_ALIASES: "pager=5551234@sms.example.net",
     });
+    const local = contact("pager", "pager 5551234@sms");
+    expect(draftOf({ nagios: local }).lines.at(-1)?.expected).toEqual([
+      "an address for pager: add pager=ADDRESS",
+    ]);
     const both = contact("ops", "email ops@x.example\npager 5551234@sms.example.net");
     expect(settingsOf({ nagios: both }).HARDSTATE_ALIASES).toBeUndefined();
     expect(said({ nagios: both }, "not-carried")).toEqual([
