@@ -35,7 +35,9 @@ const counts = (c: Case): boolean => {
 
 /** Whether the problem was reported again after this recovery. */
 const isReportedSince = ({ order, queued }: Case, named: Problem | undefined): boolean =>
-  named !== undefined && before(order, named.last) && queued.receivedAt < receiptOf(named.last);
+  named !== undefined &&
+  before(order, named.last) &&
+  (queued.made !== undefined || queued.receivedAt < receiptOf(named.last));
 
 /** This contact's latest problem that no relay has taken yet, if the recovery may be its end. */
 const unsentOf = ({ alert, entry, key, now, order, queued, view }: Case): [string, Held] | undefined => {
