@@ -33,11 +33,11 @@ const counts = (c: Case): boolean => {
   return !isOddClock(order) && before(named.last, order);
 };
 
-/** Whether the problem was reported again after this recovery. */
+/** Whether the problem was reported again after this recovery: a clock that was set back is not believed alone. */
 const isReportedSince = ({ order, queued }: Case, named: Problem | undefined): boolean =>
   named !== undefined &&
   before(order, named.last) &&
-  (queued.made !== undefined || queued.receivedAt < receiptOf(named.last));
+  (queued.made !== undefined || order.number !== undefined || queued.receivedAt < receiptOf(named.last));
 
 /** This contact's latest problem that no relay has taken yet, if the recovery may be its end. */
 const unsentOf = ({ alert, entry, key, now, order, queued, view }: Case): [string, Held] | undefined => {

@@ -140,7 +140,8 @@ export const comings = <Other extends { do: string }>(
     if (was === 0) monitor.problem += 1;
     monitor.views.set(object, {
       bad,
-      epoch: was === 0 ? Math.floor(now / 1000) : (before?.epoch ?? 0),
+      // Two problems have each its own second in which the object was last well.
+      epoch: was === 0 ? Math.max(Math.floor(now / 1000), (before?.epoch ?? 0) + 1) : (before?.epoch ?? 0),
       problem: was === 0 ? monitor.problem : (before?.problem ?? 0),
       truth: was === 0 ? truth : (before?.truth ?? truth),
       number: was === 0 ? 1 : (before?.number ?? 0) + 1,
