@@ -66,7 +66,7 @@ export const before = (a: Order, b: Order): boolean => {
     // A standby that takes over under the same name may have started earlier: then its clock must agree.
     const isEarlier = Number(a.start) < Number(b.start) && a.time <= b.time;
     // A clock that was behind at the start gives an earlier start, but higher numbers and a later receipt.
-    return isEarlier && (numbers < 0 || received < 0);
+    return isEarlier && (numbers < 0 || received < 0 || a.isDated === true || agrees(a));
   }
   return a.time === b.time ? received < 0 : a.time < b.time;
 };

@@ -96,8 +96,10 @@ const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
   const named = namedBy(untouched, about, alert.monitor.id);
   const isEvent = isVolatile(c);
   const knows = !isEvent && named !== undefined && (named.key === problem.key || before(order, named.first));
-  const wait = end && before(order, end.order) ? end.receivedAt - queued.receivedAt : -1;
-  const isShort = held?.spared || (wait >= 0 && wait <= policy.flapHoldSeconds * 1000);
+  // By both clocks: what was in a spool was all received at once.
+  const lasted = end && Math.max(end.receivedAt - queued.receivedAt, (end.order.time - order.time) * 1000);
+  const isOver = end !== undefined && before(order, end.order) && end.receivedAt >= queued.receivedAt;
+  const isShort = held?.spared || (isOver && Number(lasted) <= policy.flapHoldSeconds * 1000);
   if (isShort && !knows && !c.inDoubt && !isEvent) {
     const flap = `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`;
     return unmailed("suppress", "R29", flap, untouched);
@@ -108,7 +110,7 @@ const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
   const verdict = mailing(c, "PROBLEM", "R30", reason, { episode: threadOf(c) });
   // R27: when the end came, nothing said that this contact would be told.
   const due = now + policy.fanoutSeconds * 1000;
-  return problem.escalated && end ? withRecoveries(c, verdict, "R27", [key], problem.key, due) : verdict;
+  return (problem.escalated || c.inDoubt) && end ? withRecoveries(c, verdict, "R27", [key], problem.key, due) : verdict;
 };
 
 /** R14: the other monitor has just reported the end of an outage that this one had begun to see before. */
