@@ -26,7 +26,7 @@ export const auxiliary = (c: Case): Verdict => {
       last !== undefined &&
       last.monitor !== monitor.id &&
       queued.receivedAt - last.at <= policy.auxiliaryWindowSeconds * 1000;
-    if (!isTwice) return mailing(c, kind, row, reason, { then: next });
+    if (!isTwice) return mailing(c, kind, row, reason, { next });
     const twin = `${last.monitor} reported the same ${alert.type} at ${clockOf(last.at)}`;
     return unmailed("suppress", row, twin, next);
   };

@@ -79,10 +79,10 @@ export const mailing = (
   row: Row,
   reason: string,
   {
-    then = entry,
+    next = entry,
     episode = about && { id: about.thread, since: about.since },
-  }: { then?: Entry; episode?: Episode } = {},
-): Verdict => ({ action: "send", kind, row, reason, episode, entry: then });
+  }: { next?: Entry; episode?: Episode } = {},
+): Verdict => ({ action: "send", kind, row, reason, episode, entry: next });
 
 /** The alert is kept in the ledger until it is due. */
 export const holding = (

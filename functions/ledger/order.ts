@@ -22,16 +22,23 @@ export const receiptOf = ({ receivedAt, time }: Order): number => receivedAt ?? 
 const skewMilliseconds = 300_000;
 /** No post waits longer in a spool: one that seems older had a clock that was behind. */
 const lateMilliseconds = 7 * 86_400_000;
-/** The same of a post that does not say when it was sent: it has waited in no spool of ours. */
-const undatedLateMilliseconds = 3_600_000;
 /** No monitor sends so many notifications between two that are compared. */
 const mostNumbers = 1_000_000;
 
+/** By how many milliseconds the time of an order is ahead of its receipt; negative: the post was late. */
+const aheadOf = (order: Order): number => order.time * 1000 - receiptOf(order);
+
+/** Whether the clock or the process that gave this order is in the future. */
+const isAhead = (order: Order): boolean =>
+  Math.max(aheadOf(order), order.isDated ? 0 : (order.start ?? 0) * 1000 - receiptOf(order)) >
+  skewMilliseconds;
+
+/** Whether the clock was behind: what does not say when it was sent comes from no shim, and waited in no spool. */
+const isBehind = (order: Order): boolean =>
+  aheadOf(order) < -(order.isDated ? lateMilliseconds : skewMilliseconds);
+
 /** Whether the clock that gave this order cannot be right. */
-export const isOddClock = (order: Order): boolean => {
-  const ahead = Math.max(order.time, order.isDated ? 0 : (order.start ?? 0)) * 1000 - receiptOf(order);
-  return ahead > skewMilliseconds || ahead < -(order.isDated ? lateMilliseconds : undatedLateMilliseconds);
-};
+export const isOddClock = (order: Order): boolean => isAhead(order) || isBehind(order);
 
 /** From this on a story names a clock that is wrong, in milliseconds: a day. Less may be a time zone or a late post. */
 const namedMilliseconds = 86_400_000;
@@ -46,7 +53,7 @@ export const oddClock = ({ alert, receivedAt, clockBehind }: QueuedAlert): strin
   return `the clock of ${alert.monitor.id} seems ${hours} h ${behind < 0 ? "ahead" : "behind"}`;
 };
 
-const agrees = (order: Order): boolean => Math.abs(order.time * 1000 - receiptOf(order)) <= skewMilliseconds;
+const agrees = (order: Order): boolean => Math.abs(aheadOf(order)) <= skewMilliseconds;
 
 /**
  * Whether `a` came before `b` in the same monitor: by process and notification id, else by the monitor's clock. One
@@ -61,14 +68,14 @@ export const before = (a: Order, b: Order): boolean => {
     return isContradicted ? a.time < b.time : numbers < 0;
   }
   const received = receiptOf(a) - receiptOf(b);
-  if (isOddClock(a) !== isOddClock(b)) return received < 0;
+  if (isAhead(a) !== isAhead(b)) return received < 0;
   if (isNumbered && a.start !== b.start) {
     // A standby that takes over under the same name may have started earlier: then its clock must agree.
     const isEarlier = Number(a.start) < Number(b.start) && a.time <= b.time;
     // A clock that was behind at the start gives an earlier start, but higher numbers and a later receipt.
     return isEarlier && (numbers < 0 || received < 0 || a.isDated === true || agrees(a));
   }
-  return a.time === b.time ? received < 0 : a.time < b.time;
+  return a.time === b.time || isBehind(a) !== isBehind(b) ? received < 0 : a.time < b.time;
 };
 
 /** What one monitor process has numbered in all, whatever the object: by this a lost retention is known. */

@@ -97,7 +97,7 @@ export const recovery = (c: Case): Verdict => {
     made,
   });
   const send = (row: Row, reason: string): Verdict => ({
-    ...mailing(c, "RECOVERY", row, reason, { then: next }),
+    ...mailing(c, "RECOVERY", row, reason, { next }),
     made,
   });
   const hold = (row: Row, due: number, reason: string): Verdict => ({

@@ -30,12 +30,15 @@ type Step = {
   st?: string;
   mon?: string;
   start?: number;
+  /** -1: the monitor does not number. */
   nid?: number;
   num?: number;
   pid?: string;
   lpid?: string;
   ep?: number;
   time?: number;
+  /** By how many seconds the monitor's clock was behind when it posted this, as its Date header said. */
+  behind?: number;
   esc?: boolean;
   vol?: boolean;
   degraded?: boolean;
@@ -105,6 +108,7 @@ const play = (steps: readonly Step[], policy: Partial<Policy> = {}) => {
         id: `alert-${index}`,
         contact: `${step.to ?? "alice"}@example.com`,
         receivedAt: began + (step.taken ?? step.at ?? index) * 1000,
+        ...(step.behind !== undefined && { clockBehind: step.behind * 1000 }),
       },
       {
         type: step.type ?? "PROBLEM",
@@ -114,7 +118,7 @@ const play = (steps: readonly Step[], policy: Partial<Policy> = {}) => {
         monitor: { id: step.mon ?? "A", start: step.start ?? 1000 },
         problem: { id: step.pid ?? "5", last_id: step.lpid, epoch: step.ep ?? 99_990 },
         notification: {
-          id: String(step.nid ?? index + 1),
+          id: step.nid === -1 ? undefined : String(step.nid ?? index + 1),
           number: step.num ?? 1,
           escalated: step.esc,
           volatile: step.vol,
@@ -841,5 +845,51 @@ describe("the decision table", () => {
     expect(late.contacts["alice@example.com"]?.names).toEqual({ A: first?.key });
     expect(second?.epoch).toBe(100_019);
     expect(play([...story, { pid: "6", ep: 100_019, at: 30, nid: 3 }]).is).toEqual(["PROBLEM", "R1"]);
+  });
+});
+
+describe("one wrong clock or number silences nothing", () => {
+  const year = 365 * 86_400;
+  const next = { at: 600, nid: 9, pid: "6", lpid: "5", ep: 100_595 } satisfies Step;
+  const end = { ...recovery, at: 300, nid: 2 } satisfies Step;
+  /** What a monitor without numbers says of the same. */
+  const unnumbered = (steps: readonly Step[]) => steps.map((step) => ({ ...step, nid: -1 }));
+  const wrong: [string, Step[]][] = [
+    ["an end whose clock is a year ahead", [{}, { ...end, time: 100_300 + year }]],
+    ["an end whose clock is a day behind", [{}, { ...end, time: 100_300 - 86_400 }]],
+    ["an end of a process that starts in a year", [{}, { ...end, start: 100_000 + year }]],
+    ["an end with an impossible number", [{}, { ...end, nid: 999_999_999_999_999 }]],
+    ["a problem whose clock is a year ahead", [{ time: 100_000 + year, ep: 99_990 + year }]],
+    ["a problem of a process that starts in a year", [{ start: 100_000 + year }]],
+    ["a problem with an impossible number", [{ nid: 999_999_999_999_999 }]],
+  ];
+  it.each(wrong)("after %s the next problem is mailed", (_, steps) => {
+    expect(play([...steps, next]).mails.at(-1)).toBe("PROBLEM CRITICAL alice");
+    expect(play([...steps, next]).mails).toHaveLength(play(steps).mails.length + 1);
+    const bare = play(unnumbered([...steps, next]));
+    expect(bare.mails).toHaveLength(play(unnumbered(steps)).mails.length + 1);
+  });
+
+  it.each(wrong)("after %s the next problem's end is mailed", (_, steps) => {
+    const over = { ...recovery, at: 900, nid: 10, lpid: "6", ep: 100_595 } satisfies Step;
+    expect(play([...steps, next, over]).mails.at(-1)).toBe("RECOVERY OK alice");
+    expect(play(unnumbered([...steps, next, over])).mails.at(-1)).toBe("RECOVERY OK alice");
+  });
+
+  it.each([1200, 7 * 3600, 86_400])(
+    "a clock that is set back by %i s is no late post, where the post says when it was sent",
+    (behind) => {
+      const set = { ...next, nid: -1, time: 100_600 - behind, ep: 100_595 - behind, behind } satisfies Step;
+      expect(play([{ nid: -1, behind: 0 }, set]).is).toEqual(["PROBLEM", "R9"]);
+      const late = { ...set, behind: 0, ep: 90_000 } satisfies Step;
+      expect(play([{ nid: -1, behind: 0 }, late]).is).toEqual(["suppress", "R13"]);
+    },
+  );
+
+  it("names the clock in the story", () => {
+    expect(play([{ time: 100_000 + year }]).verdict.reason).toBe(
+      "first news of this problem; the clock of A seems 8760.0 h ahead",
+    );
+    expect(play([{ time: 100_000 - 3600 }]).verdict.reason).toBe("first news of this problem");
   });
 });
