@@ -11,6 +11,7 @@ export type Kind =
   | "no end"
   | "end twice"
   | "false end"
+  | "early end"
   | "unasked"
   | "acknowledgement lost"
   | "stale"
@@ -52,6 +53,7 @@ const settings = {
   longestCoverSeconds: 3600,
   pairRecoverySeconds: 600,
   restartGraceSeconds: 900,
+  longestLateSeconds: 3600,
 };
 
 /** Whether something of the same monitor that says that `p` is over came before `p`: its end, or a newer problem. */
@@ -77,6 +79,10 @@ const isPostedEnd = ({ all }: Case, p: Posted, by: number): boolean =>
       notice.monitor === p.notice.monitor &&
       (real.id === p.real.id ? notice.type === "RECOVERY" : real.begin > p.real.begin),
   );
+
+/** A post without a number whose time is an hour behind may be late, or of a wrong clock: in doubt, it is mailed. */
+const mayBeWrongClock = ({ t, notice }: Posted): boolean =>
+  typeof notice.macros.nid !== "number" && t > notice.issued + settings.longestLateSeconds;
 
 /** When the relay took no mail. */
 const relayIsAway = ({ history }: Case, from: number, to = from): boolean =>
@@ -352,7 +358,7 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
     const mine = c.all.filter(({ to }) => to.includes(mailbox));
 
     // Once for each step, its end once: the mails in their order.
-    let live: { post: Posted; worst: number; thread: string } | undefined;
+    let live: { post: Posted; worst: number; thread: string; opened: number } | undefined;
     const firstPost = (real: Real) => c.all.find((one) => one.real.id === real.id)?.t ?? 0;
     const ended = new Set<number>();
     const events = new Set<number>();
@@ -366,11 +372,25 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
           violates("false end", `p${real.id} is told as over, while it knows of a newer one ${at}`);
         else if (live.post.outage === outage && live.thread !== thread)
           violates("torn thread", `the end of p${real.id} ${at}`);
+        // Another monitor by which it knows this outage is waited for.
+        const seenOn = mine.find(
+          (other) =>
+            other.notice.type === "PROBLEM" &&
+            other.notice.monitor !== notice.monitor &&
+            other.outage === live?.post.outage &&
+            other.t >= (live?.opened ?? 0) &&
+            other.t <= t &&
+            t < post.t + settings.pairRecoverySeconds - 1 &&
+            !isPostedEnd(c, other, t),
+        );
+        if (seenOn && live?.post.outage === outage)
+          violates("early end", `${seenOn.notice.monitor} still reports it, as p${seenOn.real.id} ${at}`);
         live = undefined;
         ended.add(real.id);
       } else if (notice.type === "PROBLEM") {
         const over = isOverBefore(c, post);
-        if (over) violates("stale", `p${real.id} n${notice.serial} was over when its post came ${at}`);
+        if (over && !mayBeWrongClock(post))
+          violates("stale", `p${real.id} n${notice.serial} was over when its post came ${at}`);
         else if (notice.volatile) {
           if (events.has(notice.serial)) violates("twice", `n${notice.serial} is told again ${at}`);
         } else if (live?.post.outage === outage) {
@@ -384,7 +404,7 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
         events.add(notice.serial);
         const lasts = live?.post.outage === outage && !mayBeTwice(c, live.post, post);
         const worst: number = live && lasts ? Math.max(live.worst, severity(post)) : severity(post);
-        live = { post, worst, thread };
+        live = { post, worst, thread, opened: live?.thread === thread ? live.opened : post.t };
       }
     }
 
@@ -465,7 +485,12 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
         !c.all.some(
           (p) => p.notice.type === "PROBLEM" && p.real.id === r.real.id && p.t <= (endOf(c, r)?.t ?? r.t),
         );
-      if (newer || !problem || isUnheard) continue;
+      // While it was held the contact was told of another one: "over" would be no longer true.
+      const isToldNewer = c.mails.some(
+        (mail) =>
+          isProblem(mail) && mail.post.t > r.t && mail.post.t <= heldUntil && mail.post.real.id !== r.real.id,
+      );
+      if (newer || !problem || isUnheard || isToldNewer) continue;
       if (!ends.some(({ t }) => t >= first.t))
         violates(
           "no end",

@@ -165,7 +165,12 @@ export const modes: Record<string, { about: string } & Partial<Plan>> = {
     family: cores,
     way: { late: { share: 0.3, seconds: 15 * minute }, lost: 0.05, lostRecoveries: 0.2 },
   },
-  "relay-away": { about: "the relay cannot be reached for a while", relayAway: true, family: everyFamily },
+  "relay-away": {
+    about: "the relay cannot be reached for a while",
+    relayAway: true,
+    contacts: 3,
+    family: everyFamily,
+  },
   restarts: { about: "restarts with retention", restarts: "keeps", family: everyFamily },
   "restarts-forgetful": {
     about: "restarts that lose retention: counters begin again",
@@ -391,7 +396,9 @@ const setupOf = (draw: Draw, plan: Plan): Setup => {
   };
   const monitors = plan.pair ? ["A", "B"] : ["A"];
   const spoolAt = eventful() - plan.spoolSeconds * draw();
-  const away = eventful();
+  const away = draw.chance(0.5)
+    ? eventful()
+    : Math.max(1, (draw.of(spells).states[0]?.at ?? 0) - draw() * 5 * minute);
   return {
     cores: monitors.map(coreOf),
     way: {

@@ -1,8 +1,10 @@
 import { parseArgs } from "node:util";
 import { paragraph } from "../../scripts/command.ts";
+import { plantInModules } from "../simulation/plants.ts";
 import type { History } from "./history.ts";
 import type { Kind, Violation } from "./judge.ts";
 import { history as historyOf, modes } from "./modes.ts";
+import { plants } from "./plants.ts";
 import { oracle } from "./play.ts";
 import { shrink } from "./shrink.ts";
 import { storyOf, yamlOf } from "./story.ts";
@@ -13,6 +15,9 @@ by what really happened: the simulator knows which problem each post is of.
   npm run oracle -- --histories N [--from SEED] [--mode NAME[,NAME...]]
   npm run oracle -- --mode NAME --seed N   one history: its findings, shrunk
   npm run oracle -- --list                 the modes, a sentence each
+  npm run oracle -- --plants all           faults planted in the bridge, or those
+                                           that are named: which history finds
+                                           each (of at most 300 a mode)
 
   --stories K    shows at most K findings as stories, each of another mode and
                  kind (3); they are in the form of npm run scenarios
@@ -36,6 +41,7 @@ const read = () => {
         seed: { type: "string" },
         stories: { type: "string", default: "3" },
         kind: { type: "string" },
+        plants: { type: "string" },
         list: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
       },
@@ -58,6 +64,34 @@ if (values.help) {
 if (values.list) {
   for (const [name, { about }] of Object.entries(modes)) say(paragraph(name.padEnd(22), about));
   process.exit(0);
+}
+if (values.plants !== undefined) {
+  const planted = values.plants === "all" ? Object.keys(plants) : values.plants.split(",");
+  const strange = planted.find((name) => !plants[name]);
+  if (strange !== undefined)
+    fail(`No fault is called ${strange}. There are:\n${Object.keys(plants).join("\n")}`);
+  plantInModules(plants);
+  const sound = await oracle();
+  let missed = 0;
+  for (const name of planted) {
+    const play = await oracle(name);
+    let found: string | undefined;
+    let tried = 0;
+    for (let seed = 1; found === undefined && seed <= 300; seed++)
+      for (const mode of plants[name]?.modes.split(",") ?? []) {
+        const one = historyOf(mode, seed);
+        tried += 1;
+        const { violations } = await play(one);
+        const before = violations.length > 0 ? (await sound(one)).violations : [];
+        const [first] = violations.filter(({ says }) => !before.some((old) => old.says === says));
+        if (!first) continue;
+        found = `${mode}, seed ${seed}: ${first.kind}, ${first.says}`;
+        break;
+      }
+    if (found === undefined) missed += 1;
+    say(paragraph(`${name.padEnd(28)} `, found ?? `NOT FOUND in ${tried} histories`));
+  }
+  process.exit(missed === 0 ? 0 : 1);
 }
 if (values.histories === undefined && values.seed === undefined) fail(usage);
 const names = values.mode?.split(",") ?? Object.keys(modes);

@@ -1,7 +1,7 @@
 import { registerHooks } from "node:module";
 
 /** A fault for the bridge: a text of one of its files, and what stands there instead. */
-type Plant = { breaks: string; file: string; text: string; instead: string };
+export type Plant = { breaks: string; file: string; text: string; instead: string };
 
 /** Each must be found by the simulation, or that would find no such fault of ours either. */
 export const plants: Record<string, Plant> = {
@@ -131,7 +131,7 @@ export const plants: Record<string, Plant> = {
 const root = new URL("../../", import.meta.url).href;
 
 /** From now on a module of ours whose URL has `?plant=NAME` is that with the fault, and so is all that it imports. */
-export const plantInModules = (): void => {
+export const plantInModules = (planted: Record<string, Plant> = plants): void => {
   registerHooks({
     resolve: (specifier, context, next) => {
       const found = next(specifier, context);
@@ -142,7 +142,7 @@ export const plantInModules = (): void => {
     load: (url, context, next) => {
       const loaded = next(url, context);
       const [path = "", name] = url.split("?plant=");
-      const plant = name === undefined ? undefined : plants[name];
+      const plant = name === undefined ? undefined : planted[name];
       if (!plant || path !== root + plant.file) return loaded;
       const parts = String(loaded.source).split(plant.text);
       if (parts.length !== 2)
