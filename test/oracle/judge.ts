@@ -80,7 +80,6 @@ const isPostedEnd = ({ all }: Case, p: Posted, by: number): boolean =>
       (real.id === p.real.id ? notice.type === "RECOVERY" : real.begin > p.real.begin),
   );
 
-/** A post without a number whose time is an hour behind may be late, or of a wrong clock: in doubt, it is mailed. */
 const mayBeWrongClock = ({ t, notice }: Posted): boolean =>
   typeof notice.macros.nid !== "number" && t > notice.issued + settings.longestLateSeconds;
 
@@ -153,7 +152,7 @@ export const excuses: Record<string, (c: Case, p: Posted) => boolean> = {
     p,
   ) => {
     const end = endOf(c, p);
-    const told = c.hostMails.filter(({ t }) => t <= p.t).at(-1);
+    const told = c.hostMails.findLast(({ t }) => t <= (end && relayIsAway(c, p.t) ? end.t : p.t));
     if (!told || !end || end.t > p.t + settings.longestCoverSeconds) return false;
     const hostUp = c.hostPosts.find(
       ({ notice, real }) => notice.type === "RECOVERY" && real.id === told.post.real.id,
@@ -205,18 +204,30 @@ export const doubts: Record<string, (c: Case, known: Posted | undefined, p: Post
     p.notice.restored && typeof p.notice.macros.nid !== "number",
   "R10: a monitor that lost its memory does not know when it last saw the object well": (_, known, p) =>
     p.notice.restored && known?.notice.monitor !== p.notice.monitor,
-  "R9: the end of a problem that the contact was told of by the same monitor never came, and this is a new one":
-    (c, _, p) =>
-      c.mails.some(
+  "R9: it is a new problem of a monitor by which the contact knew another, unless that ended within 10 minutes before and another monitor saw it on":
+    (c, _, p) => {
+      const old = c.mails.findLast(
         ({ t, post }) =>
           t <= p.t &&
-          post.notice.type === "PROBLEM" &&
           post.notice.monitor === p.notice.monitor &&
           post.real.begin < p.real.begin &&
-          !c.all.some(
-            (end) => end.notice.type === "RECOVERY" && end.real.id === post.real.id && end.t <= p.t,
-          ),
-      ),
+          post.notice.type === "PROBLEM",
+      );
+      if (!old) return false;
+      const end = c.all.findLast(
+        ({ t, notice }) => t <= p.t && notice.monitor === p.notice.monitor && notice.type === "RECOVERY",
+      );
+      const isSeenOn = c.all.some(
+        (other) =>
+          other.t <= p.t &&
+          other.notice.type === "PROBLEM" &&
+          other.notice.monitor !== p.notice.monitor &&
+          other.outage === p.outage &&
+          other.to.includes(c.mailbox) &&
+          !isPostedEnd(c, other, p.t),
+      );
+      return !end || end.t < p.t - settings.pairRecoverySeconds || !isSeenOn;
+    },
   "R15: the end of what the contact knows was posted, whomever it was sent, and then another monitor reports it":
     (c, known, p) =>
       known !== undefined && known.notice.monitor !== p.notice.monitor && isPostedEnd(c, known, p.t),
@@ -381,7 +392,15 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
             other.t >= (live?.opened ?? 0) &&
             other.t <= t &&
             t < post.t + settings.pairRecoverySeconds - 1 &&
-            !isPostedEnd(c, other, t),
+            !isPostedEnd(c, other, t) &&
+            // R10: without numbers a new name after a lost memory ends the old one.
+            !c.all.some(
+              (again) =>
+                again.real.id === other.real.id &&
+                again.notice.restored &&
+                again.t > other.t &&
+                typeof again.notice.macros.nid !== "number",
+            ),
         );
         if (seenOn && live?.post.outage === outage)
           violates("early end", `${seenOn.notice.monitor} still reports it, as p${seenOn.real.id} ${at}`);
@@ -389,7 +408,7 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
         ended.add(real.id);
       } else if (notice.type === "PROBLEM") {
         const over = isOverBefore(c, post);
-        if (over && !mayBeWrongClock(post))
+        if (over && !mayBeWrongClock(post) && !relayIsAway(c, post.t))
           violates("stale", `p${real.id} n${notice.serial} was over when its post came ${at}`);
         else if (notice.volatile) {
           if (events.has(notice.serial)) violates("twice", `n${notice.serial} is told again ${at}`);
@@ -481,7 +500,7 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
       const problem = known.findLast(({ post }) => post.t <= r.t);
       // R21: the end of a report of another monitor of which no problem came.
       const isUnheard =
-        known.every(({ post }) => post.notice.monitor !== r.notice.monitor) &&
+        known.every(({ post }) => post.notice.monitor !== r.notice.monitor || post.t > r.t) &&
         !c.all.some(
           (p) => p.notice.type === "PROBLEM" && p.real.id === r.real.id && p.t <= (endOf(c, r)?.t ?? r.t),
         );

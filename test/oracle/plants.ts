@@ -63,13 +63,6 @@ export const plants: Record<string, Plant & { modes: string }> = {
     text: "if (severity[alert.state] <= about.worst) return undefined;",
     instead: "if (severity[alert.state] <= 3) return undefined;",
   },
-  "short-whatever-its-length": {
-    breaks: "what is over before the relay is back is dropped, however long it lasted",
-    modes: "relay-away,everything",
-    file: problem,
-    text: "(wait >= 0 && wait <= policy.flapHoldSeconds * 1000)",
-    instead: "wait >= 0",
-  },
   "tells-what-is-over": {
     breaks: "a problem that comes after its end is mailed",
     modes: "disorder,late",
