@@ -57,12 +57,13 @@ export const liveProblem = (view: MonitorView | undefined): Problem | undefined 
 export const endedAt = ({ end, delay }: MonitorView): number | undefined =>
   end && Math.min(end.receivedAt, end.order.time * 1000 + (end.order.isDated ? 0 : (delay ?? 0)));
 
-/** A clock that jumps by more than this tells nothing of how late a post is. */
-const steadyMilliseconds = 86_400_000;
+/** A clock that jumps back by more than this, or ahead by more than that, tells nothing of how late a post is. */
+const [jumpBackMilliseconds, jumpAheadMilliseconds] = [86_400_000, 300_000];
 const delayOf = (known: number | undefined, { alert, receivedAt, clockBehind }: QueuedAlert): number => {
   if (clockBehind !== undefined) return clockBehind;
   const seen = receivedAt - alert.time * 1000;
-  return known === undefined || Math.abs(known - seen) > steadyMilliseconds ? seen : Math.min(known, seen);
+  if (known === undefined || seen - known > jumpBackMilliseconds) return seen;
+  return known - seen > jumpAheadMilliseconds ? known : Math.min(known, seen);
 };
 
 /** When the alert's monitor had last seen the object well, on the bridge's clock. */
@@ -137,6 +138,8 @@ export const afterReport = (
       ...(isNewest && { last: order, state: alert.state }),
       ...(before(order, same.first) && { first: order }),
       receivedAt: Math.min(same.receivedAt, receivedAt),
+      // A later report may come with less delay, and tell more exactly.
+      began: Math.min(same.began, lastWell(view, queued)),
     };
     return { view: withProblem(view, problem), problem };
   }
