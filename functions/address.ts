@@ -118,49 +118,44 @@ export const readAliases = (words: readonly string[]): Reading<Aliases> => {
 /** A contact as a monitor names it: either part may be missing. */
 export type Contact = { name?: string; email?: string };
 
+/** The mailboxes of one contact, and each part of its email that is none, once, with the reason. At least one in all. */
+export type Resolution = { addresses: string[]; rejected: { text: string; expected: string }[] };
+
+/** Commas, semicolons and blanks stand between addresses; a quoted part or a comment may contain all but the comma. */
+const partsOf = (email: string): string[] => email.split(/["<>()]/.test(email) ? "," : /[,;\s]/);
+
 /**
- * The mailboxes of one contact: its email, or what an alias of its email or, without one, of its name stands for.
- * Every mailbox has passed the allow-list. Commas separate several addresses.
+ * Finds the mailboxes of one contact: its email, or what an alias of its email or, without one, of its name stands
+ * for. Every mailbox in `addresses` has passed the allow-list, once each; one that has not does not stop the others.
  */
-export const resolveContact = (contact: Contact, aliases: Aliases, allowed: AllowList): Reading<string[]> => {
+export const resolveContact = (contact: Contact, aliases: Aliases, allowed: AllowList): Resolution => {
   const given = contact.email || contact.name || "";
-  if (/\p{Cc}/u.test(given))
-    return { ok: false, faults: [{ field: "email", expected: "an address without control characters" }] };
-  const names = given
-    .split(",")
-    .map((part) => part.trim())
-    .filter(Boolean);
-  if (names.length === 0)
-    return {
-      ok: false,
-      faults: [{ field: "email", expected: "an address, or a name that an alias stands for" }],
-    };
-  const addresses: string[] = [];
-  for (const text of names) {
-    const alias = aliases.get(text.toLowerCase());
-    if (alias) {
-      addresses.push(...alias);
-      continue;
-    }
-    if (!contact.email)
-      return {
-        ok: false,
-        faults: [
-          { field: "email", expected: "an address: no alias in HARDSTATE_ALIASES has this contact's name" },
-        ],
-      };
-    const reading = parseAddress(text);
-    if (!reading.ok)
-      return { ok: false, faults: reading.faults.map(({ expected }) => ({ field: "email", expected })) };
-    addresses.push(reading.value);
-  }
-  if (!addresses.every(allowed))
-    return {
-      ok: false,
-      faults: [{ field: "email", expected: "an address that HARDSTATE_RECIPIENTS allows" }],
-    };
-  return {
-    ok: true,
-    value: [...new Map(addresses.map((address) => [contactKey(address), address])).values()],
+  const addresses = new Map<string, string>();
+  const rejected = new Map<string, string>();
+  const result = () => ({
+    addresses: [...addresses.values()],
+    rejected: [...rejected].map(([text, expected]) => ({ text, expected })),
+  });
+  const admit = (address: string) => {
+    if (allowed(address)) addresses.set(contactKey(address), address);
+    else rejected.set(address, "an address that HARDSTATE_RECIPIENTS allows");
   };
+  // Not even its good parts are taken: a line end in an address is an attack.
+  if (/[^\P{Cc}\t]/u.test(given)) {
+    rejected.set(given, "an address without control characters");
+    return result();
+  }
+  const parts = contact.email ? partsOf(given) : given.split(",");
+  for (const text of new Set(parts.map((part) => part.trim()).filter(Boolean))) {
+    const alias = aliases.get(text.toLowerCase());
+    const address = parseAddress(text);
+    if (alias) for (const target of alias) admit(target);
+    else if (!contact.email)
+      rejected.set(text, "an address: no alias in HARDSTATE_ALIASES has this contact's name");
+    else if (address.ok) admit(address.value);
+    else rejected.set(text, address.faults.map(({ expected }) => expected).join("; "));
+  }
+  if (addresses.size + rejected.size === 0)
+    rejected.set("", "an address, or a name that an alias stands for");
+  return result();
 };

@@ -19,10 +19,11 @@ const aliasOf = (name: string, { aliases, allowed }: Settings): Recipients | und
 /** What becomes of a contact of this name or address when an alert comes for it. */
 const contactOf = (name: string, settings: Settings): Recipients => {
   const contact = name.includes("@") ? { email: name } : { name };
-  const reading = resolveContact(contact, settings.aliases, settings.allowed);
-  if (reading.ok) return { name, addresses: reading.value.map((address) => ({ address, allowed: true })) };
-  const fault = reading.faults.map(({ expected }) => expected).join("; ");
-  return aliasOf(name, settings) ?? { name, addresses: [], fault };
+  const { addresses, rejected } = resolveContact(contact, settings.aliases, settings.allowed);
+  const found = addresses.map((address) => ({ address, allowed: true }));
+  if (rejected.length === 0) return { name, addresses: found };
+  const fault = [...new Set(rejected.map(({ expected }) => expected))].join("; ");
+  return aliasOf(name, settings) ?? { name, addresses: found, fault };
 };
 
 const isBad = ({ addresses, fault }: Recipients) =>

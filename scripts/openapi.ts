@@ -145,7 +145,7 @@ const paths: Record<string, Record<string, Json>> = {
   "/v1/alerts": {
     post: {
       summary: `Takes up to ${mostAlerts} alerts`,
-      description: `At most ${mostBytes} bytes, not compressed. In a batch what is not valid is listed and does not stop the rest.`,
+      description: `At most ${mostBytes} bytes, not compressed. The answer lists each alert for each mailbox. One that is not valid does not stop the others.`,
       requestBody: {
         required: true,
         content: {

@@ -285,7 +285,36 @@ describe("resolving a contact", () => {
       ["ops@example.com"],
     ],
   ])("%s", (_, contact, addresses) => {
-    expect(resolve(contact)).toEqual({ ok: true, value: addresses });
+    expect(resolve(contact)).toEqual({ addresses, rejected: [] });
+  });
+
+  it.each<[string, string]>([
+    ["a blank", "a@example.com b@example.com"],
+    ["a tab", "a@example.com\tb@example.com"],
+    ["a semicolon", "a@example.com;b@example.com"],
+    ["all of them in a row", " a@example.com ;, \t b@example.com; "],
+  ])("%s separates two addresses as a comma does", (_, email) => {
+    expect(resolve({ email })).toEqual({ addresses: ["a@example.com", "b@example.com"], rejected: [] });
+  });
+
+  it("a blank does not separate the words of a name: each of them could be an alias of somebody else", () => {
+    expect(resolve({ name: "old@example.com nagiosadmin" }).addresses).toEqual([]);
+  });
+
+  it.each<[string, string, string[]]>([
+    ["a pager", "a@example.com,pager", ["pager"]],
+    ["a stranger", "a@example.com ops@example.org", ["ops@example.org"]],
+    ["an alias that stands for a stranger", "x;a@example.com", ["x@example.org"]],
+    [
+      "a display name that is quoted",
+      '"Ops, Team" <ops@example.com>,a@example.com',
+      ['"Ops', 'Team" <ops@example.com>'],
+    ],
+    ["the same pager twice", "pager,a@example.com,pager", ["pager"]],
+  ])("%s among others is rejected alone", (_, email, texts) => {
+    const { addresses, rejected } = resolve({ email });
+    expect(addresses).toEqual(["a@example.com"]);
+    expect(rejected.map(({ text }) => text)).toEqual(texts);
   });
 
   it.each<[string, Contact]>([
@@ -296,9 +325,8 @@ describe("resolving a contact", () => {
     ["a name that is an address", { name: "ops@example.com" }],
     ["an email that is no address", { email: "oncall" }],
     ["a stranger", { email: "ops@example.org" }],
-    ["a stranger among friends", { email: "ops@example.com,ops@example.org" }],
     ["an alias that stands for a stranger", { email: "x" }],
-    ["a display name before a stranger", { email: '"Bob" <a@example.com>, evil@example.org' }],
+    ["a display name", { email: "Ops <ops@example.com>" }],
     ["an allowed domain in a quoted stranger", { email: '"a@example.com x"@example.org' }],
     ["a stranger whose comment is allowed", { email: "a@example.com(x)example.org" }],
     ["a macro that nobody resolved", { email: "$CONTACTEMAIL$" }],
@@ -310,13 +338,21 @@ describe("resolving a contact", () => {
     ["100 KB of brackets", { email: "(<".repeat(51_200) }],
   ])("%s is refused", (_, contact) => {
     expect(resolve(contact)).toEqual({
-      ok: false,
-      faults: [{ field: "email", expected: expect.any(String) }],
+      addresses: [],
+      rejected: [{ text: expect.any(String), expected: expect.any(String) }],
     });
   });
 
-  it("the fault does not repeat the address", () => {
-    expect(JSON.stringify(resolve({ email: "canary@example.org" }))).not.toContain("canary");
+  it("the reason does not repeat the address", () => {
+    const { rejected } = resolve({ email: "canary@example.org canary" });
+    expect(rejected).toHaveLength(2);
+    for (const { expected } of rejected) expect(expected).not.toContain("canary");
+  });
+
+  it("51,200 parts that are no address take little time", () => {
+    const started = performance.now();
+    expect(resolve({ email: "a,".repeat(51_200) }).rejected).toHaveLength(1);
+    expect(performance.now() - started).toBeLessThan(1000);
   });
 });
 

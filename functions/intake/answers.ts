@@ -29,6 +29,9 @@ export const posted = v.variant("status", [
   v.strictObject({
     item: count,
     id: optional(v.string()),
+    /** With the contact: the mailbox that is rejected. Without them it is the alert itself. */
+    object: optional(v.string()),
+    contact: optional(v.string()),
     status: v.literal("rejected"),
     errors: v.array(fault),
   }),

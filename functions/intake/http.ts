@@ -342,20 +342,24 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       const answers = items.flatMap((item, index): Posted[] => {
         const reading =
           "faults" in item
-            ? { ok: false as const, faults: item.faults }
+            ? { ok: false as const, faults: item.faults, rejected: [] }
             : readPost(item.input, circumstances);
-        if (!reading.ok) {
-          const errors = form === formPost ? reading.faults.map(inMacros) : reading.faults;
-          return [{ item: index, id: idOf(item), status: "rejected", errors }];
-        }
-        queued.push(...reading.value);
-        return reading.value.map(({ id, contact, alert }) => ({
+        const named = (faults: Fault[]) => (form === formPost ? faults.map(inMacros) : faults);
+        const of = ({ id, contact, alert }: QueuedAlert) => ({
           item: index,
           id,
           object: objectName(alert),
           contact,
-          status: "queued",
-        }));
+        });
+        const rejected = reading.rejected.map(
+          ({ queued, faults }): Posted => ({ ...of(queued), status: "rejected", errors: named(faults) }),
+        );
+        if (!reading.ok)
+          return rejected.length > 0
+            ? rejected
+            : [{ item: index, id: idOf(item), status: "rejected", errors: named(reading.faults) }];
+        queued.push(...reading.value);
+        return [...reading.value.map((one): Posted => ({ ...of(one), status: "queued" })), ...rejected];
       });
       const rejected = answers.filter((one) => one.status === "rejected");
       const faults = rejected.flatMap(({ item, errors }) =>
@@ -392,7 +396,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         report({
           event: "request-refused",
           status: 202,
-          reason: "some alerts of a batch",
+          reason: "some alerts of a batch, or some mailboxes",
           faults,
           site,
           ids: refused,

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { type Aliases, type AllowList, contactKey, resolveContact } from "../address.ts";
-import { type Alert, cleanLine, cut, type Fault, type Reading, read, readAlert } from "../alert.ts";
+import { type Alert, cleanLine, cut, type Fault, read, readAlert } from "../alert.ts";
 import { digest, eventKey } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 
@@ -9,9 +9,13 @@ export type Circumstances = { site: string; now: number; aliases: Aliases; allow
 
 const mostMailboxes = 200;
 
-const contact = v.object(
-  { name: v.optional(v.string("text")), email: v.optional(v.string("text")) },
-  "an object with name or email",
+/** A contact that cannot be read is one without a mailbox: it does not stop the others. */
+const contact = v.fallback(
+  v.object({
+    name: v.fallback(v.optional(v.string()), undefined),
+    email: v.fallback(v.optional(v.string()), undefined),
+  }),
+  {},
 );
 /** What a posted alert has besides the alert itself. */
 export const postEntries = v.object(
@@ -48,37 +52,64 @@ const queuedAlert = (
 });
 
 /**
- * Reads one posted alert and makes one queued alert for each mailbox it goes to, or tells every fault. Ids: the
- * client's own or the event's; with several mailboxes each gets the id with eight hex digits of its address.
+ * A mailbox of a post that gets no mail, and why. `queued` is what the queue would have got, with an id of its own as
+ * any other; it must not be queued, for its contact is no address that mail may go to, and may be no text at all ("").
  */
-export const readPost = (input: unknown, circumstances: Circumstances): Reading<QueuedAlert[]> => {
+export type RejectedMailbox = { queued: QueuedAlert; faults: Fault[] };
+
+/**
+ * What a post asks for: at least one alert to queue, or the faults that stop all of it. Beside either the mailboxes
+ * that are rejected, which is none if the alert itself cannot be read; `alert` is there if it can.
+ */
+export type ReadPost = { rejected: RejectedMailbox[] } & (
+  | { ok: true; value: QueuedAlert[] }
+  | { ok: false; faults: Fault[]; alert?: Alert }
+);
+
+const once = (faults: readonly Fault[]): Fault[] => [
+  ...new Map(faults.map((fault) => [`${fault.field}\n${fault.expected}`, fault])).values(),
+];
+
+/**
+ * Reads one posted alert and makes one queued alert for each mailbox it goes to. A mailbox that is no address, or that
+ * mail may not go to, is rejected alone. Ids: the client's own or the event's; where a client's post names several
+ * mailboxes, each gets the id with eight hex digits of its address.
+ */
+export const readPost = (input: unknown, circumstances: Circumstances): ReadPost => {
   const { site, aliases, allowed } = circumstances;
   const alert = readAlert(input);
   const post = read(postEntries, input);
   const faults: Fault[] = [...(alert.ok ? [] : alert.faults), ...(post.ok ? [] : post.faults)];
-  const mailboxes = new Map<string, { address: string; name?: string }>();
-  for (const [index, recipient] of (post.ok ? post.value.recipients : []).entries()) {
-    const addresses = resolveContact(recipient, aliases, allowed);
-    if (addresses.ok)
-      for (const address of addresses.value)
-        mailboxes.set(contactKey(address), { address, name: recipient.name });
-    else
-      for (const fault of addresses.faults)
-        faults.push({ ...fault, field: `recipients.${index}.${fault.field}` });
+  const good = new Map<string, { address: string; name?: string }>();
+  const bad = new Map<string, { address: string; name?: string; faults: Fault[] }>();
+  for (const [index, { name, email }] of (post.ok ? post.value.recipients : []).entries()) {
+    const { addresses, rejected } = resolveContact({ name, email }, aliases, allowed);
+    for (const address of addresses) good.set(contactKey(address), { address, name });
+    for (const { text, expected } of rejected) {
+      const address = cut(cleanLine(text), 320);
+      const field = `recipients.${index}.email`;
+      const before = bad.get(contactKey(address))?.faults ?? [];
+      bad.set(contactKey(address), { address, name, faults: [...before, { field, expected }] });
+    }
   }
-  if (mailboxes.size > mostMailboxes)
-    faults.push({ field: "recipients", expected: `at most ${mostMailboxes} mailboxes in all` });
-  if (!alert.ok || !post.ok || faults.length > 0) {
-    const told = new Map(faults.map((fault) => [`${fault.field}\n${fault.expected}`, fault]));
-    return { ok: false, faults: [...told.values()] };
-  }
-  const { id } = post.value;
-  return {
-    ok: true,
-    value: [...mailboxes].map(([key, { address, name }]) => {
-      const own = id ?? eventKey(site, alert.value, key).slice(0, 32);
-      const suffix = id !== undefined && mailboxes.size > 1 ? `.${digest("contact", key).slice(0, 8)}` : "";
-      return queuedAlert(alert.value, address, name, own + suffix, circumstances);
-    }),
+  const told = [...faults, ...[...bad.values()].flatMap((one) => one.faults)];
+  if (good.size + bad.size > mostMailboxes)
+    told.push({ field: "recipients", expected: `at most ${mostMailboxes} mailboxes in all` });
+  if (!alert.ok || !post.ok || good.size + bad.size > mostMailboxes)
+    return { ok: false, faults: once(told), rejected: [], ...(alert.ok && { alert: alert.value }) };
+
+  const queuedFor = (address: string, name: string | undefined): QueuedAlert => {
+    const key = contactKey(address);
+    const own = post.value.id ?? eventKey(site, alert.value, key).slice(0, 32);
+    const several = post.value.id !== undefined && good.size + bad.size > 1;
+    const suffix = several ? `.${digest("contact", key).slice(0, 8)}` : "";
+    return queuedAlert(alert.value, address, name, own + suffix, circumstances);
   };
+  const rejected = [...bad.values()].map(({ address, name, faults }) => ({
+    queued: queuedFor(address, name),
+    faults,
+  }));
+  if (good.size === 0) return { ok: false, faults: once(told), rejected, alert: alert.value };
+  const value = [...good.values()].map(({ address, name }) => queuedFor(address, name));
+  return { ok: true, value, rejected };
 };

@@ -123,6 +123,59 @@ describe("POST /v1/alerts", () => {
     expect((await taken()).map(({ id }) => id).toSorted()).toEqual(first.map(({ id }) => id).toSorted());
   });
 
+  it("queues an alert for its good mailboxes and names each bad one with the reason", async () => {
+    const response = await post(
+      "NOTIFICATIONTYPE=PROBLEM&HOSTNAME=web01&HOSTSTATE=DOWN&TIMET=5&ID=client-id-1&CONTACTEMAIL=ops@example.com+dba@example.com,pager;ann@example.org",
+      "application/x-www-form-urlencoded",
+    );
+    expect(response.status).toBe(202);
+    const { alerts } = (await response.json()) as { alerts: { id: string }[] };
+    const field = "recipients.0.email (CONTACTEMAIL)";
+    const of = { item: 0, id: expect.stringMatching(/^client-id-1\.[0-9a-f]{8}$/), object: "web01" };
+    expect(alerts).toEqual([
+      { ...of, contact: "ops@example.com", status: "queued" },
+      { ...of, contact: "dba@example.com", status: "queued" },
+      {
+        ...of,
+        contact: "pager",
+        status: "rejected",
+        errors: [{ field, expected: expect.stringContaining("local@domain") }],
+      },
+      {
+        ...of,
+        contact: "ann@example.org",
+        status: "rejected",
+        errors: [{ field, expected: expect.stringContaining("HARDSTATE_RECIPIENTS") }],
+      },
+    ]);
+    expect(new Set(alerts.map(({ id }) => id)).size).toBe(4);
+    expect((await taken()).map(({ id }) => id)).toEqual(alerts.slice(0, 2).map(({ id }) => id));
+  });
+
+  it("takes an alert though a recipient in its list is no contact at all", async () => {
+    const recipients = [{ email: 5 }, "ops@example.com", null, {}, { name: ["x"], email: "ops@example.com" }];
+    const response = await postJson(alert({ recipients }));
+    expect(response.status).toBe(202);
+    const { alerts } = (await response.json()) as { alerts: { errors?: { field: string }[] }[] };
+    expect(alerts).toMatchObject([{ status: "queued", contact: "ops@example.com" }, { status: "rejected" }]);
+    expect(alerts[1]?.errors?.map(({ field }) => field)).toEqual(
+      [0, 1, 2, 3].map((index) => `recipients.${index}.email`),
+    );
+  });
+
+  it("names each mailbox of an alert of which none is good", async () => {
+    const recipients = [{ email: "pager, x@example.org" }, { name: "nobody" }];
+    const response = await postJson(alert({ id: "client-id-1", recipients }));
+    expect(response.status).toBe(422);
+    const { alerts } = (await response.json()) as { alerts: { contact: string; status: string }[] };
+    expect(alerts.map(({ contact, status }) => [contact, status])).toEqual([
+      ["pager", "rejected"],
+      ["x@example.org", "rejected"],
+      ["nobody", "rejected"],
+    ]);
+    expect(await taken()).toEqual([]);
+  });
+
   it("gives an alert without id the same one whenever it comes", async () => {
     await postJson(alert());
     const [first] = await taken();
