@@ -39,8 +39,14 @@ export const contactKey = (address: string): string => address.toLowerCase();
 export type AllowList = (address: string) => boolean;
 
 /**
+ * By default Postfix and Sendmail send `user%other.example@example.com` and `other.example!user@example.com` on to
+ * other.example, and some programs take a leading `-` for an option.
+ */
+const mayLeadOn = (address: string): boolean => /^-|[%!].*@/.test(address);
+
+/**
  * Reads the words of HARDSTATE_RECIPIENTS: a domain allows its addresses (not those of subdomains), an address
- * itself. Case is ignored.
+ * itself. A domain does not allow an address with `%`, `!` or a leading `-`: a relay may send it on. Case is ignored.
  */
 export const readAllowList = (words: readonly string[]): Reading<AllowList> => {
   const allowed = new Set<string>();
@@ -61,7 +67,7 @@ export const readAllowList = (words: readonly string[]): Reading<AllowList> => {
     ok: true,
     value: (address) => {
       const key = contactKey(address);
-      return allowed.has(key) || allowed.has(key.slice(key.lastIndexOf("@") + 1));
+      return allowed.has(key) || (!mayLeadOn(key) && allowed.has(key.slice(key.lastIndexOf("@") + 1)));
     },
   };
 };
@@ -138,7 +144,13 @@ export const resolveContact = (contact: Contact, aliases: Aliases, allowed: Allo
   });
   const admit = (address: string) => {
     if (allowed(address)) addresses.set(contactKey(address), address);
-    else rejected.set(address, "an address that HARDSTATE_RECIPIENTS allows");
+    else
+      rejected.set(
+        address,
+        mayLeadOn(address)
+          ? "an address that HARDSTATE_RECIPIENTS lists itself: with %, ! or a leading - its domain is not enough"
+          : "an address that HARDSTATE_RECIPIENTS allows",
+      );
   };
   // Not even its good parts are taken: a line end in an address is an attack.
   if (/[^\P{Cc}\t]/u.test(given)) {

@@ -164,6 +164,11 @@ describe("the allow-list", () => {
     ],
     ["full-width letters are looked up as plain ones", ["example.com"], "ops@ｅxample.com", true],
     ["without words nothing is allowed", [], "ops@example.com", false],
+    ["a domain does not allow a percent route", ["example.com"], "a%evil.example@example.com", false],
+    ["a domain does not allow a bang path", ["example.com"], "evil.example!b@example.com", false],
+    ["a domain does not allow what looks like an option", ["example.com"], "-v@example.com", false],
+    ["a percent route allows itself", ["a%b.example@example.com"], "a%b.example@example.com", true],
+    ["a - inside is no option", ["example.com"], "on-call@example.com", true],
   ])("%s", (_, words, text, expected) => {
     expect(allowing(...words)(good(parseAddress(text)))).toBe(expected);
   });
@@ -347,6 +352,11 @@ describe("resolving a contact", () => {
     const { rejected } = resolve({ email: "canary@example.org canary" });
     expect(rejected).toHaveLength(2);
     for (const { expected } of rejected) expect(expected).not.toContain("canary");
+  });
+
+  it("an address that a relay may send on is named as such: its domain is in the list", () => {
+    const { rejected } = resolve({ email: "a%evil.example@example.com" });
+    expect(rejected.map(({ expected }) => expected)).toEqual([expect.stringContaining("%")]);
   });
 
   it("51,200 parts that are no address take little time", () => {
