@@ -82,7 +82,19 @@ const integer = (least: number, most: number) => {
     v.maxValue(most, expected),
   );
 };
-const unixSeconds = integer(0, 253_402_300_799);
+/**
+ * A field without which an alert can still be told apart. If its value cannot be read, the field is dropped: the
+ * alert is worth more than all that is said about it.
+ */
+const droppable = <T extends v.GenericSchema>(schema: T) => v.fallback(v.optional(schema), undefined);
+
+/** Some monitors tell fractions of seconds. */
+const unixSeconds = v.pipe(
+  v.number("a Unix time in seconds"),
+  v.minValue(0, "a Unix time in seconds"),
+  v.maxValue(253_402_300_799, "a Unix time in seconds"),
+  v.transform(Math.floor),
+);
 /** Nagios writes an unknown time as 0. */
 const knownSeconds = v.pipe(
   unixSeconds,
@@ -93,14 +105,27 @@ const token = (limit: number, pattern: RegExp, letters: string) =>
 const oneOf = <const T extends readonly string[]>(values: T) =>
   v.picklist(values, `one of ${values.join(" ")}`);
 
+/** A problem's or a notification's; a number is taken for its digits. */
+const id = v.pipe(
+  v.union([v.string(), v.pipe(v.number(), v.safeInteger(), v.transform(String))]),
+  v.regex(/^[0-9A-Za-z-]{0,64}$/, "at most 64 digits, letters and -"),
+);
 /** Nagios writes "no problem id" as 0 or as nothing. */
 const problemId = v.pipe(
-  token(64, /^[0-9A-Za-z-]{0,64}$/, "digits, letters and -"),
+  id,
   v.transform((id) => (id === "0" || id === "" ? undefined : id)),
 );
 
+/** One text of several: if it is none, it is left out alone. */
+const text = v.fallback(v.string("text"), "");
+const names = (limit: number, most: number) =>
+  v.pipe(
+    v.array(v.fallback(line(limit), ""), "a list of texts"),
+    v.transform((given) => [...new Set(given.filter(Boolean))].slice(0, most)),
+  );
+
 const urls = v.pipe(
-  v.record(v.string(), v.string("text"), "an object of texts"),
+  v.record(v.string(), text, "an object of texts"),
   v.transform((given) =>
     Object.fromEntries(
       Object.entries(given)
@@ -113,25 +138,31 @@ const urls = v.pipe(
 );
 
 const custom = v.pipe(
-  v.record(v.string(), v.string("text"), "an object of texts"),
+  v.record(v.string(), text, "an object of texts"),
   v.transform((given) =>
     Object.fromEntries(
       Object.entries(given)
-        .filter(([key]) => /^[A-Za-z0-9_]{1,64}$/.test(key) && key !== "__proto__")
+        .filter(([key, value]) => /^[A-Za-z0-9_]{1,64}$/.test(key) && key !== "__proto__" && value)
         .slice(0, 64)
         .map(([key, value]) => [key, cut(clean(value), 1024)]),
     ),
   ),
 );
 
-/** An alert's fields as JSON names them (nagios.md §5.1, version 1), without recipients; unknown fields are dropped. */
+/**
+ * An alert's fields as JSON names them (nagios.md §5.1, version 1), without recipients; unknown fields are dropped.
+ * Only what says which object of which monitor is how, and when, must be readable.
+ */
 export const alertEntries = {
   v: v.literal(1, "1"),
-  source: oneOf(["nagios", "naemon", "icinga2", "checkmk", "other"]),
+  source: v.fallback(
+    v.optional(oneOf(["nagios", "naemon", "icinga2", "checkmk", "other"]), "other"),
+    "other",
+  ),
   monitor: v.object(
     {
       id: token(64, /^[A-Za-z0-9._-]{1,64}$/, "letters, digits, . _ -"),
-      start: v.optional(knownSeconds),
+      start: droppable(knownSeconds),
     },
     "an object with id",
   ),
@@ -143,63 +174,49 @@ export const alertEntries = {
     {
       host: name(255),
       service: v.optional(v.nullable(name(255)), null),
-      alias: v.optional(line(255)),
-      address: v.optional(line(255)),
-      display: v.optional(line(255)),
-      groups: v.optional(
-        v.pipe(
-          v.array(line(64), "a list of texts"),
-          v.transform((groups) => [...new Set(groups.filter(Boolean))].slice(0, 64)),
-        ),
-      ),
-      urls: v.optional(urls),
+      alias: droppable(line(255)),
+      address: droppable(line(255)),
+      display: droppable(line(255)),
+      groups: droppable(names(64, 64)),
+      urls: droppable(urls),
     },
     "an object with host",
   ),
   state: oneOf([...hostStates, ...serviceStates]),
-  state_type: v.optional(oneOf(["HARD", "SOFT"]), "HARD"),
-  prev_state: v.optional(oneOf([...hostStates, ...serviceStates])),
-  attempt: v.optional(integer(0, 1000)),
-  max_attempts: v.optional(integer(0, 1000)),
-  problem: v.optional(
-    v.object(
-      {
-        id: v.optional(problemId),
-        last_id: v.optional(problemId),
-        epoch: v.optional(knownSeconds),
-      },
-      "an object",
+  state_type: v.fallback(v.optional(oneOf(["HARD", "SOFT"]), "HARD"), "HARD"),
+  prev_state: droppable(oneOf([...hostStates, ...serviceStates])),
+  attempt: droppable(integer(0, 1000)),
+  max_attempts: droppable(integer(0, 1000)),
+  problem: v.fallback(
+    v.optional(
+      v.object({ id: droppable(problemId), last_id: droppable(problemId), epoch: droppable(knownSeconds) }),
+      {},
     ),
     {},
   ),
-  notification: v.optional(
-    v.object(
-      {
-        id: v.optional(token(64, /^[0-9A-Za-z-]{0,64}$/, "digits, letters and -")),
-        number: v.optional(integer(0, 1_000_000)),
-        escalated: v.optional(v.boolean("true or false")),
-        volatile: v.optional(v.boolean("true or false")),
-        recipients: v.optional(
-          v.pipe(
-            v.array(line(255), "a list of texts"),
-            v.transform((names) => names.filter(Boolean).slice(0, 200)),
-          ),
-        ),
-      },
-      "an object",
+  notification: v.fallback(
+    v.optional(
+      v.object({
+        id: droppable(id),
+        number: droppable(integer(0, 1_000_000)),
+        escalated: droppable(v.boolean()),
+        volatile: droppable(v.boolean()),
+        recipients: droppable(names(255, 200)),
+      }),
+      {},
     ),
     {},
   ),
-  author: v.optional(line(255)),
-  comment: v.optional(v.string("text")),
-  output: v.optional(v.string("text")),
-  long_output: v.optional(v.string("text")),
-  perfdata: v.optional(v.string("text")),
-  truncated: v.optional(v.boolean("true or false")),
+  author: droppable(line(255)),
+  comment: droppable(v.string()),
+  output: droppable(v.string()),
+  long_output: droppable(v.string()),
+  perfdata: droppable(v.string()),
+  truncated: droppable(v.boolean()),
   time: unixSeconds,
-  custom: v.optional(custom),
-  degraded: v.optional(v.boolean("true or false")),
-  dup_hint: v.optional(v.boolean("true or false")),
+  custom: droppable(custom),
+  degraded: droppable(v.boolean()),
+  dup_hint: droppable(v.boolean()),
 };
 
 type Fields = v.InferOutput<v.ObjectSchema<typeof alertEntries, undefined>>;
@@ -233,8 +250,9 @@ export const read = <T extends v.GenericSchema>(schema: T, input: unknown): Read
 };
 
 /**
- * Reads one alert from what JSON.parse gave. Identities and enumerations that do not fit are faults; names for
- * people are cut, outputs and comments cut and marked `truncated`. Reading what was read before changes nothing.
+ * Reads one alert from what JSON.parse gave. Faults are an identity, a type or a state that cannot be read; any other
+ * field that cannot be read is dropped. Names for people are cut, outputs and comments cut and marked `truncated`.
+ * Reading what was read before changes nothing.
  */
 export const readAlert = (input: unknown): Reading<Alert> => {
   const reading = read(v.object(alertEntries, "an object"), input);
@@ -249,9 +267,9 @@ export const readAlert = (input: unknown): Reading<Alert> => {
     faults.push({ field: "state", expected: "of a PROBLEM, not OK or UP" });
   else if (fields.type === "RECOVERY" && severity[fields.state] !== 0)
     faults.push({ field: "state", expected: "of a RECOVERY, OK or UP" });
-  if (fields.prev_state && !states.includes(fields.prev_state))
-    faults.push({ field: "prev_state", expected: `of a ${kind}, one of ${states.join(" ")}` });
   if (faults.length > 0) return { ok: false, faults };
+  // Nagios says PENDING before the first check.
+  const prev_state = states.includes(fields.prev_state ?? "") ? fields.prev_state : undefined;
 
   // Nagios's OUTPUT is one line, Icinga's has them all: the first line is the output everywhere.
   const [first = "", ...rest] = clean(fields.output ?? "").split("\n");
@@ -268,7 +286,7 @@ export const readAlert = (input: unknown): Reading<Alert> => {
     truncated ||= fitting !== texts[key];
     texts[key] = fitting;
   }
-  return { ok: true, value: { ...fields, ...texts, truncated } as Alert };
+  return { ok: true, value: { ...fields, prev_state, ...texts, truncated } as Alert };
 };
 
 /** The object as people read it: `host/service`, a host alone as `host`. */

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { type JsonSchema, toJsonSchemaDefs } from "@valibot/to-json-schema";
+import { type JsonSchema, type OverrideSchemaContext, toJsonSchemaDefs } from "@valibot/to-json-schema";
 import * as v from "valibot";
 import { alertEntries } from "../functions/alert.ts";
 import * as answers from "../functions/intake/answers.ts";
@@ -23,7 +23,11 @@ const overrideRef = ({ referenceId }: { referenceId: string }) => reference(refe
 
 /** Schemas of requests say what is to be sent: a text may be cut or a name refused for its bytes all the same. */
 const requests = {
-  Alert: v.object({ ...alertEntries, ...postEntries.entries }),
+  Alert: v.object({
+    ...alertEntries,
+    time: v.fallback(v.optional(alertEntries.time), undefined),
+    ...postEntries.entries,
+  }),
   Heartbeat: heartbeatPost,
   Redrive: redriveOrder,
 };
@@ -46,7 +50,12 @@ const responses = {
   Ready: answers.ready,
 };
 
-const common = { target: "draft-2020-12", errorMode: "ignore", overrideRef } as const;
+/** A field that is dropped if it cannot be read takes any value. */
+const overrideSchema = ({ valibotSchema, jsonSchema }: OverrideSchemaContext) =>
+  "fallback" in valibotSchema
+    ? { anyOf: [jsonSchema, { description: "Any other value is dropped." }] }
+    : undefined;
+const common = { target: "draft-2020-12", errorMode: "ignore", overrideRef, overrideSchema } as const;
 const withoutDialect = ({ $schema: _, ...schema }: JsonSchema) => schema;
 const schemasOf = (schemas: Parameters<typeof toJsonSchemaDefs>[0], typeMode: "input" | "ignore") =>
   Object.fromEntries(
@@ -145,7 +154,7 @@ const paths: Record<string, Record<string, Json>> = {
   "/v1/alerts": {
     post: {
       summary: `Takes up to ${mostAlerts} alerts`,
-      description: `At most ${mostBytes} bytes, not compressed. The answer lists each alert for each mailbox. One that is not valid does not stop the others.`,
+      description: `At most ${mostBytes} bytes, not compressed. The answer lists each alert for each mailbox. One that is not valid does not stop the others. An optional field that cannot be read is dropped. An alert without a time gets the time of receipt.`,
       requestBody: {
         required: true,
         content: {
@@ -169,7 +178,7 @@ const paths: Record<string, Record<string, Json>> = {
               properties: Object.fromEntries(
                 [...Object.keys(form), "HOSTSTATE"].map((name) => [name, { type: "string" }]),
               ),
-              required: ["NOTIFICATIONTYPE", "HOSTNAME", "CONTACTEMAIL", "TIMET"],
+              required: ["NOTIFICATIONTYPE", "HOSTNAME", "CONTACTEMAIL"],
               additionalProperties: { type: "string" },
             },
             examples: { problem: { value: form } },

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { hostStates, notificationTypes, readAlert, serviceStates } from "../functions/alert.ts";
+import { alertEntries, hostStates, notificationTypes, readAlert, serviceStates } from "../functions/alert.ts";
 
 const hostileCharacter = fc.constantFrom(
   ..."\r\n\0\t\u001b\u0085\u2028\u2029\u202e\u2066\ud83d\ude00\udfff\u00ad\u200b\ufeff\ufffeé€\\$\"'<",
@@ -125,7 +125,49 @@ const oneLine: Record<string, number> = {
 };
 const enumerated = new Set(["source", "type", "state", "state_type", "prev_state"]);
 
+/** What says which object of which monitor is how, and when. */
+const telling = ["v", "monitor", "type", "object", "state", "time"];
+const informing = Object.keys(alertEntries).filter((field) => !telling.includes(field));
+/** The fields that only inform, each with any JSON in it, or with values that are nearly right. */
+const anyInformation = fc.record({
+  fields: fc.dictionary(fc.constantFrom(...informing), json),
+  monitor: fc.dictionary(fc.constantFrom("start", "x"), json),
+  object: fc.dictionary(fc.constantFrom("alias", "address", "display", "groups", "urls"), json),
+  problem: fc.option(fc.dictionary(fc.constantFrom("id", "last_id", "epoch"), json)),
+  notification: fc.option(
+    fc.dictionary(fc.constantFrom("id", "number", "escalated", "volatile", "recipients"), json),
+  ),
+  nested: fc.dictionary(
+    fc.constantFrom("urls", "groups"),
+    fc.oneof(fc.array(json), fc.dictionary(text, json)),
+  ),
+});
+
 describe("reading an alert", () => {
+  it("takes an alert whatever stands in the fields that only inform, and keeps its identity, type and state", () => {
+    fc.assert(
+      fc.property(anyInformation, ({ fields, monitor, object, problem, notification, nested }) => {
+        const identity = { host: "web01", service: "HTTP" };
+        const reading = readAlert({
+          ...fields,
+          ...(problem && { problem }),
+          ...(notification && { notification }),
+          v: 1,
+          monitor: { ...monitor, id: "monitor1" },
+          type: "PROBLEM",
+          object: { ...object, ...nested, ...identity },
+          state: "CRITICAL",
+          time: 1_795_366_380,
+        });
+        expect(reading).toMatchObject({
+          ok: true,
+          value: { monitor: { id: "monitor1" }, type: "PROBLEM", object: identity, state: "CRITICAL" },
+        });
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   it("never throws, whatever JSON it is given", () => {
     fc.assert(
       fc.property(anything, (input) => {

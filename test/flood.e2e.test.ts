@@ -194,8 +194,8 @@ describe("a bomb", () => {
     ["brackets to the limit", "[".repeat(262_144), {}, 400],
     ["closed brackets to the limit", deep("[", "]"), {}, 422],
     ["objects in objects", `${deep('{"a":', "}").replace(/:}/, ":1}")}`, {}, 422],
-    ["brackets as an output", withField("output", deep("[", "]")), {}, 422],
-    ["objects as custom variables", withField("custom", deep('{"a":', "}").replace(/:}/, ":1}")), {}, 422],
+    ["brackets as an output", withField("output", deep("[", "]")), {}, 202],
+    ["objects as custom variables", withField("custom", deep('{"a":', "}").replace(/:}/, ":1}")), {}, 202],
     [
       "fifteen thousand custom variables",
       withField("custom", `{${Array.from({ length: 15_000 }, (_, n) => `"v${n}":""`).join()}}`),
@@ -203,7 +203,7 @@ describe("a bomb", () => {
       202,
     ],
     ["the same key again and again", withField("output", `"x"${',"output":"y"'.repeat(18_000)}`), {}, 202],
-    ["a number without bounds", withField("time", "1e999"), {}, 422],
+    ["a number without bounds", withField("time", "1e999"), {}, 202],
     [
       "fields without end in a form",
       `${"a=&".repeat(65_000)}`,

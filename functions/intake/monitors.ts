@@ -10,15 +10,15 @@ const unresolved = /^(\$[A-Za-z0-9_:]*\$?|\?)$/;
 const unescapeLong = (text: string): string =>
   text.replace(/\\(\\|n)/g, (_, code: string) => (code === "n" ? "\n" : "\\"));
 
-const whole = (text: string | undefined): number | undefined =>
-  text !== undefined && /^-?\d{1,15}$/.test(text) ? Number(text) : undefined;
+/** Digits as a number; some monitors write seconds with fractions. */
+const number = (text: string | undefined): number | undefined =>
+  text !== undefined && /^\d{1,15}(\.\d{1,9})?$/.test(text) ? Number(text) : undefined;
 
 const macroOf: Record<string, string> = {
   type: "NOTIFICATIONTYPE",
   "object.host": "HOSTNAME",
   "object.service": "SERVICEDESC",
   state: "HOSTSTATE or SERVICESTATE",
-  time: "TIMET",
   "monitor.id": "MONITOR",
   "recipients.0.email": "CONTACTEMAIL",
 };
@@ -28,9 +28,6 @@ export const inMacros = (fault: Fault): Fault => {
   const macro = macroOf[fault.field];
   return macro ? { ...fault, field: `${fault.field} (${macro})` } : fault;
 };
-
-/** A number as the schema wants it, or the text itself so that the schema can say what is wrong with it. */
-const numberOr = (text: string | undefined): number | string | undefined => whole(text) ?? text;
 
 /**
  * The JSON alert (nagios.md §5.1) of a notification given by Nagios's and Naemon's macro names, with or without
@@ -55,12 +52,13 @@ export const fromMacros = (given: Macros): Record<string, unknown> => {
   const custom = [...macros].filter(
     ([name, value]) => /^_(HOST|SERVICE|CONTACT)/.test(name) && !["", "$", `$${name}$`].includes(value),
   );
-  const flag = (name: string) => (field(name) === undefined ? undefined : field(name) === "1");
+  const flag = (name: string) =>
+    field(name) === undefined ? undefined : /^(1|true)$/i.test(field(name) ?? "");
   return {
     v: 1,
     id: field("ID"),
     source: field("SOURCE") ?? "nagios",
-    monitor: { id: field("MONITOR") ?? "nagios", start: numberOr(field("PROCESSSTARTTIME")) },
+    monitor: { id: field("MONITOR") ?? "nagios", start: number(field("PROCESSSTARTTIME")) },
     type: field("NOTIFICATIONTYPE"),
     object: {
       host: field("HOSTNAME"),
@@ -80,16 +78,16 @@ export const fromMacros = (given: Macros): Record<string, unknown> => {
     state: field(`${kind}STATE`),
     state_type: field(`${kind}STATETYPE`),
     prev_state: field(`LAST${kind}STATE`),
-    attempt: numberOr(field(`${kind}ATTEMPT`)),
-    max_attempts: numberOr(field(`MAX${kind}ATTEMPTS`)),
+    attempt: number(field(`${kind}ATTEMPT`)),
+    max_attempts: number(field(`MAX${kind}ATTEMPTS`)),
     problem: {
       id: field(`${kind}PROBLEMID`),
       last_id: field(`LAST${kind}PROBLEMID`),
-      epoch: numberOr(field(kind === "HOST" ? "LASTHOSTUP" : "LASTSERVICEOK")),
+      epoch: number(field(kind === "HOST" ? "LASTHOSTUP" : "LASTSERVICEOK")),
     },
     notification: {
       id: field(`${kind}NOTIFICATIONID`),
-      number: numberOr(field(`${kind}NOTIFICATIONNUMBER`) ?? field("NOTIFICATIONNUMBER")),
+      number: number(field(`${kind}NOTIFICATIONNUMBER`) ?? field("NOTIFICATIONNUMBER")),
       escalated: flag("NOTIFICATIONISESCALATED"),
       volatile: kind === "SERVICE" ? flag("SERVICEISVOLATILE") : undefined,
       recipients: list("NOTIFICATIONRECIPIENTS"),
@@ -100,7 +98,7 @@ export const fromMacros = (given: Macros): Record<string, unknown> => {
     output: text(`${kind}OUTPUT`),
     long_output: unescapeLong(macros.get(`LONG${kind}OUTPUT`) ?? ""),
     perfdata: text(`${kind}PERFDATA`),
-    time: numberOr(field("TIMET")),
+    time: number(field("TIMET")),
     custom: Object.fromEntries(custom),
     degraded: flag("DEGRADED"),
   };

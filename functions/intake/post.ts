@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { type Aliases, type AllowList, contactKey, resolveContact } from "../address.ts";
-import { type Alert, cleanLine, cut, type Fault, read, readAlert } from "../alert.ts";
+import { type Alert, alertEntries, cleanLine, cut, type Fault, read, readAlert } from "../alert.ts";
 import { digest, eventKey } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 
@@ -17,15 +17,10 @@ const contact = v.fallback(
   }),
   {},
 );
-/** What a posted alert has besides the alert itself. */
+/** What a posted alert has besides the alert itself. An id that cannot be read is no reason to lose the alert. */
 export const postEntries = v.object(
   {
-    id: v.optional(
-      v.pipe(
-        v.string("8-64 letters, digits, . _ -"),
-        v.regex(/^[A-Za-z0-9._-]{8,64}$/, "8-64 letters, digits, . _ -"),
-      ),
-    ),
+    id: v.fallback(v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{8,64}$/))), undefined),
     recipients: v.pipe(
       v.array(contact, "a list of 1-200 contacts"),
       v.minLength(1, "a list of 1-200 contacts"),
@@ -34,6 +29,12 @@ export const postEntries = v.object(
   },
   "an object",
 );
+
+/** What was posted, with the time of receipt where it tells none that can be read. */
+const timed = (input: unknown, now: number): unknown =>
+  typeof input !== "object" || input === null || v.is(alertEntries.time, "time" in input && input.time)
+    ? input
+    : { ...input, time: Math.floor(now / 1000) };
 
 const queuedAlert = (
   alert: Alert,
@@ -77,7 +78,7 @@ const once = (faults: readonly Fault[]): Fault[] => [
  */
 export const readPost = (input: unknown, circumstances: Circumstances): ReadPost => {
   const { site, aliases, allowed } = circumstances;
-  const alert = readAlert(input);
+  const alert = readAlert(timed(input, circumstances.now));
   const post = read(postEntries, input);
   const faults: Fault[] = [...(alert.ok ? [] : alert.faults), ...(post.ok ? [] : post.faults)];
   const good = new Map<string, { address: string; name?: string }>();

@@ -115,12 +115,22 @@ describe("each macro arrives in its field", () => {
     expect(alertOf(hostAlert)).toMatchObject({ source: "nagios", monitor: { id: "nagios" } });
   });
 
-  it.each(["TIMET", "HOSTATTEMPT", "NOTIFICATIONNUMBER", "PROCESSSTARTTIME", "LASTHOSTUP"])(
-    "a %s that is no number is a fault",
-    (name) => {
-      expect(readAlert(fromMacros({ ...hostAlert, [name]: "1e3" })).ok).toBe(false);
-    },
-  );
+  it.each([
+    ["TIMET", "time"],
+    ["HOSTATTEMPT", "attempt"],
+    ["NOTIFICATIONNUMBER", "notification.number"],
+    ["PROCESSSTARTTIME", "monitor.start"],
+    ["LASTHOSTUP", "problem.epoch"],
+  ])("a %s that is no number is none, and one with a fraction is one", (name, path) => {
+    for (const odd of ["1e3", "-1", "soon", "0x10"])
+      expect(at(fromMacros({ ...hostAlert, [name]: odd }), path)).toBeUndefined();
+    expect(at(fromMacros({ ...hostAlert, [name]: "1795366380.25" }), path)).toBe(1_795_366_380.25);
+  });
+
+  it("a flag of true is one, in any case", () => {
+    const macros = { ...serviceAlert, NOTIFICATIONISESCALATED: "True", SERVICEISVOLATILE: "true" };
+    expect(alertOf(macros).notification).toMatchObject({ escalated: true, volatile: true });
+  });
 });
 
 describe("host and service", () => {
