@@ -45,20 +45,32 @@ export const hostKey = (site: string, { object }: Alert): string => digest("obje
 export const messageGroup = (site: string, alert: Alert, contact: string): string =>
   digest("group", objectKey(site, alert), contact);
 
+/** What names one notification of an object beside its monitor and type. */
+const occurrenceOf = ({ monitor, type, notification, problem, state, time }: Alert): string[] => {
+  const since = String(problem.epoch ?? time);
+  // Without its process's start a counter may have begun again (nagios.md §1.5).
+  if (notification.id) return ["id", notification.id, monitor.start === undefined ? since : ""];
+  const stateful = type === "PROBLEM" || type === "RECOVERY";
+  if (stateful && notification.number !== undefined)
+    return ["number", String(notification.number), state, since];
+  return ["time", String(time), state];
+};
+
 /**
- * Names one notification for one contact, however often it is run, posted or replayed (nagios.md §5.1).
- * The send time, the command and the contact's name are left out: they differ between two runs of the same.
+ * Tells apart the notifications of one second that have nothing but their texts to tell them apart. Undefined: the
+ * event key is enough, or the alert lost its texts on the way and may be any of them.
+ */
+export const textKey = (alert: Alert): string | undefined =>
+  alert.degraded || occurrenceOf(alert)[0] !== "time"
+    ? undefined
+    : digest("texts", alert.output ?? "", alert.comment ?? "");
+
+/**
+ * Names one notification for one contact, however often it is run, posted or replayed (nagios.md §5.1); `textKey` adds
+ * to it. The send time, the command and the contact's name are left out: they differ between two runs of the same.
  */
 export const eventKey = (site: string, alert: Alert, contact: string): string => {
-  const { monitor, object, type, notification, problem, state } = alert;
-  const since = String(problem.epoch ?? alert.time);
-  const stateful = type === "PROBLEM" || type === "RECOVERY";
-  const occurrence = notification.id
-    ? // Without its process's start a counter may have begun again (nagios.md §1.5).
-      ["id", notification.id, monitor.start === undefined ? since : ""]
-    : stateful && notification.number !== undefined
-      ? ["number", String(notification.number), state, since]
-      : ["time", String(alert.time), state];
+  const { monitor, object, type } = alert;
   return digest(
     "event",
     site,
@@ -68,7 +80,19 @@ export const eventKey = (site: string, alert: Alert, contact: string): string =>
     object.service === null ? "host" : "service",
     object.service ?? "",
     type,
-    ...occurrence,
+    ...occurrenceOf(alert),
     contact,
   );
 };
+
+/**
+ * The id of an alert that was posted without one: the same whenever the event is posted again. An alert that lost its
+ * texts has another, so that the queue takes the one with texts that may follow (R39).
+ */
+export const derivedId = (site: string, alert: Alert, contact: string): string =>
+  digest(
+    "alert id",
+    eventKey(site, alert, contact),
+    textKey(alert) ?? "",
+    alert.degraded ? "degraded" : "",
+  ).slice(0, 32);

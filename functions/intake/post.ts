@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { type Aliases, type AllowList, contactKey, resolveContact } from "../address.ts";
 import { type Alert, alertEntries, cleanLine, cut, type Fault, read, readAlert } from "../alert.ts";
-import { digest, eventKey } from "../identity.ts";
+import { derivedId, digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 
 /** What intake knows besides the body: who posts, when, and whom mail may go to. */
@@ -101,7 +101,7 @@ export const readPost = (input: unknown, circumstances: Circumstances): ReadPost
 
   const queuedFor = (address: string, name: string | undefined): QueuedAlert => {
     const key = contactKey(address);
-    const own = post.value.id ?? eventKey(site, alert.value, key).slice(0, 32);
+    const own = post.value.id ?? derivedId(site, alert.value, key);
     const several = post.value.id !== undefined && good.size + bad.size > 1;
     const suffix = several ? `.${digest("contact", key).slice(0, 8)}` : "";
     return queuedAlert(alert.value, address, name, own + suffix, circumstances);

@@ -345,7 +345,7 @@ export const dynamodbLedger = (
       host: ofService && knownHost ? entryOf(knownHost) : undefined,
       ...numbering(runs.map(runOf), queued),
       record,
-      twin: twinOf(knownRecord, alert.degraded ?? false, [...others.values()].map(parse<JournalRecord>)),
+      twin: twinOf(knownRecord, alert, [...others.values()].map(parse<JournalRecord>)),
       inDoubt: record.inDoubt,
       putBack: record.putBackAt !== knownRecord?.putBackAt,
     };

@@ -1,7 +1,7 @@
 import { contactKey } from "../address.ts";
-import { type NotificationType, objectName, type State } from "../alert.ts";
+import { type Alert, type NotificationType, objectName, type State } from "../alert.ts";
 import type { Attempt } from "../deliver/delivery.ts";
-import { entryKey, eventKey } from "../identity.ts";
+import { entryKey, eventKey, textKey } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Verdict } from "./case.ts";
 import type { Episode, Kind, Told } from "./entry.ts";
@@ -29,6 +29,8 @@ export type JournalRecord = {
   site: string;
   objectKey: string;
   eventKey: string;
+  /** Alerts with the same event key are the same event unless both have a text key, and these differ. */
+  textKey?: string;
   host: string;
   service: string | null;
   contact: string;
@@ -82,6 +84,7 @@ export const newRecord = (queued: QueuedAlert): JournalRecord => {
     site,
     objectKey: entryKey(queued),
     eventKey: eventKey(site, alert, contactKey(contact)),
+    textKey: textKey(alert),
     host: alert.object.host,
     service: alert.object.service,
     contact,
@@ -110,13 +113,20 @@ export const resumed = (record: JournalRecord, { putBackAt }: QueuedAlert): Jour
  */
 export const twinOf = (
   mine: JournalRecord | undefined,
-  degraded: boolean,
+  alert: Alert,
   others: readonly JournalRecord[],
 ): string | undefined => {
   const waits = (record: JournalRecord) => record.verdict?.row === "R39";
   if (mine && !waits(mine)) return undefined;
+  const texts = textKey(alert);
+  const differs = (other: JournalRecord) =>
+    texts !== undefined && other.textKey !== undefined && texts !== other.textKey;
   return others.find(
-    (other) => !other.made && other.verdict?.row !== "R0" && (!waits(other) || (!mine && degraded)),
+    (other) =>
+      !other.made &&
+      !differs(other) &&
+      other.verdict?.row !== "R0" &&
+      (!waits(other) || (!mine && alert.degraded)),
   )?.id;
 };
 

@@ -281,7 +281,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         host: alert.object.service === null ? undefined : entryAt(hostKey(site, alert)),
         ...numbering(runsOf(site, alert.monitor.id), queued),
         record,
-        twin: twinOf(known, alert.degraded ?? false, others.map(parse<JournalRecord>)),
+        twin: twinOf(known, alert, others.map(parse<JournalRecord>)),
         inDoubt: record.inDoubt,
         putBack: record.putBackAt !== known?.putBackAt,
       };
