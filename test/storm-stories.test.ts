@@ -85,6 +85,41 @@ it("a recovery comes after the digest of its problem, though HARDSTATE_BURST was
   expect(told("s4")).toEqual(["digest recovered"]);
 });
 
+it("sixty downtimes in a second are the first three mails and a digest", async () => {
+  const { tell, pass, subjects, mails, story } = stage();
+  const of = { author: "ann", comment: "kernel update\nof all" };
+  const ids: string[] = [];
+  for (let n = 1; n <= 60; n++)
+    ids.push(await tell("DOWNTIMESTART", { host: "web", service: `s${n}` }, "OK", of));
+  expect(subjects()).toEqual([1, 2, 3].map((n) => `DOWNTIMESTART OK: web/s${n}`));
+  await pass(60);
+  expect(subjects().slice(3)).toEqual(["DIGEST 57 downtimes started: web"]);
+  expect(
+    mails[3]?.text.match(/^ {2}downtime {5}s\d+ +started \(ann: kernel update of all\)$/gm),
+  ).toHaveLength(57);
+  expect((await story(ids[59] ?? "")).ending).toMatchObject({ as: "digested" });
+  await pass(3600);
+  expect(mails).toHaveLength(4);
+});
+
+it("acknowledgements and custom notifications in a storm are never held up", async () => {
+  const { tell, problem, subjects } = stage();
+  for (const s of four) await problem(s);
+  for (const type of ["ACKNOWLEDGEMENT", "CUSTOM"])
+    await tell(type, { host: "web", service: "s1" }, "CRITICAL");
+  expect(subjects().slice(3)).toEqual(["ACKNOWLEDGEMENT CRITICAL: web/s1", "CUSTOM CRITICAL: web/s1"]);
+});
+
+it("a downtime after the storm is a mail of its own, though a digest told the problem; before that, it is in the digest", async () => {
+  const { tell, problem, pass, subjects } = stage();
+  for (const s of four) await problem(s);
+  await tell("DOWNTIMESTART", { host: "web", service: "s4" }, "CRITICAL");
+  await pass(60);
+  expect(subjects().slice(3)).toEqual(["DIGEST 1 problem, 1 downtime started: web"]);
+  await tell("DOWNTIMEEND", { host: "web", service: "s4" }, "CRITICAL");
+  expect(subjects().slice(4)).toEqual(["DOWNTIMEEND CRITICAL: web/s4"]);
+});
+
 describe("a digest that was refused and is put back tells how it stands now", () => {
   it("after the recovery was told", async () => {
     const { problem, recovery, relay, pass, told, bridge } = stage();

@@ -1,5 +1,5 @@
 import { html } from "hono/html";
-import { objectName, type State, severity } from "../alert.ts";
+import { type NotificationType, objectName, type State, severity } from "../alert.ts";
 import { digest as hashOf } from "../identity.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
@@ -10,11 +10,20 @@ import { domainOf, headersOf, linkTo, type Mail, messageIdOf, type Sender } from
 type Line = {
   host: string;
   service: string | null;
-  state: State;
+  /** Undefined: this digest tells of its downtime alone. */
+  state?: State;
   output: string;
   /** The worst that this digest tells of it, if it has recovered since. */
   was?: State;
   recovered: boolean;
+  /** What this digest tells last of its downtime, and who set it and why. */
+  downtime?: { became: string; why: string };
+};
+
+const became: Partial<Record<NotificationType, string>> = {
+  DOWNTIMESTART: "started",
+  DOWNTIMEEND: "ended",
+  DOWNTIMECANCELLED: "cancelled",
 };
 
 /**
@@ -26,10 +35,14 @@ const linesOf = (
   meanwhile: NonNullable<JournalRecord["meanwhile"]>,
 ): Line[] =>
   [...Map.groupBy(members, ({ objectKey }) => objectKey)].map(([key, records]) => {
-    const last = records.at(-1) as JournalRecord;
+    const { host, service } = records[0] as JournalRecord;
+    const downtimes = records.filter(({ type }) => became[type] !== undefined);
+    const set = downtimes.at(-1);
+    const downtime = set && { became: became[set.type] ?? "", why: set.digest?.line ?? "" };
+    const last = records.filter((record) => !downtimes.includes(record)).at(-1);
+    if (!last) return { host, service, output: "", recovered: false, downtime };
     const problems = records.filter(({ type }) => type === "PROBLEM");
     const worst = problems.toSorted((a, b) => severity[b.state] - severity[a.state])[0];
-    const { host, service } = last;
     const good = service === null ? "UP" : "OK";
     const known = meanwhile[key];
     const recovered = known?.recovered ?? last.type === "RECOVERY";
@@ -41,12 +54,14 @@ const linesOf = (
       output: state === last.state ? (last.digest?.line ?? "") : "",
       was: recovered ? (worst?.state ?? known?.state) : undefined,
       recovered,
+      downtime,
     };
   });
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
-/** What is broken before what is over, the worst first. */
-const rank = ({ recovered, state }: Line): number => (recovered ? -1 : severity[state]);
+/** What is broken before what is over, the worst first; a downtime alone comes last. */
+const rank = ({ recovered, state }: Line): number =>
+  state === undefined ? -2 : recovered ? -1 : severity[state];
 
 /** By host, those with the worst first; a host's own line before its services'. */
 const byHost = (lines: readonly Line[]): [host: string, lines: Line[]][] => {
@@ -68,9 +83,15 @@ const counted = (count: number, word: string): string => `${count} ${word}${coun
 
 /** What there is, in the words of a subject. */
 const summary = (lines: readonly Line[]): string => {
-  const open = lines.filter(({ recovered }) => !recovered).length;
-  const over = lines.length - open;
-  return [open > 0 && counted(open, "problem"), over > 0 && `${over} recovered`].filter(Boolean).join(", ");
+  const open = lines.filter(({ state, recovered }) => state !== undefined && !recovered).length;
+  const over = lines.filter(({ recovered }) => recovered).length;
+  const downtimes = Object.values(became).map((word) => {
+    const count = lines.filter(({ downtime }) => downtime?.became === word).length;
+    return count > 0 && `${counted(count, "downtime")} ${word}`;
+  });
+  return [open > 0 && counted(open, "problem"), over > 0 && `${over} recovered`, ...downtimes]
+    .filter(Boolean)
+    .join(", ");
 };
 
 /** The first hosts, and how many more there are. */
@@ -86,16 +107,20 @@ const why =
   "More came at once than is mailed one by one: the first mails went out alone, this one tells the rest.";
 
 const nameOf = ({ service }: Line): string => service ?? "(host)";
-const wordOf = ({ recovered, state }: Line): string => (recovered ? "recovered" : state);
-const wasOf = ({ was }: Line): string => (was ? `was ${was}` : "");
+const wordOf = ({ recovered, state }: Line): string => (recovered ? "recovered" : (state ?? "downtime"));
+/** What a line says behind the object's name. */
+const detailOf = ({ state, recovered, was, output, downtime }: Line): string => {
+  const detail = recovered ? was && `was ${was}` : output;
+  const why = downtime?.why && `${downtime.became} (${downtime.why})`;
+  const set = downtime && (why || downtime.became);
+  return [detail, set && (state === undefined ? set : `downtime ${set}`)].filter(Boolean).join("; ");
+};
 
 const textOf = (title: string, groups: readonly [string, Line[]][], id: string): string => {
   const all = groups.flatMap(([, lines]) => lines);
   const width = Math.min(40, Math.max(...all.map((line) => nameOf(line).length)));
   const row = (line: Line) =>
-    [`  ${wordOf(line).padEnd(11)}`, nameOf(line).padEnd(width), line.recovered ? wasOf(line) : line.output]
-      .join("  ")
-      .trimEnd();
+    [`  ${wordOf(line).padEnd(11)}`, nameOf(line).padEnd(width), detailOf(line)].join("  ").trimEnd();
   return [
     `${title}\n\n${why}\n`,
     ...groups.map(([host, lines]) => `\n${host}\n${lines.map(row).join("\n")}\n`),
@@ -117,7 +142,7 @@ const htmlOf = (
   const badge =
     "display:inline-block;min-width:84px;text-align:center;color:#ffffff;padding:0 6px;margin-right:8px;border-radius:4px";
   const row = (line: Line) =>
-    html`<div style="margin:4px 0"><b style="background:${colours[severity[line.state]]};${badge}">${wordOf(line)}</b><b dir="ltr">${line.was ? html`<s>${name(line)}</s>` : name(line)}</b> <span dir="auto">${line.recovered ? wasOf(line) : line.output}</span></div>
+    html`<div style="margin:4px 0"><b style="background:${line.state ? colours[severity[line.state]] : "#57606a"};${badge}">${wordOf(line)}</b><b dir="ltr">${line.was ? html`<s>${name(line)}</s>` : name(line)}</b> <span dir="auto">${detailOf(line)}</span></div>
 `;
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title}</title></head>

@@ -1,5 +1,5 @@
 import { contactKey } from "../address.ts";
-import { cut, readAlert, severity } from "../alert.ts";
+import { cleanLine, cut, readAlert, severity } from "../alert.ts";
 import { contactEntryKey, digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Rate } from "../rate.ts";
@@ -25,9 +25,9 @@ export type Storm = {
 /** A digest ends where it would be too long to read, and another goes on. */
 const mostMembers = 1000;
 
-/** Mails about states, which come by the thousand; what a human did is told at once. */
+/** Mails that come by the thousand: about states, and about the downtime of a whole site. Others are sent at once. */
 const isGathered = (kind: Kind): boolean =>
-  ["PROBLEM", "UPDATE", "ESCALATION", "REMINDER", "RECOVERY"].includes(kind);
+  ["PROBLEM", "UPDATE", "ESCALATION", "REMINDER", "RECOVERY", "DOWNTIME"].includes(kind);
 
 /** The storm in the period that `now` is in. A little before it is a worker behind others, more a clock set back. */
 const stormAt = (storm: Storm | undefined, { milliseconds }: Rate, now: number): Storm => {
@@ -53,7 +53,7 @@ const digestAlert = (first: QueuedAlert, number: number, now: number): QueuedAle
     v: 1,
     source: "other",
     monitor: { id: "hardstate" },
-    type: alert.type === "RECOVERY" ? "RECOVERY" : "PROBLEM",
+    type: alert.type,
     object: place,
     state: states[severity[alert.state]],
     time: Math.floor(now / 1000),
@@ -185,8 +185,14 @@ export const closed = (entry: Entry, id: string): Entry => {
   return { ...entry, storm: { ...entry.storm, digests } };
 };
 
-/** What a digest says of one of its alerts beside what the journal knows: the first line of its output. */
-export const lineOf = ({ alert }: QueuedAlert): string => cut(alert.output ?? "", 120);
+/**
+ * What a digest says of one of its alerts beside what the journal knows: the first line of its output, or of a downtime
+ * who set it and why.
+ */
+export const lineOf = ({ alert: { type, author, comment, output } }: QueuedAlert): string => {
+  const why = [author, cleanLine(comment ?? "")].filter(Boolean).join(": ");
+  return cut(type.startsWith("DOWNTIME") ? why : (output ?? ""), 120);
+};
 
 /**
  * What the pipeline asks of digests: whether one tells an alert in place of its own mail, that it does, and what it
@@ -207,9 +213,9 @@ export const digests = (
     if (decidedAt !== undefined || !isGathered(kind)) return undefined;
     const about = entry.contacts[contactKey(queued.contact)];
     const { site, contact } = queued;
-    return inTurn(contactEntryKey(site, contact), () =>
-      admit(ledger, queued, burst, about, episode?.id, now),
-    );
+    // A downtime is not part of a problem: it goes out alone though a digest told the problem.
+    const part = kind === "DOWNTIME" ? undefined : episode?.id;
+    return inTurn(contactEntryKey(site, contact), () => admit(ledger, queued, burst, about, part, now));
   };
   /** Puts an alert that the journal has as digested into its digest, or into another. */
   const joinDigest = async (queued: QueuedAlert, noted: string, now: number) => {

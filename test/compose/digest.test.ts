@@ -62,6 +62,41 @@ describe("the mail of a digest", () => {
     ]);
   });
 
+  it("tells of downtimes after what is broken and what is over, with who set them and why", () => {
+    const of = (name: [string, string?], type: JournalRecord["type"], state: State, line = "") => ({
+      ...told(name, state, line),
+      type,
+    });
+    const { subject, text, html } = mail(
+      of(["web01", "HTTP"], "DOWNTIMESTART", "OK", "ann: kernel update"),
+      told(["web01", "Disk"], "WARNING", "8 % free"),
+      of(["web01", "Disk"], "DOWNTIMESTART", "WARNING", "ann: kernel update"),
+      of(["web01", "Disk"], "DOWNTIMEEND", "WARNING"),
+      of(["web01"], "DOWNTIMECANCELLED", "UP"),
+      told(["web01", "Load"], "OK"),
+      of(["db01"], "DOWNTIMESTART", "DOWN", "ann: kernel update"),
+    );
+    expect(subject).toBe(
+      "DIGEST 1 problem, 1 recovered, 2 downtimes started, 1 downtime ended, 1 downtime cancelled: web01 and db01",
+    );
+    expect(text.split("\n").slice(4)).toEqual([
+      "web01",
+      "  downtime     (host)  cancelled",
+      "  WARNING      Disk    8 % free; downtime ended",
+      "  recovered    Load",
+      "  downtime     HTTP    started (ann: kernel update)",
+      "",
+      "db01",
+      "  downtime     (host)  started (ann: kernel update)",
+      "",
+      "-- ",
+      "Alert digest-0001, by Hardstate",
+      "",
+    ]);
+    expect(html).toContain('<span dir="auto">started (ann: kernel update)</span>');
+    expect(html).not.toContain("undefined");
+  });
+
   it("strikes through what recovered within it, and nothing else", () => {
     const { html } = mail(
       told(["a", "s1"], "CRITICAL"),
