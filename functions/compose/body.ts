@@ -83,18 +83,27 @@ const links = ({ alert, link }: Facts): [string, string][] =>
 
 const commentLabel = ({ author }: Alert): string => (author ? `Comment by ${author}` : "Comment");
 
+/** Said of every problem mail of an escalation: its reader may never have heard of this problem. */
+const escalation = ({ type, notification }: Alert): string | undefined => {
+  if (type !== "PROBLEM" || !notification.escalated) return undefined;
+  const number = notification.number ? ` for notification ${notification.number} of this problem` : "";
+  return `This is an escalation: the monitor's escalation rules chose this contact${number}.`;
+};
+
 const cutMark = "The monitor's text was longer; the rest was cut.";
 
 /** The plain text body, LF line ends. */
 export const textBody = (facts: Facts): string => {
   const { title, object, alert, why, id } = facts;
   const labelled = [...rows(facts), ...links(facts)];
+  const escalated = escalation(alert);
   const width = Math.max(...labelled.map(([label]) => label.length));
   const block = (label: string, text: string | undefined) => (text ? `\n${label}:\n\n${text}\n` : "");
   return [
     `${title}: ${object} is ${alert.state}${lasted(facts)}\n`,
     alert.output ? `\n${alert.output}\n` : "",
     block(commentLabel(alert), alert.comment),
+    escalated ? `\n${escalated}\n` : "",
     `\nWhy this mail: ${why}\n\n`,
     ...labelled.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`),
     block("Output", alert.long_output),
@@ -116,6 +125,7 @@ export const small = "opacity:.75;font-size:13px";
 export const htmlBody = (facts: Facts): string => {
   const { title, object, alert, link, why, id } = facts;
   const colour = colours[severity[alert.state]];
+  const escalated = escalation(alert);
   const pre =
     "white-space:pre-wrap;font:13px/1.45 ui-monospace,Menlo,Consolas,monospace;margin:4px 0 16px;padding:10px;border:1px solid #8884;border-radius:4px";
   const block = (label: string, text: string | undefined) =>
@@ -128,7 +138,7 @@ export const htmlBody = (facts: Facts): string => {
 <div style="border-left:6px solid ${colour};padding:2px 0 2px 12px"><div style="${small}">${title}</div><div style="font-size:20px"><b dir="ltr">${link ? html`<a href="${link}" style="color:inherit">${object}</a>` : object}</b> is <b style="background:${colour};color:#ffffff;padding:0 6px;border-radius:4px">${alert.state}</b>${lasted(facts)}</div></div>
 ${alert.output ? html`<p dir="auto" style="font-size:16px">${alert.output}</p>` : ""}
 ${block(commentLabel(alert), alert.comment)}
-<p>Why this mail: ${why}</p>
+${escalated ? html`<p><b>${escalated}</b></p>` : ""}<p>Why this mail: ${why}</p>
 <table style="border-collapse:collapse;margin:0 0 16px">
 ${rows(facts).map(([label, value]) => row(label, value))}
 ${links(facts).map(([label, url]) => row(label, html`<a href="${url}">${url}</a>`))}

@@ -195,6 +195,23 @@ describe("for its reader, a mail", () => {
     expect(mailed(later(1, change), entry).mail.text).toMatch(/^Author +Grace$/m);
   });
 
+  test("of an escalated problem says so, also when it is the first news", () => {
+    const escalated = { ...problem.alert.notification, number: 3, escalated: true };
+    const sentence =
+      "This is an escalation: the monitor's escalation rules chose this contact for notification 3 of this problem.";
+    const { text, html, subject } = mailed(queued(alertOf({ notification: escalated }))).mail;
+    expect(subject).toBe("PROBLEM CRITICAL: web1/HTTP");
+    expect(text).toContain(`\n\n${sentence}\n\nWhy this mail: `);
+    expect(html).toContain(`<p><b>${sentence.replaceAll("'", "&#39;")}</b></p>`);
+    const unnumbered = mailed(queued(alertOf({ notification: { escalated: true } }))).mail;
+    expect(unnumbered.text).toContain("rules chose this contact.\n");
+    for (const other of [
+      mailed(problem).mail,
+      mailed(later(9, { ...over, notification: escalated }), entry).mail,
+    ])
+      expect(other.text + other.html).not.toContain("escalation");
+  });
+
   test("says below the long output that it was cut, and has nothing where there is no output", () => {
     const cut = mailed(queued(alertOf({ long_output: "more", perfdata: "a=1", truncated: true }))).mail;
     expect(cut.text).toMatch(/\nmore\n\nThe monitor's text was longer; .*\n\nPerformance data:\n/);
