@@ -142,9 +142,9 @@ const custom = v.pipe(
   v.transform((given) =>
     Object.fromEntries(
       Object.entries(given)
+        .map(([key, value]): [string, string] => [key, cut(clean(value), 1024)])
         .filter(([key, value]) => /^[A-Za-z0-9_]{1,64}$/.test(key) && key !== "__proto__" && value)
-        .slice(0, 64)
-        .map(([key, value]) => [key, cut(clean(value), 1024)]),
+        .slice(0, 64),
     ),
   ),
 );

@@ -35,7 +35,7 @@ const recipientsWords = ({ name, addresses, fault }: Recipients): string => {
   );
   return paragraph(
     `  ${name.padEnd(12)} → `,
-    fault === undefined ? words.join(", ") : `REFUSED: wants ${fault}`,
+    [...words, ...(fault === undefined ? [] : [`REFUSED: wants ${fault}`])].join(", "),
   );
 };
 

@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { alertEntries, hostStates, notificationTypes, readAlert, serviceStates } from "../functions/alert.ts";
+import { fromMacros } from "../functions/intake/monitors.ts";
+import { type Circumstances, readPost } from "../functions/intake/post.ts";
 
 const hostileCharacter = fc.constantFrom(
   ..."\r\n\0\t\u001b\u0085\u2028\u2029\u202e\u2066\ud83d\ude00\udfff\u00ad\u200b\ufeff\ufffeé€\\$\"'<",
@@ -143,6 +145,29 @@ const anyInformation = fc.record({
   ),
 });
 
+const form = {
+  NOTIFICATIONTYPE: "PROBLEM",
+  HOSTNAME: "web01",
+  SERVICEDESC: "HTTP",
+  SERVICESTATE: "CRITICAL",
+  CONTACTEMAIL: "ops@example.com",
+};
+const informingMacros = [
+  ...["ID", "SOURCE", "TIMET", "PROCESSSTARTTIME", "DEGRADED", "CONTACTNAME", "_HOSTRACK"],
+  ...["HOSTALIAS", "HOSTADDRESS", "SERVICEDISPLAYNAME", "SERVICEGROUPNAMES", "HOSTGROUPNAMES"],
+  ...["SERVICEACTIONURL", "SERVICENOTESURL", "SERVICEINFOURL", "SERVICESTATETYPE", "LASTSERVICESTATE"],
+  ...["SERVICEATTEMPT", "MAXSERVICEATTEMPTS", "SERVICEPROBLEMID", "LASTSERVICEPROBLEMID", "LASTSERVICEOK"],
+  ...["SERVICENOTIFICATIONID", "SERVICENOTIFICATIONNUMBER", "NOTIFICATIONISESCALATED", "SERVICEISVOLATILE"],
+  ...["NOTIFICATIONRECIPIENTS", "NOTIFICATIONAUTHOR", "NOTIFICATIONCOMMENT", "SERVICEOUTPUT"],
+  ...["LONGSERVICEOUTPUT", "SERVICEPERFDATA", "HOSTSTATE", "LASTHOSTUP", "MAXHOSTATTEMPTS"],
+];
+const circumstances: Circumstances = {
+  site: "site",
+  now: 1_800_000_000_000,
+  aliases: new Map(),
+  allowed: (address) => address.endsWith("@example.com"),
+};
+
 describe("reading an alert", () => {
   it("takes an alert whatever stands in the fields that only inform, and keeps its identity, type and state", () => {
     fc.assert(
@@ -165,6 +190,45 @@ describe("reading an alert", () => {
         });
       }),
       { numRuns: 2000 },
+    );
+  });
+
+  it("takes a form post whatever stands in the macros that only inform", () => {
+    const macros = fc.dictionary(
+      fc.constantFrom(...informingMacros),
+      fc.oneof(text, fc.string(), fc.integer().map(String)),
+    );
+    fc.assert(
+      fc.property(macros, (given) => {
+        const reading = readPost(fromMacros({ ...given, ...form }), circumstances);
+        expect(reading).toMatchObject({
+          ok: true,
+          rejected: [],
+          value: [
+            {
+              contact: "ops@example.com",
+              alert: { type: "PROBLEM", state: "CRITICAL", time: expect.any(Number) },
+            },
+          ],
+        });
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("takes an alert for its good mailbox whatever the other recipients are", () => {
+    const others = fc.array(fc.oneof(json, fc.record({ name: json, email: json }, { requiredKeys: [] })), {
+      maxLength: 20,
+    });
+    fc.assert(
+      fc.property(others, others, (before, after) => {
+        const recipients = [...before, { email: "ops@example.com" }, ...after];
+        const reading = readPost({ ...fromMacros(form), recipients }, circumstances);
+        expect(reading.ok && reading.value.map(({ contact }) => contact)).toContain("ops@example.com");
+        expect(reading.rejected.every(({ faults }) => faults.length > 0)).toBe(true);
+        const ids = [...(reading.ok ? reading.value : []), ...reading.rejected.map(({ queued }) => queued)];
+        expect(new Set(ids.map(({ id }) => id)).size).toBe(ids.length);
+      }),
     );
   });
 

@@ -441,6 +441,7 @@ describe("hardstate check", () => {
     ["ops@example.com", 0, /→ ops@example\.com\n$/],
     ["x@evil.example", 1, /→ REFUSED: wants an address that HARDSTATE_RECIPIENTS allows\n$/],
     ["nobody", 1, /→ REFUSED: wants an address: no alias/],
+    ["ops@example.com x@evil.example", 1, /→ ops@example\.com, REFUSED: wants an address\s+that HARDSTATE/],
   ])("tells where mail for %s would go", async (name, status, words) => {
     expect(await check([name])).toMatchObject({ status, out: expect.stringMatching(words), err: "" });
   });
