@@ -37,8 +37,8 @@ export type RehearsalParts = {
 /** The bridge without its servers: intake's reading, ledger, pipeline and sweep as they are, on a virtual clock. */
 export type Rehearsal = {
   ledger(): Ledger;
-  /** Takes a post as intake does, and works until nothing is to be done. Throws what is wrong with it. */
-  post(site: string, input: unknown): Promise<QueuedAlert[]>;
+  /** Takes a post, sent at this time of its monitor's clock in Unix milliseconds, as intake does, and works until nothing is to be done. Throws what is wrong with it. */
+  post(site: string, input: unknown, sentAt?: number): Promise<QueuedAlert[]>;
   /** Lets the clock run; whatever is due meanwhile is done at its time. */
   passTo(time: number): Promise<void>;
   /** What waits for the relay is tried now. */
@@ -219,8 +219,9 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
   const nextTime = () => Math.min(sweepAt, ...heads().map(({ readyAt }) => readyAt));
   return {
     ledger: () => ledger,
-    post: async (site, input) => {
-      const reading = readPost(input, { site, now, aliases: new Map(), allowed: () => true });
+    post: async (site, input, sentAt) => {
+      const clockBehind = sentAt === undefined ? undefined : now - sentAt;
+      const reading = readPost(input, { site, now, clockBehind, aliases: new Map(), allowed: () => true });
       if (!reading.ok) throw new Error(JSON.stringify(reading.faults));
       await queue.send(reading.value.map(toMessage));
       await workOff();

@@ -28,6 +28,7 @@ export type Event = {
   nid?: number | string;
   ep?: number;
   mt?: number;
+  sent?: number;
   ps?: number;
   cluster?: boolean;
   lsc?: number;
@@ -223,7 +224,8 @@ export const player = () => {
         else {
           const site = placeOf(file.groups, event.mon);
           const zone = (scenario.cluster ?? event.cluster) && site !== event.mon;
-          await stage.post(site, postOf(event, zone ? site : event.mon));
+          const sentAt = event.sent === undefined ? undefined : event.sent * 1000;
+          await stage.post(site, postOf(event, zone ? site : event.mon), sentAt);
         }
       }
       await stage.passTo(began + (scenario.until ?? (events.at(-1)?.t ?? 0) + 2000) * 1000);

@@ -337,7 +337,17 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           { field: "body", expected: `1-${mostAlerts} alerts` },
         ]);
 
-      const circumstances = { site, now: clock(), aliases: parts.aliases, allowed: parts.allowed };
+      const now = clock();
+      // By RFC 9110 §6.6.1 it is when the request was made: that tells a late post from a wrong clock.
+      // biome-ignore lint/style/noRestrictedGlobals: it reads a text, and no clock.
+      const sent = Date.parse(c.req.header("Date") ?? "");
+      const circumstances = {
+        site,
+        now,
+        ...(Number.isFinite(sent) && { clockBehind: now - sent }),
+        aliases: parts.aliases,
+        allowed: parts.allowed,
+      };
       const queued: QueuedAlert[] = [];
       const answers = items.flatMap((item, index): Posted[] => {
         const reading =

@@ -4,8 +4,17 @@ import { type Alert, alertEntries, cleanLine, cut, type Fault, read, readAlert }
 import { derivedId, digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 
-/** What intake knows besides the body: who posts, when, and whom mail may go to. */
-export type Circumstances = { site: string; now: number; aliases: Aliases; allowed: AllowList };
+/**
+ * What intake knows besides the body: who posts, when, and whom mail may go to; and by how many milliseconds the
+ * poster's clock is behind ours, if the post says when it was sent.
+ */
+export type Circumstances = {
+  site: string;
+  now: number;
+  clockBehind?: number;
+  aliases: Aliases;
+  allowed: AllowList;
+};
 
 const mostMailboxes = 200;
 
@@ -41,7 +50,7 @@ const queuedAlert = (
   address: string,
   name: string | undefined,
   id: string,
-  { site, now }: Circumstances,
+  { site, now, clockBehind }: Circumstances,
 ): QueuedAlert => ({
   v: 1,
   id,
@@ -49,6 +58,7 @@ const queuedAlert = (
   contact: address,
   contactName: (name && cut(cleanLine(name), 255)) || undefined,
   receivedAt: now,
+  ...(clockBehind !== undefined && { clockBehind }),
   alert,
 });
 

@@ -82,6 +82,16 @@ describe("POST /v1/alerts", () => {
     expect(await taken()).toMatchObject([{ id: "client-id-1", site: "site", receivedAt: 100_000_000 }]);
   });
 
+  it("knows by a Date header how far the poster's clock is behind, and by none or a bad one nothing", async () => {
+    const body = JSON.stringify(alert());
+    await post(body, "application/json", { Date: "Fri, 02 Jan 1970 02:46:40 GMT" });
+    expect(await taken()).toMatchObject([{ clockBehind: 3_600_000 }]);
+    for (const headers of [{}, { Date: "noon" }]) {
+      await post(body, "application/json", headers);
+      expect((await taken())[0]).not.toHaveProperty("clockBehind");
+    }
+  });
+
   it("takes a list, and lines of JSON, in their order", async () => {
     const several = [1, 2, 3].map((n) => alert({ id: `client-id-${n}` }));
     expect((await postJson(several)).status).toBe(202);
