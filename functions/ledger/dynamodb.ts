@@ -32,6 +32,7 @@ import {
 import { type Change, type Due, insistent, keepMilliseconds, type Ledger, readCursor } from "./ledger.ts";
 import { mostRuns, type Numbered, numbering, type Run } from "./order.ts";
 import { readEntry } from "./read-entry.ts";
+import type { Rejection } from "./rejection.ts";
 
 type Item = Record<string, AttributeValue>;
 type Value = string | number | Uint8Array | undefined;
@@ -82,6 +83,7 @@ const eventAt = (pk: string): Key => ({ pk, sk: "event" });
 const runsOf = (site: string, monitor: string): string => `runs ${site} ${monitor}`;
 const routeKey = (sk: string): Key => ({ pk: "routes", sk });
 const heartbeatKey = (site: string, monitor: string): Key => ({ pk: "heartbeats", sk: `${site} ${monitor}` });
+const rejectionKey = (site: string, id: string): Key => ({ pk: "rejected", sk: `${site} ${id}` });
 const nameOf = ({ pk, sk }: Key): string => `${pk}\n${sk}`;
 
 /** Times and names as one string that sorts as they do. */
@@ -95,6 +97,10 @@ const stateOf = (item: Item): RouteState => ({
 });
 const heartbeatOf = (item: Item): Heartbeat => ({
   ...parse<Heartbeat>(item),
+  revision: number(item, "revision"),
+});
+const rejectionOf = (item: Item): Rejection => ({
+  ...parse<Rejection>(item),
   revision: number(item, "revision"),
 });
 const runOf = (item: Item): Run => ({
@@ -469,6 +475,34 @@ export const dynamodbLedger = (
     heartbeats: async () => {
       const { Items = [] } = await search(undefined, ["pk", "heartbeats"], { ConsistentRead: true });
       return Items.map(heartbeatOf);
+    },
+    rejection: async (site, id) => {
+      const item = await find(rejectionKey(site, id));
+      return item && rejectionOf(item);
+    },
+    writeRejection: ({ revision, ...body }) => {
+      const { site, id, first, last, told } = body;
+      return advance(newMark(), rejectionKey(site, id), revision, {
+        body: bodyOf(body),
+        site_ending: `${site} rejected`,
+        at: sortable(last, id),
+        due: told ? undefined : "rejected",
+        due_at: told ? undefined : first,
+        expires: expiresAfter(last),
+      });
+    },
+    rejections: async ({ site, before, limit }) => {
+      const { page, full } = await newest("ending", ["site_ending", `${site} rejected`], "at", before, limit);
+      const items = page.flatMap(({ item }) => (item ? [rejectionOf(item)] : []));
+      return { items, next: full ? page.at(-1)?.cursor : undefined };
+    },
+    untoldRejections: async (limit) => {
+      const { Items = [] } = await search("due", ["due", "rejected"], { Limit: limit });
+      const keys = Items.map(keyIn);
+      // An index may lag behind.
+      return inOrder(keys, await findAll(keys))
+        .map(rejectionOf)
+        .filter(({ told }) => !told);
     },
     due: async (now, limit) => {
       const { Items = [] } = await search("due", ["due", "due"], { Limit: limit }, ["due_at", "<=", now]);

@@ -8,6 +8,7 @@ import { type Entry, type Told, told, withHeld, withoutHeld } from "./entry.ts";
 import type { Flow } from "./flow.ts";
 import { type JournalRecord, newRecord, type Outcome, type Returned } from "./journal.ts";
 import type { Numbered } from "./order.ts";
+import type { Rejection } from "./rejection.ts";
 
 /** What the ledger knows when an alert is looked at. */
 export type Page = Known & {
@@ -75,6 +76,13 @@ export type Ledger = RouteStates & {
   writeHeartbeat(heartbeat: Heartbeat): Promise<boolean>;
   /** Those of all sites, by site and monitor; those that were not heard for 30 days are forgotten. */
   heartbeats(): Promise<Heartbeat[]>;
+  /** What was rejected under one id, and the next step of it on the revision it was read at. */
+  rejection(site: string, id: string): Promise<Rejection | undefined>;
+  writeRejection(rejection: Rejection): Promise<boolean>;
+  /** Those of a site, the last one first; those of which the last was 30 days ago are forgotten. */
+  rejections(query: { site: string; before?: string; limit: number }): Promise<Listing<Rejection>>;
+  /** Those of all sites of which no operator was told, at most `limit`. */
+  untoldRejections(limit: number): Promise<Rejection[]>;
   read(queued: QueuedAlert): Promise<Page>;
   /** The entry of this key, without all that `read` finds beside it. */
   entry(key: string): Promise<Entry>;

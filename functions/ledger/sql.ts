@@ -18,6 +18,7 @@ import {
 import { cursorOf, type Due, type Ledger, readCursor } from "./ledger.ts";
 import { mostRuns, type Numbered, numbering, type Run } from "./order.ts";
 import { readEntry } from "./read-entry.ts";
+import type { Rejection } from "./rejection.ts";
 
 type Value = string | number | null;
 
@@ -114,6 +115,18 @@ const schema = `
     body TEXT NOT NULL,
     PRIMARY KEY (site, monitor)
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS rejection (
+    site TEXT NOT NULL,
+    id TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    untold INTEGER,
+    body TEXT NOT NULL,
+    PRIMARY KEY (site, id)
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS rejection_of_site ON rejection (site, last, id);
+  CREATE INDEX IF NOT EXISTS rejection_last ON rejection (last);
+  CREATE INDEX IF NOT EXISTS rejection_untold ON rejection (untold) WHERE untold IS NOT NULL;
   CREATE TABLE IF NOT EXISTS route (
     route TEXT PRIMARY KEY,
     revision INTEGER NOT NULL,
@@ -169,6 +182,10 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
   });
   const heartbeatOf = (row: Record<string, unknown>): Heartbeat => ({
     ...parse<Heartbeat>(row),
+    revision: Number(row.revision),
+  });
+  const rejectionOf = (row: Record<string, unknown>): Rejection => ({
+    ...parse<Rejection>(row),
     revision: Number(row.revision),
   });
   const runsOf = (site: string, monitor: string): Run[] =>
@@ -261,6 +278,48 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       );
     },
     heartbeats: async () => engine.all("SELECT * FROM heartbeat ORDER BY site, monitor").map(heartbeatOf),
+    rejection: async (site, id) =>
+      engine.all("SELECT * FROM rejection WHERE site = ? AND id = ?", site, id).map(rejectionOf)[0],
+    writeRejection: async ({ revision, ...body }) =>
+      together(() => {
+        const { site, id, last, told } = body;
+        const columns = [last, told ? null : 1, JSON.stringify(body)];
+        return (
+          (revision === 0
+            ? engine.run(
+                `INSERT INTO rejection (site, id, revision, last, untold, body) VALUES (?, ?, 1, ?, ?, ?)
+                 ON CONFLICT DO NOTHING`,
+                site,
+                id,
+                ...columns,
+              )
+            : engine.run(
+                `UPDATE rejection SET revision = revision + 1, last = ?, untold = ?, body = ?
+                 WHERE site = ? AND id = ? AND revision = ?`,
+                ...columns,
+                site,
+                id,
+                revision,
+              )) > 0
+        );
+      }),
+    rejections: async ({ site, before, limit }) => {
+      const items = engine
+        .all(
+          `SELECT revision, body FROM rejection WHERE site = ? AND (last, id) < (?, ?)
+           ORDER BY last DESC, id DESC LIMIT ?`,
+          site,
+          ...readCursor(before),
+          limit,
+        )
+        .map(rejectionOf);
+      const end = items.at(-1);
+      return { items, next: end && items.length === limit ? cursorOf(end.last, end.id) : undefined };
+    },
+    untoldRejections: async (limit) =>
+      engine
+        .all("SELECT revision, body FROM rejection WHERE untold IS NOT NULL ORDER BY site, id LIMIT ?", limit)
+        .map(rejectionOf),
     read: async (queued) => {
       const { site, alert } = queued;
       const fresh = newRecord(queued);
@@ -473,6 +532,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       engine.transaction(() => {
         engine.run("DELETE FROM returned WHERE at < ?", before);
         engine.run("DELETE FROM heartbeat WHERE at < ?", before);
+        engine.run("DELETE FROM rejection WHERE last < ?", before);
         return (
           engine.run(
             `DELETE FROM journal WHERE (site, id) IN

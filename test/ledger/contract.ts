@@ -13,6 +13,16 @@ import {
 } from "../../functions/ledger/ledger.ts";
 import { isRolledBack } from "../../functions/ledger/order.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
+import {
+  countOf,
+  findRejection,
+  listRejections,
+  mostRejections,
+  noteRejected,
+  noteWrongTokens,
+  type Rejected,
+  turnedAway,
+} from "../../functions/ledger/rejection.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
 import { queuedAlert } from "../alerts.ts";
@@ -526,6 +536,126 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       expect(await ledger.write({ key: "contact", entry: next, records: [] })).toBe(true);
       expect((await ledger.entry("contact")).storm?.alone).toBe(2);
       expect((await ledger.journal({ site: "site", limit: 9 })).items).toEqual([]);
+    });
+
+    const fault = { field: "recipients.0.email", expected: "an address that HARDSTATE_RECIPIENTS allows" };
+    const rejected = (object: string, contact?: string, id?: string): Rejected => ({
+      object,
+      contact,
+      monitor: "m1",
+      id,
+      faults: [fault],
+    });
+    const [day, hour] = [86_400_000, 3_600_000];
+    const noon = 100 * day + 12 * hour;
+
+    it("keeps one rejection for each object, contact and day, with how many there were, and beside all sums", async () => {
+      for (let minute = 0; minute < 30; minute++)
+        await noteRejected(
+          ledger,
+          "site",
+          [rejected("web01/HTTP", "db@exmaple.com", `post-${minute + 1000}`)],
+          noon + minute * 60_000,
+        );
+      await noteRejected(ledger, "site", [rejected("web01/HTTP", "DB@exmaple.com")], noon + day);
+      await noteRejected(ledger, "site", [rejected("web01/Disk", "db@exmaple.com")], noon + day + 1);
+      await noteRejected(ledger, "other", [rejected("db01")], noon);
+      const { items } = await reopen().rejections({ site: "site", limit: 9 });
+      expect(items.map((one) => [one.object, one.contact, countOf(one)])).toEqual([
+        ["web01/Disk", "db@exmaple.com", 1],
+        ["web01/HTTP", "DB@exmaple.com", 1],
+        ["web01/HTTP", "db@exmaple.com", 30],
+      ]);
+      const [, , first] = items;
+      expect(first).toMatchObject({ site: "site", monitor: "m1", faults: [fault], first: noon });
+      expect(first?.last).toBe(noon + 29 * 60_000);
+      expect(first?.ids.slice(-2)).toEqual(["post-1028", "post-1029"]);
+      expect(await ledger.rejection("site", first?.id ?? "")).toEqual(first);
+      expect(await findRejection(ledger, "site", "post-1029")).toEqual(first);
+      expect(await findRejection(ledger, "other", "post-1029")).toBeUndefined();
+      const totals = Object.values(await ledger.totals("site"));
+      expect(totals.every((count) => count === 0)).toBe(true);
+      expect((await ledger.journal({ site: "site", limit: 9 })).items).toEqual([]);
+      expect((await ledger.flow("site", 0)).acceptedAt).toBeUndefined();
+      expect(await ledger.due(noon + 2 * day, 9)).toEqual([]);
+    });
+
+    it("lists rejections page by page, the last one first, by object and by contact", async () => {
+      for (let n = 0; n < 5; n++)
+        await noteRejected(ledger, "site", [rejected(`web0${n}`, `c${n % 2}@example.org`)], noon + n);
+      const hosts = async (query: object) => {
+        const { items, next } = await listRejections(ledger, { site: "site", limit: 9, ...query });
+        return [items.map(({ object }) => object?.slice(-1)).join(""), next] as const;
+      };
+      expect(await hosts({})).toEqual(["43210", undefined]);
+      expect(await hosts({ contact: "C1@example.org" })).toEqual(["31", undefined]);
+      expect(await hosts({ object: "web02" })).toEqual(["2", undefined]);
+      const [first, next] = await hosts({ limit: 2 });
+      expect([first, (await hosts({ limit: 2, before: next }))[0]]).toEqual(["43", "21"]);
+    });
+
+    it("lets a flood make no more than so many rejections of a site and day, and counts the rest in one", async () => {
+      const flood = (from: number) =>
+        Array.from({ length: 90 }, (_, n) => rejected(`host${from + n}`, `u${from + n}@example.org`));
+      for (let n = 0; n < 4; n++) await noteRejected(ledger, "site", flood(n * 90), noon + n);
+      const { items } = await ledger.rejections({ site: "site", limit: 500 });
+      expect(items).toHaveLength(mostRejections + 1);
+      expect(items.reduce((sum, one) => sum + countOf(one), 0)).toBe(360);
+      expect(items.find(({ object }) => object === undefined)).toMatchObject({ ids: [], faults: [fault] });
+      await noteRejected(ledger, "site", flood(1000), noon + day);
+      expect((await ledger.rejections({ site: "site", limit: 500 })).items).toHaveLength(mostRejections + 91);
+    });
+
+    it("loses no rejection of several that are noted at once", async () => {
+      const others = [ledger, reopen(), reopen()];
+      await Promise.all(
+        others.map((one, n) =>
+          noteRejected(one, "site", [rejected("web01", "x@example.org", `post-${n}000`)], noon),
+        ),
+      );
+      const { items } = await ledger.rejections({ site: "site", limit: 9 });
+      expect(items.map(countOf)).toEqual([3]);
+      expect(items[0]?.ids.toSorted()).toEqual(["post-0000", "post-1000", "post-2000"]);
+    });
+
+    it("gives rejections that operators were not told of, until they were", async () => {
+      await noteRejected(ledger, "site", [rejected("web01", "x@example.org")], noon);
+      await noteRejected(ledger, "other", [rejected("web02", "x@example.org")], noon + 1);
+      await noteWrongTokens(ledger, 3, undefined, noon);
+      const untold = await reopen().untoldRejections(9);
+      expect(untold.map(({ site }) => site).toSorted()).toEqual(["other", "site"]);
+      expect(await ledger.untoldRejections(1)).toHaveLength(1);
+      for (const one of untold) expect(await ledger.writeRejection({ ...one, told: true })).toBe(true);
+      for (const one of untold) expect(await ledger.writeRejection(one)).toBe(false);
+      expect(await ledger.untoldRejections(9)).toEqual([]);
+      await noteRejected(ledger, "site", [rejected("web01", "x@example.org")], noon + hour);
+      expect(await ledger.untoldRejections(9)).toEqual([]);
+    });
+
+    it("counts what was turned away in the last 24 hours, and requests without a token with their last monitor", async () => {
+      const none = { rejected: 0, wrongTokens: { count: 0 } };
+      expect(await turnedAway(ledger, "site", noon)).toEqual(none);
+      await noteRejected(ledger, "site", [rejected("web01"), rejected("web02")], noon - 30 * hour);
+      for (let ago = 25; ago >= 0; ago -= 5)
+        await noteRejected(ledger, "site", [rejected("web01"), rejected("web02")], noon - ago * hour);
+      await noteRejected(ledger, "other", [rejected("web01")], noon);
+      await noteWrongTokens(ledger, 7, "m0", noon - 25 * hour);
+      await noteWrongTokens(ledger, 7, "m1", noon - 20 * hour);
+      await noteWrongTokens(ledger, 2, undefined, noon - hour);
+      expect(await turnedAway(reopen(), "site", noon)).toEqual({
+        rejected: 10,
+        wrongTokens: { count: 9, last: noon - hour, monitor: undefined },
+      });
+      expect(await turnedAway(ledger, "site", noon + 48 * hour)).toEqual(none);
+    });
+
+    it("forgets rejections of which the last was before a time", async () => {
+      await noteRejected(ledger, "site", [rejected("web01")], noon);
+      await noteRejected(ledger, "site", [rejected("web01")], noon + day);
+      await forget(noon + hour);
+      expect((await ledger.rejections({ site: "site", limit: 9 })).items.map(({ last }) => last)).toEqual([
+        noon + day,
+      ]);
     });
 
     it("says that it is ready", async () => {

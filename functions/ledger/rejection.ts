@@ -1,0 +1,204 @@
+import { contactKey } from "../address.ts";
+import { cleanLine, cut, type Fault } from "../alert.ts";
+import { digest } from "../identity.ts";
+import { hourMilliseconds } from "./flow.ts";
+import { cursorOf, type Ledger, type Listing } from "./ledger.ts";
+
+/**
+ * What the bridge rejected for one object and contact of a site on one day of UTC: whole posts, or mailboxes of posts.
+ * It is beside the journal's sums, for none of it was accepted. Times are Unix milliseconds.
+ */
+export type Rejection = {
+  id: string;
+  /** Empty for requests without a token, which belong to no site. */
+  site: string;
+  /** Of the ledger's row; 0 if there is none yet. */
+  revision: number;
+  object?: string;
+  contact?: string;
+  monitor?: string;
+  /** The faults of the last one. */
+  faults: Fault[];
+  /** The ids of the last alerts, where their client gave one. */
+  ids: string[];
+  first: number;
+  last: number;
+  /** How many there were, by the number of the hour since 1970. */
+  hours: Record<string, number>;
+  /** The operators have been told. */
+  told?: true;
+};
+
+/** One post, or one mailbox of a post, that is rejected: as much of it as can be read. `count`: so many alike. */
+export type Rejected = Pick<Rejection, "object" | "contact" | "monitor" | "faults"> & {
+  id?: string;
+  count?: number;
+};
+
+const dayMilliseconds = 86_400_000;
+const dayOf = (at: number): number => Math.floor(at / dayMilliseconds);
+const hourOf = (at: number): number => Math.floor(at / hourMilliseconds);
+
+/** How many rejections of one site and day have a record of their own; the others share one more. */
+export const mostRejections = 200;
+const mostIds = 20;
+const mostFaults = 10;
+const mostBytes = 255;
+const short = (text: string | undefined): string | undefined =>
+  text === undefined ? undefined : cut(cleanLine(text), mostBytes) || undefined;
+
+/** How many posts or mailboxes a rejection stands for. */
+export const countOf = ({ hours }: Rejection): number =>
+  Object.values(hours).reduce((sum, count) => sum + count, 0);
+
+/** The ids of the two records that tell of requests without a token in the last 24 hours. */
+const wrongTokenIds = (now: number): string[] => [0, 1].map((days) => `wrong-tokens-${dayOf(now) - days}`);
+
+const withOne = (known: Rejection, one: Rejected, now: number): Rejection => ({
+  ...known,
+  monitor: short(one.monitor) ?? known.monitor,
+  faults: one.faults
+    .slice(0, mostFaults)
+    .map(({ field, expected }) => ({ field: short(field) ?? "", expected: cut(cleanLine(expected), 600) })),
+  ids:
+    one.id === undefined ? known.ids : [...known.ids.filter((id) => id !== one.id), one.id].slice(-mostIds),
+  last: Math.max(known.last, now),
+  hours: { ...known.hours, [hourOf(now)]: (known.hours[hourOf(now)] ?? 0) + (one.count ?? 1) },
+});
+
+const mostConflicts = 10;
+
+/**
+ * Adds to a rejection, which `first` begins if there is none. A bridge that dies before it can answer is sent the same
+ * post again, and counts it twice.
+ */
+const add = async (ledger: Ledger, first: Rejection, ones: readonly Rejected[], now: number) => {
+  for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+    const known = (await ledger.rejection(first.site, first.id)) ?? first;
+    const next = ones.reduce<Rejection>((sum, one) => withOne(sum, one, now), known);
+    if (await ledger.writeRejection(next)) return;
+  }
+  throw new Error(`a rejection changed ${mostConflicts} times while it was written`);
+};
+
+const begun = (site: string, id: string, now: number): Rejection => ({
+  id,
+  site,
+  revision: 0,
+  faults: [],
+  ids: [],
+  first: now,
+  last: now,
+  hours: {},
+});
+
+/**
+ * Notes what was rejected of a site: one record for each object, contact and day, and at most `mostRejections` and
+ * one of a site and day, so that neither a monitor that repeats itself nor a flood fills the disk.
+ */
+export const noteRejected = async (
+  ledger: Ledger,
+  site: string,
+  rejected: readonly Rejected[],
+  now: number,
+): Promise<void> => {
+  const day = String(dayOf(now));
+  const idFor = (...parts: string[]) => digest("rejected", site, day, ...parts).slice(0, 32);
+  const groups = Map.groupBy(rejected, ({ object = "", contact = "" }) => idFor(object, contactKey(contact)));
+  const known = await Promise.all([...groups.keys()].map((id) => ledger.rejection(site, id)));
+  const fresh = [...groups.keys()].filter((_, index) => known[index] === undefined);
+  const listed = fresh.length > 0 ? (await ledger.rejections({ site, limit: mostRejections })).items : [];
+  const room = mostRejections - listed.filter(({ first }) => dayOf(first) === dayOf(now)).length;
+  const over = new Set(fresh.slice(Math.max(room, 0)));
+  const others = [...over].flatMap((id) => groups.get(id) ?? []);
+  await Promise.all([
+    ...[...groups].flatMap(([id, ones]) => {
+      const [one] = ones;
+      if (!one || over.has(id)) return [];
+      const first = { ...begun(site, id, now), object: short(one.object), contact: short(one.contact) };
+      return [add(ledger, first, ones, now)];
+    }),
+    ...(others.length > 0 ? [add(ledger, begun(site, idFor("more"), now), others, now)] : []),
+  ]);
+};
+
+/** Notes requests that came without a token of any site, in one record a day. Nobody is told of them by mail. */
+export const noteWrongTokens = (
+  ledger: Ledger,
+  count: number,
+  monitor: string | undefined,
+  now: number,
+): Promise<void> => {
+  const [id = ""] = wrongTokenIds(now);
+  const faults = [{ field: "Authorization", expected: "Bearer and a token of HARDSTATE_TOKENS" }];
+  return add(ledger, { ...begun("", id, now), told: true }, [{ monitor, faults, count }], now);
+};
+
+/** How many there were in the 24 hours that end with the hour of `now`. */
+const inLastDay = (rejections: readonly Rejection[], now: number): number =>
+  rejections
+    .flatMap(({ hours }) => Object.entries(hours))
+    .filter(([hour]) => Number(hour) > hourOf(now) - 24)
+    .reduce((sum, [, count]) => sum + count, 0);
+
+/** Requests without a token in the last 24 hours: how many, when the last was, and which monitor it named. */
+export type WrongTokens = { count: number; last?: number; monitor?: string };
+
+/** What was turned away in the last 24 hours: of this site, and without a token. */
+export type TurnedAway = { rejected: number; wrongTokens: WrongTokens };
+
+const pageSize = 100;
+
+/** Counts what was turned away in the last 24 hours. Reads as many records as there are of these hours, and a page. */
+export const turnedAway = async (ledger: Ledger, site: string, now: number): Promise<TurnedAway> => {
+  const tokens = (await Promise.all(wrongTokenIds(now).map((id) => ledger.rejection("", id)))).filter(
+    (one) => one !== undefined,
+  );
+  const latest = tokens.toSorted((a, b) => b.last - a.last)[0];
+  const count = inLastDay(tokens, now);
+  let [rejected, before]: [number, string | undefined] = [0, undefined];
+  do {
+    const { items, next } = await ledger.rejections({ site, before, limit: pageSize });
+    rejected += inLastDay(items, now);
+    const recent = hourOf(items.at(-1)?.last ?? 0) > hourOf(now) - 24;
+    before = recent ? next : undefined;
+  } while (before !== undefined);
+  return {
+    rejected,
+    wrongTokens: count > 0 ? { count, last: latest?.last, monitor: latest?.monitor } : { count },
+  };
+};
+
+const mostPassedOver = 2000;
+
+/** A page of a site's rejections that are about this object and contact, the last one first. */
+export const listRejections = async (
+  ledger: Ledger,
+  query: { site: string; object?: string; contact?: string; before?: string; limit: number },
+): Promise<Listing<Rejection>> => {
+  const { site, object, contact, limit } = query;
+  const wanted = (one: Rejection): boolean =>
+    (object === undefined || one.object === object) &&
+    (contact === undefined || contactKey(one.contact ?? "") === contactKey(contact));
+  const items: Rejection[] = [];
+  let before = query.before;
+  for (let seen = 0; seen < mostPassedOver; seen += pageSize) {
+    const page = await ledger.rejections({ site, before, limit: pageSize });
+    for (const one of page.items) {
+      if (wanted(one)) items.push(one);
+      if (items.length === limit) return { items, next: cursorOf(one.last, one.id) };
+    }
+    if (page.next === undefined) return { items };
+    before = page.next;
+  }
+  return { items, next: before };
+};
+
+/** The rejection of this id, or the one of the last 200 that has an alert of this id. */
+export const findRejection = async (
+  ledger: Ledger,
+  site: string,
+  id: string,
+): Promise<Rejection | undefined> =>
+  (await ledger.rejection(site, id)) ??
+  (await ledger.rejections({ site, limit: mostRejections })).items.find(({ ids }) => ids.includes(id));
