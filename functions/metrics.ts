@@ -3,6 +3,8 @@ import type { Event } from "./telemetry.ts";
 /** What the bridge counts, by names that are the same in Prometheus and in CloudWatch. */
 export type Counter =
   | "hardstate_accepted_total"
+  | "hardstate_rejected_total"
+  | "hardstate_wrong_tokens_total"
   | "hardstate_mailed_total"
   | "hardstate_suppressed_total"
   | "hardstate_digested_total"
@@ -34,6 +36,13 @@ export const samplesOf = (event: Event): Sample[] => {
   switch (event.event) {
     case "accepted":
       return [{ name: "hardstate_accepted_total", value: 1, labels: { type: event.type } }];
+    case "request-refused": {
+      const { rejected = 0, wrongTokens = 0 } = event;
+      const samples: Sample[] = [];
+      if (rejected > 0) samples.push({ name: "hardstate_rejected_total", value: rejected });
+      if (wrongTokens > 0) samples.push({ name: "hardstate_wrong_tokens_total", value: wrongTokens });
+      return samples;
+    }
     case "ended": {
       const { ending, row, route, code, seconds } = event;
       const replied = ending === "mailed" || ending === "refused";

@@ -1,6 +1,7 @@
 import type { RouteState } from "./deliver/breaker.ts";
 import { type Heartbeat, isSilent } from "./heartbeat.ts";
 import type { Flow } from "./ledger/flow.ts";
+import type { TurnedAway, WrongTokens } from "./ledger/rejection.ts";
 import type { Depth } from "./queue/queue.ts";
 
 /** A site's dead letters are counted up to here. */
@@ -25,6 +26,10 @@ export type Status = {
   heartbeats: { monitor: string; last: number; silent: boolean }[];
   /** When the site's last alert was received, and when a relay last took a mail of it (ledger/flow.ts). */
   last: { accepted?: number; mailed?: number };
+  /** Alerts, or mailboxes of alerts, of this site that were rejected in the last 24 hours. */
+  rejected: number;
+  /** Posts without a token of any site in the last 24 hours. */
+  wrong_tokens: WrongTokens;
 };
 
 /** A route that is open at one of these steps does not take our settings; its host is not away. */
@@ -38,6 +43,7 @@ export const statusOf = (
   routes: readonly RouteState[],
   heartbeats: readonly Heartbeat[],
   { acceptedAt, mailedAt }: Pick<Flow, "acceptedAt" | "mailedAt">,
+  { rejected, wrongTokens }: TurnedAway,
 ): Status => ({
   now,
   queue: { waiting, in_flight: handedOut, oldest: oldestAt },
@@ -54,12 +60,15 @@ export const statusOf = (
     })),
   heartbeats: heartbeats.map((one) => ({ monitor: one.monitor, last: one.at, silent: isSilent(one) })),
   last: { accepted: acceptedAt, mailed: mailedAt },
+  rejected,
+  wrong_tokens: wrongTokens,
 });
 
 const secondsSince = (now: number, at: number): number => Math.max(0, Math.floor((now - at) / 1000));
 
 /** The status as lines of a name and a number, for scripts without JSON; more lines may come. */
-export const asLines = ({ now, queue, dead_letters, routes, heartbeats }: Status): string => {
+export const asLines = (status: Status): string => {
+  const { now, queue, dead_letters, routes, heartbeats, rejected, wrong_tokens } = status;
   const count = <T>(all: readonly T[], which: (one: T) => boolean) => all.filter(which).length;
   // SQS does not tell since when its messages wait.
   const unknown = queue.oldest === undefined && queue.waiting + queue.in_flight > 0;
@@ -68,6 +77,8 @@ export const asLines = ({ now, queue, dead_letters, routes, heartbeats }: Status
     waiting: queue.waiting,
     in_flight: queue.in_flight,
     dead_letters,
+    rejected,
+    wrong_tokens: wrong_tokens.count,
     routes: routes.length,
     routes_open: count(routes, ({ open }) => open),
     routes_refused: count(routes, ({ refused }) => refused),

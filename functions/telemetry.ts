@@ -23,7 +23,13 @@ export type Event =
       site?: string;
       /** Those that the client gave to the alerts that were refused. */
       ids?: string[];
+      /** How many alerts, or mailboxes of alerts, get no mail because of it. */
+      rejected?: number;
+      /** How many posts came with no token of a site since the last such line. */
+      wrongTokens?: number;
     }
+  /** A post of `notify --test`, which is refused and carries no alert. */
+  | { event: "probed"; status: number; site?: string }
   /** A 503; `ids` are of the alerts that were posted or asked for. */
   | { event: "unavailable"; what: string; error: string; ids?: string[] }
   | {
@@ -114,6 +120,8 @@ const sentence = (event: Event): string => {
       const faults = event.faults.map(({ field, expected }) => `${field}: ${expected}`).join("; ");
       return `refused    ${event.status} ${event.reason}${faults && ` (${faults})`}${idsIn(event)}`;
     }
+    case "probed":
+      return `probe      ${event.status} by ${event.site}: its token is right, and there was no alert to take`;
     case "unavailable":
       return `unavailable ${event.what}: ${event.error}${idsIn(event)}`;
     case "ended":

@@ -118,7 +118,7 @@ export const makeDashboard = (
         graph("Alerts in the queue", [waiting, inHand, dead]),
         graph(
           "Attempts and requests that failed, each minute",
-          counts("deferred", "unauthorised", "refused", "unavailable", "failed"),
+          counts("deferred", "unauthorised", "refused", "rejected", "wrong_tokens", "unavailable", "failed"),
         ),
       ],
       [

@@ -26,8 +26,8 @@ export type Rights = {
   /** Indexes that it may query, and those that it may read from one end to the other. */
   indexes: readonly string[];
   scannedIndexes: readonly string[];
-  /** Whether it notes heartbeats: it may write those of the table's items, and no other. */
-  heartbeats: boolean;
+  /** Whether it notes heartbeats and what it rejects: it may write these of the table's items, and no other. */
+  notes: boolean;
   mails: boolean;
   /** Actions on the queue of events that could not be journalled. */
   returnedUnread: readonly string[];
@@ -58,7 +58,7 @@ export const functions: Record<FunctionName, Rights> = {
     table: ["GetItem", "BatchGetItem", "Query"],
     indexes: ["time", "object", "contact", "ending", "open"],
     scannedIndexes: [],
-    heartbeats: true,
+    notes: true,
     mails: false,
     returnedUnread: [],
   },
@@ -80,7 +80,7 @@ export const functions: Record<FunctionName, Rights> = {
     table: ["GetItem", "BatchGetItem", "Query", "UpdateItem"],
     indexes: [],
     scannedIndexes: [],
-    heartbeats: false,
+    notes: false,
     mails: true,
     returnedUnread: [],
   },
@@ -97,7 +97,7 @@ export const functions: Record<FunctionName, Rights> = {
     table: ["GetItem", "BatchGetItem", "Query", "UpdateItem"],
     indexes: ["due"],
     scannedIndexes: ["open"],
-    heartbeats: false,
+    notes: false,
     mails: false,
     returnedUnread: [],
   },
@@ -113,7 +113,7 @@ export const functions: Record<FunctionName, Rights> = {
     table: ["GetItem", "Query", "UpdateItem"],
     indexes: [],
     scannedIndexes: [],
-    heartbeats: false,
+    notes: false,
     mails: false,
     // Lambda puts an event there, by the function's own rights, when the function has failed three times.
     returnedUnread: ["SendMessage"],
@@ -197,8 +197,8 @@ export const statementsOf = (
     ...allow("dynamodb", rights.table, [tableArn]),
     ...onIndexes("Query", rights.indexes),
     ...onIndexes("Scan", rights.scannedIndexes),
-    ...allow("dynamodb", rights.heartbeats ? ["UpdateItem"] : [], [tableArn], {
-      "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": ["heartbeats"] },
+    ...allow("dynamodb", rights.notes ? ["UpdateItem"] : [], [tableArn], {
+      "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": ["heartbeats", "rejected"] },
     }),
     ...allow(
       "ses",

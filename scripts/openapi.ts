@@ -5,6 +5,7 @@ import { alertEntries } from "../functions/alert.ts";
 import * as answers from "../functions/intake/answers.ts";
 import {
   heartbeatPost,
+  journalOutcomes,
   mostAlerts,
   mostBytes,
   mostListed,
@@ -14,7 +15,6 @@ import {
   usualListed,
 } from "../functions/intake/http.ts";
 import { postEntries } from "../functions/intake/post.ts";
-import { outcomes } from "../functions/ledger/journal.ts";
 
 type Json = Record<string, unknown>;
 
@@ -36,7 +36,9 @@ const responses = {
   Posted: answers.posted,
   Taken: answers.taken,
   Line: answers.line,
+  RejectedLine: answers.rejectedLine,
   Story: answers.story,
+  RejectedStory: answers.rejectedStory,
   Waiting: answers.waiting,
   Episode: answers.episode,
   Problems: answers.problems,
@@ -205,8 +207,8 @@ const paths: Record<string, Record<string, Json>> = {
       summary: "What became of an alert",
       parameters: [{ name: "id", in: "path", required: true, schema: { type: "string", minLength: 1 } }],
       responses: {
-        200: json("Its story, or that it waits in the queue.", {
-          anyOf: [reference("Story"), reference("Waiting")],
+        200: json("Its story, that it was rejected, or that it waits in the queue.", {
+          anyOf: [reference("Story"), reference("RejectedStory"), reference("Waiting")],
         }),
         ...refusals("not-authorised", "not-found", "not-allowed", "too-many", "unavailable"),
       },
@@ -228,7 +230,7 @@ const paths: Record<string, Record<string, Json>> = {
       parameters: [
         query("object", "host, or host/service", { type: "string" }),
         query("contact", "an address", { type: "string" }),
-        query("outcome", "how it stands with them", { type: "string", enum: [...outcomes] }),
+        query("outcome", "how it stands with them", { type: "string", enum: [...journalOutcomes] }),
         ...paging,
       ],
       responses: {

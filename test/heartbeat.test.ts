@@ -114,7 +114,18 @@ it("keeps a heartbeat that comes while its silence is being noted", async () => 
 it("is silent in the status until it is heard, though operators are told of it no more", async () => {
   const { ledger, parts, beat } = listening();
   const shown = async (now: number) =>
-    statusOf(now, { waiting: 0, handedOut: 0 }, 0, [], await ledger.heartbeats(), {}).heartbeats;
+    statusOf(
+      now,
+      { waiting: 0, handedOut: 0 },
+      0,
+      [],
+      await ledger.heartbeats(),
+      {},
+      {
+        rejected: 0,
+        wrongTokens: { count: 0 },
+      },
+    ).heartbeats;
   await beat(start);
   await sweep(parts, start + 61 * second);
   expect(await shown(start + 62 * second)).toEqual([{ monitor: "m1", last: start, silent: true }]);

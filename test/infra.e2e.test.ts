@@ -180,7 +180,7 @@ describe("a function", () => {
       [
         ...onLedger("BatchGetItem", "GetItem", "Query"),
         ...onIndexes("Query", "contact", "ending", "object", "open", "time"),
-        ...onLedger("UpdateItem").map((right) => `${right} of heartbeats`),
+        ...onLedger("UpdateItem").map((right) => `${right} of heartbeats, rejected`),
         ...onQueue("Alerts", "GetQueueAttributes", "SendMessage"),
         ...onQueue(
           "DeadLetters",
@@ -414,6 +414,7 @@ describe("the dashboard", () => {
         "hardstate_silent_monitors",
         "hardstate_route_open",
         ...[
+          ...["rejected", "wrong_tokens"],
           ...["accepted", "mailed", "suppressed", "digested", "refused", "dead", "deferred", "unauthorised"],
           ...["recoveries_without_problem", "sweeps", "failed", "unavailable", "returned"],
         ].map((name) => `hardstate_${name}_total`),

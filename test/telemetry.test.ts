@@ -116,6 +116,22 @@ const counted: [string, Event, Sample[]][] = [
     { event: "returned", id: "a", site: "s", contact: "ops@example.com", kind: "bounce", reply: "550" },
     [{ name: "hardstate_returned_total", value: 1, labels: { kind: "bounce" } }],
   ],
+  [
+    "alerts that were rejected",
+    { event: "request-refused", status: 202, reason: "x", faults: [], site: "s", rejected: 3 },
+    [{ name: "hardstate_rejected_total", value: 3 }],
+  ],
+  [
+    "posts with a wrong token",
+    { event: "request-refused", status: 401, reason: "x", faults: [], wrongTokens: 2 },
+    [{ name: "hardstate_wrong_tokens_total", value: 2 }],
+  ],
+  [
+    "a request that was refused and had no alert",
+    { event: "request-refused", status: 400, reason: "x", faults: [], site: "s" },
+    [],
+  ],
+  ["a probe", { event: "probed", status: 422, site: "s" }, []],
   ["anything else", { event: "stopped" }, []],
 ];
 

@@ -1,9 +1,10 @@
 import { type Context, Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
-import { bodyWithin, type IntakeParts, problemOf } from "../intake/http.ts";
+import { bodyWithin, type IntakeParts, journalOutcomes, problemOf } from "../intake/http.ts";
 import { rateLimiter, wrongTokens } from "../intake/limit.ts";
 import { tokenFinder } from "../intake/token.ts";
-import { type Outcome, outcomes } from "../ledger/journal.ts";
+import type { Outcome } from "../ledger/journal.ts";
+import { findRejection, listRejections, turnedAway } from "../ledger/rejection.ts";
 import { deduplicationId } from "../queue/queue.ts";
 import { mostDeadLetters, statusOf } from "../status.ts";
 import { curveBegin } from "./curve.ts";
@@ -16,6 +17,8 @@ import {
   nowPage,
   problemsPage,
   type Reader,
+  rejectionPage,
+  rejectionsPage,
   storyPage,
   waitingPage,
 } from "./page.ts";
@@ -79,7 +82,8 @@ const isOurs = (c: Page): boolean => {
 const localPath = (path: string): string =>
   /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,1000}$/.test(path) && !path.startsWith("/log") ? path : "/";
 
-const isOutcome = (word: string): word is Outcome => (outcomes as readonly string[]).includes(word);
+const isOutcome = (word: string): word is Outcome | "rejected" =>
+  (journalOutcomes as readonly string[]).includes(word);
 
 /**
  * The web console, at the root of the bridge: pages over ledger and queue of the site whose token opened the session,
@@ -220,16 +224,17 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
 
   show("/", {}, async (c, _, site) => {
     const now = clock();
-    const [depth, dead, routes, heartbeats, totals, flow] = await Promise.all([
+    const [depth, dead, routes, heartbeats, totals, flow, turned] = await Promise.all([
       queue.depth(),
       queue.deadLetters(mostDeadLetters, site),
       ledger.routes(),
       ledger.heartbeats(),
       ledger.totals(site),
       ledger.flow(site, curveBegin(now)),
+      turnedAway(ledger, site, now),
     ]);
     const own = heartbeats.filter((one) => one.site === site);
-    const status = statusOf(now, depth, dead.length, routes, own, flow);
+    const status = statusOf(now, depth, dead.length, routes, own, flow, turned);
     return c.html(nowPage(readerOf(c), { status, totals, flow }));
   });
 
@@ -241,15 +246,13 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
   const search = { object: anything, contact: anything, outcome: anything, before: cursor };
   show("/journal", search, async (c, { object, contact, outcome, before }, site) => {
     if (outcome !== undefined && !isOutcome(outcome))
-      return fault(c, 400, "There is no such outcome", `An outcome is one of ${outcomes.join(", ")}.`);
-    const asked = {
-      object: object?.trim() || undefined,
-      contact: contact?.trim() || undefined,
-      outcome,
-      before,
-    };
-    const found = await ledger.journal({ ...asked, site, limit: mostOnPage });
-    return c.html(journalPage(readerOf(c), asked, found));
+      return fault(c, 400, "There is no such outcome", `An outcome is one of ${journalOutcomes.join(", ")}.`);
+    const named = { object: object?.trim() || undefined, contact: contact?.trim() || undefined };
+    const which = { ...named, before, site, limit: mostOnPage };
+    const asked = { ...named, outcome, before };
+    return outcome === "rejected"
+      ? c.html(rejectionsPage(readerOf(c), asked, await listRejections(ledger, which)))
+      : c.html(journalPage(readerOf(c), asked, await ledger.journal({ ...which, outcome })));
   });
 
   show("/alerts/:id", {}, async (c, _, site) => {
@@ -257,6 +260,8 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
     const record = await ledger.story(site, id);
     if (record) return c.html(storyPage(readerOf(c), record));
     if (await queue.holds(deduplicationId(site, id))) return c.html(waitingPage(readerOf(c), id));
+    const rejection = await findRejection(ledger, site, id);
+    if (rejection) return c.html(rejectionPage(readerOf(c), rejection));
     return fault(
       c,
       404,

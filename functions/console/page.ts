@@ -10,6 +10,13 @@ import {
   outcomes,
   stamp,
 } from "../ledger/journal.ts";
+import {
+  countOf,
+  faultWords,
+  type Rejection,
+  rejectionOutcome,
+  rejectionStory,
+} from "../ledger/rejection.ts";
 import type { DeadLetter } from "../queue/queue.ts";
 import { mostDeadLetters, type Status } from "../status.ts";
 import { curve } from "./curve.ts";
@@ -33,7 +40,7 @@ export type Problem = {
 };
 
 /** What the journal is searched for. */
-export type Search = { object?: string; contact?: string; outcome?: Outcome; before?: string };
+export type Search = { object?: string; contact?: string; outcome?: Outcome | "rejected"; before?: string };
 
 /** How many items one page lists, so that it stays small whatever is in them. */
 export const mostOnPage = 16;
@@ -156,9 +163,17 @@ export const faultPage = (reader: Reader, title: string, advice: readonly string
 
 const longWaitMilliseconds = 15 * 60_000;
 
+/** What to know of posts without a token, if there were any. */
+const wrongTokenWords = ({ count, last, monitor }: Status["wrong_tokens"], now: number): string[] =>
+  count === 0
+    ? []
+    : [
+        `${plural(count, "post")} with a wrong token or none in the last 24 hours, the last ${agoWords(now - (last ?? now))}${monitor ? ` from ${shown(monitor)}` : ""}.`,
+      ];
+
 /** Whether mail is flowing, in words; `mood` is one of bad, warn, good and calm. */
 const health = (
-  { routes, queue, dead_letters, heartbeats, last }: Status,
+  { routes, queue, dead_letters, heartbeats, last, rejected, wrong_tokens }: Status,
   pending: number,
   now: number,
 ): { mood: string; title: string; worries: string[] } => {
@@ -172,6 +187,10 @@ const health = (
     ...(late ? ["Alerts wait longer than they should."] : []),
     ...(dead_letters > 0 ? [`${deadWords(dead_letters)} could not be mailed: see Dead letters.`] : []),
     ...(silent.length > 0 ? [`${plural(silent.length, "monitor")} fell silent.`] : []),
+    ...(rejected > 0
+      ? [`${plural(rejected, "alert")} rejected in the last 24 hours, and not mailed: see Rejected.`]
+      : []),
+    ...wrongTokenWords(wrong_tokens, now),
   ];
   // Whether another route works is seen by the mails alone.
   const stuck = open.some(({ since: from = 0 }) => from > (last.mailed ?? 0)) && waiting > 0;
@@ -233,6 +252,7 @@ ${fact(
       ? "empty"
       : `${queue.in_flight} in hand`,
 )}
+${fact("Rejected", html`<a href="/journal?outcome=rejected">${status.rejected}</a>`, "in 24 hours")}
 ${fact("Dead letters", html`<a href="/dead-letters">${status.dead_letters}</a>`, status.dead_letters >= mostDeadLetters && "or more")}
 </dl>
 <section class="card" id="flow"><h2>Flow</h2>${curve(flow, now)}
@@ -310,6 +330,18 @@ const outcomeWords = (record: JournalRecord, most: number): Html => {
   return html`<bdi><b>${first}</b>${rest}</bdi>`;
 };
 
+const searchForm = (search: Search): Html =>
+  html`<form class="card search" role="search" method="get" action="/journal">
+<p><label for="object">Object</label><input id="object" name="object" value="${search.object ?? ""}" maxlength="600" placeholder="web01 or web01/HTTP" spellcheck="false" autocapitalize="none"></p>
+<p><label for="contact">Contact</label><input id="contact" name="contact" value="${search.contact ?? ""}" maxlength="254" placeholder="ops@example.com" spellcheck="false" autocapitalize="none"></p>
+<p><label for="outcome">Outcome</label><select id="outcome" name="outcome"><option value="">any</option>${[
+    ...outcomes,
+    "rejected",
+  ].map(
+    (outcome) => html`<option${outcome === search.outcome && raw(" selected")}>${outcome}</option>`,
+  )}</select></p>
+<p><button>Search</button></p></form>`;
+
 /** The page of the journal that was searched for. */
 export const journalPage = (
   reader: Reader,
@@ -321,16 +353,10 @@ export const journalPage = (
     "Journal",
     "/journal",
     html`<h1>Journal</h1>
-<form class="card search" role="search" method="get" action="/journal">
-<p><label for="object">Object</label><input id="object" name="object" value="${search.object ?? ""}" maxlength="600" placeholder="web01 or web01/HTTP" spellcheck="false" autocapitalize="none"></p>
-<p><label for="contact">Contact</label><input id="contact" name="contact" value="${search.contact ?? ""}" maxlength="254" placeholder="ops@example.com" spellcheck="false" autocapitalize="none"></p>
-<p><label for="outcome">Outcome</label><select id="outcome" name="outcome"><option value="">any</option>${outcomes.map(
-      (outcome) => html`<option${outcome === search.outcome && raw(" selected")}>${outcome}</option>`,
-    )}</select></p>
-<p><button>Search</button></p></form>
+${searchForm(search)}
 ${
   items.length === 0
-    ? html`<p class="card quiet">${next === undefined ? "No alert is like that. Object and contact are looked for by their whole names." : "None among the newest: go on with the older ones."}</p>`
+    ? html`<p class="card quiet">${next === undefined ? html`No alert is like that. Object and contact are looked for by their whole names. What the bridge rejected is listed <a href="/journal${query({ ...search, outcome: "rejected", before: undefined })}">by itself</a>.` : "None among the newest: go on with the older ones."}</p>`
     : html`<table class="journal"><caption>Alerts, newest first; times are UTC</caption>
 <thead><tr><th scope="col">Received</th><th scope="col">Alert</th><th scope="col">Contact</th><th scope="col">Outcome</th></tr></thead>
 <tbody>${items.map(
@@ -340,6 +366,58 @@ ${
       )}</tbody></table>`
 }${more("/journal", next, search)}`,
   );
+
+/** The page of rejections that was searched for. */
+export const rejectionsPage = (
+  reader: Reader,
+  search: Search,
+  { items, next }: { items: readonly Rejection[]; next?: string },
+): Html =>
+  page(
+    reader,
+    "Rejected",
+    "/journal",
+    html`<h1>Rejected</h1>
+${searchForm(search)}
+${
+  items.length === 0
+    ? html`<p class="card quiet">${next === undefined ? "Nothing that is like that was rejected in the last 30 days." : "None among the newest: go on with the older ones."}</p>`
+    : html`<table class="journal"><caption>What the bridge did not take, the last first: one line for each object, contact and day; times are UTC</caption>
+<thead><tr><th scope="col">Last</th><th scope="col">Object</th><th scope="col">Contact</th><th scope="col">Outcome</th></tr></thead>
+<tbody>${items.map(
+        (one) => html`<tr><td>${timeAt(one.last)}</td>
+<td><a href="${story(one.id)}">${one.object === undefined ? "not readable" : foreign(one.object)}</a></td>
+<td>${one.contact === undefined ? "not readable" : foreign(one.contact, 64)}</td><td class="outcome"><b>rejected</b>${countOf(one) > 1 && ` ${countOf(one)} times`}: ${foreign(faultWords(one.faults), 140)}</td></tr>`,
+      )}</tbody></table>`
+}${more("/journal", next, search)}`,
+  );
+
+/** What was rejected for one object and contact on one day. */
+export const rejectionPage = (reader: Reader, rejection: Rejection): Html => {
+  const { object, contact, monitor, first, last, ids } = rejection;
+  const name = object ?? "an object that cannot be read";
+  return page(
+    reader,
+    `Rejected: ${name}`,
+    "/journal",
+    html`<h1>Rejected: ${foreign(name, 600)}</h1>
+<p class="card outcome">${foreign(rejectionOutcome(rejection), 800)}</p>
+<section class="card"><h2>What happened</h2><ol class="events">${rejectionStory(rejection)
+      .slice(0, -1)
+      .map((line) => html`<li>${foreign(line, 550)}</li>`)}</ol></section>
+<section class="card"><h2>What is wrong</h2><dl class="parts">${rejection.faults.map(({ field, expected }) =>
+      row(shown(field), foreign(expected, 600)),
+    )}</dl></section>
+<section class="card"><h2>The alerts</h2><dl class="parts">
+${row("First", since(first, reader.now))}
+${row("Last", since(last, reader.now))}
+${row("Contact", foreign(contact ?? "not readable"))}
+${row("Object", foreign(name, 600))}
+${row("Monitor", foreign(monitor ?? "not known"))}
+${ids.length > 0 && row("Last ids", html`<code>${shown(ids.join(" "), 1800)}</code>`)}
+</dl></section>`,
+  );
+};
 
 const row = (name: string, value: Html | string): Html => html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
 

@@ -59,6 +59,28 @@ const lineEntries = {
 export const line = v.strictObject(lineEntries);
 export type Line = v.InferOutput<typeof line>;
 
+const rejectedEntries = {
+  id: v.string(),
+  object: optional(v.string()),
+  contact: optional(v.string()),
+  monitor: optional(v.string()),
+  first: milliseconds,
+  /** When the last one came. */
+  received: milliseconds,
+  status: v.literal("rejected"),
+  outcome: v.string(),
+  count,
+  errors: v.array(fault),
+};
+
+/** What was rejected for one object and contact on one day, as lists show it: nothing of it was accepted. */
+export const rejectedLine = v.strictObject(rejectedEntries);
+export type RejectedLine = v.InferOutput<typeof rejectedLine>;
+
+/** The same with its story, and the ids of the last alerts as their client gave them. */
+export const rejectedStory = v.strictObject({ ...rejectedEntries, story: texts, alerts: texts });
+export type RejectedStory = v.InferOutput<typeof rejectedStory>;
+
 const tls = v.strictObject({
   version: v.string(),
   cipher: v.string(),
@@ -157,7 +179,7 @@ const totals = v.strictObject({
 });
 
 export const journal = v.strictObject({
-  alerts: v.array(line),
+  alerts: v.array(v.union([line, rejectedLine])),
   next: optional(v.string()),
   totals: optional(totals),
 });
@@ -201,6 +223,10 @@ export const statusPage = v.strictObject({
   heartbeats: v.array(v.strictObject({ monitor: v.string(), last: milliseconds, silent: v.boolean() })),
   /** When the site's last alert was received, and when a relay last took a mail of it. */
   last: v.strictObject({ accepted: optional(milliseconds), mailed: optional(milliseconds) }),
+  /** Alerts, or mailboxes of alerts, that were rejected in the last 24 hours. */
+  rejected: count,
+  /** Posts without a token of any site in the last 24 hours, and what the last one called itself. */
+  wrong_tokens: v.strictObject({ count, last: optional(milliseconds), monitor: optional(v.string()) }),
 });
 export type StatusPage = v.InferOutput<typeof statusPage>;
 

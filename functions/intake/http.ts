@@ -15,15 +15,35 @@ import {
   storyOf,
 } from "../ledger/journal.ts";
 import type { Ledger, Listing, OpenProblem } from "../ledger/ledger.ts";
+import {
+  countOf,
+  findRejection,
+  listRejections,
+  type Rejected,
+  type Rejection,
+  rejectionOutcome,
+  rejectionStory,
+  turnedAway,
+} from "../ledger/rejection.ts";
 import { type DeadLetter, deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
 import type { Rate } from "../rate.ts";
 import { asLines, mostDeadLetters, statusOf } from "../status.ts";
 import type { Report } from "../telemetry.ts";
-import type { Letter, Line, OpenEpisode, Posted, StatusPage, Story } from "./answers.ts";
+import type {
+  Letter,
+  Line,
+  OpenEpisode,
+  Posted,
+  RejectedLine,
+  RejectedStory,
+  StatusPage,
+  Story,
+} from "./answers.ts";
 import { rateLimiter, wrongTokens } from "./limit.ts";
 import { fromMacros, inMacros } from "./monitors.ts";
 import { readPost } from "./post.ts";
 import { tokenFinder } from "./token.ts";
+import { readableParts, turnAway } from "./turned-away.ts";
 
 export type IntakeParts = {
   tokens: readonly SiteToken[];
@@ -146,6 +166,10 @@ const idOf = (item: Item): string | undefined => {
   return typeof id === "string" && /^[A-Za-z0-9._-]{8,64}$/.test(id) ? id : undefined;
 };
 
+/** What a client calls itself where its token or its body does not say it. */
+const monitorOf = (c: Context): string | undefined =>
+  /^[A-Za-z0-9._-]{1,64}$/.exec(c.req.header("X-Hardstate-Monitor") ?? "")?.[0];
+
 const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** An alert as lists show it. */
@@ -175,6 +199,25 @@ const wholeOf = (record: JournalRecord): Story => ({
   ending: record.ending,
   members: record.members,
   returned: record.returned,
+});
+
+/** A rejection as lists show it. */
+const rejectedOf = (rejection: Rejection): RejectedLine => ({
+  id: rejection.id,
+  object: rejection.object,
+  contact: rejection.contact,
+  monitor: rejection.monitor,
+  first: rejection.first,
+  received: rejection.last,
+  status: "rejected",
+  outcome: rejectionOutcome(rejection),
+  count: countOf(rejection),
+  errors: rejection.faults,
+});
+const rejectedStoryOf = (rejection: Rejection): RejectedStory => ({
+  ...rejectedOf(rejection),
+  story: rejectionStory(rejection),
+  alerts: rejection.ids,
 });
 
 /** What is open about an object, with everyone who was told of it. */
@@ -222,7 +265,8 @@ const mostMonitors = 100;
 
 export const redriveOrder = v.strictObject({ id: v.optional(v.string()) });
 
-const isOutcome = (word: string): word is Outcome => (outcomes as readonly string[]).includes(word);
+/** What the journal can be asked for. */
+export const journalOutcomes = [...outcomes, "rejected"] as const;
 
 export const mostListed = 500;
 export const usualListed = 100;
@@ -234,6 +278,7 @@ export const usualListed = 100;
 export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }> => {
   const { queue, ledger, clock, report, rate } = parts;
   const limiter = rateLimiter();
+  const away = turnAway(parts);
   const tokenOf = tokenFinder(parts.tokens);
   const siteOf = (authorization: string | undefined): string | undefined =>
     tokenOf(/^Bearer ([\x21-\x7e]{1,256})$/.exec(authorization ?? "")?.[1] ?? "")?.site;
@@ -244,8 +289,15 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     faults: Fault[] = [],
     more = {},
     ids?: string[],
+    counts: { rejected?: number; wrongTokens?: number } = {},
+    probe = false,
   ): Response => {
-    report({ event: "request-refused", status: problems[name].status, reason: detail, faults, site, ids });
+    const { status } = problems[name];
+    report(
+      probe
+        ? { event: "probed", status, site }
+        : { event: "request-refused", status, reason: detail, faults, site, ids, ...counts },
+    );
     return problem(name, detail, { ...(faults.length > 0 && { errors: faults }), ...more });
   };
   const unavailable = (what: string, error: unknown, ids?: string[]): Response => {
@@ -257,9 +309,11 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     detail: string,
     { afterSeconds, first }: { afterSeconds: number; first: boolean },
     site?: string,
+    wrongTokens?: number,
   ) => {
     // Once, until something goes through again: whoever posts too much must not fill the log.
-    if (first) report({ event: "request-refused", status: 429, reason: detail, faults: [], site });
+    if (first)
+      report({ event: "request-refused", status: 429, reason: detail, faults: [], site, wrongTokens });
     return problem("too-many", detail, {}, undefined, afterSeconds);
   };
 
@@ -287,19 +341,41 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     return answer({ status: "ready" });
   });
 
+  /** Requests without a token that no line of the log has counted yet. */
+  let unreported = 0;
   const authorise: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
     const site = siteOf(c.req.header("Authorization"));
     if (site === undefined) {
       // Never before the token was looked at: who has one is not locked out by those who have none.
       const full = limiter.take(" wrong tokens", wrongTokens, clock());
+      // A monitor posts: a reader without a token loses no alert.
+      if (c.req.method !== "GET") {
+        unreported += 1;
+        await away.wrongToken(monitorOf(c));
+      }
+      const counted = !full || full.first ? unreported || undefined : undefined;
+      unreported -= counted ?? 0;
       return full
-        ? tooMany("Too many requests come without a token of HARDSTATE_TOKENS.", full)
-        : refuse("not-authorised", "Send Authorization: Bearer and a token of HARDSTATE_TOKENS.");
+        ? tooMany("Too many requests come without a token of HARDSTATE_TOKENS.", full, undefined, counted)
+        : refuse(
+            "not-authorised",
+            "Send Authorization: Bearer and a token of HARDSTATE_TOKENS.",
+            undefined,
+            [],
+            {},
+            undefined,
+            { wrongTokens: counted },
+          );
     }
     c.set("site", site);
     return next();
   };
   app.use("/v1/*", authorise);
+  // The console's first page shows them.
+  app.use("/", async (_, next) => {
+    await away.writeWrongTokens();
+    return next();
+  });
 
   if (scrape) {
     app.get("/metrics", authorise, async (c) => {
@@ -326,16 +402,36 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     async (c) => {
       const site = c.get("site");
       const form = (c.req.header("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
-      if (!forms.includes(form) || c.req.header("Content-Encoding"))
-        return refuse("not-supported", `Send ${forms.join(", ")}, not compressed.`, site);
       const text = await c.req.text();
+      // As notify --test sends it: no alert is lost with what it is answered.
+      const probe = c.req.header("X-Hardstate-Probe") !== undefined || text.trim() === "";
+      const rejectAll = async (
+        name: ProblemName,
+        detail: string,
+        faults: Fault[],
+        rejected: readonly Rejected[] = [{ faults, monitor: monitorOf(c) }],
+        more = {},
+        ids?: string[],
+      ) => {
+        const counts = { rejected: rejected.length };
+        const response = refuse(name, detail, site, faults, more, ids, counts, probe);
+        if (!probe) await away.rejected(site, rejected);
+        return response;
+      };
+      if (!forms.includes(form) || c.req.header("Content-Encoding")) {
+        const expected = `${forms.join(", ")}, not compressed`;
+        return rejectAll("not-supported", `Send ${expected}.`, [{ field: "Content-Type", expected }]);
+      }
       const items = itemsOf(form, text);
       if (items === undefined)
-        return refuse("not-readable", "The body is not JSON.", site, [{ field: "body", expected: "JSON" }]);
-      if (items.length === 0 || items.length > mostAlerts)
-        return refuse("not-valid", `Send 1-${mostAlerts} alerts at a time.`, site, [
-          { field: "body", expected: `1-${mostAlerts} alerts` },
-        ]);
+        return rejectAll("not-readable", "The body is not JSON.", [{ field: "body", expected: "JSON" }]);
+      if (items.length === 0 || items.length > mostAlerts) {
+        const expected = `1-${mostAlerts} alerts`;
+        const faults = [{ field: "body", expected }];
+        // Of an empty list nothing is lost.
+        const rejected = items.length === 0 ? [] : undefined;
+        return rejectAll("not-valid", `Send ${expected} at a time.`, faults, rejected);
+      }
 
       const now = clock();
       // By RFC 9110 §6.6.1 it is when the request was made: that tells a late post from a wrong clock.
@@ -349,6 +445,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         allowed: parts.allowed,
       };
       const queued: QueuedAlert[] = [];
+      const turned: Rejected[] = [];
       const answers = items.flatMap((item, index): Posted[] => {
         const reading =
           "faults" in item
@@ -361,13 +458,18 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           object: objectName(alert),
           contact,
         });
-        const rejected = reading.rejected.map(
-          ({ queued, faults }): Posted => ({ ...of(queued), status: "rejected", errors: named(faults) }),
-        );
-        if (!reading.ok)
-          return rejected.length > 0
-            ? rejected
-            : [{ item: index, id: idOf(item), status: "rejected", errors: named(reading.faults) }];
+        const rejected = reading.rejected.map(({ queued, faults }): Posted => {
+          const [{ id, object, contact }, errors] = [of(queued), named(faults)];
+          turned.push({ id, object, contact, monitor: queued.alert.monitor.id, faults: errors });
+          return { ...of(queued), status: "rejected", errors };
+        });
+        if (!reading.ok) {
+          if (rejected.length > 0) return rejected;
+          const [id, errors] = [idOf(item), named(reading.faults)];
+          for (const parts of readableParts("input" in item ? item.input : undefined))
+            turned.push({ monitor: monitorOf(c), ...parts, id, faults: errors });
+          return [{ item: index, id, status: "rejected", errors }];
+        }
         queued.push(...reading.value);
         return [...reading.value.map((one): Posted => ({ ...of(one), status: "queued" })), ...rejected];
       });
@@ -381,7 +483,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       const refused = rejected.flatMap(({ id }) => id ?? []);
       if (queued.length === 0) {
         const detail = "Nothing was taken; errors tells each field.";
-        return refuse("not-valid", detail, site, faults, { alerts: answers }, refused);
+        return rejectAll("not-valid", detail, faults, turned, { alerts: answers }, refused);
       }
       try {
         const taken = await queue.send(queued.map(toMessage));
@@ -402,7 +504,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           type: alert.type,
           state: alert.state,
         });
-      if (faults.length > 0)
+      if (faults.length > 0 && !probe) {
         report({
           event: "request-refused",
           status: 202,
@@ -410,7 +512,10 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           faults,
           site,
           ids: refused,
+          rejected: turned.length,
         });
+        await away.rejected(site, turned);
+      }
       return answer({ alerts: answers }, 202);
     },
   );
@@ -424,6 +529,8 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       held = await queue.holds(deduplicationId(site, id));
       if (held)
         return answer({ id, status: "pending", detail: "It waits in the queue; nothing was decided yet." });
+      const rejection = await findRejection(ledger, site, id);
+      if (rejection) return answer(rejectedStoryOf(rejection));
     } catch (error) {
       return unavailable("ledger", error, [id]);
     }
@@ -447,8 +554,12 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       faults.push({ field: "limit", expected: `a number from 1 to ${mostListed}` });
     if (given.before !== undefined && !/^\d{1,16}\.[A-Za-z0-9._-]{1,128}$/.test(given.before))
       faults.push({ field: "before", expected: "what the page before gave as next" });
-    if (given.outcome !== undefined && filters.includes("outcome") && !isOutcome(given.outcome))
-      faults.push({ field: "outcome", expected: `one of ${outcomes.join(", ")}` });
+    if (
+      given.outcome !== undefined &&
+      filters.includes("outcome") &&
+      !(journalOutcomes as readonly string[]).includes(given.outcome)
+    )
+      faults.push({ field: "outcome", expected: `one of ${journalOutcomes.join(", ")}` });
     if (faults.length > 0)
       return refuse(
         "not-readable",
@@ -475,6 +586,13 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
 
   app.get("/v1/journal", (c) => {
     const [site, { object, contact, outcome, before }] = [c.get("site"), c.req.query()];
+    if (outcome === "rejected")
+      return listing(
+        c,
+        ["object", "contact", "outcome"],
+        (limit) => listRejections(ledger, { site, object, contact, before, limit }),
+        (items, next) => ({ alerts: items.map(rejectedOf), next }),
+      );
     let totals: Record<string, number> | undefined;
     return listing(
       c,
@@ -508,7 +626,9 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       const heartbeats = (await ledger.heartbeats()).filter((one) => one.site === site);
       const flow = await ledger.flow(site, clock());
       const routes = await ledger.routes();
-      const status: StatusPage = statusOf(clock(), depth, dead.length, routes, heartbeats, flow);
+      await away.writeWrongTokens();
+      const turned = await turnedAway(ledger, site, clock());
+      const status: StatusPage = statusOf(clock(), depth, dead.length, routes, heartbeats, flow, turned);
       const plain = c.req.header("Accept")?.trim().toLowerCase().startsWith("text/plain");
       return plain ? c.text(asLines(status)) : answer(status);
     } catch (error) {

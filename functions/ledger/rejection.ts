@@ -2,6 +2,7 @@ import { contactKey } from "../address.ts";
 import { cleanLine, cut, type Fault } from "../alert.ts";
 import { digest } from "../identity.ts";
 import { hourMilliseconds } from "./flow.ts";
+import { stamp } from "./journal.ts";
 import { cursorOf, type Ledger, type Listing } from "./ledger.ts";
 
 /**
@@ -51,12 +52,34 @@ const short = (text: string | undefined): string | undefined =>
 export const countOf = ({ hours }: Rejection): number =>
   Object.values(hours).reduce((sum, count) => sum + count, 0);
 
+/** The faults in words: each field, and what was expected there. */
+export const faultWords = (faults: readonly Fault[]): string =>
+  faults.map(({ field, expected }) => `${field}: expected ${expected}`).join("; ");
+
+/** How it stands with a rejection, in one sentence. */
+export const rejectionOutcome = (rejection: Rejection): string => {
+  const count = countOf(rejection);
+  return `rejected${count === 1 ? "" : ` ${count} times`}, not mailed: ${faultWords(rejection.faults)}`;
+};
+
+/** What happened, a line for each thing, in order; the last says how it stands. */
+export const rejectionStory = (rejection: Rejection): string[] => {
+  const { object, contact, monitor, first, last, told } = rejection;
+  const what = `${object ?? "an object that cannot be read"} for ${contact ?? "a contact that cannot be read"}`;
+  return [
+    `${stamp(first)} UTC  posted by ${monitor ?? "a monitor that gave no name"}, and rejected: ${what}`,
+    ...(last > first ? [`${stamp(last)} UTC  posted and rejected again`] : []),
+    ...(told ? ["The operators were told by mail."] : []),
+    rejectionOutcome(rejection),
+  ];
+};
+
 /** The ids of the two records that tell of requests without a token in the last 24 hours. */
 const wrongTokenIds = (now: number): string[] => [0, 1].map((days) => `wrong-tokens-${dayOf(now) - days}`);
 
 const withOne = (known: Rejection, one: Rejected, now: number): Rejection => ({
   ...known,
-  monitor: short(one.monitor) ?? known.monitor,
+  monitor: short(one.monitor),
   faults: one.faults
     .slice(0, mostFaults)
     .map(({ field, expected }) => ({ field: short(field) ?? "", expected: cut(cleanLine(expected), 600) })),

@@ -14,6 +14,8 @@ const counters: Record<
   [help: string, ...labels: string[]]
 > = {
   hardstate_accepted_total: ["Alerts that were taken, by notification type.", "type"],
+  hardstate_rejected_total: ["Alerts, or mailboxes of alerts, that were posted and not taken for good."],
+  hardstate_wrong_tokens_total: ["Posts without a token of HARDSTATE_TOKENS."],
   hardstate_mailed_total: [
     "Mails that a relay took, by row of the decision table, route and reply code.",
     "row",

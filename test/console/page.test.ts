@@ -7,11 +7,14 @@ import {
   nowPage,
   type Problem,
   problemsPage,
+  rejectionPage,
+  rejectionsPage,
   storyPage,
 } from "../../functions/console/page.ts";
 import { script } from "../../functions/console/script.ts";
 import { style } from "../../functions/console/style.ts";
 import { type JournalRecord, newRecord } from "../../functions/ledger/journal.ts";
+import type { Rejection } from "../../functions/ledger/rejection.ts";
 import type { DeadLetter } from "../../functions/queue/queue.ts";
 import type { Status } from "../../functions/status.ts";
 import { queuedAlert } from "../alerts.ts";
@@ -64,6 +67,22 @@ const pagesWith = (text: string): Record<string, () => string> => {
     routes: [{ route: text, open: true, refused: true, since: now, reason: text, probe_at: now }],
     heartbeats: [{ monitor: text, last: now, silent: true }],
     last: { accepted: now, mailed: now },
+    rejected: 2,
+    wrong_tokens: { count: 3, last: now, monitor: text },
+  };
+  const rejection: Rejection = {
+    id: "a".repeat(32),
+    site: "site",
+    revision: 1,
+    object: text,
+    contact: text,
+    monitor: text,
+    faults: [{ field: text, expected: text }],
+    ids: ["a".repeat(64), "b".repeat(64)],
+    first: now - 1000,
+    last: now,
+    hours: { 1: 2 },
+    told: true,
   };
   const flow = { since: now, hours: [{ at: now - 1_800_000, accepted: 3, mailed: 2, suppressed: 1 }] };
   const full = <T>(item: T): T[] => Array(mostOnPage).fill(item);
@@ -72,6 +91,8 @@ const pagesWith = (text: string): Record<string, () => string> => {
     now: () => String(nowPage(reader, { status, totals, flow })),
     problems: () => String(problemsPage(reader, { problems: full(problem), next: "1.x" })),
     journal: () => String(journalPage(reader, search, { items: full(record), next: "1.x" })),
+    rejections: () => String(rejectionsPage(reader, search, { items: full(rejection), next: "1.x" })),
+    rejection: () => String(rejectionPage(reader, rejection)),
     story: () => String(storyPage(reader, record)),
     "dead letters": () => String(deadLettersPage(reader, full(letter), 0, 3)),
   };

@@ -137,7 +137,11 @@ describe("functions that may do no more than their roles in the template", () =>
     });
   });
 
-  it("note heartbeats, and tell of a monitor that is silent, and of what was refused", async () => {
+  it("note heartbeats and what they reject, and tell of a monitor that is silent, and of what was refused", async () => {
+    const misspelt = JSON.stringify(alert("alert-misspelt", "db@exmaple.com", "db01"));
+    expect((await ask("/v1/alerts", { method: "POST", body: misspelt })).status).toBe(422);
+    const noToken = { method: "POST", headers: { "X-Hardstate-Monitor": "m9" }, body: "[]" };
+    expect((await ask("/v1/alerts", noToken)).status).toBe(401);
     const beat = { method: "PUT", body: '{"monitor":"monitor1"}' };
     for (let times = 0; times < 2; times++) expect((await ask("/v1/heartbeat", beat)).status).toBe(200);
     await until("the operator is told", 30, async () => {
@@ -147,7 +151,7 @@ describe("functions that may do no more than their roles in the template", () =>
         .events()
         .filter(({ event, contact }) => event === "ended" && contact === "operator@example.com")
         .map(({ object }) => object);
-      const wanted = ["heartbeat of site/monitor1", "mail to gone1@example.com"];
+      const wanted = ["heartbeat of site/monitor1", "mail to gone1@example.com", "rejected: db@exmaple.com"];
       return wanted.every((one) => told.includes(`hardstate/${one}`));
     });
   });
@@ -168,7 +172,9 @@ describe("functions that may do no more than their roles in the template", () =>
       "/v1/journal?object=one/HTTP",
       "/v1/journal?contact=ops@example.com",
       "/v1/journal?outcome=refused",
+      "/v1/journal?outcome=rejected",
       "/v1/alerts/alert-one",
+      "/v1/alerts/alert-misspelt",
     ])
       expect([path, (await ask(path)).status]).toEqual([path, 200]);
     expect(JSON.parse((await ask("/v1/queue")).text).dead_letters).toHaveLength(3);
@@ -200,6 +206,8 @@ describe("functions that may do no more than their roles in the template", () =>
     });
     for (const [path, words] of [
       ["/", /ses:\/\/us-east-1/],
+      ["/", /1 alert rejected in the last 24 hours[\s\S]*1 post with a wrong token or none[\s\S]*from m9/],
+      ["/journal?outcome=rejected", /db01\/HTTP[\s\S]*db@exmaple/],
       ["/problems", /one\/HTTP/],
       ["/journal", /alert-one/],
       [`/journal?${search}`, new RegExp(digested.id)],

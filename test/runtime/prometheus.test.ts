@@ -52,6 +52,15 @@ describe("Prometheus", () => {
         reply: "451 canary",
       },
       { event: "returned", id: "a", site: "s", contact: "canary@example.com", kind: "bounce", reply: "550" },
+      {
+        event: "request-refused",
+        status: 202,
+        reason: "canary",
+        faults: [],
+        site: "canary-site",
+        rejected: 3,
+      },
+      { event: "request-refused", status: 401, reason: "canary", faults: [], wrongTokens: 2 },
     ];
     for (const event of events) numbers.observe(event);
     const shown = await samples(numbers);
@@ -64,6 +73,8 @@ describe("Prometheus", () => {
       hardstate_recoveries_without_problem_total: 1,
       hardstate_sweeps_total: 0,
       hardstate_failed_total: 0,
+      hardstate_rejected_total: 3,
+      hardstate_wrong_tokens_total: 2,
       'hardstate_unavailable_total{what="queue"}': 0,
       'hardstate_unavailable_total{what="ledger"}': 0,
     });

@@ -1,0 +1,239 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { readAliases, readAllowList } from "../../functions/address.ts";
+import { webConsole } from "../../functions/console/http.ts";
+import { type IntakeParts, intake } from "../../functions/intake/http.ts";
+import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
+import { samplesOf } from "../../functions/metrics.ts";
+import { sqliteQueue } from "../../functions/queue/sqlite.ts";
+import { Secret } from "../../functions/secret.ts";
+import type { Event } from "../../functions/telemetry.ts";
+import { posted, takenFrom } from "../alerts.ts";
+import { described } from "./described.ts";
+
+const [allowed, aliases] = [readAllowList(["example.com"]), readAliases(["root=ops@example.com"])];
+if (!allowed.ok || !aliases.ok) throw new Error("the tests' own settings are wrong");
+const token = "a".repeat(24);
+const noon = 100 * 86_400_000 + 12 * 3_600_000;
+
+let now: number;
+let events: Event[];
+let parts: IntakeParts;
+let app: ReturnType<typeof intake>;
+const start = (more: Partial<IntakeParts> = {}) => {
+  parts = { ...parts, ...more };
+  app = described(intake(parts).route("/", webConsole(parts)));
+};
+beforeEach(() => {
+  [now, events] = [noon, []];
+  parts = {
+    tokens: [
+      { site: "site", token: new Secret(token) },
+      { site: "other", token: new Secret("b".repeat(24)) },
+    ],
+    aliases: aliases.value,
+    allowed: allowed.value,
+    queue: sqliteQueue(":memory:", () => now),
+    ledger: sqliteLedger(":memory:"),
+    clock: () => now,
+    report: (event) => events.push(event),
+  };
+  start();
+});
+
+const headers = { "Content-Type": "application/json", Authorization: `Bearer ${token}` };
+const post = (value: unknown, more: Record<string, string> = {}) =>
+  app.request("/v1/alerts", {
+    method: "POST",
+    body: typeof value === "string" ? value : JSON.stringify(value),
+    headers: { ...headers, ...more },
+  });
+const get = async (path: string, bearer = token) => {
+  const response = await app.request(path, { headers: { Authorization: `Bearer ${bearer}` } });
+  // biome-ignore lint/suspicious/noExplicitAny: the answers are checked against the document already
+  return (await response.json()) as any;
+};
+const journal = async (query = "", bearer = token) =>
+  (await get(`/v1/journal?outcome=rejected${query}`, bearer)).alerts;
+const alert = (change: Record<string, unknown> = {}) =>
+  posted({ monitor: { id: "m1" }, recipients: [{ email: "ops@example.com" }], ...change });
+const misspelt = alert({ id: "alert-0001", recipients: [{ email: "db@exmaple.com" }] });
+const rejectedMetric = () =>
+  events
+    .flatMap(samplesOf)
+    .filter(({ name }) => name === "hardstate_rejected_total")
+    .reduce((sum, { value }) => sum + value, 0);
+
+describe("a post that is rejected", () => {
+  it("is in the journal by its outcome, with object, contact, monitor and faults, and has a story", async () => {
+    expect((await post(misspelt)).status).toBe(422);
+    const [line, ...more] = await journal();
+    expect(more).toEqual([]);
+    expect(line).toMatchObject({
+      object: "web01/HTTP",
+      contact: "db@exmaple.com",
+      monitor: "m1",
+      status: "rejected",
+      received: noon,
+      count: 1,
+      errors: [{ field: "recipients.0.email", expected: expect.stringContaining("HARDSTATE_RECIPIENTS") }],
+    });
+    for (const id of [line.id, "alert-0001"]) {
+      const story = await get(`/v1/alerts/${id}`);
+      expect(story).toMatchObject({ id: line.id, status: "rejected", alerts: ["alert-0001"] });
+      expect(story.story.join("\n")).toMatch(/posted by m1, and rejected: web01\/HTTP for db@exmaple\.com/);
+    }
+    expect(await journal("", "b".repeat(24))).toEqual([]);
+    expect(await journal("&contact=other@example.com")).toEqual([]);
+    expect(await journal("&contact=DB@exmaple.com&object=web01/HTTP")).toHaveLength(1);
+  });
+
+  it("is beside the sum of what was accepted", async () => {
+    await post(misspelt);
+    await post(alert());
+    const { totals, alerts } = await get("/v1/journal");
+    expect([totals.accepted, alerts]).toEqual([0, []]);
+    expect(rejectedMetric()).toBe(1);
+    expect((await get("/v1/status")).rejected).toBe(1);
+  });
+
+  it("is one record a day however often it comes", async () => {
+    for (let minute = 0; minute < 60; minute++) {
+      now = noon + minute * 60_000;
+      await post({ ...misspelt, id: `alert-${1000 + minute}` });
+    }
+    expect(await journal()).toMatchObject([{ count: 60, first: noon, received: now }]);
+    expect((await get("/v1/alerts/alert-1059")).status).toBe("rejected");
+  });
+
+  it("is noted for each bad item of a batch, and for one bad mailbox of several, beside what is queued", async () => {
+    const response = await post([
+      alert({ id: "good-0001", recipients: [{ email: "ops@example.com,pager" }] }),
+      alert({ id: "bad-00001", state: "DOWN", object: { host: "db01", service: "Load" } }),
+      "x",
+    ]);
+    expect(response.status).toBe(202);
+    expect((await takenFrom(parts.queue)).map(({ contact }) => contact)).toEqual(["ops@example.com"]);
+    const lines = (await journal()) as { object?: string; contact?: string; errors: { field: string }[] }[];
+    const told = lines.map((one) => [one.object, one.contact, one.errors[0]?.field]);
+    expect(told).toHaveLength(3);
+    expect(told).toContainEqual(["web01/HTTP", "pager", "recipients.0.email"]);
+    expect(told).toContainEqual(["db01/Load", "ops@example.com", "state"]);
+    expect(rejectedMetric()).toBe(3);
+    expect(events.filter(({ event }) => event === "accepted")).toHaveLength(1);
+  });
+
+  it.each<[string, () => Response | Promise<Response>]>([
+    ["no JSON", () => post("{", { "X-Hardstate-Monitor": "m7" })],
+    ["another form", () => post("<xml/>", { "Content-Type": "text/xml", "X-Hardstate-Monitor": "m7" })],
+    ["too many alerts", () => post(Array(101).fill(1), { "X-Hardstate-Monitor": "m7" })],
+  ])("is noted though nothing of it can be read: %s", async (_, request) => {
+    await request();
+    const [line] = await journal();
+    expect(line).toMatchObject({ count: 1, monitor: "m7", status: "rejected" });
+    expect(line).not.toHaveProperty("object");
+  });
+
+  it.each<[string, unknown]>([
+    ["names that are no text", { object: { host: 5, service: {} }, monitor: [], recipients: "x" }],
+    [
+      "__proto__ and getters",
+      JSON.parse('{"__proto__":{"object":{"host":"x"}},"recipients":[null,{"email":1}]}'),
+    ],
+    ["a list", [[[]]]],
+    [
+      "names that are too long",
+      { object: { host: "h".repeat(9999) }, recipients: [{ name: "n".repeat(9999) }] },
+    ],
+    [
+      "control characters",
+      { object: { host: "a\r\nb\u202e" }, recipients: [{ email: "a\u0000@example.com" }] },
+    ],
+  ])("is noted with what is readable, whatever was posted: %s", async (_, value) => {
+    await post(value);
+    const [line] = await journal();
+    for (const text of [line.object ?? "", line.contact ?? ""]) {
+      expect(text.length).toBeLessThanOrEqual(255);
+      expect(text).not.toMatch(/\p{Cc}|\u202e/u);
+    }
+  });
+
+  it("is answered as ever though the ledger cannot note it, and that is an error of the bridge", async () => {
+    const broken = () => Promise.reject(new Error("disk I/O error"));
+    start({ ledger: { ...parts.ledger, writeRejection: broken, rejection: broken } });
+    expect((await post(misspelt)).status).toBe(422);
+    expect((await post(alert({ recipients: [{ email: "ops@example.com,pager" }] }))).status).toBe(202);
+    expect(await takenFrom(parts.queue)).toHaveLength(1);
+    expect(events.filter(({ event }) => event === "failed")).toHaveLength(2);
+  });
+
+  it("is answered within seconds though the ledger never answers", async () => {
+    start({ ledger: { ...parts.ledger, rejection: () => new Promise(() => {}) } });
+    const begun = performance.now();
+    expect((await post(misspelt)).status).toBe(422);
+    expect(performance.now() - begun).toBeLessThan(4000);
+    expect(events.at(-1)).toMatchObject({ event: "failed", error: expect.stringContaining("in time") });
+  });
+
+  it("is not noted when nothing was taken because the queue is away: all of it comes again", async () => {
+    start({ queue: { ...parts.queue, send: () => Promise.reject(new Error("away")) } });
+    expect((await post([alert(), misspelt])).status).toBe(503);
+    expect(await journal()).toEqual([]);
+  });
+
+  it("is a probe if it says so or is empty: logged as one, and neither counted nor noted", async () => {
+    expect((await post(misspelt, { "X-Hardstate-Probe": "1" })).status).toBe(422);
+    expect((await post("", { "Content-Type": "application/x-ndjson" })).status).toBe(422);
+    expect(events.map(({ event }) => event)).toEqual(["probed", "probed"]);
+    expect(await journal()).toEqual([]);
+    expect((await post(alert(), { "X-Hardstate-Probe": "1" })).status).toBe(202);
+    expect(await takenFrom(parts.queue)).toHaveLength(1);
+  });
+});
+
+describe("posts with a wrong token or none", () => {
+  const wrong = (more: Record<string, string> = {}) =>
+    post(alert(), { Authorization: "Bearer wrong-token-of-24-letters-x", ...more });
+  const wrongTokens = async () => (await get("/v1/status")).wrong_tokens;
+
+  it("are counted with the last monitor that gave its name, and never with the token", async () => {
+    expect(await wrongTokens()).toEqual({ count: 0 });
+    await wrong({ "X-Hardstate-Monitor": "m3" });
+    expect(await wrongTokens()).toEqual({ count: 1, last: noon, monitor: "m3" });
+    now += 3_600_000;
+    await wrong({ Authorization: "", "X-Hardstate-Monitor": "no name!" });
+    expect(await wrongTokens()).toEqual({ count: 2, last: now });
+    now += 86_400_000;
+    expect(await wrongTokens()).toEqual({ count: 0 });
+    expect(await journal()).toEqual([]);
+    expect(JSON.stringify(events)).not.toContain("wrong-token-of");
+  });
+
+  it("make few writes however many come, and each is counted at last, in the metric too", async () => {
+    let writes = 0;
+    const { ledger } = parts;
+    start({
+      ledger: {
+        ...ledger,
+        writeRejection: (rejection) => {
+          writes += 1;
+          return ledger.writeRejection(rejection);
+        },
+      },
+    });
+    for (let n = 0; n < 300; n++) {
+      now += 100;
+      await wrong();
+    }
+    expect(writes).toBeLessThanOrEqual(4);
+    now += 60_000;
+    expect(await wrongTokens()).toMatchObject({ count: 300 });
+    await wrong();
+    const counted = events.flatMap(samplesOf).filter(({ name }) => name === "hardstate_wrong_tokens_total");
+    expect(counted.reduce((sum, { value }) => sum + value, 0)).toBe(301);
+  });
+
+  it("are not those who only read", async () => {
+    await app.request("/v1/status", { headers: { Authorization: "Bearer wrong" } });
+    expect(await wrongTokens()).toEqual({ count: 0 });
+  });
+});
