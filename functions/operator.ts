@@ -1,5 +1,5 @@
 import { contactKey } from "./address.ts";
-import { cut, objectName, readAlert } from "./alert.ts";
+import { cut, type Fault, objectName, readAlert } from "./alert.ts";
 import { adviceFor } from "./deliver/advice.ts";
 import type { RouteState } from "./deliver/breaker.ts";
 import type { Attempt } from "./deliver/delivery.ts";
@@ -7,6 +7,7 @@ import { digest } from "./identity.ts";
 import { clockOf } from "./ledger/case.ts";
 import { openProblem } from "./ledger/entry.ts";
 import type { OpenProblem } from "./ledger/ledger.ts";
+import { countOf, type Rejection } from "./ledger/rejection.ts";
 import type { QueuedAlert } from "./queue/queue.ts";
 
 /** The site of what the bridge reports about itself. */
@@ -25,6 +26,8 @@ export type Notice =
       last?: Attempt;
     }
   | { about: "unreadable"; reason: string }
+  /** What the bridge rejected of a site on one day for one contact or, where none can be read, from one monitor. */
+  | { about: "rejected"; site: string; rejections: readonly [Rejection, ...Rejection[]] }
   /** What is open, once a day; `more` if not all is in the list. */
   | { about: "still-open"; problems: readonly (OpenProblem & { site: string })[]; more: boolean }
   /** A monitor that is silent, or is heard again. */
@@ -45,6 +48,19 @@ type Words = {
   output: string;
   todo: string;
 };
+
+/** Whom a rejection concerns: what operators are told of once a day. */
+export const concerned = ({ contact, monitor }: Rejection): string =>
+  contact ?? (monitor === undefined ? "an unknown monitor" : `monitor ${monitor}`);
+
+/** What a fault means for whoever runs the bridge and the monitor, and what to do. */
+const remedyFor = ({ field, expected }: Fault, contact: string | undefined): string => {
+  if (expected.includes("HARDSTATE_RECIPIENTS"))
+    return `HARDSTATE_RECIPIENTS does not allow ${contact}. If the address is right, add it or its domain to HARDSTATE_RECIPIENTS. If it is misspelt, correct the contact's definition in the monitor.`;
+  return `${field}: the bridge needs ${expected}.`;
+};
+
+const mostNamed = 10;
 
 const wordsOf = (notice: Notice, now: number): Words => {
   switch (notice.about) {
@@ -90,6 +106,23 @@ const wordsOf = (notice: Notice, now: number): Words => {
           : "What it could not send meanwhile waits in its spool, and comes now.",
       };
     }
+    case "rejected": {
+      const { site, rejections } = notice;
+      const [{ id, first, contact }, who] = [rejections[0], concerned(rejections[0])];
+      const count = rejections.reduce((sum, one) => sum + countOf(one), 0);
+      const objects = [...new Set(rejections.map(({ object }) => object ?? "an object that cannot be read"))];
+      const named = objects.slice(0, mostNamed).map((object) => `  ${object}`);
+      const more = objects.length > mostNamed ? [`  and ${objects.length - mostNamed} more`] : [];
+      const remedies = new Set(
+        rejections.flatMap(({ faults }) => faults.map((one) => remedyFor(one, contact))),
+      );
+      return {
+        service: `rejected: ${who}`,
+        key: `rejected ${site} ${who} ${Math.floor(first / day)}`,
+        output: `The bridge rejected ${count === 1 ? "an alert" : `${count} alerts`} for ${who}: no mail was sent`,
+        todo: `${[...remedies].join("\n")}\nRejected at site ${site}:\n${[...named, ...more].join("\n")}\nThe bridge does not keep what it rejects. The shim does, in the folder "rejected" of its spool.\nMore: hardstate explain ${id}\nAll of them: the console's journal with the outcome "rejected".\nNo more mail about ${who} today.`,
+      };
+    }
     case "still-open": {
       const { problems, more } = notice;
       const sites = new Set(problems.map(({ site }) => site)).size;
@@ -121,8 +154,8 @@ const wordsOf = (notice: Notice, now: number): Words => {
 
 /**
  * The alerts that tell operators of something, one for each address: they go the way of all alerts, so they are kept,
- * retried and journaled, by whichever route works. The same cause within its hour (refused mail: day) has the
- * same id, and so is one alert.
+ * retried and journaled, by whichever route works. The same cause within its hour (refused mail and rejected posts:
+ * day) has the same id, and so is one alert.
  */
 export const noticeAlerts = (notice: Notice, operators: readonly string[], now: number): QueuedAlert[] => {
   const { service, state = "CRITICAL", recovered = false, key, output, todo } = wordsOf(notice, now);

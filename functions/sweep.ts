@@ -2,7 +2,7 @@ import { afterTelling } from "./deliver/breaker.ts";
 import { afterListening, toTell } from "./heartbeat.ts";
 import { type Entry, forgotten, type Held, openProblem } from "./ledger/entry.ts";
 import { type Due, keepMilliseconds, type Ledger } from "./ledger/ledger.ts";
-import { type Notice, noticeAlerts, operatorSite } from "./operator.ts";
+import { concerned, type Notice, noticeAlerts, operatorSite } from "./operator.ts";
 import { type Queue, toDueMessage, toMessage } from "./queue/queue.ts";
 import type { Report } from "./telemetry.ts";
 
@@ -77,6 +77,23 @@ const tellOfHeartbeats = async (parts: SweepParts, now: number) => {
   }
 };
 
+/**
+ * Tells operators once a day of each contact or monitor whose posts were rejected. The queue has it before the ledger
+ * says so, under an id of that day. A conflict leaves a rejection to the next sweep.
+ */
+const tellOfRejections = async (parts: SweepParts, now: number) => {
+  const untold = await parts.ledger.untoldRejections(mostEntries);
+  const groups = Map.groupBy(
+    untold,
+    (one) => `${one.site} ${concerned(one)} ${one.first - (one.first % dayMilliseconds)}`,
+  );
+  for (const [first, ...others] of groups.values()) {
+    if (!first) continue;
+    await tell(parts, { about: "rejected", site: first.site, rejections: [first, ...others] }, now);
+    for (const one of [first, ...others]) await parts.ledger.writeRejection({ ...one, told: true });
+  }
+};
+
 const dayMilliseconds = 86_400_000;
 const mostStillOpen = 500;
 
@@ -111,6 +128,7 @@ export const sweep = async (parts: SweepParts, now: number): Promise<number> => 
   const { ledger, queue, report } = parts;
   await tellOfRoutes(parts, now);
   await tellOfHeartbeats(parts, now);
+  await tellOfRejections(parts, now);
   await tellOfOpen(parts, now);
   let count = 0;
   for (let more = true; more; ) {

@@ -4,8 +4,10 @@ import { webConsole } from "../../functions/console/http.ts";
 import { type IntakeParts, intake } from "../../functions/intake/http.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { samplesOf } from "../../functions/metrics.ts";
+import { type OutgoingMessage, readQueuedAlert } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
 import { Secret } from "../../functions/secret.ts";
+import { sweep } from "../../functions/sweep.ts";
 import type { Event } from "../../functions/telemetry.ts";
 import { posted, takenFrom } from "../alerts.ts";
 import { described } from "./described.ts";
@@ -187,6 +189,62 @@ describe("a post that is rejected", () => {
     expect(await journal()).toEqual([]);
     expect((await post(alert(), { "X-Hardstate-Probe": "1" })).status).toBe(202);
     expect(await takenFrom(parts.queue)).toHaveLength(1);
+  });
+});
+
+describe("operators", () => {
+  const operators = ["admin@example.com"];
+  const notices = async () => {
+    const sent: OutgoingMessage[] = [];
+    const queue = { send: async (all: readonly OutgoingMessage[]) => all.map((one) => sent.push(one) > 0) };
+    await sweep({ ledger: parts.ledger, queue, operators, report: () => {} }, now);
+    return sent.map(({ body }) => {
+      const reading = readQueuedAlert(body);
+      if (!reading.ok) throw new Error("no alert");
+      const { id, site, alert } = reading.value;
+      return { id, site, output: alert.output, text: alert.long_output ?? "" };
+    });
+  };
+
+  it("are told once a day of each contact whose alerts are rejected: what, why and what to do", async () => {
+    await post([misspelt, { ...misspelt, object: { host: "web02", service: "HTTP" } }]);
+    const [notice, ...more] = await notices();
+    expect(more).toEqual([]);
+    expect(notice).toMatchObject({
+      site: "operator",
+      output: "The bridge rejected 2 alerts for db@exmaple.com: no mail was sent",
+    });
+    expect(notice?.text).toMatch(
+      /HARDSTATE_RECIPIENTS does not allow db@exmaple\.com\. If the address is right/,
+    );
+    expect(notice?.text).toMatch(/Rejected at site site:\n {2}web0\d\/HTTP\n {2}web0\d\/HTTP\n/);
+    expect(notice?.text).toMatch(/hardstate explain [0-9a-f]{32}\n/);
+    expect(await notices()).toEqual([]);
+    now += 3_600_000;
+    await post(misspelt);
+    expect(await notices()).toEqual([]);
+    await post({ ...misspelt, object: { host: "web03", service: "HTTP" } });
+    expect((await notices()).map(({ id }) => id)).toEqual([notice?.id]);
+    now += 86_400_000;
+    await post(misspelt);
+    const [later] = await notices();
+    expect(later?.id).not.toBe(notice?.id);
+  });
+
+  it("are told by the monitor where no contact can be read, and of the field that is wrong", async () => {
+    await post({ ...alert({ state: "DOWN" }), recipients: undefined });
+    const [notice] = await notices();
+    expect(notice?.output).toBe("The bridge rejected an alert for monitor m1: no mail was sent");
+    expect(notice?.text).toMatch(/state: the bridge needs .*\nrecipients: the bridge needs /);
+  });
+
+  it("hear of it though the bridge dies between the queue and the ledger, and by the same id", async () => {
+    await post(misspelt);
+    const { ledger } = parts;
+    parts = { ...parts, ledger: { ...ledger, writeRejection: () => Promise.reject(new Error("killed")) } };
+    await expect(notices()).rejects.toThrow("killed");
+    parts = { ...parts, ledger };
+    expect(await notices()).toHaveLength(1);
   });
 });
 
