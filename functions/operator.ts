@@ -55,7 +55,7 @@ export const concerned = ({ contact, monitor }: Rejection): string =>
 
 /** What a fault means for whoever runs the bridge and the monitor, and what to do. */
 const remedyFor = ({ field, expected }: Fault, contact: string | undefined): string => {
-  if (expected.includes("HARDSTATE_RECIPIENTS"))
+  if (expected === "an address that HARDSTATE_RECIPIENTS allows")
     return `HARDSTATE_RECIPIENTS does not allow ${contact}. If the address is right, add it or its domain to HARDSTATE_RECIPIENTS. If it is misspelt, correct the contact's definition in the monitor.`;
   return `${field}: the bridge needs ${expected}.`;
 };

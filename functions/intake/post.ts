@@ -77,6 +77,19 @@ export type ReadPost = { rejected: RejectedMailbox[] } & (
   | { ok: false; faults: Fault[]; alert?: Alert }
 );
 
+/** What to do where a monitor passes no address of a contact, and no alias has the contact's name. */
+const noAddress = (source: Alert["source"]): string => {
+  const remedies: Partial<Record<Alert["source"], string>> = {
+    nagios:
+      "in nagios.cfg set enable_environment_macros=1, or use scripts/monitors/nagios-without-environment.cfg",
+    naemon: "use scripts/monitors/naemon.cfg",
+    icinga2: "use scripts/monitors/icinga2.conf",
+  };
+  const { [source]: remedy } = remedies;
+  const passed = remedy ? `: the monitor passed none. Give the contact an email, and ${remedy}` : "";
+  return `an address${passed}; or name the contact in HARDSTATE_ALIASES`;
+};
+
 const once = (faults: readonly Fault[]): Fault[] => [
   ...new Map(faults.map((fault) => [`${fault.field}\n${fault.expected}`, fault])).values(),
 ];
@@ -96,7 +109,8 @@ export const readPost = (input: unknown, circumstances: Circumstances): ReadPost
   for (const [index, { name, email }] of (post.ok ? post.value.recipients : []).entries()) {
     const { addresses, rejected } = resolveContact({ name, email }, aliases, allowed);
     for (const address of addresses) good.set(contactKey(address), { address, name });
-    for (const { text, expected } of rejected) {
+    for (const { text, expected: usual } of rejected) {
+      const expected = email || !alert.ok ? usual : noAddress(alert.value.source);
       const address = cut(cleanLine(text), 320);
       const field = `recipients.${index}.email`;
       const before = bad.get(contactKey(address))?.faults ?? [];

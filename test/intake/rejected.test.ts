@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
 import { readAliases, readAllowList } from "../../functions/address.ts";
 import { webConsole } from "../../functions/console/http.ts";
@@ -189,6 +190,51 @@ describe("a post that is rejected", () => {
     expect(await journal()).toEqual([]);
     expect((await post(alert(), { "X-Hardstate-Probe": "1" })).status).toBe(202);
     expect(await takenFrom(parts.queue)).toHaveLength(1);
+  });
+});
+
+describe("a post without an address", () => {
+  const expected = async (more: Record<string, string | undefined>) => {
+    const fields = {
+      NOTIFICATIONTYPE: "PROBLEM",
+      HOSTNAME: "web01",
+      HOSTSTATE: "DOWN",
+      TIMET: "100000",
+      ...more,
+    };
+    const given = Object.entries(fields).filter((pair): pair is [string, string] => pair[1] !== undefined);
+    const response = await post(new URLSearchParams(given).toString(), {
+      "Content-Type": "application/x-www-form-urlencoded",
+    });
+    const { errors } = (await response.json()) as { errors: { field: string; expected: string }[] };
+    expect(errors.map(({ field }) => field)).toEqual(["recipients.0.email (CONTACTEMAIL)"]);
+    return errors[0]?.expected;
+  };
+
+  it("is told what is missing in nagios.cfg, and which definition file passes the address", async () => {
+    for (const contact of [
+      { CONTACTNAME: "dba" },
+      {},
+      { CONTACTNAME: "dba", CONTACTEMAIL: "$CONTACTEMAIL$" },
+    ])
+      expect(await expected(contact)).toMatch(
+        /the monitor passed none.*enable_environment_macros=1.*nagios-without-environment\.cfg.*HARDSTATE_ALIASES/,
+      );
+    const naemon = await expected({ CONTACTNAME: "dba", SOURCE: "naemon" });
+    expect(naemon).toMatch(/scripts\/monitors\/naemon\.cfg/);
+    expect(naemon).not.toMatch(/nagios/);
+    expect(await expected({ SOURCE: "icinga2" })).toMatch(/scripts\/monitors\/icinga2\.conf/);
+  });
+
+  it("names definition files that there are", async () => {
+    for (const SOURCE of ["nagios", "naemon", "icinga2"])
+      expect(
+        existsSync(/scripts\/monitors\/[\w.-]+\w/.exec((await expected({ SOURCE })) ?? "")?.[0] ?? ""),
+      ).toBe(true);
+  });
+
+  it("has an address if the contact's name is an alias", async () => {
+    expect((await post(alert({ recipients: [{ name: "root" }] }))).status).toBe(202);
   });
 });
 
