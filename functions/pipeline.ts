@@ -186,6 +186,7 @@ export const pipeline = (parts: PipelineParts) => {
         await joinDigest(queued, page.record.digest.id, now);
       if (ending) {
         if (waiting && !(await drop(ledger, page))) continue;
+        report({ event: "repeated", ...about(queued), reason: `this alert is ${ending.as} already` });
         return { message: "remove" };
       }
       if (waiting && now < waiting.due) {

@@ -15,6 +15,8 @@ export type Event =
       type: NotificationType;
       state: State;
     }
+  /** An alert that came again under its id: it makes no second mail. */
+  | { event: "repeated"; id: string; object: string; contact: string; reason: string }
   | {
       event: "request-refused";
       status: number;
@@ -116,6 +118,8 @@ const sentence = (event: Event): string => {
   switch (event.event) {
     case "accepted":
       return `accepted   ${event.type} ${event.state} ${event.object} for ${event.contact} (${event.id})`;
+    case "repeated":
+      return `repeated   ${event.object} for ${event.contact}: ${event.reason} (${event.id})`;
     case "request-refused": {
       const faults = event.faults.map(({ field, expected }) => `${field}: ${expected}`).join("; ");
       return `refused    ${event.status} ${event.reason}${faults && ` (${faults})`}${idsIn(event)}`;

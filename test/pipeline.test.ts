@@ -95,6 +95,13 @@ const handOut = (queued: QueuedAlert, receiveCount = 1): ReceivedMessage => ({
 });
 const story = () => ledger.story("site", "alert-0001");
 
+it("an alert that comes again after its end makes no mail, and the log says so", async () => {
+  for (let times = 0; times < 2; times++) await worker()(handOut(queuedAlert()));
+  expect(mails).toHaveLength(1);
+  expect(events.map(({ event }) => event)).toEqual(["ended", "repeated"]);
+  expect(events.at(-1)).toMatchObject({ id: "alert-0001", reason: "this alert is mailed already" });
+});
+
 it("a worker whose claim was written too late leaves that of the next one alone", async () => {
   let late = true;
   const write: Ledger["write"] = async (change) => {

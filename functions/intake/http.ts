@@ -445,6 +445,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         allowed: parts.allowed,
       };
       const queued: QueuedAlert[] = [];
+      const known = new Set<QueuedAlert>();
       const turned: Rejected[] = [];
       const answers = items.flatMap((item, index): Posted[] => {
         const reading =
@@ -489,21 +490,21 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         const taken = await queue.send(queued.map(toMessage));
         if (!taken.every(Boolean))
           throw new Error("the queue took only some; the same ids may be sent again");
+        for (const [index, one] of queued.entries()) if (taken[index] === "known") known.add(one);
       } catch (error) {
         const ids = queued.map(({ id }) => id);
         return unavailable("queue", error, ids);
       }
       if (rate) limiter.charge(site, rate, queued.length - 1, clock());
-      for (const { id, contact, alert } of queued)
-        report({
-          event: "accepted",
-          id,
-          site,
-          object: objectName(alert),
-          contact,
-          type: alert.type,
-          state: alert.state,
-        });
+      for (const one of queued) {
+        const { id, contact, alert } = one;
+        const about = { id, object: objectName(alert), contact };
+        report(
+          known.has(one)
+            ? { event: "repeated", ...about, reason: "the queue has this alert already" }
+            : { event: "accepted", site, ...about, type: alert.type, state: alert.state },
+        );
+      }
       if (faults.length > 0 && !probe) {
         report({
           event: "request-refused",

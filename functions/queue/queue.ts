@@ -62,8 +62,11 @@ export type Depth = { waiting: number; handedOut: number; oldestAt?: number };
  * while one of its messages is out or waiting to become visible again.
  */
 export type Queue = {
-  /** Resolves when the messages are on disk: true for each one taken. Rejects if none was. */
-  send(messages: readonly OutgoingMessage[]): Promise<boolean[]>;
+  /**
+   * Resolves when the messages are on disk: true for each one taken, or "known" for one that it has already, where it
+   * can tell (SQS cannot). Rejects if none was taken.
+   */
+  send(messages: readonly OutgoingMessage[]): Promise<(boolean | "known")[]>;
   /** At most `max` (1-10) messages, oldest first; waits up to `waitSeconds` for the first one. */
   receive(options: {
     max: number;

@@ -137,13 +137,14 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
 
   return {
     send: async (messages) => {
-      await db.together(() => {
+      const taken = await db.together(() => {
         const now = clock();
-        for (const { group, deduplicationId, body } of messages)
-          insert.run({ group, deduplicationId, body, now });
+        return messages.map(({ group, deduplicationId, body }) =>
+          insert.run({ group, deduplicationId, body, now }).changes > 0 ? true : "known",
+        );
       });
       wake();
-      return messages.map(() => true);
+      return taken;
     },
     receive: async ({ max, waitSeconds, visibilityTimeoutSeconds, signal }) => {
       const until = clock() + waitSeconds * 1000;

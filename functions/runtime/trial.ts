@@ -55,13 +55,16 @@ export const capturingRelay = async (
   });
   const [user, password] = ["trial", randomBytes(18).toString("base64url")];
   let count = 0;
-  const keep = async (bytes: Buffer, to: string) => {
+  /** Resolves to the mail's number. */
+  const keep = async (bytes: Buffer, to: string): Promise<number> => {
     const stamp = new Date(clock()).toISOString().replace(/[-:]/g, "").replace(".", "-");
     count += 1;
-    const path = join(folder, `${stamp}-${count}.eml`);
+    const number = count;
+    const path = join(folder, `${stamp}-${number}.eml`);
     await writeFile(`${path}.part`, bytes, { mode: 0o600, flush: true });
     await rename(`${path}.part`, path);
     report({ event: "captured", id: alertIn(bytes), path, subject: subjectOf(bytes), to });
+    return number;
   };
   const server = new SMTPServer({
     name: "trial.hardstate.invalid",
@@ -79,7 +82,7 @@ export const capturingRelay = async (
       stream.on("end", () => {
         const to = session.envelope.rcptTo.map(({ address }) => address).join(" ");
         keep(Buffer.concat(chunks), to).then(
-          () => done(null, `kept, queued as TRIAL${count}`),
+          (number) => done(null, `kept, queued as TRIAL${number}`),
           (error: Error) => done(Object.assign(error, { responseCode: 451 })),
         );
       });

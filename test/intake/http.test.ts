@@ -192,6 +192,17 @@ describe("POST /v1/alerts", () => {
     expect((await taken()).map(({ id }) => id)).toEqual([first?.id]);
   });
 
+  it("says in the log that an alert is a repetition, which the queue has already", async () => {
+    await postJson(alert());
+    await postJson([alert(), alert({ object: { host: "db01", service: "Load" } })]);
+    expect(events.map((event) => [event.event, "object" in event && event.object])).toEqual([
+      ["accepted", "web01/HTTP"],
+      ["repeated", "web01/HTTP"],
+      ["accepted", "db01/Load"],
+    ]);
+    expect(await taken()).toHaveLength(2);
+  });
+
   it("takes the good items of a batch and lists the faults of the others", async () => {
     const response = await postJson([alert(), alert({ state: "DOWN" }), { v: 1 }, "x"]);
     expect(response.status).toBe(202);

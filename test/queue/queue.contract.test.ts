@@ -95,7 +95,9 @@ describe("sqlite alone", () => {
     await expect(queue.ready()).rejects.toThrow("locked");
     other.exec("ROLLBACK");
     expect(await queue.receive(options)).toEqual([]);
-    expect(await queue.send([message("a", "a1")])).toEqual([true]);
+    const sent = message("a", "a1");
+    expect(await queue.send([sent])).toEqual([true]);
+    expect(await queue.send([sent, message("a", "a2")])).toEqual(["known", true]);
   });
 });
 
