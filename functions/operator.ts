@@ -120,7 +120,7 @@ const wordsOf = (notice: Notice, now: number): Words => {
         service: `rejected: ${who}`,
         key: `rejected ${site} ${who} ${Math.floor(first / day)}`,
         output: `The bridge rejected ${count === 1 ? "an alert" : `${count} alerts`} for ${who}: no mail was sent`,
-        todo: `${[...remedies].join("\n")}\nRejected at site ${site}:\n${[...named, ...more].join("\n")}\nThe bridge does not keep what it rejects. The shim does, in the folder "rejected" of its spool.\nMore: hardstate explain ${id}\nAll of them: the console's journal with the outcome "rejected".\nNo more mail about ${who} today.`,
+        todo: `${[...remedies].join("\n")}\nRejected at site ${site}:\n${[...named, ...more].join("\n")}\nThe bridge keeps no rejected alert. On the monitoring host, notify keeps it in the folder "rejected" of its spool: when the cause is gone, move the file back into the spool.\nMore: hardstate explain ${id}\nAll of them: the console's journal with the outcome "rejected".\nNo more mail about ${who} today.`,
       };
     }
     case "still-open": {

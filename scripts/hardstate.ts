@@ -12,6 +12,8 @@ import { replayCommand } from "./replay.ts";
 
 const idForm = /^[A-Za-z0-9._-]{8,80}$/;
 
+/** Statuses of alerts that were to be mailed and were not. */
+const failures: readonly string[] = ["rejected", "refused", "dead"];
 type Story = { status: string; story?: string[]; detail?: string; digest?: string };
 const linesOf = ({ status, story, detail }: Story): string[] => story ?? [`${status}: ${detail}`];
 
@@ -24,8 +26,9 @@ post, in the log, and in the last line of each mail.
 
 ${asking}
 
-exit status: 0 all is well  1 the alert was refused or given up  2 wrong use
-             3 there is no such alert, or the bridge cannot be asked`,
+exit status: 0 all is well  1 the alert was rejected, refused or given up
+             2 wrong use  3 there is no such alert, or the bridge cannot be
+             asked`,
   options: askingOptions,
   run: async ([id, ...more], values) => {
     if (id === undefined || more.length > 0) throw new WrongUse("explain wants one ID");
@@ -36,11 +39,11 @@ exit status: 0 all is well  1 the alert was refused or given up  2 wrong use
     if (values.json) say(JSON.stringify(story));
     else for (const line of linesOf(story)) say(line);
     const [digest] = story.digest ? await ask(values, `/v1/alerts/${story.digest}`, {}, "first") : [];
-    if (!digest) return story.status === "refused" || story.status === "dead" ? 1 : 0;
+    if (!digest) return failures.includes(story.status) ? 1 : 0;
     const whole = (await digest.json()) as Story;
     if (!values.json) say(`\nThe digest ${story.digest}:`);
     if (!values.json) for (const line of linesOf(whole)) say(line);
-    return whole.status === "refused" || whole.status === "dead" ? 1 : 0;
+    return failures.includes(whole.status) ? 1 : 0;
   },
 };
 

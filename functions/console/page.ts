@@ -356,7 +356,7 @@ export const journalPage = (
 ${searchForm(search)}
 ${
   items.length === 0
-    ? html`<p class="card quiet">${next === undefined ? html`No alert is like that. Object and contact are looked for by their whole names. What the bridge rejected is listed <a href="/journal${query({ ...search, outcome: "rejected", before: undefined })}">by itself</a>.` : "None among the newest: go on with the older ones."}</p>`
+    ? html`<p class="card quiet">${next === undefined ? html`No alert is like that. Object and contact are looked for by their whole names. <a href="/journal${query({ ...search, outcome: "rejected", before: undefined })}">What the bridge rejected</a> is listed separately.` : "None among the newest: go on with the older ones."}</p>`
     : html`<table class="journal"><caption>Alerts, newest first; times are UTC</caption>
 <thead><tr><th scope="col">Received</th><th scope="col">Alert</th><th scope="col">Contact</th><th scope="col">Outcome</th></tr></thead>
 <tbody>${items.map(
@@ -401,13 +401,10 @@ export const rejectionPage = (reader: Reader, rejection: Rejection): Html => {
     `Rejected: ${name}`,
     "/journal",
     html`<h1>Rejected: ${foreign(name, 600)}</h1>
-<p class="card outcome">${foreign(rejectionOutcome(rejection), 800)}</p>
+<p class="card outcome">${foreign(rejectionOutcome(rejection), 3000)}</p>
 <section class="card"><h2>What happened</h2><ol class="events">${rejectionStory(rejection)
       .slice(0, -1)
       .map((line) => html`<li>${foreign(line, 550)}</li>`)}</ol></section>
-<section class="card"><h2>What is wrong</h2><dl class="parts">${rejection.faults.map(({ field, expected }) =>
-      row(shown(field), foreign(expected, 600)),
-    )}</dl></section>
 <section class="card"><h2>The alerts</h2><dl class="parts">
 ${row("First", since(first, reader.now))}
 ${row("Last", since(last, reader.now))}
