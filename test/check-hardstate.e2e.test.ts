@@ -153,6 +153,8 @@ describe.each(hosts)("with %s", (name, sh) => {
       "waiting 3",
       "in_flight 0",
       "dead_letters 0",
+      "rejected 0",
+      "wrong_tokens 0",
       "routes 1",
       "routes_open 1",
       "routes_refused 1",
