@@ -349,7 +349,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       // Never before the token was looked at: who has one is not locked out by those who have none.
       const full = limiter.take(" wrong tokens", wrongTokens, clock());
       // A monitor posts: a reader without a token loses no alert.
-      if (c.req.method !== "GET") {
+      if (c.req.method === "POST" || c.req.method === "PUT") {
         unreported += 1;
         await away.wrongToken(monitorOf(c));
       }
@@ -415,6 +415,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       ) => {
         const counts = { rejected: rejected.length };
         const response = refuse(name, detail, site, faults, more, ids, counts, probe);
+        if (rate) limiter.charge(site, rate, Math.max(rejected.length - 1, 0), clock());
         if (!probe) await away.rejected(site, rejected);
         return response;
       };
@@ -495,7 +496,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         const ids = queued.map(({ id }) => id);
         return unavailable("queue", error, ids);
       }
-      if (rate) limiter.charge(site, rate, queued.length - 1, clock());
+      if (rate) limiter.charge(site, rate, queued.length + turned.length - 1, clock());
       for (const one of queued) {
         const { id, contact, alert } = one;
         const about = { id, object: objectName(alert), contact };

@@ -1,6 +1,6 @@
 import { objectName } from "../alert.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { noteRejected, noteWrongTokens, type Rejected } from "../ledger/rejection.ts";
+import { dayOf, noteRejected, noteWrongTokens, type Rejected } from "../ledger/rejection.ts";
 import type { Report } from "../telemetry.ts";
 
 const mostRecipients = 20;
@@ -64,6 +64,16 @@ export const turnAway = ({
       return false;
     }
   };
+  const begun = new Map<string, { day: number; ids: Set<string> }>();
+  /** The ids of rejections that this process has begun today. */
+  const begunToday = (site: string): Set<string> => {
+    const day = dayOf(clock());
+    const known = begun.get(site);
+    if (known?.day === day) return known.ids;
+    const ids = new Set<string>();
+    begun.set(site, { day, ids });
+    return ids;
+  };
   let [unwritten, writtenAt]: [number, number] = [0, Number.NEGATIVE_INFINITY];
   let last: string | undefined;
   const writeWrongTokens = async () => {
@@ -76,7 +86,7 @@ export const turnAway = ({
   };
   return {
     rejected: (site: string, rejected: readonly Rejected[]): Promise<unknown> =>
-      note(noteRejected(ledger, site, rejected, clock())),
+      note(noteRejected(ledger, site, rejected, clock(), begunToday(site))),
     /** Counts a request without a token; `monitor` is the name that it gave itself. */
     wrongToken: (monitor: string | undefined): Promise<void> => {
       unwritten += 1;

@@ -26,7 +26,7 @@ export type Rejection = {
   last: number;
   /** How many there were, by the number of the hour since 1970. */
   hours: Record<string, number>;
-  /** The operators have been told. */
+  /** The operators, if there are any, have been told. */
   told?: true;
 };
 
@@ -37,7 +37,8 @@ export type Rejected = Pick<Rejection, "object" | "contact" | "monitor" | "fault
 };
 
 const dayMilliseconds = 86_400_000;
-const dayOf = (at: number): number => Math.floor(at / dayMilliseconds);
+/** The number of a time's day since 1970, in UTC. */
+export const dayOf = (at: number): number => Math.floor(at / dayMilliseconds);
 const hourOf = (at: number): number => Math.floor(at / hourMilliseconds);
 
 /** How many rejections of one site and day have a record of their own; the others share one more. */
@@ -64,12 +65,11 @@ export const rejectionOutcome = (rejection: Rejection): string => {
 
 /** What happened, a line for each thing, in order; the last says how it stands. */
 export const rejectionStory = (rejection: Rejection): string[] => {
-  const { object, contact, monitor, first, last, told } = rejection;
+  const { object, contact, monitor, first, last } = rejection;
   const what = `${object ?? "an object that cannot be read"} for ${contact ?? "a contact that cannot be read"}`;
   return [
     `${stamp(first)} UTC  posted by ${monitor ?? "a monitor that gave no name"}, and rejected: ${what}`,
     ...(last > first ? [`${stamp(last)} UTC  posted and rejected again`] : []),
-    ...(told ? ["The operators were told by mail."] : []),
     rejectionOutcome(rejection),
   ];
 };
@@ -89,17 +89,18 @@ const withOne = (known: Rejection, one: Rejected, now: number): Rejection => ({
   hours: { ...known.hours, [hourOf(now)]: (known.hours[hourOf(now)] ?? 0) + (one.count ?? 1) },
 });
 
-const mostConflicts = 10;
+const mostConflicts = 50;
 
 /**
- * Adds to a rejection, which `first` begins if there is none. A bridge that dies before it can answer is sent the same
- * post again, and counts it twice.
+ * Adds to a rejection as it is known, or as it begins. A bridge that dies before it can answer is sent the same post
+ * again, and counts it twice.
  */
-const add = async (ledger: Ledger, first: Rejection, ones: readonly Rejected[], now: number) => {
+const add = async (ledger: Ledger, begin: Rejection, ones: readonly Rejected[], now: number) => {
+  let known = begin;
   for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
-    const known = (await ledger.rejection(first.site, first.id)) ?? first;
-    const next = ones.reduce<Rejection>((sum, one) => withOne(sum, one, now), known);
-    if (await ledger.writeRejection(next)) return;
+    if (await ledger.writeRejection(ones.reduce<Rejection>((sum, one) => withOne(sum, one, now), known)))
+      return;
+    known = (await ledger.rejection(begin.site, begin.id)) ?? begin;
   }
   throw new Error(`a rejection changed ${mostConflicts} times while it was written`);
 };
@@ -117,36 +118,50 @@ const begun = (site: string, id: string, now: number): Rejection => ({
 
 /**
  * Notes what was rejected of a site: one record for each object, contact and day, and at most `mostRejections` and
- * one of a site and day, so that neither a monitor that repeats itself nor a flood fills the disk.
+ * one of a site and day, so that neither a monitor that repeats itself nor a flood fills the disk. `begunToday` has the ids of that site and day
+ * that this process has begun: of those that are noted at once none sees the others in the ledger.
  */
 export const noteRejected = async (
   ledger: Ledger,
   site: string,
   rejected: readonly Rejected[],
   now: number,
+  begunToday: Set<string> = new Set(),
 ): Promise<void> => {
   const day = String(dayOf(now));
   const idFor = (...parts: string[]) => digest("rejected", site, day, ...parts).slice(0, 32);
-  const groups = Map.groupBy(rejected, ({ object = "", contact = "" }) => idFor(object, contactKey(contact)));
-  const known = await Promise.all([...groups.keys()].map((id) => ledger.rejection(site, id)));
-  const fresh = [...groups.keys()].filter((_, index) => known[index] === undefined);
+  const groups = [
+    ...Map.groupBy(rejected, ({ object = "", contact = "" }) => idFor(object, contactKey(contact))),
+  ];
+  const known = new Map(
+    await Promise.all(groups.map(async ([id]) => [id, await ledger.rejection(site, id)] as const)),
+  );
+  const fresh = groups.map(([id]) => id).filter((id) => !known.get(id));
   const listed = fresh.length > 0 ? (await ledger.rejections({ site, limit: mostRejections })).items : [];
-  const room = mostRejections - listed.filter(({ first }) => dayOf(first) === dayOf(now)).length;
-  const over = new Set(fresh.slice(Math.max(room, 0)));
-  const others = [...over].flatMap((id) => groups.get(id) ?? []);
-  await Promise.all([
-    ...[...groups].flatMap(([id, ones]) => {
-      const [one] = ones;
-      if (!one || over.has(id)) return [];
-      const first = { ...begun(site, id, now), object: short(one.object), contact: short(one.contact) };
-      return [add(ledger, first, ones, now)];
-    }),
-    ...(others.length > 0 ? [add(ledger, begun(site, idFor("more"), now), others, now)] : []),
-  ]);
+  const today = listed.filter(({ first }) => dayOf(first) === dayOf(now)).map(({ id }) => id);
+  const taken = new Set([...today, ...begunToday]);
+  const over = new Set<string>();
+  for (const id of fresh) {
+    if (!taken.has(id) && taken.size >= mostRejections) over.add(id);
+    else for (const ids of [taken, begunToday]) ids.add(id);
+  }
+  const others = groups.flatMap(([id, ones]) => (over.has(id) ? ones : []));
+  if (others.length > 0) {
+    const id = idFor("more");
+    await add(ledger, (await ledger.rejection(site, id)) ?? begun(site, id, now), others, now);
+  }
+  await Promise.all(
+    groups
+      .filter(([id]) => !over.has(id))
+      .map(([id, ones]) => {
+        const [object, contact] = [short(ones[0]?.object), short(ones[0]?.contact)];
+        return add(ledger, known.get(id) ?? { ...begun(site, id, now), object, contact }, ones, now);
+      }),
+  );
 };
 
 /** Notes requests that came without a token of any site, in one record a day. Nobody is told of them by mail. */
-export const noteWrongTokens = (
+export const noteWrongTokens = async (
   ledger: Ledger,
   count: number,
   monitor: string | undefined,
@@ -154,7 +169,8 @@ export const noteWrongTokens = (
 ): Promise<void> => {
   const [id = ""] = wrongTokenIds(now);
   const faults = [{ field: "Authorization", expected: "Bearer and a token of HARDSTATE_TOKENS" }];
-  return add(ledger, { ...begun("", id, now), told: true }, [{ monitor, faults, count }], now);
+  const begin = (await ledger.rejection("", id)) ?? { ...begun("", id, now), told: true };
+  await add(ledger, begin, [{ monitor, faults, count }], now);
 };
 
 /** How many there were in the 24 hours that end with the hour of `now`. */
@@ -217,11 +233,16 @@ export const listRejections = async (
   return { items, next: before };
 };
 
-/** The rejection of this id, or the one of the last 200 that has an alert of this id. */
+/**
+ * The rejection of this id, or the one of the last 200 that has an alert of this id. Each mailbox of an alert has the
+ * alert's id with a dot and eight digits.
+ */
 export const findRejection = async (
   ledger: Ledger,
   site: string,
   id: string,
 ): Promise<Rejection | undefined> =>
   (await ledger.rejection(site, id)) ??
-  (await ledger.rejections({ site, limit: mostRejections })).items.find(({ ids }) => ids.includes(id));
+  (await ledger.rejections({ site, limit: mostRejections })).items.find(({ ids }) =>
+    ids.some((one) => one === id || one.startsWith(`${id}.`)),
+  );

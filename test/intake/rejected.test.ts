@@ -90,6 +90,31 @@ describe("a post that is rejected", () => {
     expect(await journal("&contact=DB@exmaple.com&object=web01/HTTP")).toHaveLength(1);
   });
 
+  it("makes no more than 201 records of a site and day, though a flood comes all at once", async () => {
+    const of = (n: number) => alert({ recipients: [{ email: `u${n}@example.net` }] });
+    const posts = Array.from({ length: 8 }, (_, n) =>
+      post(Array.from({ length: 100 }, (_, m) => of(n * 100 + m))),
+    );
+    for (const { status } of await Promise.all(posts)) expect(status).toBe(422);
+    const { items } = await parts.ledger.rejections({ site: "site", limit: 1000 });
+    expect(items).toHaveLength(201);
+    expect((await get("/v1/status")).rejected).toBe(800);
+  });
+
+  it("is found by the alert's id also where each of several mailboxes is wrong", async () => {
+    await post(alert({ id: "alert-0002", recipients: [{ email: "a@example.net,b@example.net" }] }));
+    expect(await get("/v1/alerts/alert-0002")).toMatchObject({ status: "rejected", object: "web01/HTTP" });
+    expect(await journal()).toHaveLength(2);
+  });
+
+  it("counts for the site's rate as an alert that is taken", async () => {
+    start({ rate: { most: 60, milliseconds: 60_000 } });
+    expect((await post(Array(61).fill(misspelt))).status).toBe(422);
+    expect((await post(alert())).status).toBe(429);
+    now += 2_000;
+    expect((await post(alert())).status).toBe(202);
+  });
+
   it("is beside the sum of what was accepted", async () => {
     await post(misspelt);
     await post(alert());
