@@ -138,7 +138,13 @@ describe("an alert's id", () => {
     const before = bridge.lines().length;
     const [sent, ...more] = told(await notify(shim, "traced"));
     expect([sent, more]).toEqual([
-      { at: expect.stringMatching(/^\d{4}-.*Z$/), event: "sent", id: expect.any(String) },
+      {
+        at: expect.stringMatching(/^\d{4}-.*Z$/),
+        event: "sent",
+        id: expect.any(String),
+        object: "traced/HTTP",
+        contact: "ops",
+      },
       [],
     ]);
     const mine = () => told(bridge.lines().slice(before)).filter(({ id }) => id === sent.id);

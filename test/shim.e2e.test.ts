@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -234,7 +235,9 @@ describe.each(Object.entries(hosts))("a bridge that wants to be left alone, by %
     expect(requests).toBe(2);
     const third = await by(...problem, "-s", "UNKNOWN");
     expect(third.status).toBe(0);
-    expect(third.stderr).toMatch(/^\{"at":"[^"]+","event":"kept","id":"[^"]+"\}\n$/);
+    expect(third.stderr).toMatch(
+      /^\{"at":"[^"]+","event":"kept","id":"[^"]+","object":"web01\/HTTP","contact":"ops"\}\n$/,
+    );
     expect((await by("--drain")).status).toBe(1);
     expect(requests).toBe(2);
     await until("the time is over", 5, async () => (await by("--drain")).status === 0);
@@ -509,6 +512,195 @@ describe("a run that was killed", () => {
       "0000000001-0000000001-zeros.answer",
       "0000000001-0000000001-zeros.json",
     ]);
+  });
+});
+
+describe.each(Object.entries(hosts))("the shim's lines, by %s", (host, { sh }) => {
+  /** Runs the shim with a logger that keeps what it is given. */
+  const by = async (...words: string[]) => {
+    const log = join(folder, "syslog");
+    writeFileSync(join(folder, "logger"), `#!/bin/sh\ncat >>${log}\n`, { mode: 0o755 });
+    rmSync(log, { force: true });
+    const env = { ...environment, ...ops, PATH: `${folder}:${join(programs, host)}:/usr/bin:/bin` };
+    const { stderr } = await ended(run(sh[0] ?? "", [...sh.slice(1), "scripts/notify", ...words], { env }));
+    expect(readFileSync(log, "utf8")).toBe(stderr);
+    return stderr
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+  };
+  const line = (event: string, more: Record<string, unknown> = {}) => ({
+    at: expect.stringMatching(/^\d{4}-.*Z$/),
+    event,
+    id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    object: "web01/HTTP",
+    contact: "ops",
+    ...more,
+  });
+  const onHost = problem.filter((word) => word !== "-S" && word !== "HTTP").with(5, "DOWN");
+
+  it("name object and contact of an alert that was sent, kept, sent later or lost", async () => {
+    expect(await by(...problem)).toEqual([line("sent")]);
+    expect(await by(...onHost)).toEqual([line("sent", { object: "web01" })]);
+    await close();
+    expect((await by(...problem)).slice(1)).toEqual([line("kept")]);
+    chmodSync(spool, 0o755);
+    const lost = await by(...problem);
+    expect(lost.filter(({ event }) => event === "lost")).toEqual([line("lost")]);
+    chmodSync(spool, 0o700);
+    await listen(port);
+    expect(await by("--drain")).toEqual([line("sent")]);
+  });
+
+  it("name the field that the bridge rejects", async () => {
+    const error = expect.stringMatching(
+      /^state must be .*one of OK WARNING CRITICAL UNKNOWN; it is in rejected/,
+    );
+    expect(await by(...problem.with(5, "DOWN"))).toEqual([line("rejected", { error })]);
+  });
+
+  it("are JSON whatever stands in a name", async () => {
+    for (const name of ['say "hi"', "C:\\", '"', '\\"\\', "{}[],:", "Übrig\x1b[31m", "a\nb"]) {
+      const [sent] = await by(...problem.with(7, name).with(9, name).with(11, name));
+      expect(sent.event).toBe("sent");
+    }
+  });
+});
+
+describe.each(Object.entries(hosts))("an alert of which one mailbox is rejected, by %s", (host, { sh }) => {
+  const by = (...words: string[]) => {
+    const env = { ...environment, ...ops, PATH: `${join(programs, host)}:/usr/bin:/bin` };
+    return ended(run(sh[0] ?? "", [...sh.slice(1), "scripts/notify", ...words], { env }));
+  };
+  const queued = (item: number) => ({
+    item,
+    id: `x.${item}`,
+    object: "web01/HTTP",
+    contact: "ops@example.com",
+    status: "queued",
+  });
+  const refused = (item: number, contact: string) => ({
+    item,
+    id: `y.${item}`,
+    object: "web01/HTTP",
+    contact,
+    status: "rejected",
+    errors: [{ field: "recipients.0.email", expected: 'an address, as "ops@example.com"' }],
+  });
+  const answering = (...alerts: object[]) =>
+    between((_request, response) => response.writeHead(202).end(`${JSON.stringify({ alerts })}\n`));
+
+  it("is not sent again; the line names the mailbox, and a copy is kept in rejected/", async () => {
+    const stop = await answering(queued(0), refused(0, 'pager"1'));
+    const { status, stderr } = await by(...problem);
+    stop();
+    expect([status, JSON.parse(stderr)]).toEqual([
+      0,
+      {
+        at: expect.any(String),
+        event: "partly-rejected",
+        id: expect.any(String),
+        object: "web01/HTTP",
+        contact: "ops",
+        error:
+          'pager"1: recipients.0.email must be an address, as "ops@example.com"; it is in rejected/ of the spool',
+      },
+    ]);
+    expect(waiting()).toEqual([]);
+    const [answer = "", alert = ""] = readdirSync(join(spool, "rejected")).toSorted();
+    expect(JSON.parse(readFileSync(join(spool, "rejected", alert), "utf8")).object.host).toBe("web01");
+    expect(readFileSync(join(spool, "rejected", answer), "utf8")).toContain('"contact":"pager\\"1"');
+  });
+
+  it("does not touch the others of its batch", async () => {
+    await close();
+    for (const id of ["1", "2", "3"]) await by(...problem, "-P", "1", "-i", id);
+    const alerts = [queued(0), refused(1, "one"), queued(1), refused(1, "two"), refused(2, "three")];
+    const stop = await answering(...alerts);
+    const { status, stderr } = await by("--drain");
+    stop();
+    await listen(port);
+    expect([status, waiting()]).toEqual([0, []]);
+    const lines = stderr
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(lines.map(({ event, error }) => [event, error?.replaceAll(/ must be .*?(;|$)/g, "$1")])).toEqual([
+      [
+        "partly-rejected",
+        "one: recipients.0.email; two: recipients.0.email; it is in rejected/ of the spool",
+      ],
+      ["rejected", "three: recipients.0.email; it is in rejected/ of the spool"],
+      ["sent", undefined],
+    ]);
+    const [answer = ""] = readdirSync(join(spool, "rejected")).toSorted();
+    const beside = readFileSync(join(spool, "rejected", answer), "utf8");
+    expect(beside.match(/"item":\d/g)).toEqual(['"item":1', '"item":1', '"item":1']);
+  });
+
+  it("is sent, though the copy cannot be kept", async () => {
+    mkdirSync(spool, { mode: 0o700 });
+    writeFileSync(join(spool, "rejected"), "in the way");
+    const stop = await answering(queued(0), refused(0, "pager"));
+    await by(...problem);
+    stop();
+    expect(waiting()).toEqual([]);
+  });
+
+  it("of a 202 that is cut off is sent again", async () => {
+    const text = JSON.stringify({ alerts: [queued(0), refused(0, "pager")] });
+    const stop = await between((_request, response) => response.writeHead(202).end(text.slice(0, -9)));
+    await by(...problem);
+    stop();
+    expect(waiting()).toHaveLength(1);
+  });
+});
+
+describe.each(Object.entries(hosts))("what was rejected, by %s", (host, { sh }) => {
+  const drain = () => {
+    const env = { ...environment, PATH: `${join(programs, host)}:/usr/bin:/bin` };
+    return ended(run(sh[0] ?? "", [...sh.slice(1), "scripts/notify", "--drain"], { env }));
+  };
+  const put = (name: string, daysAgo = 0) => {
+    mkdirSync(join(spool, "rejected"), { recursive: true, mode: 0o700 });
+    const path = join(spool, "rejected", name);
+    writeFileSync(path, "{}\n");
+    const at = Date.now() / 1000 - daysAgo * 86_400;
+    utimesSync(path, at, at);
+  };
+  const kept = () => readdirSync(join(spool, "rejected")).toSorted();
+
+  it("is removed after a week", async () => {
+    for (const days of [0, 6, 8]) for (const end of ["answer", "json"]) put(`1-1-${days}.${end}`, days);
+    expect((await drain()).status).toBe(0);
+    expect(kept()).toEqual(["1-1-0.answer", "1-1-0.json", "1-1-6.answer", "1-1-6.json"]);
+  });
+
+  it("is a thousand alerts at most: the oldest make room", async () => {
+    const name = (n: number) => `0000000001-${String(n).padStart(10, "0")}-x`;
+    for (let n = 0; n < 1003; n++) for (const end of ["answer", "json"]) put(`${name(n)}.${end}`);
+    await drain();
+    expect(kept()).toHaveLength(2000);
+    expect(kept()[0]).toBe(`${name(3)}.answer`);
+  });
+
+  it("leaves no answer behind when the alert is put back by hand", async () => {
+    put("1-1-a.answer");
+    put("1-1-b.answer");
+    put("1-1-b.json");
+    await drain();
+    expect(kept()).toEqual(["1-1-b.answer", "1-1-b.json"]);
+  });
+
+  it("is as old as its rejection, not as its alert", async () => {
+    await close();
+    mkdirSync(spool, { mode: 0o700 });
+    const path = join(spool, "0000000001-0000000001-old.json");
+    writeFileSync(path, "no alert\n");
+    utimesSync(path, 1000, 1000);
+    await listen(port);
+    await drain();
+    expect(kept()).toEqual(["0000000001-0000000001-old.answer", "0000000001-0000000001-old.json"]);
   });
 });
 
