@@ -1,8 +1,17 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { readAliases, readAllowList } from "../functions/address.ts";
@@ -77,7 +86,11 @@ beforeEach(async () => {
     report: () => {},
   });
   pointAt(await listen(createAdaptorServer({ fetch: bridge.fetch }) as Server));
-  environment = { PATH: "/usr/bin:/bin", HARDSTATE_SHIM_CONFIG: join(folder, "notify.conf") };
+  environment = {
+    PATH: "/usr/bin:/bin",
+    HARDSTATE_SHIM_CONFIG: join(folder, "notify.conf"),
+    HARDSTATE_SHIM_SPOOL: join(folder, "spool"),
+  };
 });
 afterEach(async () => {
   await close();
@@ -330,10 +343,10 @@ describe("a bridge that does not answer as it should", () => {
 describe("wrong use is UNKNOWN, and says what is expected", () => {
   it.each([
     [["-x", "1"], "there is no option -x"],
-    [["-w"], "-w is no option, or wants a value"],
+    [["-w"], "-w is no option, or needs a value"],
     [["words"], "words is no option"],
-    [["-t", "0"], "-t wants 1 to 99 seconds"],
-    [["-t", "ten"], "-t wants 1 to 99 seconds"],
+    [["-t", "0"], "-t needs 1 to 99 seconds"],
+    [["-t", "ten"], "-t needs 1 to 99 seconds"],
     ...["20:10", "x", "1:2:3", "@", ":", "10:x", "1e3", "$(id)"].map((range): [string[], string] => [
       ["-w", range],
       range === ":" ? "OK" : "a RANGE is 10, 10:, ~:10, 10:20 or @10:20",
@@ -358,15 +371,162 @@ describe("wrong use is UNKNOWN, and says what is expected", () => {
   });
 });
 
+describe.each(hosts)("the spool of this host, by %s", (name, sh) => {
+  const here = (...words: string[]) =>
+    run([...sh, plugin, ...words], { ...environment, PATH: `${join(programs, name)}:/usr/bin:/bin` });
+  const put = (path: string, text: string, secondsAgo = 0) => {
+    const file = join(folder, "spool", path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, `${text}\n`);
+    const at = Date.now() / 1000 - secondsAgo;
+    utimesSync(file, at, at);
+  };
+  const alert = (service: string | undefined, contact: string) =>
+    JSON.stringify({ v: 1, object: { host: "web01", service }, recipients: [{ name: contact }] });
+  const answer = (...statuses: string[]) =>
+    statuses
+      .map((status) =>
+        JSON.stringify({
+          item: 0,
+          status,
+          errors: [{ field: "recipients.0.email", expected: 'an address | "allowed"' }],
+        }),
+      )
+      .join(",");
+  const day = 86_400;
+
+  it("is good without a folder, with an empty one, and with alerts that have just come", async () => {
+    expect(wordsOf(await here())).toBe("HARDSTATE OK - nothing waits, no dead letters");
+    mkdirSync(join(folder, "spool"));
+    expect((await here()).status).toBe(0);
+    put("0000000001-0000000001-a.json", alert("HTTP", "ops"), 200);
+    const ended = await here();
+    expect([ended.status, dataOf(ended)]).toEqual([
+      0,
+      expect.stringMatching(
+        / spool_rejected=0;;0;0; spool_oldest=20\ds;300;900;0; spool_partly_rejected=0;0;;0;\s*$/,
+      ),
+    ]);
+  });
+
+  it.each([
+    [400, 1, "WARNING"],
+    [1000, 2, "CRITICAL"],
+  ])(
+    "whose oldest alert waits for %i s has status %i, and that alert is named",
+    async (age, status, word) => {
+      put("0000000001-0000000001-a.json", alert("HTTP", "ops"));
+      put("0000000001-0000000002-b.json", alert(undefined, "dba"), age);
+      put("rejected/0000000001-0000000003-c.json", alert("HTTP", "x"), 2 * day);
+      const ended = await here();
+      expect([ended.status, wordsOf(ended)]).toEqual([
+        status,
+        expect.stringMatching(
+          new RegExp(
+            `^HARDSTATE ${word} - 2 alerts wait in \\S+/spool, the oldest \\(web01 for dba\\) for ${age / 10}\\d s: run notify --test$`,
+          ),
+        ),
+      ]);
+      expect((await here("--spool", "")).status).toBe(0);
+      expect((await here("--spool-warning", "", "--spool-critical", "")).status).toBe(0);
+      environment.HARDSTATE_SHIM_SPOOL = "/nonexistent";
+      expect((await here()).status).toBe(0);
+      expect((await here(`--spool=${join(folder, "spool")}`)).status).toBe(status);
+    },
+  );
+
+  it("with a rejected alert is CRITICAL for a day, and says of which, why, and what to do", async () => {
+    put("rejected/0000000001-0000000001-a.json", alert('HT"TP', "ops"), 100);
+    put("rejected/0000000001-0000000001-a.answer", answer("rejected"), 100);
+    const ended = await here();
+    expect([ended.status, wordsOf(ended)]).toEqual([
+      2,
+      expect.stringMatching(
+        /^HARDSTATE CRITICAL - the bridge rejected 1 alert in 24 h, the latest web01\/HT"TP for ops: recipients\.0\.email must be an address \/ "allowed"; mend it and move its \.json from (\S+)\/rejected back to \1, or delete it$/,
+      ),
+    ]);
+    put("rejected/0000000001-0000000001-a.json", alert("HTTP", "ops"), day + 100);
+    expect((await here()).status).toBe(0);
+  });
+
+  it("with an alert of which a mailbox was rejected is WARNING", async () => {
+    put("rejected/0000000001-0000000001-a.json", alert("HTTP", "ops"), 100);
+    put("rejected/0000000001-0000000001-a.answer", answer("queued", "rejected"), 100);
+    const ended = await here();
+    expect([ended.status, wordsOf(ended)]).toEqual([
+      1,
+      expect.stringContaining(
+        "the bridge rejected a mailbox of 1 alert in 24 h, the latest web01/HTTP for ops: ",
+      ),
+    ]);
+  });
+
+  it("lists the last ten that were rejected, and takes what is no alert by its file's name", async () => {
+    for (let n = 10; n < 30; n++)
+      put(`rejected/0000000001-00000000${n}-a.json`, alert(`S${n}`, "ops"), 100 - n);
+    put("rejected/0000000001-0000000001-zeros.json", "\0\0", 5);
+    const { stdout } = await here();
+    const listed = stdout.split("\n").filter((line) => line.startsWith("rejected: "));
+    expect(listed).toHaveLength(10);
+    expect(listed[0]).toContain("web01/S21 for ops");
+    expect(listed[9]).toContain("rejected/0000000001-0000000001-zeros.json");
+    expect(stdout.split("\n")[0]).toContain("the bridge rejected 21 alerts in 24 h");
+  });
+
+  it("is told of also while the bridge cannot be reached", async () => {
+    put("0000000001-0000000001-a.json", alert("HTTP", "ops"), 100);
+    await close();
+    const { status, stdout } = await here();
+    expect([status, stdout]).toEqual([
+      2,
+      expect.stringMatching(/1 alert waits in \S+, the oldest \(web01\/HTTP for ops\)/),
+    ]);
+    server = createServer().listen(0);
+  });
+
+  it("that its user cannot read is WARNING, with what to do", async () => {
+    put("0000000001-0000000001-a.json", alert("HTTP", "ops"), 2000);
+    chmodSync(folder, 0o755);
+    chmodSync(join(folder, "spool"), 0o700);
+    chmodSync(join(folder, "notify.conf"), 0o644);
+    const env = { ...environment, PATH: `${join(programs, name)}:/usr/bin:/bin` };
+    chmodSync(programs, 0o755);
+    const ended = await run(["/usr/sbin/runuser", "-u", "nobody", "--", ...sh, resolve(plugin)], env);
+    expect([ended.status, wordsOf(ended)]).toEqual([
+      1,
+      expect.stringMatching(
+        /WARNING - nobody cannot look into \S+spool: run this check as the user of notify$/,
+      ),
+    ]);
+  });
+});
+
+describe("what the bridge rejected in a day, for any monitor of the site", () => {
+  it("is WARNING, and wrong tokens are what the range says", async () => {
+    const status =
+      "waiting 0\nin_flight 0\ndead_letters 0\nroutes 0\nroutes_open 0\nroutes_refused 0\nheartbeats 0\nheartbeats_silent 0\nrejected 2\nwrong_tokens 3\n";
+    await between((response) => response.end(status));
+    expect(wordsOf(await check())).toBe(
+      "HARDSTATE WARNING - 2 alerts of this site were rejected in 24 h: see Now in the console",
+    );
+    expect((await check("--rejected-critical", "1")).status).toBe(2);
+    expect((await check("--rejected-warning", "")).status).toBe(0);
+    expect(wordsOf(await check("--wrong-tokens-critical", "2"))).toContain(
+      "3 requests in 24 h had a wrong token",
+    );
+  });
+});
+
 describe("-h and -V", () => {
   it("say every option that there is, and the version of this house", async () => {
     const help = await check("-h");
     expect(help.status).toBe(3);
     const script = readFileSync(plugin, "utf8");
     const values = new Set([...script.matchAll(/--([a-z-]+)-warning\)/g)].map(([, value = ""]) => value));
-    expect(values.size).toBe(6);
+    expect(values.size).toBe(11);
     for (const value of values) expect(help.stdout).toMatch(new RegExp(`^    ${value} `, "m"));
-    for (const option of ["-w", "-c", "-t", "-v", "-h", "-V"]) expect(help.stdout).toContain(option);
+    for (const option of ["-w", "-c", "-t", "-v", "-h", "-V", "--spool"])
+      expect(help.stdout).toContain(option);
     const { version } = JSON.parse(readFileSync("package.json", "utf8"));
     expect(await check("-V")).toMatchObject({ status: 3, stdout: `check_hardstate ${version}\n` });
   });
