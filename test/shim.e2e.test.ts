@@ -933,6 +933,194 @@ describe("notify --test", () => {
   });
 });
 
+describe.each(Object.entries(hosts))("notify --test with the monitor's objects, by %s", (host, { sh }) => {
+  const test = (...words: string[]) => {
+    const env = { ...environment, PATH: `${join(programs, host)}:/usr/bin:/bin` };
+    return ended(
+      run(sh[0] ?? "", [...sh.slice(1), resolve("scripts/notify"), "--test", ...words], { env, cwd: folder }),
+    );
+  };
+  const quotes = `illegal_object_name_chars='\nillegal_macro_output_chars='\n`;
+  const contact = (name: string, ...more: string[]) =>
+    `define contact{\n\tcontact_name\t${name} ; who is told\n  use notified\n  ${more.join("\n  ")}\n}\n`;
+  const template = `define contact {
+  name notified
+  register 0
+  service_notification_commands hardstate-notify-service
+  host_notification_commands hardstate-notify-host
+}
+`;
+  /** Writes nagios.cfg, or another main file, with its objects. */
+  const monitor = (settings: string, definitions: string, objects: string, main = "nagios.cfg") => {
+    mkdirSync(spool, { mode: 0o700, recursive: true });
+    mkdirSync(join(folder, "conf.d/deeper"), { recursive: true });
+    writeFileSync(join(folder, "commands.cfg"), readFileSync(`scripts/monitors/${definitions}`));
+    writeFileSync(join(folder, "conf.d/deeper/contacts.cfg"), template + objects);
+    const text = `${quotes}${settings}\ncfg_file=commands.cfg\ncfg_dir = ${join(folder, "conf.d")} \n`;
+    writeFileSync(join(folder, main), text);
+    return main;
+  };
+  const ops = contact("ops", "email ops@example.com");
+  const wrong = ({ stdout }: Ended) =>
+    stdout
+      .split("\n")
+      .filter((line) => line.startsWith("NOT OK"))
+      .map((line) => line.slice(9));
+
+  it.each([
+    ["enable_environment_macros=1", "nagios.cfg"],
+    ["enable_environment_macros=0\n enable_environment_macros = 1", "nagios.cfg"],
+    ["enable_environment_macros=1", "nagios-without-environment.cfg"],
+    ["enable_environment_macros=0", "nagios-without-environment.cfg"],
+    ["", "nagios-without-environment.cfg"],
+  ])("is good with %j and %s", async (settings, definitions) => {
+    const told = await test(monitor(settings, definitions, ops));
+    expect([told.status, wrong(told)]).toEqual([0, []]);
+    expect(told.stdout).toContain(`contacts of ${folder}/nagios.cfg for which the bridge takes alerts: 1\n`);
+  });
+
+  it.each(["enable_environment_macros=0", "", "#enable_environment_macros=1"])(
+    "names the trap of %j with the commands for environment macros, and the file that fits",
+    async (settings) => {
+      const told = await test(monitor(settings, "nagios.cfg", ops));
+      expect(told.status).toBe(1);
+      expect(wrong(told)).toEqual(
+        ["host", "service"].map((kind) =>
+          expect.stringMatching(
+            new RegExp(
+              `the command hardstate-notify-${kind} needs environment macros, but enable_environment_macros=0: .*Take the commands of scripts/monitors/nagios-without-environment\\.cfg, or set enable_environment_macros=1$`,
+            ),
+          ),
+        ),
+      );
+    },
+  );
+
+  it("knows that Naemon has none, whatever it is set to", async () => {
+    const trap = await test(monitor("enable_environment_macros=1", "nagios.cfg", ops, "naemon.cfg"));
+    expect(wrong(trap)).toHaveLength(2);
+    expect(wrong(trap)[0]).toMatch(/Naemon has no environment macros.*scripts\/monitors\/naemon\.cfg$/);
+    expect((await test(monitor("", "naemon.cfg", ops, "naemon.cfg"))).status).toBe(0);
+  });
+
+  it("says which file fits while there is no command yet", async () => {
+    const none = "no command of notify yet: take those of scripts/monitors";
+    expect((await test(monitor("", "check_hardstate.cfg", ""))).stdout).toContain(
+      `${none}/nagios-without-environment.cfg`,
+    );
+    const { status, stdout } = await test(monitor("enable_environment_macros=1", "check_hardstate.cfg", ""));
+    expect([status, stdout]).toEqual([0, expect.stringContaining(`${none}/nagios.cfg`)]);
+  });
+
+  it("names each contact whose alerts the bridge would reject, and why; none is mailed", async () => {
+    const objects = [
+      ops,
+      contact("night shift", "email ops@exampel.com"),
+      contact("no address"),
+      contact("unset", "email null"),
+      contact("two", "email ops@example.com,nobody@elsewhere.org"),
+      contact(
+        "silent",
+        "email x@elsewhere.org",
+        "service_notification_commands null",
+        "host_notification_commands mail",
+      ),
+      contact("never", "email x@elsewhere.org", "register 0"),
+      contact("more", "email dba@example.com", "service_notification_commands +mail!x"),
+      "define contact {\n  contact_name other\n  email x@elsewhere.org\n  service_notification_commands mail\n}\n",
+      contact("continued", "email ops@\\\nexample.com"),
+    ];
+    const told = await test(monitor("", "nagios-without-environment.cfg", objects.join("")));
+    const domain = expect.stringMatching(
+      /^the bridge would reject alerts for the contact night shift: recipients\.0\.email must be /,
+    );
+    expect([told.status, wrong(told)]).toEqual([
+      1,
+      [
+        domain,
+        expect.stringMatching(/contact no address: recipients\.0\.email must be .*alias/),
+        expect.stringMatching(/contact unset: recipients\.0\.email must be .*alias/),
+        expect.stringMatching(/contact two: recipients\.0\.email must be /),
+      ],
+    ]);
+    expect(told.stdout).toContain("for which the bridge takes alerts: 3\n");
+    expect(await taken()).toEqual([]);
+  });
+
+  it("asks of 250 contacts a hundred at a time, as a probe", async () => {
+    const headers: (string | undefined)[] = [];
+    server.on("request", (request) => headers.push(request.headers["x-hardstate-probe"] as string));
+    const many = Array.from({ length: 250 }, (_, n) =>
+      contact(`c${n}`, `email c${n}@${n === 222 ? "elsewhere.org" : "example.com"}`),
+    );
+    const told = await test(monitor("", "nagios-without-environment.cfg", many.join("")));
+    expect(wrong(told)).toEqual([expect.stringContaining("the contact c222: ")]);
+    expect(told.stdout).toContain("for which the bridge takes alerts: 249\n");
+    expect(headers).toEqual(["1", "1", "1", "1"]);
+  });
+
+  it("names a monitor's name that the bridge does not take, and an object file that is not there", async () => {
+    const main = monitor("cfg_file=/nonexistent.cfg", "nagios-without-environment.cfg", ops);
+    const commands = readFileSync(join(folder, "commands.cfg"), "utf8");
+    writeFileSync(join(folder, "commands.cfg"), commands.replaceAll("-m monitor1", "-m 'münchen!'"));
+    expect(wrong(await test(main))).toEqual([
+      expect.stringContaining("can read /nonexistent.cfg, which"),
+      expect.stringMatching(/the contact ops: monitor\.id must be /),
+    ]);
+  });
+
+  it("runs nothing that stands in a contact, and sends it as it is", async () => {
+    const hostile = ["$(touch OWNED)", "`touch OWNED`", "; touch OWNED", 'a"b', "a\\b", "%s%n", "-o/tmp/x"];
+    const objects = hostile.map((text) => contact(text.replace(";", ""), `email ${text.replace(";", "")}`));
+    expect(wrong(await test(monitor("", "nagios-without-environment.cfg", objects.join(""))))).toEqual(
+      hostile.map((text) =>
+        expect.stringContaining(`the contact ${text.replace("; ", "")}: recipients.0.email must be`),
+      ),
+    );
+    expect(existsSync(join(folder, "OWNED"))).toBe(false);
+  });
+});
+
+describe("notify --test with a spool", () => {
+  it("in which alerts wait for long is NOT OK", async () => {
+    await close();
+    await notify(problem, ops);
+    const path = join(spool, waiting()[0] ?? "");
+    expect((await notify(["--test"])).stdout).toContain("1 wait in the spool, 0 were rejected");
+    await listen(port);
+    expect((await notify(["--test"])).status).toBe(0);
+    const at = Date.now() / 1000 - 400;
+    utimesSync(path, at, at);
+    const { status, stdout } = await notify(["--test"]);
+    expect([status, stdout]).toEqual([
+      1,
+      expect.stringMatching(/NOT OK +for more than 5 minutes .*: 1; notify --drain says why/),
+    ]);
+  });
+
+  it("in which alerts of the last day were rejected is NOT OK, and says of which and why", async () => {
+    await close();
+    for (const id of ["1", "2"])
+      await notify([...problem.with(5, id === "1" ? "CRITICAL" : "DOWN"), "-P", "1", "-i", id], ops);
+    await listen(port);
+    await notify(["--drain"]);
+    const { status, stdout } = await notify(["--test"]);
+    expect([status, stdout]).toEqual([
+      1,
+      expect.stringMatching(
+        /NOT OK +the bridge rejected alerts in the last 24 hours.*\n +web01\/HTTP for ops: state must be .*CRITICAL UNKNOWN\n/,
+      ),
+    ]);
+    const [, alert = ""] = readdirSync(join(spool, "rejected")).toSorted();
+    const at = Date.now() / 1000 - 90_000;
+    utimesSync(join(spool, "rejected", alert), at, at);
+    expect(await notify(["--test"])).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining(", 1 were rejected"),
+    });
+  });
+});
+
 describe("notify --heartbeat", () => {
   const beat = async (shell: string, ...words: string[]) => {
     const path = `${join(programs, shell)}:/usr/bin:/bin`;
@@ -989,17 +1177,172 @@ describe("notify --heartbeat", () => {
     }
   });
 
-  it.each([[], ["-m"], ["-m", "a b"], ["monitor1"]])("wants -m and a name: %s", async (...words) => {
+  it.each([[], ["-m"], ["-m", "a b"], ["monitor1"]])("needs -m and a name: %s", async (...words) => {
     expect(await beat("dash and mawk", ...(words as string[]))).toEqual([2, ""]);
   });
 });
 
-describe("wrong use", () => {
-  it.each([[[]], [["--help"]], [["-Z"]], [["web01"]], [["--drain", "now"]]])(
-    "of the shim is told how to use it: %j",
-    async (words) => {
-      const { status, stderr } = await notify(words);
-      expect([status, stderr]).toEqual([2, expect.stringContaining("usage: notify -m MONITOR")]);
+describe("each option of the shim", () => {
+  const words =
+    "-k naemon -m mon.1 -t PROBLEM -H db01 -S Disk -s WARNING -y SOFT -b CRITICAL -a 2 -A 5 -v 1 -i 77 -n 3 -p 41 -l 40 -E 1795366000 -T 1795366380 -P 1795360000 -e 1 -c dba";
+  it("is in the alert", async () => {
+    await notify(words.split(" "), ops);
+    const [queued] = await taken();
+    expect(queued?.contactName).toBe("dba");
+    expect(queued?.alert).toMatchObject({
+      source: "naemon",
+      monitor: { id: "mon.1", start: 1_795_360_000 },
+      type: "PROBLEM",
+      object: { host: "db01", service: "Disk" },
+      state: "WARNING",
+      state_type: "SOFT",
+      prev_state: "CRITICAL",
+      attempt: 2,
+      max_attempts: 5,
+      problem: { id: "41", last_id: "40", epoch: 1_795_366_000 },
+      notification: { id: "77", number: 3, escalated: true, volatile: true },
+      time: 1_795_366_380,
+    });
+  });
+
+  it.each(["", "$TIMET$", "soon", "9".repeat(20)])(
+    "that says no time, %j, has the alert say now",
+    async (time) => {
+      await notify([...problem, "-T", time], ops);
+      const [queued] = await taken();
+      expect(Math.abs((queued?.alert.time ?? 0) - Date.now() / 1000)).toBeLessThan(10);
     },
   );
+
+  it("that Nagios left as a macro's name is as if it was empty", async () => {
+    await notify(
+      [...problem.with(5, "DOWN"), "-S", "$SERVICEDESC$", "-p", "$", "-b", "$LASTHOSTSTATE$"],
+      ops,
+    );
+    const [queued] = await taken();
+    expect(queued?.alert).toMatchObject({ object: { host: "web01", service: null }, state: "DOWN" });
+    expect([queued?.alert.problem.id, queued?.alert.prev_state]).toEqual([undefined, undefined]);
+  });
+});
+
+describe("the rare ways of the shim", () => {
+  it("custom variables that do not fit are left out, and the alert says that it is cut", async () => {
+    const custom = Object.fromEntries(
+      Array.from({ length: 12 }, (_, n) => [`NAGIOS__HOSTV${n}`, "x".repeat(900)]),
+    );
+    await notify(problem, { ...ops, ...custom });
+    const [queued] = await taken();
+    expect(Object.keys(queued?.alert.custom ?? {})).toHaveLength(8);
+    expect(queued?.alert.truncated).toBe(true);
+  });
+
+  it("alerts that are too large for one post go in several, in order", async () => {
+    await close();
+    const large = { ...ops, NAGIOS_LONGSERVICEOUTPUT: "x".repeat(65_000) };
+    for (const id of ["1", "2", "3", "4", "5"]) await notify([...problem, "-P", "1", "-i", id], large);
+    await listen(port);
+    expect((await notify(["--drain"])).status).toBe(0);
+    expect((await taken()).map(({ alert }) => alert.notification.id)).toEqual(["1", "2", "3", "4", "5"]);
+    expect(requests).toBe(2);
+  });
+
+  it("a single alert that is too large for a proxy is put aside, and the next is sent", async () => {
+    await close();
+    for (const id of ["1", "2"])
+      await notify([...problem, "-P", "1", "-i", id], {
+        ...ops,
+        NAGIOS_LONGSERVICEOUTPUT: "x".repeat(id === "1" ? 3000 : 10),
+      });
+    await listen(port);
+    const stop = await between(async (request, response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk);
+      const body = Buffer.concat(chunks);
+      if (body.length > 2000) return response.writeHead(413).end("too large");
+      const answer = await fetch(`http://127.0.0.1:${port}/v1/alerts`, {
+        method: "POST",
+        body,
+        headers: { "Content-Type": "application/x-ndjson", Authorization: `Bearer ${token}` },
+      });
+      return response.writeHead(answer.status).end(await answer.text());
+    });
+    const { stderr } = await notify(["--drain"]);
+    stop();
+    expect(stderr).toContain('"event":"rejected"');
+    expect(stderr).toContain('"contact":"ops","error":"the bridge answers 413, too large');
+    expect((await taken()).map(({ alert }) => alert.notification.id)).toEqual(["2"]);
+    expect(readdirSync(join(spool, "rejected"))).toHaveLength(2);
+  });
+
+  it("a clock that is set back while it runs does not let it wait for longer than 8 s", async () => {
+    await close();
+    for (const id of ["1", "2"]) await notify([...problem, "-P", "1", "-i", id], ops);
+    // The first look is ahead by an hour, and all others are right.
+    writeFileSync(
+      join(folder, "date"),
+      `#!/bin/sh\n[ -e ${folder}/looked ] && exec /usr/bin/date "$@"\n: >${folder}/looked\nexec /usr/bin/date -d '1 hour' "$@"\n`,
+      { mode: 0o755 },
+    );
+    await listen(port);
+    // The first answer makes it look at the clock again; the second does not come.
+    let posts = 0;
+    const stop = await between((_request, response) => {
+      posts += 1;
+      if (posts === 1) response.writeHead(413).end();
+    });
+    const began = performance.now();
+    await ended(
+      run("scripts/notify", ["--drain"], { env: { ...environment, PATH: `${folder}:/usr/bin:/bin` } }),
+    );
+    stop();
+    expect(posts).toBe(2);
+    expect(performance.now() - began).toBeLessThan(12_000);
+  }, 30_000);
+
+  it("without /proc it takes its id from /dev/urandom", async () => {
+    const script = `mount -t tmpfs tmpfs /proc && exec scripts/notify ${problem.join(" ")}`;
+    await run("unshare", ["-m", "sh", "-c", script], { env: { ...environment, ...ops } });
+    const [queued] = await taken();
+    expect(queued?.id).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  it("each post and heartbeat names its monitor, as far as it is one", async () => {
+    const headers: (string | undefined)[] = [];
+    server.on("request", (request) => headers.push(request.headers["x-hardstate-monitor"] as string));
+    await notify(problem, ops);
+    await notify([...problem, "-m", "no monitor\r\nX: y"], ops);
+    await notify(["--heartbeat", "-m", "mon.2"]);
+    expect(headers).toEqual(["monitor1", undefined, "mon.2"]);
+  });
+});
+
+describe("wrong use", () => {
+  it.each([
+    [[], "no option is given"],
+    [["-Z"], "there is no option -Z"],
+    [["--help", "me"], undefined],
+    [["web01"], "there is no option web01"],
+    [["--drain", "now"], "--drain takes no more words"],
+    [["--test", "a", "b"], "--test takes one file"],
+    [["--heartbeat"], "--heartbeat needs -m MONITOR"],
+    [["-m", "mon1", "-Z", "x"], "there is no option -Z"],
+    [["-m", "mon1", "-t"], "-t, or it needs a value"],
+    [["-m", "mon1", "more"], "more belongs to no option"],
+  ])("of the shim is told, and how to use it: %j", async (words, said) => {
+    const { status, stdout, stderr } = await notify(words);
+    expect(status).toBe(said === undefined ? 0 : 2);
+    expect(said === undefined ? stdout : stderr).toContain("usage: notify -m MONITOR");
+    if (said !== undefined) expect(stderr).toContain(said);
+    expect(
+      `${stdout}${stderr}`.split("\n").filter((line) => line.length > 80 && !line.startsWith("{")),
+    ).toEqual([]);
+  });
+
+  it("in a monitor's command is told to syslog too, for the alert is lost", async () => {
+    const { stderr } = await notify([...problem, "-Z"], ops);
+    expect(JSON.parse(stderr.split("\n")[0] ?? "")).toMatchObject({
+      event: "trouble",
+      error: expect.stringContaining("this alert is lost, the command is wrong"),
+    });
+  });
 });
