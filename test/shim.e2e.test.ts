@@ -291,6 +291,7 @@ describe.each(Object.entries(hosts))("a bridge that wants to be left alone, by %
 describe("a notification that cannot be handed over", () => {
   const refusing: [string, () => Promise<void> | void][] = [
     ["nobody listens", async () => configure("http://127.0.0.1:1/v1/alerts")],
+    ["there are no settings", () => rmSync(join(folder, "notify.conf"))],
     ["the token is wrong", () => configure(`http://127.0.0.1:${port}/v1/alerts`, "x".repeat(32))],
     ["the queue does not take it", () => queue.close()],
   ];
