@@ -145,7 +145,8 @@ describe.each(hosts)("with %s", (name, sh) => {
       status: 0,
       stdout:
         "HARDSTATE OK - nothing waits, no dead letters | routes_refused=0;;0;0; oldest=0s;300;900;0; " +
-        "dead_letters=0;;0;0; routes_open=0;0;;0; waiting=0;;;0; heartbeats_silent=0;;0;0; heartbeat=31s;300;900;0;\n",
+        "dead_letters=0;;0;0; routes_open=0;0;;0; waiting=0;;;0; heartbeats_silent=0;;0;0; heartbeat=31s;300;900;0; " +
+        "rejected=0;0;;0; wrong_tokens=0;;;0;\n",
       stderr: "",
     });
   });
@@ -404,7 +405,7 @@ describe.each(hosts)("the spool of this host, by %s", (name, sh) => {
     expect([ended.status, dataOf(ended)]).toEqual([
       0,
       expect.stringMatching(
-        / spool_rejected=0;;0;0; spool_oldest=20\ds;300;900;0; spool_partly_rejected=0;0;;0;\s*$/,
+        / spool_rejected=0;;0;0; spool_oldest=20\ds;300;900;0; spool_partly_rejected=0;0;;0; rejected=0;0;;0; wrong_tokens=0;;;0;$/,
       ),
     ]);
   });

@@ -28,6 +28,7 @@ let lab: Lab;
 let bridge: Bridge;
 let shim: Shim;
 let mail: string;
+let token: string;
 
 beforeAll(async () => {
   lab = openLab();
@@ -39,8 +40,9 @@ beforeAll(async () => {
   writeFileSync(ca, certificate);
   const settings = bridgeSettings(lab, { ...relay, ca, tlsPort: 0, maildir: mail }, 18_811);
   settings.environment.HARDSTATE_ALIASES = "ops=ops@example.com";
+  token = settings.token;
   bridge = await startBridge(lab, settings);
-  shim = await installShim(lab, bridge.url, settings.token);
+  shim = await installShim(lab, bridge.url, token);
 });
 afterAll(() => lab?.stop());
 
@@ -97,3 +99,31 @@ describe.each(hosts)(
     });
   },
 );
+
+// Whoever posts without an id has it made of the event: the same for both.
+describe("a form post sent twice, degraded and whole", () => {
+  it("is one mail: the one with the output", async () => {
+    const post = (more: Record<string, string>) =>
+      fetch(`${bridge.url}/v1/alerts`, {
+        method: "POST",
+        headers: { Authorization: `Bearer ${token}` },
+        body: new URLSearchParams({
+          NOTIFICATIONTYPE: "PROBLEM",
+          HOSTNAME: "form",
+          SERVICEDESC: "HTTP",
+          SERVICESTATE: "CRITICAL",
+          CONTACTEMAIL: "ops@example.com",
+          SERVICENOTIFICATIONID: "7",
+          TIMET: "1795366380",
+          ...more,
+        }),
+      });
+    expect((await post({ DEGRADED: "1" })).status).toBe(202);
+    await new Promise((done) => setTimeout(done, 2000));
+    expect((await post({ SERVICEOUTPUT: "Socket timeout" })).status).toBe(202);
+    await until("the mail", 20, async () => (await mailsAbout("form")).length > 0);
+    await until("both have ended", 20, () => endings("form").length === 2);
+    const [first, ...more] = await mailsAbout("form");
+    expect([first?.text, more]).toEqual([expect.stringContaining("Socket timeout"), []]);
+  });
+});

@@ -613,6 +613,19 @@ describe.each(Object.entries(hosts))("an alert of which one mailbox is rejected,
     expect(readFileSync(join(spool, "rejected", answer), "utf8")).toContain('"contact":"pager\\"1"');
   });
 
+  it("by the bridge itself is mailed to the other mailbox", async () => {
+    const env = { ...environment, NAGIOS_CONTACTEMAIL: "ops@example.com,pager", NAGIOS_SERVICEOUTPUT: "" };
+    const path = `${join(programs, host)}:/usr/bin:/bin`;
+    const words = [...sh.slice(1), "scripts/notify", ...problem];
+    const partly = await ended(run(sh[0] ?? "", words, { env: { ...env, PATH: path } }));
+    expect([partly.status, JSON.parse(partly.stderr)]).toMatchObject([
+      0,
+      { event: "partly-rejected", error: expect.stringMatching(/^pager: recipients\.0\.email must be /) },
+    ]);
+    expect((await taken()).map(({ contact }) => contact)).toEqual(["ops@example.com"]);
+    expect([waiting(), readdirSync(join(spool, "rejected")).length]).toEqual([[], 2]);
+  });
+
   it("does not touch the others of its batch", async () => {
     await close();
     for (const id of ["1", "2", "3"]) await by(...problem, "-P", "1", "-i", id);
