@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -34,10 +35,12 @@ if (!allowed.ok || !aliases.ok) throw new Error("the tests' own settings are wro
 /** The shells and awks that monitoring hosts have; each awk is put first in PATH. */
 const hosts: [string, string[], string[]][] = [
   ["dash and mawk", ["/usr/bin/dash"], ["/usr/bin/mawk"]],
-  ["busybox for both", ["/usr/bin/busybox", "sh"], ["/usr/bin/busybox", "awk"]],
+  ["busybox for all", ["/usr/bin/busybox", "sh"], ["/usr/bin/busybox", "awk"]],
   ["bash and gawk", ["/usr/bin/bash", "--posix"], ["/usr/bin/gawk"]],
 ];
 const programs = mkdtempSync("/tmp/hardstate-shells-");
+const busyboxTools =
+  "cat date find grep head id ln ls mkdir mv od readlink rm sed sort stat tail touch tr".split(" ");
 const plugin = "scripts/check_hardstate";
 
 let folder: string;
@@ -68,6 +71,9 @@ beforeAll(() => {
   for (const [name, [sh], awk] of hosts) {
     mkdirSync(join(programs, name));
     writeFileSync(join(programs, name, "awk"), `#!/bin/sh\nexec ${awk.join(" ")} "$@"\n`, { mode: 0o755 });
+    // An Alpine host has no other tools either.
+    if (name === "busybox for all")
+      for (const tool of busyboxTools) symlinkSync("/usr/bin/busybox", join(programs, name, tool));
     expect(existsSync(sh ?? ""), `${name} is installed`).toBe(true);
   }
   return () => rmSync(programs, { recursive: true });
