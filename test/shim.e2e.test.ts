@@ -1245,15 +1245,19 @@ describe("each option of the shim", () => {
 });
 
 describe("the rare ways of the shim", () => {
-  it("custom variables that do not fit are left out, and the alert says that it is cut", async () => {
-    const custom = Object.fromEntries(
-      Array.from({ length: 12 }, (_, n) => [`NAGIOS__HOSTV${n}`, "x".repeat(900)]),
-    );
-    await notify(problem, { ...ops, ...custom });
-    const [queued] = await taken();
-    expect(Object.keys(queued?.alert.custom ?? {})).toHaveLength(8);
-    expect(queued?.alert.truncated).toBe(true);
-  });
+  it.each(Object.keys(hosts))(
+    "custom variables that do not fit are left out, and the alert says that it is cut: %s",
+    async (host) => {
+      environment.PATH = `${join(programs, host)}:/usr/bin:/bin`;
+      const custom = Object.fromEntries(
+        Array.from({ length: 12 }, (_, n) => [`NAGIOS__HOSTV${n}`, "x".repeat(900)]),
+      );
+      await notify(problem, { ...ops, ...custom });
+      const [queued] = await taken();
+      expect(Object.keys(queued?.alert.custom ?? {})).toHaveLength(8);
+      expect(queued?.alert.truncated).toBe(true);
+    },
+  );
 
   it("alerts that are too large for one post go in several, in order", async () => {
     await close();
