@@ -395,6 +395,7 @@ describe.each(hosts)("the spool of this host, by %s", (name, sh) => {
       .map((status) =>
         JSON.stringify({
           item: 0,
+          contact: "pager",
           status,
           errors: [{ field: "recipients.0.email", expected: 'an address | "allowed"' }],
         }),
@@ -463,7 +464,7 @@ describe.each(hosts)("the spool of this host, by %s", (name, sh) => {
     expect([ended.status, wordsOf(ended)]).toEqual([
       1,
       expect.stringContaining(
-        "the bridge rejected a mailbox of 1 alert in 24 h, the latest web01/HTTP for ops: ",
+        "in 24 h, the latest web01/HTTP for ops: pager: recipients.0.email must be an address",
       ),
     ]);
   });
