@@ -86,7 +86,7 @@ describe("POST /v1/alerts", () => {
     const body = JSON.stringify(alert());
     await post(body, "application/json", { Date: "Fri, 02 Jan 1970 02:46:40 GMT" });
     expect(await taken()).toMatchObject([{ clockBehind: 3_600_000 }]);
-    for (const headers of [{}, { Date: "noon" }]) {
+    for (const headers of [{}, { Date: "noon" }] as Record<string, string>[]) {
       await post(body, "application/json", headers);
       expect((await taken())[0]).not.toHaveProperty("clockBehind");
     }
