@@ -26,6 +26,8 @@ export type Notice =
       last?: Attempt;
     }
   | { about: "unreadable"; reason: string }
+  /** A monitor whose clock is wrong, and how. */
+  | { about: "clock"; site: string; monitor: string; reason: string }
   /** What the bridge rejected of a site on one day for one contact or, where none can be read, from one monitor. */
   | { about: "rejected"; site: string; rejections: readonly [Rejection, ...Rejection[]] }
   /** What is open, once a day; `more` if not all is in the list. */
@@ -104,6 +106,16 @@ const wordsOf = (notice: Notice, now: number): Words => {
         todo: silent
           ? `Does the monitor run, does its cron, and can it reach the bridge? On its host: notify --test\nIf it is gone for good, it is forgotten 30 days after its last heartbeat.`
           : "What it could not send meanwhile waits in its spool, and comes now.",
+      };
+    }
+    case "clock": {
+      const { site, monitor, reason } = notice;
+      return {
+        service: `clock of ${site}/${monitor}`,
+        state: "WARNING",
+        key: `clock ${site} ${monitor} ${Math.floor(now / day)}`,
+        output: `${reason}, at site ${site}`,
+        todo: "Its alerts are mailed all the same. But the times in its mails are wrong, and what it sends may be put in the wrong order.\nOn the monitoring host, set the clock by NTP and restart the monitor.\nNo more mail about this clock today.",
       };
     }
     case "rejected": {

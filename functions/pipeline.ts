@@ -21,6 +21,7 @@ import {
   settleDigested,
   settleUnsent,
 } from "./ledger/ledger.ts";
+import { oddClock } from "./ledger/order.ts";
 import type { Policy } from "./ledger/policy.ts";
 import { digests, lineOf } from "./ledger/storm.ts";
 import { decide } from "./ledger/verdict.ts";
@@ -55,6 +56,8 @@ const quickReceives = 100;
 const laterReceives = 500;
 /** Kept back from an attempt's time, to write its outcome. */
 const settleMilliseconds = 5_000;
+/** So often a worker asks at most whether operators have heard of a monitor's wrong clock. */
+const clockMilliseconds = 3_600_000;
 /** So far apart the clocks of two machines may be. */
 const skewMilliseconds = 5_000;
 
@@ -149,6 +152,20 @@ export const pipeline = (parts: PipelineParts) => {
   };
   const tellOfBurial = (queued: QueuedAlert, as: "refused" | "dead", reason: string, last?: Attempt) =>
     tell({ about: as, ...about(queued), reason, last }, queued.site);
+
+  /** Told here already; a worker that does not know that tells it again, and the ledger makes one mail a day of it. */
+  const toldClocks = new Map<string, number>();
+  const tellOfClock = async (queued: QueuedAlert) => {
+    const reason = queued.made ? undefined : oddClock(queued);
+    const { site, alert } = queued;
+    const monitor = alert.monitor.id;
+    const key = `${site} ${monitor}`;
+    if (reason === undefined || clock() - (toldClocks.get(key) ?? 0) < clockMilliseconds) return;
+    await tell({ about: "clock", site, monitor, reason }, site);
+    // The names are the monitors' own: as many as they like.
+    if (toldClocks.size >= 1000) toldClocks.clear();
+    toldClocks.set(key, clock());
+  };
 
   /** How what became of a mail ends the alert's story; undefined: it does not. */
   const endingOf = (
@@ -320,6 +337,7 @@ export const pipeline = (parts: PipelineParts) => {
       return { message: "bury", reason };
     }
     const queued = reading.value;
+    await tellOfClock(queued);
     const begun = await inTurn(entryKey(queued), () => begin(queued, message));
     if ("message" in begun) return begun;
     const last = begun.mine.record.attempts.at(-1);

@@ -11,7 +11,8 @@ import { type Notice, noticeAlerts, operatorSite } from "../functions/operator.t
 import { pipeline } from "../functions/pipeline.ts";
 import { type OutgoingMessage, readQueuedAlert, toMessage } from "../functions/queue/queue.ts";
 import { sweep } from "../functions/sweep.ts";
-import { queuedAlert } from "./alerts.ts";
+import { rehearse } from "../scripts/rehearsal.ts";
+import { posted, queuedAlert } from "./alerts.ts";
 
 const hour = 3_600_000;
 const now = 500_000 * hour;
@@ -235,5 +236,45 @@ describe("what is still open", () => {
     const { told, at } = await bridge([[operatorSite, "hardstate"]]);
     await at(morning, 450);
     expect(told).toEqual([]);
+  });
+});
+
+describe("a monitor whose clock is wrong", () => {
+  it("is told to operators once a day, and its problem is mailed", async () => {
+    const mails: string[] = [];
+    const stage = rehearse({
+      policy: defaultPolicy,
+      begin: now,
+      operators,
+      relay: ({ to, subject }) => {
+        mails.push(`${to} ${subject}`);
+        return "accepted";
+      },
+    });
+    try {
+      for (const [hours, id] of [
+        [0, "1"],
+        [2, "2"],
+        [30, "3"],
+      ] as const) {
+        await stage.passTo(now + hours * hour);
+        const time = (now + hours * hour) / 1000 + 365 * 86_400;
+        const input = {
+          time,
+          notification: { id },
+          problem: { epoch: time },
+          recipients: [{ email: "ops@example.com" }],
+        };
+        await stage.post("site", posted({ id: `alert-${id}-of-it`, ...input }));
+      }
+    } finally {
+      stage.close();
+    }
+    const subject = "PROBLEM WARNING: hardstate/clock of site/monitor1";
+    expect(mails.filter((mail) => mail.startsWith("admin@"))).toEqual([
+      `admin@example.com ${subject}`,
+      `admin@example.com ${subject}`,
+    ]);
+    expect(mails.filter((mail) => mail === "ops@example.com PROBLEM CRITICAL: web01/HTTP")).toHaveLength(3);
   });
 });

@@ -1329,6 +1329,14 @@ describe("the rare ways of the shim", () => {
     expect(queued?.id).toMatch(/^[0-9a-f]{32}$/);
   });
 
+  it("each post says when it was sent, in any locale", async () => {
+    const dates: (string | undefined)[] = [];
+    server.on("request", (request) => dates.push(request.headers.date));
+    await notify(problem, { ...ops, LC_ALL: "de_DE.UTF-8", TZ: "Asia/Tokyo" });
+    expect(dates).toHaveLength(1);
+    expect(Math.abs(Date.parse(dates[0] ?? "") - Date.now())).toBeLessThan(10_000);
+  });
+
   it("each post and heartbeat names its monitor, as far as it is one", async () => {
     const headers: (string | undefined)[] = [];
     server.on("request", (request) => headers.push(request.headers["x-hardstate-monitor"] as string));

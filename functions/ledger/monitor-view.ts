@@ -1,7 +1,7 @@
 import { type Alert, type State, severity } from "../alert.ts";
 import { digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
-import { before, type Order, orderOf } from "./order.ts";
+import { before, isOddClock, type Order, orderOf } from "./order.ts";
 
 /** How a monitor calls a problem. */
 type Name = { start?: number; epoch?: number; id?: string };
@@ -30,8 +30,8 @@ export type Problem = Name & {
 export type MonitorView = {
   /** Those that somebody was told of, and the latest, which is the last. */
   problems: readonly Problem[];
-  /** The latest end that it reported, and when the first report of that was received. */
-  end?: { order: Order; receivedAt: number };
+  /** The latest end that it reported, of which problem as it calls that, and when its first report was received. */
+  end?: { order: Order; receivedAt: number; epoch?: number; id?: string };
   /** By how many milliseconds its clock is behind the bridge's, as nearly as its posts show. */
   delay?: number;
 };
@@ -42,6 +42,15 @@ export const own = <T>(values: Record<string, T>, key: string): T | undefined =>
 
 /** The problem that a monitor reported last. */
 export const latestOf = (view: MonitorView | undefined): Problem | undefined => view?.problems.at(-1);
+
+/** Whether a problem of this order was over when its monitor reported the latest end. */
+export const isOver = ({ end }: MonitorView, { problem }: Alert, order: Order): boolean => {
+  if (!end) return false;
+  const { epoch, id } = problem;
+  // Of one and the same problem the monitor's own times decide, whatever is wrong with its clock.
+  const isSame = epoch === undefined ? id !== undefined && id === end.id : epoch === end.epoch;
+  return before(order, end.order) || (isSame && order.time < end.order.time);
+};
 
 /** Whether a monitor has reported an end after this problem. */
 export const isEnded = ({ end }: MonitorView, { last }: Problem): boolean =>
@@ -98,6 +107,13 @@ export const isOf = (view: MonitorView, problem: Problem, alert: Alert, order: O
   const name = nameOf(alert);
   if (isSameName(problem, name, wellBetween)) return true;
   return problem.former?.some((known) => isSameName(known, name, wellBetween)) ?? false;
+};
+
+/** Whether a recovery names this problem, as far as it names one. */
+export const isNamed = (view: MonitorView, problem: Problem, alert: Alert, order: Order): boolean => {
+  const { last_id } = alert.problem;
+  const isLastId = last_id !== undefined && last_id === problem.id && alert.monitor.start === problem.start;
+  return isLastId || isOf(view, problem, alert, order);
 };
 
 /** The problem that an alert is of, if its monitor is known to have reported it. */
@@ -174,10 +190,15 @@ export const afterEnd = (
   queued: QueuedAlert,
 ): { view: MonitorView; isNew: boolean } => {
   const order = orderOf(queued);
-  const { receivedAt } = queued;
+  const { receivedAt, alert } = queued;
   const view = { ...known, delay: delayOf(known.delay, queued) };
   const { end } = view;
-  if (!end || before(end.order, order)) return { view: { ...view, end: { order, receivedAt } }, isNew: true };
+  const latest = latestOf(view);
+  // An end by a wrong clock is believed of the problem that it names alone.
+  if (latest && isOddClock(order) && !isNamed(view, latest, alert, order)) return { view, isNew: false };
+  const { epoch, last_id, id = last_id } = alert.problem;
+  if (!end || before(end.order, order))
+    return { view: { ...view, end: { order, receivedAt, epoch, id } }, isNew: true };
   if (before(order, end.order)) return { view, isNew: false };
   const first = Math.min(end.receivedAt, receivedAt);
   return { view: { ...view, end: { ...end, receivedAt: first } }, isNew: false };

@@ -40,17 +40,16 @@ const isBehind = (order: Order): boolean =>
 /** Whether the clock that gave this order cannot be right. */
 export const isOddClock = (order: Order): boolean => isAhead(order) || isBehind(order);
 
-/** From this on a story names a clock that is wrong, in milliseconds: a day. Less may be a time zone or a late post. */
-const namedMilliseconds = 86_400_000;
-
-/** What is odd about the clock of an alert's monitor, in words; undefined: nothing that matters. */
+/**
+ * What is wrong with the clock of an alert's monitor, in words; undefined: nothing that is known. A post without a Date
+ * header that seems old may be late.
+ */
 export const oddClock = ({ alert, receivedAt, clockBehind }: QueuedAlert): string | undefined => {
-  const times = [alert.time, alert.monitor.start ?? alert.time].map((time) => receivedAt - time * 1000);
-  const behind =
-    clockBehind ?? (Math.min(...times) < -skewMilliseconds ? Math.min(...times) : Number(times[0]));
-  if (behind >= -skewMilliseconds && behind < namedMilliseconds) return undefined;
+  const latest = Math.max(alert.time, alert.monitor.start ?? 0) * 1000;
+  const behind = clockBehind ?? Math.min(receivedAt - latest, 0);
+  if (Math.abs(behind) <= skewMilliseconds) return undefined;
   const hours = Math.abs(behind / 3_600_000).toFixed(1);
-  return `the clock of ${alert.monitor.id} seems ${hours} h ${behind < 0 ? "ahead" : "behind"}`;
+  return `the clock of ${alert.monitor.id} is ${hours} h ${behind < 0 ? "ahead" : "behind"}`;
 };
 
 const agrees = (order: Order): boolean => Math.abs(aheadOf(order)) <= skewMilliseconds;

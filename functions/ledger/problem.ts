@@ -5,6 +5,7 @@ import { type Entry, type Episode, type Kind, namedBy, othersLive, withReport, w
 import {
   endedAt,
   isEnded,
+  isOver,
   latestOf,
   liveProblem,
   type MonitorView,
@@ -30,7 +31,9 @@ const isFoundAgain =
   (latest: Problem): boolean => {
     const { start } = alert.monitor;
     if (start === undefined || !view || isEnded(view, latest)) return false;
-    if (latest.start === undefined || latest.start >= start || !isRolledBack(runs, start)) return false;
+    // What this run has reported by its old name it has not forgotten.
+  if (latest.start === undefined || Math.max(latest.start, latest.last.start ?? 0) >= start) return false;
+  if (!isRolledBack(runs, start)) return false;
     const sinceStart = (alert.problem.epoch ?? alert.time) - start;
     return sinceStart >= 0 && sinceStart <= policy.restartGraceSeconds;
   };
@@ -79,9 +82,9 @@ const threadOf = ({ about, problem, queued }: Reported): Episode => ({
 });
 
 /** When the bridge first heard that this is over: by an end, or by a newer problem of the same monitor. */
-const overSince = ({ view, problem, order }: Reported): number | undefined => {
+const overSince = ({ alert, view, problem, order }: Reported): number | undefined => {
   const latest = latestOf(view);
-  const end = view.end && before(order, view.end.order) ? [view.end.receivedAt] : [];
+  const end = view.end && isOver(view, alert, order) ? [view.end.receivedAt] : [];
   const newer =
     latest && latest.key !== problem.key && before(order, latest.first) ? [latest.receivedAt] : [];
   return end.length + newer.length > 0 ? Math.min(...end, ...newer) : undefined;
@@ -98,8 +101,8 @@ const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
   const knows = !isEvent && named !== undefined && (named.key === problem.key || before(order, named.first));
   // By both clocks: what was in a spool was all received at once.
   const lasted = end && Math.max(end.receivedAt - queued.receivedAt, (end.order.time - order.time) * 1000);
-  const isOver = end !== undefined && before(order, end.order) && end.receivedAt >= queued.receivedAt;
-  const isShort = held?.spared || (isOver && Number(lasted) <= policy.flapHoldSeconds * 1000);
+  const isEnd = end !== undefined && isOver(view, alert, order) && end.receivedAt >= queued.receivedAt;
+  const isShort = held?.spared || (isEnd && Number(lasted) <= policy.flapHoldSeconds * 1000);
   if (isShort && !knows && !c.inDoubt && !isEvent) {
     const flap = `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`;
     return unmailed("suppress", "R29", flap, untouched);

@@ -1,6 +1,6 @@
 import { type Case, holding, knowing, mailing, unmailed, type Verdict, withRecoveries } from "./case.ts";
 import { type Entry, type Held, isWaitingProblem, namedBy, othersLive, released, withView } from "./entry.ts";
-import { afterEnd, isOf, latestOf, type Problem, withProblem } from "./monitor-view.ts";
+import { afterEnd, isNamed, latestOf, type Problem, withProblem } from "./monitor-view.ts";
 import { before, isOddClock, receiptOf } from "./order.ts";
 import type { Row } from "./rows.ts";
 
@@ -13,23 +13,16 @@ const endedBy = ({ order, view }: Case): Problem | undefined => {
   return latest && !before(order, latest.last) ? latest : undefined;
 };
 
-/** Whether the recovery names this problem, as far as it names one. */
-const fits = ({ alert, order, view }: Case, problem: Problem): boolean => {
-  const { last_id } = alert.problem;
-  const isLastId = last_id !== undefined && last_id === problem.id && alert.monitor.start === problem.start;
-  return view !== undefined && (isLastId || isOf(view, problem, alert, order));
-};
-
 /** Whether the recovery ends what this contact was told of, and not the end of that. */
 const counts = (c: Case): boolean => {
-  const { about, alert, entry, order, queued } = c;
+  const { about, alert, entry, order, queued, view } = c;
   if (!about || about.recovered) return false;
   const named = namedBy(entry, about, alert.monitor.id);
   if (queued.made?.row === "R27")
     return [named?.key, about.thread].includes(queued.made.episode) && !isReportedSince(c, named);
   if (!named) return endedBy(c) !== undefined && queued.receivedAt >= about.since;
   // Object and order decide (R25), but an end by a wrong clock is believed of the problem that it names alone.
-  if (fits(c, named)) return !isReportedSince(c, named);
+  if (view && isNamed(view, named, alert, order)) return !isReportedSince(c, named);
   return !isOddClock(order) && before(named.last, order);
 };
 
@@ -60,7 +53,7 @@ const withSpared = (entry: Entry, [id, waiting]: [string, Held]): Entry => ({
 
 /** The facts after this end, what it lets go, and the recoveries that it makes for others (R27). */
 const afterFacts = (c: Case): Verdict => {
-  const { alert, entry, key, now, policy, queued } = c;
+  const { alert, entry, key, now, order, policy, queued } = c;
   const { monitor, notification } = alert;
   const facts = (next: Entry): Verdict => unmailed("record", "R21", "", next);
   if (queued.made?.row === "R27") return facts(entry);
@@ -72,7 +65,7 @@ const afterFacts = (c: Case): Verdict => {
     : seen;
   const ended = endedBy(c);
   if (!ended) return facts(next);
-  const escalates = !ended.escalated && notification.escalated === true && fits(c, ended);
+  const escalates = !ended.escalated && notification.escalated === true && isNamed(view, ended, alert, order);
   if (!escalates && !(isNew && ended.escalated)) return facts(next);
   const marked = withView(
     next,
@@ -153,5 +146,6 @@ export const recovery = (c: Case): Verdict => {
   if (Object.keys(about.names).length > 1 && others.length === 0)
     return send("R23", "every monitor that reported the problem has reported its end");
   const named = namedBy(entry, about, monitor.id);
-  return send(named && !fits(c, named) ? "R25" : "R20", "the problem that this contact was told of is over");
+  const isOther = named && view && !isNamed(view, named, alert, order);
+  return send(isOther ? "R25" : "R20", "the problem that this contact was told of is over");
 };

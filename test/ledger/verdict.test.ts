@@ -888,7 +888,7 @@ describe("one wrong clock or number silences nothing", () => {
 
   it("names the clock in the story", () => {
     expect(play([{ time: 100_000 + year }]).verdict.reason).toBe(
-      "first news of this problem; the clock of A seems 8760.0 h ahead",
+      "first news of this problem; the clock of A is 8760.0 h ahead",
     );
     expect(play([{ time: 100_000 - 3600 }]).verdict.reason).toBe("first news of this problem");
   });
