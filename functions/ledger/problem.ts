@@ -32,8 +32,8 @@ const isFoundAgain =
     const { start } = alert.monitor;
     if (start === undefined || !view || isEnded(view, latest)) return false;
     // What this run has reported by its old name it has not forgotten.
-  if (latest.start === undefined || Math.max(latest.start, latest.last.start ?? 0) >= start) return false;
-  if (!isRolledBack(runs, start)) return false;
+    if (latest.start === undefined || Math.max(latest.start, latest.last.start ?? 0) >= start) return false;
+    if (!isRolledBack(runs, start)) return false;
     const sinceStart = (alert.problem.epoch ?? alert.time) - start;
     return sinceStart >= 0 && sinceStart <= policy.restartGraceSeconds;
   };

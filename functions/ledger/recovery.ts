@@ -53,13 +53,13 @@ const withSpared = (entry: Entry, [id, waiting]: [string, Held]): Entry => ({
 
 /** The facts after this end, what it lets go, and the recoveries that it makes for others (R27). */
 const afterFacts = (c: Case): Verdict => {
-  const { alert, entry, key, now, order, policy, queued } = c;
+  const { alert, entry, held, key, now, order, policy, queued } = c;
   const { monitor, notification } = alert;
   const facts = (next: Entry): Verdict => unmailed("record", "R21", "", next);
-  if (queued.made?.row === "R27") return facts(entry);
+  // What waits for other alerts was noted when it came. Else those that wait (R22) would let each other go for ever.
+  if (queued.made?.row === "R27" || held?.row === "R22" || held?.row === "R30") return facts(entry);
   const { view, isNew } = afterEnd(c.view, queued);
   const seen = withView(entry, monitor.id, view);
-  // Only the first copy of an end lets anything go: else two that wait (R22) would do so for ever.
   const next = isNew
     ? released(seen, now, (one) => one.row === "R22" || (isWaitingProblem(one) && one.monitor === monitor.id))
     : seen;

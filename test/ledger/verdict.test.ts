@@ -830,6 +830,35 @@ describe("the decision table", () => {
     ).toEqual(["RECOVERY", "R20"]);
   });
 
+  it("a held recovery that is looked at again lets nothing go, though its order is none (R22)", () => {
+    const both = ["alice", "bob", "carol"].flatMap((to): Step[] => [
+      { to, at: 0, nid: 1000 },
+      { to, at: 1, mon: "B" },
+    ]);
+    // By its numbers each end comes before the next, and by their times, for two numbers are far apart, the last first.
+    const ends = [
+      { ...recovery, at: 100, nid: 1001, time: 100_110 },
+      { ...recovery, at: 101, nid: 901_001, time: 100_105, to: "bob" },
+      { ...recovery, at: 102, nid: 1_801_001, time: 100_100, to: "carol", unswept: true },
+    ] satisfies Step[];
+    const { entry, is } = play([...both, ...ends]);
+    expect(is).toEqual(["hold", "R22"]);
+    const alices = queuedAlert(
+      { id: "alert-6", contact: "alice@example.com", receivedAt: began + 100_000 },
+      {
+        type: "RECOVERY",
+        state: "OK",
+        monitor: { id: "A", start: 1000 },
+        problem: { last_id: "5", epoch: 99_990 },
+        notification: { id: "1001" },
+        time: 100_110,
+      },
+    );
+    const again = decide({ entry }, alices, defaultPolicy, began + 102_000);
+    expect(again.entry.held["alert-8"]).toEqual(entry.held["alert-8"]);
+    expect(again.entry.monitors).toEqual(entry.monitors);
+  });
+
   it("does not tell a contact of a new problem by a mail of the one before", () => {
     const story = [
       { at: 0 },
