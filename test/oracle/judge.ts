@@ -80,8 +80,12 @@ const isPostedEnd = ({ all }: Case, p: Posted, by: number): boolean =>
       (real.id === p.real.id ? notice.type === "RECOVERY" : real.begin > p.real.begin),
   );
 
-/** A post without a number, 5 minutes behind, may be late or of a wrong clock, unless its end came and had its epoch. */
-const mayBeWrongClock = ({ all }: Case, { t, notice, real }: Posted): boolean =>
+/**
+ * A post with neither a number nor the time of posting, 5 minutes behind, may be late or of a wrong clock; unless its
+ * end came and had its epoch.
+ */
+const mayBeWrongClock = ({ all }: Case, { t, notice, real, sent }: Posted): boolean =>
+  sent === undefined &&
   typeof notice.macros.nid !== "number" &&
   t > notice.issued + settings.longestLateSeconds &&
   !all.some(
@@ -209,8 +213,11 @@ const isReplaced = (c: Case, p: Posted): boolean =>
  * the report that it was told of, unless it was told of the end as well.
  */
 export const doubts: Record<string, (c: Case, known: Posted | undefined, p: Posted) => boolean> = {
-  "a post without a number whose time is 5 minutes behind may be late, or of a wrong clock": (c, _, p) =>
-    mayBeWrongClock(c, p),
+  "a post without a number and the time of posting, 5 minutes behind, may be late, or of a wrong clock": (
+    c,
+    _,
+    p,
+  ) => mayBeWrongClock(c, p),
   "a crash brought back an older memory": ({ history }, _, p) => history.crashes && p.notice.restored,
   "R10: notifications without numbers do not show that the monitor lost its memory": (_, __, p) =>
     p.notice.restored && typeof p.notice.macros.nid !== "number",
