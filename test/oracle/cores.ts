@@ -135,6 +135,10 @@ const worldOf = (spells: readonly Spell[], object: string, at: number): State =>
   return spell?.states.findLast((one) => one.at <= at)?.state ?? goodOf(object);
 };
 
+/** What the clock of a core shows, in Unix seconds. */
+export const clockOf = ({ clock }: CoreSetup, at: number): number =>
+  base + Math.floor(at) + (clock.findLast(({ from }) => from <= at)?.ahead ?? 0);
+
 /** Runs one core until it ends: its notifications in their order, and the bad times that it saw. */
 export const runCore = (
   setup: CoreSetup,
@@ -144,8 +148,7 @@ export const runCore = (
   const { monitor, family, objects, spells } = setup;
   const notices: Notice[] = [];
   const reals: Real[] = [];
-  const clockAt = (at: number): number =>
-    base + Math.floor(at) + (setup.clock.findLast(({ from }) => from <= at)?.ahead ?? 0);
+  const clockAt = (at: number): number => clockOf(setup, at);
 
   const fresh = (object: string): Memory => ({
     state: goodOf(object),

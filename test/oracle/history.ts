@@ -1,5 +1,5 @@
 import { type Draw, draws } from "../simulation/draws.ts";
-import { type CoreSetup, type Notice, type Real, runCore } from "./cores.ts";
+import { type CoreSetup, clockOf, type Notice, type Real, runCore } from "./cores.ts";
 
 /** How posts travel from a core to the bridge. */
 export type Way = {
@@ -27,7 +27,14 @@ export type Setup = {
 type Odd = Partial<Notice["macros"] & { ps: number }>;
 
 /** One post as it arrives: `t` is the bridge's second. */
-export type Post = { t: number; notice: Notice; to: string[]; odd?: Odd };
+export type Post = {
+  t: number;
+  notice: Notice;
+  to: string[];
+  odd?: Odd;
+  /** The monitor's clock when it was posted, if the post says so. */
+  sent?: number;
+};
 
 /** All that happens to the bridge, and the truth behind it. */
 export type History = {
@@ -57,6 +64,12 @@ export const historyOf = (mode: string, seed: number, { cores, way, relayAway }:
   const serials = { notice: 1, real: 1 };
   const runs = cores.map((core) => runCore(core, draws(seed, `core ${core.monitor}`), serials));
   const posts: Post[] = [];
+  // Half of the monitors have a shim that says when it posts.
+  const dated = new Map(
+    cores
+      .filter(({ monitor, family }) => family !== "curl" && draws(seed, `dated ${monitor}`).chance(0.5))
+      .map((core) => [core.monitor, core]),
+  );
   for (const notice of runs.flatMap(({ notices }) => notices))
     for (const contact of notice.contacts) {
       const draw = draws(seed, `way ${notice.serial} ${contact.name}`);
@@ -78,7 +91,12 @@ export const historyOf = (mode: string, seed: number, { cores, way, relayAway }:
     const one = draw.of(posts);
     one.odd = oddOf(one.notice, draw);
   }
-  for (const post of posts) post.t = Math.round(post.t * 1000) / 1000;
+  for (const post of posts) {
+    post.t = Math.round(post.t * 1000) / 1000;
+    const core = dated.get(post.notice.monitor);
+    const wrong = (post.odd?.mt ?? post.notice.macros.mt) - post.notice.macros.mt;
+    if (core) post.sent = clockOf(core, post.t) + wrong;
+  }
   posts.sort((a, b) => a.t - b.t);
   return {
     mode,

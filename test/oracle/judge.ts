@@ -53,7 +53,7 @@ const settings = {
   longestCoverSeconds: 3600,
   pairRecoverySeconds: 600,
   restartGraceSeconds: 900,
-  longestLateSeconds: 3600,
+  longestLateSeconds: 300,
 };
 
 /** Whether something of the same monitor that says that `p` is over came before `p`: its end, or a newer problem. */
@@ -80,8 +80,22 @@ const isPostedEnd = ({ all }: Case, p: Posted, by: number): boolean =>
       (real.id === p.real.id ? notice.type === "RECOVERY" : real.begin > p.real.begin),
   );
 
-const mayBeWrongClock = ({ t, notice }: Posted): boolean =>
-  typeof notice.macros.nid !== "number" && t > notice.issued + settings.longestLateSeconds;
+/**
+ * A post with neither a number nor the time of posting, 5 minutes behind, may be late or of a wrong clock; unless its
+ * end came and had its epoch.
+ */
+const mayBeWrongClock = ({ all }: Case, { t, notice, real, sent }: Posted): boolean =>
+  sent === undefined &&
+  typeof notice.macros.nid !== "number" &&
+  t > notice.issued + settings.longestLateSeconds &&
+  !all.some(
+    (end) =>
+      end.notice.type === "RECOVERY" &&
+      end.real.id === real.id &&
+      end.t <= t &&
+      end.notice.macros.ep !== undefined &&
+      end.notice.macros.ep === notice.macros.ep,
+  );
 
 /** When the relay took no mail. */
 const relayIsAway = ({ history }: Case, from: number, to = from): boolean =>
@@ -199,6 +213,11 @@ const isReplaced = (c: Case, p: Posted): boolean =>
  * the report that it was told of, unless it was told of the end as well.
  */
 export const doubts: Record<string, (c: Case, known: Posted | undefined, p: Posted) => boolean> = {
+  "a post without a number and the time of posting, 5 minutes behind, may be late, or of a wrong clock": (
+    c,
+    _,
+    p,
+  ) => mayBeWrongClock(c, p),
   "a crash brought back an older memory": ({ history }, _, p) => history.crashes && p.notice.restored,
   "R10: notifications without numbers do not show that the monitor lost its memory": (_, __, p) =>
     p.notice.restored && typeof p.notice.macros.nid !== "number",
@@ -408,7 +427,7 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
         ended.add(real.id);
       } else if (notice.type === "PROBLEM") {
         const over = isOverBefore(c, post);
-        if (over && !mayBeWrongClock(post) && !relayIsAway(c, post.t))
+        if (over && !mayBeWrongClock(c, post) && !relayIsAway(c, post.t))
           violates("stale", `p${real.id} n${notice.serial} was over when its post came ${at}`);
         else if (notice.volatile) {
           if (events.has(notice.serial)) violates("twice", `n${notice.serial} is told again ${at}`);

@@ -219,7 +219,13 @@ export const modes: Record<string, { about: string } & Partial<Plan>> = {
     relayAway: true,
     way: { spreadSeconds: 5, late: { share: 0.1, seconds: 10 * minute }, twice: 0.1, lost: 0.03 },
   },
-  pair: { about: "two monitors that see the same", pair: true, options: false, family: everyFamily },
+  pair: {
+    about: "two monitors that see the same",
+    pair: true,
+    options: false,
+    contacts: 1,
+    family: everyFamily,
+  },
   "pair-skew": {
     about: "two monitors whose clocks differ",
     pair: true,
@@ -229,7 +235,7 @@ export const modes: Record<string, { about: string } & Partial<Plan>> = {
   "pair-options": {
     about: "a pair, contacts that take only some states",
     pair: true,
-    contacts: 3,
+    contacts: 2,
     family: cores,
   },
   "pair-no-r": {
@@ -238,7 +244,13 @@ export const modes: Record<string, { about: string } & Partial<Plan>> = {
     objectOptions: ["wucd"],
     family: everyFamily,
   },
-  "pair-hosts": { about: "a pair, a host and a service", pair: true, objects: hosts, family: everyFamily },
+  "pair-hosts": {
+    about: "a pair, a host and a service",
+    pair: true,
+    objects: hosts,
+    contacts: 1,
+    family: everyFamily,
+  },
   "pair-lossy": { about: "a pair, posts that never come", pair: true, family: cores, way: { lost: 0.25 } },
   "pair-lost-recoveries": {
     about: "a pair, recoveries that never come",
@@ -298,7 +310,7 @@ const spellsOf = (draw: Draw, plan: Plan, ends: number): Spell[] => {
   const spells: Spell[] = [];
   for (const object of plan.objects) {
     const isHost = !object.includes("/");
-    const count = plan.objects.length > 1 ? draw.of([1, 1, 2]) : draw.of([1, 2, 2, 3]);
+    const count = draw.of(plan.objects.length > 1 ? [1, 1, 2] : plan.pair ? [1, 2, 2] : [1, 2, 2, 3]);
     let at = 300 + draw() * (plan.objects.length > 1 ? 2 * hour : 20 * minute);
     for (let number = 0; number < count && at < ends; number++) {
       const seconds =
@@ -313,7 +325,7 @@ const spellsOf = (draw: Draw, plan: Plan, ends: number): Spell[] => {
       states.push({ at, state: draw.of(of) });
       for (
         let change = at + seconds * 0.3;
-        draw.chance(0.3) && change < at + seconds;
+        draw.chance(0.25) && change < at + seconds;
         change += seconds * 0.3
       )
         states.push({ at: change, state: draw.of(of) });

@@ -74,7 +74,14 @@ if (values.plants !== undefined) {
   const sound = await oracle();
   let missed = 0;
   for (const name of planted) {
-    const play = await oracle(name);
+    let play: typeof sound;
+    try {
+      play = await oracle(name);
+    } catch (error) {
+      missed += 1;
+      say(paragraph(`${name.padEnd(28)} `, `NOT PLANTED: ${(error as Error).message}`));
+      continue;
+    }
     let found: string | undefined;
     let tried = 0;
     for (let seed = 1; found === undefined && seed <= 300; seed++)

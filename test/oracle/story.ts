@@ -25,7 +25,7 @@ export const readOutput = (output: string | null): { real: number; serial: numbe
 };
 
 const eventOf = (post: Post): Partial<Event> => {
-  const { notice, odd, t, to } = post;
+  const { notice, odd, sent, t, to } = post;
   const [only] = to;
   const all = {
     t,
@@ -40,6 +40,7 @@ const eventOf = (post: Post): Partial<Event> => {
     esc: notice.escalated ? 1 : 0,
     vol: notice.volatile ? 1 : 0,
     ...odd,
+    sent,
     out: outputOf(post),
   };
   const defaults: Record<string, unknown> = head.event_defaults;
