@@ -38,7 +38,8 @@ const isBehind = (order: Order): boolean =>
   aheadOf(order) < -(order.isDated ? lateMilliseconds : skewMilliseconds);
 
 /** Whether the clock that gave this order cannot be right. */
-export const isOddClock = (order: Order): boolean => isAhead(order) || isBehind(order);
+export const isOddClock = (order: Order): boolean =>
+  isAhead(order) || (order.number === undefined && isBehind(order));
 
 /**
  * What is wrong with the clock of an alert's monitor, in words; undefined: nothing that is known. A post without a Date

@@ -271,7 +271,8 @@ const covers = ({ alert, host, key, order, policy, queued }: Case): Cover[] => {
   const upSince = mine && seen && !before(order, seen.first) ? seen : undefined;
   return Object.entries(host.monitors).flatMap(([id, view]): Cover[] => {
     const down = latestOf(view);
-    if (!down) return [];
+    // What came before that was no race with it.
+    if (!down || receivedAt < down.receivedAt) return [];
     const isProven = upSince && (liveProblem(mine) || down.began <= upSince.began + togetherMilliseconds);
     const up = isEnded(view, down) ? view.end?.receivedAt : undefined;
     const isTold = about !== undefined && own(about.names, id) === down.key;
