@@ -26,12 +26,17 @@ export type Problem = Name & {
   suppressed?: number;
 };
 
+/** An end, the problem that it names, and when the first report of it was received. */
+type End = { order: Order; receivedAt: number; epoch?: number; id?: string };
+
 /** What one monitor said of an object: facts only, whomever it told. */
 export type MonitorView = {
   /** Those that somebody was told of, and the latest, which is the last. */
   problems: readonly Problem[];
-  /** The latest end that it reported, of which problem as it calls that, and when its first report was received. */
-  end?: { order: Order; receivedAt: number; epoch?: number; id?: string };
+  /** The latest end that it reported. */
+  end?: End;
+  /** The latest by a wrong clock that names another problem than the latest: of that problem alone it is believed. */
+  doubtedEnd?: End;
   /** By how many milliseconds its clock is behind the bridge's, as nearly as its posts show. */
   delay?: number;
 };
@@ -43,13 +48,19 @@ export const own = <T>(values: Record<string, T>, key: string): T | undefined =>
 /** The problem that a monitor reported last. */
 export const latestOf = (view: MonitorView | undefined): Problem | undefined => view?.problems.at(-1);
 
-/** Whether a problem of this order was over when its monitor reported the latest end. */
-export const isOver = ({ end }: MonitorView, { problem }: Alert, order: Order): boolean => {
-  if (!end) return false;
+/** The end by which the problem of an alert was over. */
+export const endOf = (
+  { end, doubtedEnd }: MonitorView,
+  { problem }: Alert,
+  order: Order,
+): End | undefined => {
+  if (end && before(order, end.order)) return end;
   const { epoch, id } = problem;
   // Of one and the same problem the monitor's own times decide, whatever is wrong with its clock.
-  const isSame = epoch === undefined ? id !== undefined && id === end.id : epoch === end.epoch;
-  return before(order, end.order) || (isSame && order.time < end.order.time);
+  return [end, doubtedEnd].find((one) => {
+    if (!one || order.time >= one.order.time) return false;
+    return epoch === undefined ? id !== undefined && id === one.id : epoch === one.epoch;
+  });
 };
 
 /** Whether a monitor has reported an end after this problem. */
@@ -194,9 +205,9 @@ export const afterEnd = (
   const view = { ...known, delay: delayOf(known.delay, queued) };
   const { end } = view;
   const latest = latestOf(view);
-  // An end by a wrong clock is believed of the problem that it names alone.
-  if (latest && isOddClock(order) && !isNamed(view, latest, alert, order)) return { view, isNew: false };
   const { epoch, last_id, id = last_id } = alert.problem;
+  if (latest && isOddClock(order) && !isNamed(view, latest, alert, order))
+    return { view: { ...view, doubtedEnd: { order, receivedAt, epoch, id } }, isNew: false };
   if (!end || before(end.order, order))
     return { view: { ...view, end: { order, receivedAt, epoch, id } }, isNew: true };
   if (before(order, end.order)) return { view, isNew: false };

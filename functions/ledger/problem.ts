@@ -4,8 +4,8 @@ import { type Case, clockOf, holding, mailing, unmailed, type Verdict, withRecov
 import { type Entry, type Episode, type Kind, namedBy, othersLive, withReport, withView } from "./entry.ts";
 import {
   endedAt,
+  endOf,
   isEnded,
-  isOver,
   latestOf,
   liveProblem,
   type MonitorView,
@@ -84,10 +84,10 @@ const threadOf = ({ about, problem, queued }: Reported): Episode => ({
 /** When the bridge first heard that this is over: by an end, or by a newer problem of the same monitor. */
 const overSince = ({ alert, view, problem, order }: Reported): number | undefined => {
   const latest = latestOf(view);
-  const end = view.end && isOver(view, alert, order) ? [view.end.receivedAt] : [];
   const newer =
-    latest && latest.key !== problem.key && before(order, latest.first) ? [latest.receivedAt] : [];
-  return end.length + newer.length > 0 ? Math.min(...end, ...newer) : undefined;
+    latest && latest.key !== problem.key && before(order, latest.first) ? latest.receivedAt : undefined;
+  const end = endOf(view, alert, order)?.receivedAt;
+  return end === undefined || newer === undefined ? (end ?? newer) : Math.min(end, newer);
 };
 
 /** R13, R29-R31: the monitor has already said that this problem is over. */
@@ -95,13 +95,13 @@ const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
   const { about, alert, held, key, now, object, order, policy, problem, queued, view } = c;
   if (held?.row === "R16")
     return unmailed("record", "R31", `${object} recovered while its host's problem covered it`, untouched);
-  const { end } = view;
+  const end = endOf(view, alert, order);
   const named = namedBy(untouched, about, alert.monitor.id);
   const isEvent = isVolatile(c);
   const knows = !isEvent && named !== undefined && (named.key === problem.key || before(order, named.first));
   // By both clocks: what was in a spool was all received at once.
   const lasted = end && Math.max(end.receivedAt - queued.receivedAt, (end.order.time - order.time) * 1000);
-  const isEnd = end !== undefined && isOver(view, alert, order) && end.receivedAt >= queued.receivedAt;
+  const isEnd = end !== undefined && end.receivedAt >= queued.receivedAt;
   const isShort = held?.spared || (isEnd && Number(lasted) <= policy.flapHoldSeconds * 1000);
   if (isShort && !knows && !c.inDoubt && !isEvent) {
     const flap = `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`;
