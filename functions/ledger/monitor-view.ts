@@ -58,7 +58,8 @@ export const endOf = (
   const { epoch, id } = problem;
   // Of one and the same problem the monitor's own times decide, whatever is wrong with its clock.
   return [end, doubtedEnd].find((one) => {
-    if (!one || order.time >= one.order.time) return false;
+    if (!one || order.time >= one.order.time || (id !== undefined && one.id !== undefined && id !== one.id))
+      return false;
     return epoch === undefined ? id !== undefined && id === one.id : epoch === one.epoch;
   });
 };
@@ -102,6 +103,8 @@ const nameOf = ({ monitor, problem }: Alert): Name => ({
 const isSameName = (a: Name, b: Name, wellBetween: () => boolean): boolean => {
   const sameId = a.id !== undefined && a.id === b.id;
   const sameStart = a.start !== undefined && a.start === b.start;
+  // One run gives each problem an id of its own, and a clock that is set back may give an epoch twice.
+  if (sameStart && a.id !== undefined && b.id !== undefined && !sameId) return false;
   if (a.epoch !== undefined && b.epoch !== undefined) return a.epoch === b.epoch || (sameId && sameStart);
   // A crash issues ids again.
   if (a.id !== undefined && b.id !== undefined) return sameId && (sameStart || !wellBetween());

@@ -1,7 +1,16 @@
 import { type State, severity } from "../alert.ts";
 import { digest } from "../identity.ts";
 import { type Case, clockOf, holding, mailing, unmailed, type Verdict, withRecoveries } from "./case.ts";
-import { type Entry, type Episode, type Kind, namedBy, othersLive, withReport, withView } from "./entry.ts";
+import {
+  type Entry,
+  type Episode,
+  type Kind,
+  namedBy,
+  othersLive,
+  released,
+  withReport,
+  withView,
+} from "./entry.ts";
 import {
   endedAt,
   endOf,
@@ -93,9 +102,9 @@ const overSince = ({ alert, view, problem, order }: Reported): number | undefine
 /** R13, R29-R31: the monitor has already said that this problem is over. */
 const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
   const { about, alert, held, key, now, object, order, policy, problem, queued, view } = c;
-  if (held?.row === "R16")
-    return unmailed("record", "R31", `${object} recovered while its host's problem covered it`, untouched);
   const end = endOf(view, alert, order);
+  if (held?.row === "R16" && end)
+    return unmailed("record", "R31", `${object} recovered while its host's problem covered it`, untouched);
   const named = namedBy(untouched, about, alert.monitor.id);
   const isEvent = isVolatile(c);
   const knows = !isEvent && named !== undefined && (named.key === problem.key || before(order, named.first));
@@ -137,12 +146,20 @@ const news = (c: Reported): Verdict => {
     const reason = `${slower} has just reported its end: ${monitor.id} may be the slower of the two`;
     return holding(c, "R14", due, reason, entry);
   }
-  const unsent = Object.entries(entry.held).find(
-    ([id, one]) => one.row === "R29" && id !== queued.id && one.contact === key && one.monitor === monitor.id,
+  // A new problem also says that the host of one before it, which that covered, is up.
+  const isAnother = was === undefined || own(entry.begun, key) !== problem.key;
+  const earlier = Object.entries(entry.held).find(
+    ([id, { row, contact, monitor: by, queued: isOut }]) =>
+      (row === "R29" || (row === "R16" && was === undefined && !isOut)) &&
+      id !== queued.id &&
+      contact === key &&
+      by === monitor.id,
   );
-  if (unsent && held?.row !== "R30" && own(entry.begun, key) !== problem.key) {
-    const reason = "an earlier problem still waits for the relay, and goes first";
-    return holding(c, "R30", Math.max(unsent[1].due, now) + 1, reason, entry);
+  if (earlier && isAnother && held?.row !== "R30") {
+    const [id, { row, due }] = earlier;
+    const next = row === "R16" ? released(entry, now, (one) => one === entry.held[id]) : entry;
+    const until = row === "R16" ? now + 1 : Math.max(due, now) + 1;
+    return holding(c, "R30", until, "an earlier problem waits to be mailed, and goes first", next);
   }
   const send = (row: Row, reason: string, kind: Kind = "PROBLEM") =>
     mailing(c, kind, row, reason, { episode: threadOf(c) });
