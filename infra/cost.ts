@@ -48,7 +48,7 @@ export const mailedAlert: Use = {
   ],
   // Claim and settle write entry and record, the claim also event and run; 8 of them are the indexes'. One counts the
   // contact's mails.
-  tableWriteUnits: 19,
+  tableWriteUnits: 18,
   // The entry, what belongs to it, the contact's entry, and the route's state twice.
   tableReadUnits: 8,
   mails: 1,
