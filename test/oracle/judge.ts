@@ -53,6 +53,7 @@ const settings = {
   longestCoverSeconds: 3600,
   pairRecoverySeconds: 600,
   restartGraceSeconds: 900,
+  fanoutSeconds: 60,
   longestLateSeconds: 300,
 };
 
@@ -124,6 +125,7 @@ export const excuses: Record<string, (c: Case, p: Posted) => boolean> = {
   [joins]: (c, p) => {
     const known = c.mails.filter(({ t }) => t <= p.t).at(-1);
     if (!known || !isProblem(known) || p.notice.volatile) return false;
+    if (c.joined.has(p.taken)) return true;
     const told = new Set(c.mails.filter(({ t }) => t <= p.t).map(({ post }) => post.taken));
     const others = c.all.filter(
       (other) =>
@@ -165,7 +167,11 @@ export const excuses: Record<string, (c: Case, p: Posted) => boolean> = {
     c,
     p,
   ) => {
-    const end = endOf(c, p);
+    const end = c.all.find(
+      (later) =>
+        later.notice.monitor === p.notice.monitor &&
+        (later.real.id === p.real.id ? later.notice.type === "RECOVERY" : later.real.begin > p.real.begin),
+    );
     const told = c.hostMails.findLast(({ t }) => t <= (end && relayIsAway(c, p.t) ? end.t : p.t));
     if (!told || !end || end.t > p.t + settings.longestCoverSeconds) return false;
     const hostUp = c.hostPosts.find(
@@ -270,7 +276,7 @@ const mayBeTwice = (...all: Parameters<(typeof doubts)[string]>): boolean =>
 
 /**
  * The outages behind the bad times, `truly`: those of one object that overlap are one, whichever monitor saw them. And
- * what may be `taken` for one: without epochs, problems with the same id or none, if no end came between; and what a
+ * what may be `taken` for one: what a core itself calls by one epoch, for a crash brought it back; without epochs, problems with the same id or none, if no end came between; and what a
  * monitor reports within 900 s after it lost its memory, if no end came (R10).
  */
 const outagesOf = ({ posts, reals }: History): { truly: Map<number, number>; taken: Map<number, number> } => {
@@ -286,7 +292,12 @@ const outagesOf = ({ posts, reals }: History): { truly: Map<number, number>; tak
   outage = new Map(truly);
   const last = new Map<string, { notice: Notice; over: boolean }>();
   const highest = new Map<string, number>();
+  const byEpoch = new Map<string, number>();
   for (const { notice } of posts) {
+    const epoch = `${notice.monitor} ${notice.object} ${notice.macros.ep}`;
+    const called = byEpoch.get(epoch);
+    if (called !== undefined && notice.macros.ep !== undefined) join(called, notice.real);
+    byEpoch.set(epoch, notice.real);
     if (notice.type === "ACKNOWLEDGEMENT") continue;
     const name = `${notice.monitor} ${notice.object}`;
     const before = last.get(name);
@@ -358,10 +369,17 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
       continue;
     }
     const mine = post.to.includes(mail.to);
-    // R27: an escalated problem's end is told to all that were told of the problem.
-    const escalated = [...bySerial.values()]
-      .flat()
-      .some((one) => one.real.id === post.real.id && one.notice.escalated);
+    // R27: an escalated problem's end is told to all that were told of the problem: of the last one that was posted.
+    const last = posted.findLast(
+      (one) =>
+        one.t <= post.t &&
+        one.notice.type === "PROBLEM" &&
+        one.notice.object === notice.object &&
+        one.notice.monitor === notice.monitor,
+    );
+    const escalated = posted.some(
+      (one) => [post.real.id, last?.real.id].includes(one.real.id) && one.notice.escalated,
+    );
     if (!mine && !(mail.kind === "RECOVERY" && escalated)) {
       violates("unasked", `n${notice.serial} was not addressed to ${mail.to}`);
       continue;
@@ -503,7 +521,10 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
         continue;
       // A newer report of it came: another outage, or this one goes on. While another monitor is believed to see it
       // as bad, a recovery is held, and a new problem goes on with it (R12, R22).
-      const heldUntil = r.t + (monitors.size > 1 ? settings.pairRecoverySeconds : 0);
+      // So it is while the relay is away, and for a minute if others are told (R27).
+      const back = history.relayAway.find(({ from, to }) => from <= r.t && r.t <= to)?.to ?? r.t;
+      const wait = r.to.includes(mailbox) ? 0 : settings.fanoutSeconds + 1;
+      const heldUntil = back + (monitors.size > 1 ? settings.pairRecoverySeconds : wait);
       const newer = c.all.some(
         (other) =>
           other.notice.type === "PROBLEM" &&
