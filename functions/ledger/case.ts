@@ -64,13 +64,12 @@ export type Case = Known & {
   key: string;
 };
 
-const minutes = new Intl.DateTimeFormat("en-GB", {
-  dateStyle: "medium",
-  timeStyle: "short",
-  timeZone: "UTC",
-});
-/** A time as reasons say it. */
-export const clockOf = (at: number): string => `${minutes.format(at)} UTC`;
+/** A time as reasons say it: `2 Jan 1970, 13:48 UTC`. */
+export const clockOf = (at: number): string => {
+  // biome-ignore lint/style/noRestrictedGlobals: it reads no clock. Intl would take a third of a decision's time.
+  const text = new Date(at).toUTCString();
+  return `${Number(text.slice(5, 7))} ${text.slice(8, 16)}, ${text.slice(17, 22)} UTC`;
+};
 
 /** A verdict that makes a mail: in the conversation that this contact knows, if no other is given. */
 export const mailing = (
