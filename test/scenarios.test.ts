@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { differences, mailsOf, player, readScenarios } from "../scripts/scenarios.ts";
 
-const file = readScenarios("test/scenarios.yaml");
 const play = player();
 
-describe("the scenarios", () => {
+describe.each(["test/scenarios.yaml", "test/swallowed.yaml"])("the stories of %s", (path) => {
+  const file = readScenarios(path);
   it.each(file.scenarios)("$id makes exactly its mails: $title", async (scenario) => {
     const mails = mailsOf(await play(scenario, file), scenario, file);
     expect(differences(scenario.mails, mails)).toEqual([]);

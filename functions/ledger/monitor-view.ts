@@ -114,11 +114,14 @@ const isSameName = (a: Name, b: Name, wellBetween: () => boolean): boolean => {
 /** Whether an alert is of this problem. */
 export const isOf = (view: MonitorView, problem: Problem, alert: Alert, order: Order): boolean => {
   const { end } = view;
-  const wellBetween = () =>
-    end !== undefined &&
-    ((before(problem.last, end.order) && before(end.order, order)) ||
-      (before(order, end.order) && before(end.order, problem.first)));
   const name = nameOf(alert);
+  // On the clock of the orders. A problem is never reported before its epoch.
+  const lastWell = name.epoch === undefined ? undefined : name.epoch + order.time - alert.time;
+  const wellBetween = () =>
+    (lastWell !== undefined && lastWell > problem.first.time) ||
+    (end !== undefined &&
+      ((before(problem.last, end.order) && before(end.order, order)) ||
+        (before(order, end.order) && before(end.order, problem.first))));
   if (isSameName(problem, name, wellBetween)) return true;
   return problem.former?.some((known) => isSameName(known, name, wellBetween)) ?? false;
 };
