@@ -17,15 +17,23 @@ type OldTold = Pick<Told, "worst" | "state" | "at" | "recovered" | "digest"> & {
   by: OldName & { monitor: string };
 };
 
+/** With a time of receipt: the monitor's time, but not after the entry's last step, for a clock may be ahead. */
+const received = (order: Order, { touchedAt }: OldEntry): Order & { receivedAt: number } => ({
+  ...order,
+  receivedAt: Math.min(order.time * 1000, touchedAt),
+});
+
 const problemOf = (
   monitor: string,
   name: OldName,
-  order: Order,
-  { episode }: OldEntry,
+  reported: Order,
+  stored: OldEntry,
   state: State,
 ): Problem => {
   const { start, epoch, problemId: id } = name;
-  const receivedAt = order.time * 1000;
+  const { episode } = stored;
+  const order = received(reported, stored);
+  const receivedAt = Math.min(order.receivedAt, episode?.since ?? order.receivedAt);
   return {
     key: digest("problem", monitor, String(start), String(epoch), String(id)).slice(0, 16),
     start,
@@ -34,7 +42,7 @@ const problemOf = (
     first: order,
     last: order,
     receivedAt,
-    began: receivedAt,
+    began: Math.min(receivedAt, (epoch ?? order.time) * 1000),
     state,
     ...(episode?.escalated && { escalated: true }),
     ...(episode?.acknowledgedAt !== undefined && { acknowledgedAt: episode.acknowledgedAt }),
@@ -51,9 +59,10 @@ export const readEntry = (stored: Omit<Entry, "revision"> | OldEntry, revision: 
   const views = new Map<string, MonitorView>();
   for (const [monitor, { problem, recovery, ...name }] of Object.entries(stored.monitors)) {
     const state = episode?.state ?? "UNKNOWN";
+    const end = recovery && received(recovery, stored);
     views.set(monitor, {
       problems: problem ? [problemOf(monitor, name, problem, stored, state)] : [],
-      ...(recovery && { end: { order: recovery, receivedAt: recovery.time * 1000 } }),
+      ...(end && { end: { order: end, receivedAt: end.receivedAt } }),
     });
   }
   const contacts = Object.entries(stored.contacts).map(([contact, about]): [string, Told] => {

@@ -1,0 +1,139 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { type AttributeValue, type DynamoDBClient, PutItemCommand } from "@aws-sdk/client-dynamodb";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
+import { openProblem } from "../../functions/ledger/entry.ts";
+import type { Ledger } from "../../functions/ledger/ledger.ts";
+import { defaultPolicy, type Policy } from "../../functions/ledger/policy.ts";
+import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
+import { type RelayAnswer, rehearse } from "../../scripts/rehearsal.ts";
+import { type Judge, startDynalite } from "../judges.ts";
+import { clientOf, createTable } from "./table.ts";
+
+type Post = { at: number; relay?: RelayAnswer; post: unknown };
+type SentMail = { at: number; to: string; subject: string; thread?: string };
+/** An attribute of an item; bytes are in base64. */
+type Recorded = { S: string } | { N: string } | { SS: string[] } | { B: string };
+type Story = {
+  title: string;
+  burst?: Policy["burst"];
+  posted: Post[];
+  told: SentMail[];
+  upgradeAt: number;
+  rows?: string[];
+  items?: Record<string, Recorded>[];
+  next: Post[];
+  mails: SentMail[];
+};
+const recorded: { begin: number; schema: string[]; stories: Story[] } = JSON.parse(
+  readFileSync(new URL("entries-0.1.json", import.meta.url), "utf8"),
+);
+const { begin } = recorded;
+
+/** The mails that follow an upgrade, where the ledger has what was stored; those in a conversation of then with that. */
+const mailsAfter = async (
+  story: Story,
+  openLedger: () => Ledger & { close(): void },
+): Promise<SentMail[]> => {
+  const mails: SentMail[] = [];
+  const threads = new Set(story.told.map(({ thread }) => thread));
+  let answer = story.posted.findLast(({ relay }) => relay)?.relay ?? "accepted";
+  const stage = rehearse({
+    policy: { ...defaultPolicy, burst: story.burst },
+    begin: begin + story.upgradeAt * 1000,
+    openLedger,
+    relay: ({ to, subject, headers }, now) => {
+      const thread = headers["X-Hardstate-Episode"];
+      const isKnown = threads.has(thread);
+      const [name = ""] = to.split("@");
+      if (answer === "accepted")
+        mails.push({ at: (now - begin) / 1000, to: name, subject, ...(isKnown && { thread }) });
+      return answer;
+    },
+  });
+  try {
+    for (const { at, relay, post } of story.next) {
+      await stage.passTo(begin + at * 1000);
+      answer = relay ?? answer;
+      await stage.post("site", post);
+    }
+    await stage.passTo(begin + 20_000_000);
+    expect(stage.waiting()).toEqual([]);
+  } finally {
+    stage.close();
+  }
+  return mails;
+};
+
+const titled = (stories: Story[]) => stories.map((story): [string, Story] => [story.title, story]);
+
+describe("an upgrade from version 0.1 with SQLite", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "hardstate-upgrade-"));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const openOld = (story: Story | undefined) => {
+    const path = join(folder, "ledger.db");
+    const db = new DatabaseSync(path);
+    for (const statement of [...recorded.schema, ...(story?.rows ?? [])]) db.exec(statement);
+    db.close();
+    return sqliteLedger(path);
+  };
+
+  it.each(titled(recorded.stories.filter(({ rows }) => rows)))("%s", async (_, story) => {
+    expect(await mailsAfter(story, () => openOld(story))).toEqual(story.mails);
+  });
+
+  it("finds in the old file what is open since when, and the stories of its alerts", async () => {
+    const story = recorded.stories.find(({ title }) => title.startsWith("a problem that lasts for an hour"));
+    const ledger = openOld(story);
+    try {
+      const { items } = await ledger.problems({ site: "site", limit: 10 });
+      expect(items.map(({ host, service, entry }) => [host, service, openProblem(entry)?.since])).toEqual([
+        ["web1", "http", begin],
+      ]);
+      expect(await ledger.totals("site")).toMatchObject({ mailed: 1, suppressed: 1, pending: 0 });
+      const { items: records } = await ledger.journal({ site: "site", limit: 10 });
+      expect(records.map(({ verdict, ending }) => [verdict?.row, ending?.as])).toEqual([
+        ["R3", "suppressed"],
+        ["R1", "mailed"],
+      ]);
+    } finally {
+      ledger.close();
+    }
+  });
+});
+
+describe("an upgrade from version 0.1 with DynamoDB", () => {
+  let server: Judge;
+  let client: DynamoDBClient;
+  beforeAll(async () => {
+    server = await startDynalite();
+    client = clientOf(server.url);
+  });
+  afterAll(() => server.stop());
+
+  const attribute = ([name, value]: [string, Recorded]): [string, AttributeValue] => [
+    name,
+    "B" in value ? { B: Buffer.from(value.B, "base64") } : value,
+  ];
+
+  it.each(titled(recorded.stories.filter(({ items }) => items)))("%s", async (title, story) => {
+    const table = title.replaceAll(/\W+/g, "-");
+    await createTable(client, table);
+    for (const item of story.items ?? [])
+      await client.send(
+        new PutItemCommand({
+          TableName: table,
+          Item: Object.fromEntries(Object.entries(item).map(attribute)),
+        }),
+      );
+    const ledger = { ...dynamodbLedger(client, table), close: () => undefined };
+    expect(await mailsAfter(story, () => ledger)).toEqual(story.mails);
+  });
+});
