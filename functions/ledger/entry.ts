@@ -10,6 +10,7 @@ import {
   type Problem,
   worstOf,
 } from "./monitor-view.ts";
+import { receiptOf } from "./order.ts";
 import type { Row } from "./rows.ts";
 import type { Storm } from "./storm.ts";
 
@@ -129,9 +130,13 @@ export const openProblem = ({ monitors, contacts }: Entry): Open | undefined => 
   };
 };
 
-/** The other monitors that still report what this contact was told of. */
-export const othersLive = ({ monitors }: Entry, { names }: Told, monitor: string): string[] =>
-  Object.keys(names).filter((id) => id !== monitor && liveProblem(own(monitors, id))?.key === own(names, id));
+/** The monitors that still report what this contact was told of. */
+const liveFor = ({ monitors }: Entry, { names }: Told): string[] =>
+  Object.keys(names).filter((id) => liveProblem(own(monitors, id))?.key === own(names, id));
+
+/** The same without this one. */
+export const othersLive = (entry: Entry, about: Told, monitor: string): string[] =>
+  liveFor(entry, about).filter((id) => id !== monitor);
 
 /** The problem by which a contact was told, as this monitor calls it. */
 export const namedBy = (entry: Entry, about: Told | undefined, monitor: string): Problem | undefined => {
@@ -147,8 +152,24 @@ export const withView = (entry: Entry, monitor: string, view: MonitorView): Entr
   monitors: { ...entry.monitors, [monitor]: view },
 });
 
-/** For so long it is kept that a contact was told an end: notifications may be late. */
+/** For so long it is kept what a contact was told of a problem that is over: notifications may be late. */
 const toldMilliseconds = 7 * 86_400_000;
+
+/** The entry without what has been over for so long that no alert of it comes any more. */
+const withoutOld = (entry: Entry): Entry => {
+  const isRecent = (at: number) => entry.touchedAt - at < toldMilliseconds;
+  const recent = Object.values(entry.monitors).flatMap(({ problems }) =>
+    problems.filter(({ last }) => isRecent(receiptOf(last))).map(({ key }) => key),
+  );
+  const contacts = Object.entries(entry.contacts).filter(
+    ([, about]) => isRecent(about.at) || (!about.recovered && liveFor(entry, about).length > 0),
+  );
+  return {
+    ...entry,
+    contacts: Object.fromEntries(contacts),
+    begun: Object.fromEntries(Object.entries(entry.begun).filter(([, key]) => recent.includes(key))),
+  };
+};
 
 /** The entry after an alert of a problem, and that problem; `isFoundAgain` as in `afterReport`. */
 export const withReport = (
@@ -164,10 +185,7 @@ export const withReport = (
   const { view, problem } = afterReport(known, queued, isFoundAgain, isKept);
   if (view.problems.length === known?.problems.length && latestOf(known)?.key === latestOf(view)?.key)
     return { entry: withView(entry, id, view), view, problem };
-  const contacts = Object.entries(entry.contacts).filter(
-    ([, about]) => !about.recovered || entry.touchedAt - about.at < toldMilliseconds,
-  );
-  return { entry: withView({ ...entry, contacts: Object.fromEntries(contacts) }, id, view), view, problem };
+  return { entry: withView(withoutOld(entry), id, view), view, problem };
 };
 
 /** The entry with the alert held until it is due. */

@@ -859,6 +859,28 @@ describe("the decision table", () => {
     expect(again.entry.monitors).toEqual(entry.monitors);
   });
 
+  it("an entry keeps for a week what is over, though each contact was told of a problem and of no end", () => {
+    const day = 86_400;
+    const days = Array.from({ length: 60 }, (_, n): Step[] => [
+      { at: n * day, to: `contact${n}`, ep: 99_990 + n * day, nid: 2 * n, pid: String(n) },
+      // Nobody takes the mail of this one.
+      { at: n * day + 100, to: `late${n}`, ep: 99_990 + n * day, nid: 2 * n, pid: String(n), unsent: true },
+      { ...recovery, at: n * day + 200, to: "carol", ep: 99_990 + n * day, nid: 2 * n + 1, lpid: String(n) },
+    ]);
+    const { entry } = play(days.flat());
+    const sizes = [entry.contacts, entry.begun, entry.monitors.A?.problems ?? []].map(
+      (all) => Object.keys(all).length,
+    );
+    expect(Math.max(...sizes)).toBeLessThan(20);
+    expect(Object.keys(entry.contacts)).toContain("contact59@example.com");
+    expect(
+      Object.keys(
+        play([{}, { at: 60 * day, to: "bob", num: 60 }, { at: 61 * day, to: "bob", pid: "6", ep: 200_000 }])
+          .entry.contacts,
+      ),
+    ).toHaveLength(2);
+  });
+
   it("does not tell a contact of a new problem by a mail of the one before", () => {
     const story = [
       { at: 0 },
