@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Attempt } from "../../functions/deliver/delivery.ts";
+import { digest } from "../../functions/identity.ts";
 import type { Verdict } from "../../functions/ledger/case.ts";
 import { emptyEntry, openProblem, told } from "../../functions/ledger/entry.ts";
+import { newRecord } from "../../functions/ledger/journal.ts";
 import {
   claim,
   hold,
@@ -24,7 +26,8 @@ import {
   turnedAway,
 } from "../../functions/ledger/rejection.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
-import type { QueuedAlert } from "../../functions/queue/queue.ts";
+import type { OutgoingMessage, QueuedAlert } from "../../functions/queue/queue.ts";
+import { sweep } from "../../functions/sweep.ts";
 import { queuedAlert } from "../alerts.ts";
 
 const attempt: Attempt = {
@@ -502,6 +505,49 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       expect(open.map(({ site, host }) => `${site} ${host}`).sort()).toEqual(["other db01", "site web01"]);
       expect(open.every(({ entry }) => openProblem(entry)?.state === "DOWN")).toBe(true);
       expect(await ledger.open(1)).toHaveLength(1);
+    });
+
+    it("takes 200 recoveries with long outputs in one write, and hands out each when it is due (R27)", async () => {
+      // No two lines are the same: they can hardly be packed.
+      const long = Array.from({ length: 1000 }, (_, n) => digest("line", String(n))).join("\n");
+      const contacts = Array.from({ length: 200 }, (_, n) => `first.last${n}@example.com`);
+      let before = emptyEntry;
+      for (const contact of contacts) {
+        const queued = queuedAlert({ id: `alert-of-${contact}`, contact });
+        const verdict = decide({ entry: before }, queued, defaultPolicy, queued.receivedAt);
+        if (verdict.action !== "send") throw new Error(verdict.reason);
+        before = told(verdict.entry, verdict.kind, queued, verdict.episode?.id, queued.receivedAt);
+      }
+      const first = newRecord(queuedAlert());
+      expect(await ledger.write({ key: first.objectKey, entry: before, records: [first] })).toBe(true);
+      const end = queuedAlert(
+        { id: "alert-of-boss", contact: "boss@example.com", receivedAt: 100_060_000 },
+        {
+          type: "RECOVERY",
+          state: "OK",
+          problem: { last_id: "5", epoch: 99_990 },
+          notification: { id: "102", escalated: true },
+          long_output: long,
+          time: 100_060,
+        },
+      );
+      const page = await ledger.read(end);
+      const verdict = decide(page, end, defaultPolicy, end.receivedAt);
+      expect(verdict.made).toHaveLength(200);
+      expect(await settleUnsent(ledger, page, verdict, end.receivedAt)).toBe(true);
+      const handedOut: QueuedAlert[] = [];
+      const queue = {
+        send: async (messages: readonly OutgoingMessage[]) => {
+          handedOut.push(...messages.map(({ body }) => JSON.parse(body) as QueuedAlert));
+          return messages.map(() => true);
+        },
+      };
+      const parts = { ledger: reopen(), queue, operators: [], report: () => undefined };
+      expect(await sweep(parts, end.receivedAt + 59_999)).toBe(0);
+      expect(await sweep(parts, end.receivedAt + 60_000)).toBe(200);
+      expect(await sweep(parts, end.receivedAt + 60_001)).toBe(0);
+      expect(handedOut.map(({ contact }) => contact).sort()).toEqual(contacts.sort());
+      expect(handedOut.every(({ alert }) => alert.long_output === long)).toBe(true);
     });
 
     it("keeps each monitor's heartbeat, one step at a time", async () => {

@@ -881,6 +881,27 @@ describe("the decision table", () => {
     ).toHaveLength(2);
   });
 
+  it("an entry of 200 contacts, told by a pair and of the end, stays below 60 KB: an item of DynamoDB has 400", () => {
+    const all = (step: Step): Step[] =>
+      Array.from({ length: 200 }, (_, n) => ({ nid: 1000, ...step, to: `firstname.lastname${n}` }));
+    const uuid = "f1553f12-81a5-6b8c-2bdc-0e8f0dde910d";
+    const open = [...all({ at: 0, pid: uuid }), ...all({ at: 3, mon: "B", nid: 7, pid: uuid })];
+    const ended = [
+      ...open,
+      ...all({ ...recovery, at: 60, nid: 1001 }),
+      ...all({ ...recovery, at: 70, mon: "B", nid: 8 }),
+    ];
+    const { entry, mails } = play(ended);
+    expect(mails).toHaveLength(400);
+    expect(Object.values(entry.monitors).map(({ problems }) => problems.length)).toEqual([1, 1]);
+    expect(JSON.stringify(entry).length).toBeLessThan(60_000);
+    // An escalated end makes a recovery for each of them in one write (R27).
+    const boss = { to: "boss", esc: true } satisfies Step;
+    const made = play([...all({ at: 0 }), { ...recovery, ...boss, at: 60, nid: 1002 }]);
+    expect(made.verdict.made).toHaveLength(200);
+    expect(JSON.stringify(made.verdict.entry).length).toBeLessThan(90_000);
+  });
+
   it("does not tell a contact of a new problem by a mail of the one before", () => {
     const story = [
       { at: 0 },
