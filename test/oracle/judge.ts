@@ -82,21 +82,17 @@ const isPostedEnd = ({ all }: Case, p: Posted, by: number): boolean =>
   );
 
 /**
- * A post with neither a number nor the time of posting, 5 minutes behind, may be late or of a wrong clock; unless its
- * end came and had its epoch.
+ * A post with neither a number nor the time of posting, 5 minutes behind, may be late or of a wrong clock; unless the
+ * last end that came was its own, by its epoch.
  */
-const mayBeWrongClock = ({ all }: Case, { t, notice, real, sent }: Posted): boolean =>
-  sent === undefined &&
-  typeof notice.macros.nid !== "number" &&
-  t > notice.issued + settings.longestLateSeconds &&
-  !all.some(
-    (end) =>
-      end.notice.type === "RECOVERY" &&
-      end.real.id === real.id &&
-      end.t <= t &&
-      end.notice.macros.ep !== undefined &&
-      end.notice.macros.ep === notice.macros.ep,
+const mayBeWrongClock = ({ all }: Case, { t, notice, real, sent }: Posted): boolean => {
+  if (sent !== undefined || typeof notice.macros.nid === "number") return false;
+  const end = all.findLast(
+    (one) => one.notice.type === "RECOVERY" && one.notice.monitor === notice.monitor && one.t <= t,
   );
+  const isItsOwn = end?.real.id === real.id && notice.macros.ep !== undefined;
+  return t > notice.issued + settings.longestLateSeconds && !isItsOwn;
+};
 
 /** When the relay took no mail. */
 const relayIsAway = ({ history }: Case, from: number, to = from): boolean =>
