@@ -6,6 +6,7 @@ import { readOutput } from "./story.ts";
 /** What is wrong with the mails of a history. */
 export type Kind =
   | "swallowed"
+  | "late"
   | "step lost"
   | "twice"
   | "no end"
@@ -61,7 +62,7 @@ const settings = {
 const isOverBefore = ({ all }: Case, p: Posted): boolean =>
   all.some(
     (other) =>
-      other.t <= p.t &&
+      other.t < p.t &&
       other !== p &&
       other.notice.monitor === p.notice.monitor &&
       other.notice.issued > p.notice.issued &&
@@ -412,7 +413,10 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
       if (kind === "RECOVERY") {
         if (!live && ended.size > 0) violates("end twice", `p${real.id} is told as over again ${at}`);
         else if (!live) violates("unasked", `the end of p${real.id}, of which it was not told ${at}`);
-        else if (live.post.real.id !== real.id && post.t < firstPost(live.post.real))
+        else if (
+          live.post.outage !== outage &&
+          (post.t < firstPost(live.post.real) || notice.issued < live.post.real.begin)
+        )
           violates("false end", `p${real.id} is told as over, while it knows of a newer one ${at}`);
         else if (live.post.outage === outage && live.thread !== thread)
           violates("torn thread", `the end of p${real.id} ${at}`);
@@ -473,11 +477,15 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
         (mail) =>
           isProblem(mail) && (id < 0 ? mail.post.notice.serial === -id : mail.post.real.id === first.real.id),
       );
-      if (heard.length === 0)
+      const back = history.relayAway.find(({ from, to }) => from <= first.t && first.t <= to)?.to ?? first.t;
+      const [told] = heard;
+      if (!told)
         violates(
           "swallowed",
           `p${first.real.id} was posted at ${first.t} s (n${first.notice.serial}), and no mail told it`,
         );
+      else if (told.t > back + settings.longestCoverSeconds + settings.hostCoverSeconds)
+        violates("late", `p${first.real.id} was posted at ${first.t} s, and told at ${told.t} s`);
     }
     for (const p of problems) {
       const outageMails = c.mails.filter((mail) => isProblem(mail) && mail.post.taken === p.taken);
