@@ -120,10 +120,13 @@ export const excuses: Record<string, (c: Case, p: Posted) => boolean> = {
       (mail) => isProblem(mail) && mail.post.taken === p.taken && mail.t >= p.t && mail.t <= p.real.end,
     ),
   [joins]: (c, p) => {
-    const known = c.mails.filter(({ t }) => t <= p.t).at(-1);
+    // What waits for the relay is decided when that is back.
+    const back = c.history.relayAway.find(({ from, to }) => from <= p.t && p.t <= to)?.to ?? p.t;
+    const mails = c.mails.filter(({ t, post }) => t <= p.t || (t <= back + 60 && post.t <= p.t));
+    const known = mails.at(-1);
     if (!known || !isProblem(known) || p.notice.volatile) return false;
     if (c.joined.has(p.taken)) return true;
-    const told = new Set(c.mails.filter(({ t }) => t <= p.t).map(({ post }) => post.taken));
+    const told = new Set(mails.map(({ post }) => post.taken));
     const others = c.all.filter(
       (other) =>
         other.t <= p.t &&
@@ -490,7 +493,7 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
     for (const p of problems) {
       const outageMails = c.mails.filter((mail) => isProblem(mail) && mail.post.taken === p.taken);
       if (p.notice.volatile || outageMails.length === 0 || isOverBefore(c, p) || isReplaced(c, p)) continue;
-      const others = Object.entries(excuses).filter(([name]) => !name.startsWith("R8"));
+      const others = Object.entries(excuses).filter(([name]) => !name.startsWith("R8") || name === joins);
       if (others.some(([, excuse]) => excuse(c, p))) continue;
       // A later notification of the same problem came first.
       if (c.all.some((o) => o.real.id === p.real.id && o.t <= p.t && o.notice.issued > p.notice.issued))
