@@ -6,6 +6,7 @@ import { readOutput } from "./story.ts";
 /** What is wrong with the mails of a history. */
 export type Kind =
   | "swallowed"
+  | "late"
   | "step lost"
   | "twice"
   | "no end"
@@ -61,7 +62,7 @@ const settings = {
 const isOverBefore = ({ all }: Case, p: Posted): boolean =>
   all.some(
     (other) =>
-      other.t <= p.t &&
+      other.t < p.t &&
       other !== p &&
       other.notice.monitor === p.notice.monitor &&
       other.notice.issued > p.notice.issued &&
@@ -82,21 +83,17 @@ const isPostedEnd = ({ all }: Case, p: Posted, by: number): boolean =>
   );
 
 /**
- * A post with neither a number nor the time of posting, 5 minutes behind, may be late or of a wrong clock; unless its
- * end came and had its epoch.
+ * A post with neither a number nor the time of posting, 5 minutes behind, may be late or of a wrong clock; unless the
+ * last end that came was its own, by its epoch.
  */
-const mayBeWrongClock = ({ all }: Case, { t, notice, real, sent }: Posted): boolean =>
-  sent === undefined &&
-  typeof notice.macros.nid !== "number" &&
-  t > notice.issued + settings.longestLateSeconds &&
-  !all.some(
-    (end) =>
-      end.notice.type === "RECOVERY" &&
-      end.real.id === real.id &&
-      end.t <= t &&
-      end.notice.macros.ep !== undefined &&
-      end.notice.macros.ep === notice.macros.ep,
+const mayBeWrongClock = ({ all }: Case, { t, notice, real, sent }: Posted): boolean => {
+  if (sent !== undefined || typeof notice.macros.nid === "number") return false;
+  const end = all.findLast(
+    (one) => one.notice.type === "RECOVERY" && one.notice.monitor === notice.monitor && one.t <= t,
   );
+  const isItsOwn = end?.real.id === real.id && notice.macros.ep !== undefined;
+  return t > notice.issued + settings.longestLateSeconds && !isItsOwn;
+};
 
 /** When the relay took no mail. */
 const relayIsAway = ({ history }: Case, from: number, to = from): boolean =>
@@ -123,10 +120,13 @@ export const excuses: Record<string, (c: Case, p: Posted) => boolean> = {
       (mail) => isProblem(mail) && mail.post.taken === p.taken && mail.t >= p.t && mail.t <= p.real.end,
     ),
   [joins]: (c, p) => {
-    const known = c.mails.filter(({ t }) => t <= p.t).at(-1);
+    // What waits for the relay is decided when that is back.
+    const back = c.history.relayAway.find(({ from, to }) => from <= p.t && p.t <= to)?.to ?? p.t;
+    const mails = c.mails.filter(({ t, post }) => t <= p.t || (t <= back + 60 && post.t <= p.t));
+    const known = mails.at(-1);
     if (!known || !isProblem(known) || p.notice.volatile) return false;
     if (c.joined.has(p.taken)) return true;
-    const told = new Set(c.mails.filter(({ t }) => t <= p.t).map(({ post }) => post.taken));
+    const told = new Set(mails.map(({ post }) => post.taken));
     const others = c.all.filter(
       (other) =>
         other.t <= p.t &&
@@ -416,7 +416,10 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
       if (kind === "RECOVERY") {
         if (!live && ended.size > 0) violates("end twice", `p${real.id} is told as over again ${at}`);
         else if (!live) violates("unasked", `the end of p${real.id}, of which it was not told ${at}`);
-        else if (live.post.real.id !== real.id && post.t < firstPost(live.post.real))
+        else if (
+          live.post.outage !== outage &&
+          (post.t < firstPost(live.post.real) || notice.issued < live.post.real.begin)
+        )
           violates("false end", `p${real.id} is told as over, while it knows of a newer one ${at}`);
         else if (live.post.outage === outage && live.thread !== thread)
           violates("torn thread", `the end of p${real.id} ${at}`);
@@ -477,16 +480,20 @@ export const judge = (history: History, played: readonly PlayedMail[]): Violatio
         (mail) =>
           isProblem(mail) && (id < 0 ? mail.post.notice.serial === -id : mail.post.real.id === first.real.id),
       );
-      if (heard.length === 0)
+      const back = history.relayAway.find(({ from, to }) => from <= first.t && first.t <= to)?.to ?? first.t;
+      const [told] = heard;
+      if (!told)
         violates(
           "swallowed",
           `p${first.real.id} was posted at ${first.t} s (n${first.notice.serial}), and no mail told it`,
         );
+      else if (told.t > back + settings.longestCoverSeconds + settings.hostCoverSeconds)
+        violates("late", `p${first.real.id} was posted at ${first.t} s, and told at ${told.t} s`);
     }
     for (const p of problems) {
       const outageMails = c.mails.filter((mail) => isProblem(mail) && mail.post.taken === p.taken);
       if (p.notice.volatile || outageMails.length === 0 || isOverBefore(c, p) || isReplaced(c, p)) continue;
-      const others = Object.entries(excuses).filter(([name]) => !name.startsWith("R8"));
+      const others = Object.entries(excuses).filter(([name]) => !name.startsWith("R8") || name === joins);
       if (others.some(([, excuse]) => excuse(c, p))) continue;
       // A later notification of the same problem came first.
       if (c.all.some((o) => o.real.id === p.real.id && o.t <= p.t && o.notice.issued > p.notice.issued))

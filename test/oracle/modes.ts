@@ -277,6 +277,17 @@ export const modes: Record<string, { about: string } & Partial<Plan>> = {
     spoolSeconds: 4 * hour,
     way: { lost: 0.1, late: { share: 0.1, seconds: 20 * minute } },
   },
+  "pair-everything": {
+    about: "all that befalls a pair, at once",
+    pair: true,
+    objects: hosts,
+    contacts: 1,
+    family: cores,
+    relayAway: true,
+    restarts: "keeps",
+    skews: [-2 * hour, -60, 0, 100],
+    way: { spreadSeconds: 5, late: { share: 0.1, seconds: 10 * minute }, twice: 0.1, lost: 0.05 },
+  },
   "pair-curl": { about: "a pair of scripts without ids", pair: true, family: "curl" },
 };
 

@@ -74,17 +74,17 @@ export const plants: Record<string, Plant & { modes: string }> = {
     breaks: "a clock that is a year ahead decides what is over",
     modes: "clock-years,odd-post",
     file: order,
-    text: "if (isOddClock(a) !== isOddClock(b)) return received < 0;",
+    text: "if (isAhead(a) !== isAhead(b)) return received < 0;",
     instead: "",
   },
   "trusts-a-number": {
     breaks: "a notification id out of all proportion decides what is over",
     modes: "odd-post",
     file: order,
-    text: `if (numbers && sameRun && Math.abs(numbers.a - numbers.b) <= mostNumbers) {
-    const contradicted =`,
-    instead: `if (numbers && sameRun) {
-    const contradicted = false &&`,
+    text: `Math.abs(numbers) <= mostNumbers) {
+    const isContradicted =`,
+    instead: `Math.abs(numbers) >= 0) {
+    const isContradicted = false &&`,
   },
   "end-for-all": {
     breaks: "a recovery is told to contacts whom the monitor told nothing",
@@ -118,10 +118,9 @@ export const plants: Record<string, Plant & { modes: string }> = {
   "another-conversation": {
     breaks: "the mails of one problem are not one conversation",
     modes: "plain",
-    file: recovery,
-    text: "episode: about && { id: about.thread, since: about.since },",
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the text of one.
-    instead: "episode: about && { id: `${about.thread}x`, since: about.since },",
+    file: "functions/ledger/case.ts",
+    text: "episode = about && { id: about.thread, since: about.since },",
+    instead: 'episode = about && { id: about.thread + "x", since: about.since },',
   },
   "another-text": {
     breaks: "a mail has the text of what the contact was told before",
