@@ -38,11 +38,13 @@ export const severity: Record<State, 0 | 1 | 2 | 3> = {
 };
 
 const utf8 = new TextEncoder();
-const bytes = (text: string) => utf8.encode(text).length;
+/** Whether a text has at most so many bytes of UTF-8: what is short enough for any three of a unit is not encoded. */
+const isWithin = (text: string, limit: number): boolean =>
+  text.length * 3 <= limit || utf8.encode(text).length <= limit;
 
 /** The longest beginning of `text` that fits in `limit` bytes of UTF-8 and ends between two characters. */
 export const cut = (text: string, limit: number): string => {
-  if (bytes(text) <= limit) return text;
+  if (isWithin(text, limit)) return text;
   const room = new Uint8Array(limit);
   return text.slice(0, utf8.encodeInto(text, room).read);
 };
@@ -66,7 +68,7 @@ const name = (limit: number) =>
     v.string(`text of 1-${limit} bytes`),
     v.nonEmpty(`text of 1-${limit} bytes`),
     v.transform(cleanLine),
-    v.check((text) => text !== "" && bytes(text) <= limit, `text of 1-${limit} bytes`),
+    v.check((text) => text !== "" && isWithin(text, limit), `text of 1-${limit} bytes`),
   );
 const line = (limit: number) =>
   v.pipe(

@@ -67,10 +67,13 @@ const skewMilliseconds = 5_000;
  */
 const verdictOf = (page: Page, queued: QueuedAlert, policy: Policy, now: number): Verdict => {
   const { verdict, claim, attempts, waiting } = page.record;
+  const about = page.entry.contacts[contactKey(queued.contact)];
   // What was put back by hand is decided anew: much may have happened since.
   if (
     page.putBack ||
     verdict?.action !== "send" ||
+    // So is what another alert of this contact may have told since.
+    (about !== undefined && about.at > verdict.at) ||
     !verdict.kind ||
     (!claim && !waiting && attempts.length === 0)
   )

@@ -118,6 +118,9 @@ const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
   }
   if (queued.receivedAt > over || knows || held?.row === "R14" || c.putBack)
     return unmailed("suppress", "R13", `${object} had recovered before this could be told`, untouched);
+  const other = isEvent ? undefined : sameOutage(c);
+  if (other !== undefined)
+    return joined(c, "R8", `${other} reported the same outage, which is over: ${sinceOf(c)}`);
   const reason = "it waited for the relay, and is over by now";
   const verdict = mailing(c, "PROBLEM", "R30", reason, { episode: threadOf(c) });
   // R27: when the end came, nothing said that this contact would be told.
@@ -221,13 +224,17 @@ const repeated = (c: Reported, { names, thread, at, by }: NonNullable<Case["abou
 /** For so long after an outage began at one monitor another may see it begin. */
 const togetherMilliseconds = 600_000;
 
-/** R8: the other monitor, still reporting, by which this contact knows the outage that this one reports. */
+/** R8: the other monitor by which this contact knows the outage that this one reports: they saw it at one time. */
 const sameOutage = ({ about, alert, entry, problem }: Reported): string | undefined =>
-  about &&
-  othersLive(entry, about, alert.monitor.id).find((id) => {
-    const live = liveProblem(own(entry.monitors, id));
-    return live !== undefined && problem.began <= live.began + togetherMilliseconds;
-  });
+  Object.entries(about?.names ?? {}).find(([id, key]) => {
+    const view = own(entry.monitors, id);
+    const latest = latestOf(view);
+    if (!view || id === alert.monitor.id || latest?.key !== key) return false;
+    const end = isEnded(view, latest) ? endedAt(view) : undefined;
+    return (
+      problem.began <= latest.began + togetherMilliseconds && (end === undefined || problem.began <= end)
+    );
+  })?.[0];
 
 /** R12: this monitor saw the outage end and begin again, while another by which this contact knows it saw it on. */
 const seenOn = ({ about, alert, entry, policy, queued, view }: Reported): string | undefined => {
