@@ -213,6 +213,10 @@ export const withoutHeld = (entry: Entry, id: string): Entry => {
 /** Whether a problem waits: for the slower monitor, for its host, or for a recovery that spares it. */
 export const isWaitingProblem = ({ row }: Held): boolean => row === "R14" || row === "R16" || row === "R29";
 
+/** Whether a problem waits for the relay, or something behind it, and goes before an alert of the same contact. */
+export const goesBefore = ({ row, receivedAt }: Held, queued: QueuedAlert): boolean =>
+  row === "R29" || (row === "R30" && receivedAt < queued.receivedAt);
+
 /** The entry with some of those that wait due now. */
 export const released = (entry: Entry, now: number, which: (held: Held) => boolean): Entry => ({
   ...entry,

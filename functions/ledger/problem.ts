@@ -4,6 +4,7 @@ import { type Case, clockOf, holding, mailing, unmailed, type Verdict, withRecov
 import {
   type Entry,
   type Episode,
+  goesBefore,
   type Kind,
   namedBy,
   othersLive,
@@ -152,11 +153,11 @@ const news = (c: Reported): Verdict => {
   // A new problem also says that the host of one before it, which that covered, is up.
   const isAnother = was === undefined || own(entry.begun, key) !== problem.key;
   const earlier = Object.entries(entry.held).find(
-    ([id, { row, contact, monitor: by, queued: isOut }]) =>
-      (row === "R29" || (row === "R16" && was === undefined && !isOut)) &&
+    ([id, one]) =>
+      (goesBefore(one, queued) || (one.row === "R16" && was === undefined && !one.queued)) &&
       id !== queued.id &&
-      contact === key &&
-      by === monitor.id,
+      one.contact === key &&
+      one.monitor === monitor.id,
   );
   if (earlier && isAnother && held?.row !== "R30") {
     const [id, { row, due }] = earlier;

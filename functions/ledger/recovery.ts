@@ -1,5 +1,14 @@
 import { type Case, holding, knowing, mailing, unmailed, type Verdict, withRecoveries } from "./case.ts";
-import { type Entry, type Held, isWaitingProblem, namedBy, othersLive, released, withView } from "./entry.ts";
+import {
+  type Entry,
+  goesBefore,
+  type Held,
+  isWaitingProblem,
+  namedBy,
+  othersLive,
+  released,
+  withView,
+} from "./entry.ts";
 import { afterEnd, isNamed, latestOf, type Problem, withProblem } from "./monitor-view.ts";
 import { before, isOddClock, receiptOf } from "./order.ts";
 import type { Row } from "./rows.ts";
@@ -32,15 +41,19 @@ const isReportedSince = ({ order, queued }: Case, named: Problem | undefined): b
   before(order, named.last) &&
   (queued.made !== undefined || order.number !== undefined || queued.receivedAt < receiptOf(named.last));
 
-/** This contact's latest problem that no relay has taken yet, if the recovery may be its end. */
+/** What goes out before this recovery: the latest problem that no relay has taken yet, else what waits behind one. */
 const unsentOf = ({ alert, entry, key, now, order, queued, view }: Case): [string, Held] | undefined => {
-  const unsent = Object.entries(entry.held).findLast(
-    ([, { row, contact, monitor, due }]) =>
+  const waiting = Object.entries(entry.held).filter(
+    ([, one]) =>
+      goesBefore(one, queued) &&
+      one.contact === key &&
+      one.monitor === alert.monitor.id &&
       // The queue may have lost it: then it is not waited for.
-      row === "R29" && contact === key && monitor === alert.monitor.id && now - due < unsentMilliseconds,
+      now - one.due < unsentMilliseconds,
   );
   const problem = view?.problems.find((one) => one.key === entry.begun[key]);
-  return queued.made || (problem && before(order, problem.first)) ? undefined : unsent;
+  if (queued.made || (problem && before(order, problem.first))) return undefined;
+  return waiting.findLast(([, { row }]) => row === "R29") ?? waiting.at(-1);
 };
 
 const ageOf = ({ receivedAt }: Held, { queued }: Case): number => queued.receivedAt - receivedAt;
@@ -83,7 +96,8 @@ export const recovery = (c: Case): Verdict => {
   const { monitor } = alert;
   const { entry: seen, made } = afterFacts(c);
   const unsent = unsentOf(c);
-  const isShort = unsent && !unsent[1].volatile && ageOf(unsent[1], c) <= policy.flapHoldSeconds * 1000;
+  const isShort =
+    unsent?.[1].row === "R29" && !unsent[1].volatile && ageOf(unsent[1], c) <= policy.flapHoldSeconds * 1000;
   const next = isShort ? withSpared(seen, unsent) : seen;
   const quiet = (action: "suppress" | "record", row: Row, reason: string): Verdict => ({
     ...unmailed(action, row, reason, next),

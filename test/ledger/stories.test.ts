@@ -245,6 +245,25 @@ describe("stories that once went wrong", () => {
       1000,
       ["0 PROBLEM CRITICAL web1/http alice", "600 PROBLEM CRITICAL web1/http alice"],
     ],
+    [
+      "what follows a problem that goes out behind another one waits for it: its end, and the next problem (R30)",
+      [
+        { at: 0, nid: 1, relay: "deferred" },
+        // Its mail waits for the relay, and all that comes for this contact waits behind it.
+        { at: 5, nid: 2, type: "CUSTOM" },
+        { at: 10, nid: 3, type: recovery },
+        { at: 15, nid: 4, ep: 100_014 },
+        { at: 100, nid: 5, ep: 100_014, type: recovery },
+        { at: 200, nid: 6, ep: 100_199, relay: "accepted" },
+      ],
+      1000,
+      [
+        "215 CUSTOM CRITICAL web1/http alice",
+        "215 PROBLEM CRITICAL web1/http alice",
+        "215 RECOVERY OK web1/http alice",
+        "215 PROBLEM CRITICAL web1/http alice",
+      ],
+    ],
   ])("%s", async (_, posts, until, mails) => {
     expect(await mailsOf(posts, until)).toEqual(mails);
   });
