@@ -264,6 +264,24 @@ describe("stories that once went wrong", () => {
         "215 PROBLEM CRITICAL web1/http alice",
       ],
     ],
+    [
+      "an outage that begins and ends at both monitors while the relay is away is told once (R8)",
+      [
+        { at: 0, nid: 1, relay: "away" },
+        { at: 5, nid: 1, mon: "B" },
+        { at: 199, nid: 2, type: recovery, to: "carol" },
+        { at: 200, nid: 2, type: recovery },
+        { at: 205, nid: 2, mon: "B", type: recovery },
+        // Somebody else's alert: the relay is back.
+        { at: 600, nid: 3, to: "bob", type: "CUSTOM", relay: "accepted" },
+      ],
+      3000,
+      [
+        "720 CUSTOM CRITICAL web1/http bob",
+        "725 PROBLEM CRITICAL web1/http alice",
+        "725 RECOVERY OK web1/http alice",
+      ],
+    ],
   ])("%s", async (_, posts, until, mails) => {
     expect(await mailsOf(posts, until)).toEqual(mails);
   });
