@@ -238,9 +238,12 @@ const sameOutage = ({ about, alert, entry, problem }: Reported): string | undefi
   })?.[0];
 
 /** R12: this monitor saw the outage end and begin again, while another by which this contact knows it saw it on. */
-const seenOn = ({ about, alert, entry, policy, queued, view }: Reported): string | undefined => {
+const seenOn = ({ about, alert, entry, policy, problem, queued, view }: Reported): string | undefined => {
   const named = namedBy(entry, about, alert.monitor.id);
   if (!about || !named || !view.end || !isEnded(view, named)) return undefined;
+  // The end may be of a problem in between, of which somebody else was told.
+  const since = view.problems.slice(view.problems.indexOf(named) + 1);
+  if (since.some(({ key }) => key !== problem.key)) return undefined;
   const age = queued.receivedAt - view.end.receivedAt;
   const isRecent = age <= (policy.pairRecoverySeconds || 600) * 1000;
   const isWorse = severity[alert.state] > about.worst;

@@ -282,6 +282,24 @@ describe("stories that once went wrong", () => {
         "725 RECOVERY OK web1/http alice",
       ],
     ],
+    [
+      "a new problem is news though the other monitor saw it on, if the end just now was of another one (R9, R12)",
+      [
+        { at: 0, nid: 1 },
+        { at: 5, nid: 1, mon: "B" },
+        { at: 100, nid: 2, to: "bob", type: recovery },
+        { at: 2000, nid: 3, to: "bob", ep: 101_990 },
+        { at: 3600, nid: 4, to: "bob", ep: 101_990, type: recovery },
+        { at: 3700, nid: 5, ep: 103_690 },
+      ],
+      5000,
+      [
+        "0 PROBLEM CRITICAL web1/http alice",
+        "2000 PROBLEM CRITICAL web1/http bob",
+        "3600 RECOVERY OK web1/http bob",
+        "3700 PROBLEM CRITICAL web1/http alice",
+      ],
+    ],
   ])("%s", async (_, posts, until, mails) => {
     expect(await mailsOf(posts, until)).toEqual(mails);
   });
