@@ -259,7 +259,7 @@ const ownProblem = (untouched: Case, c: Reported): Verdict => {
   const key = about && own(about.names, id);
   if (!about || about.recovered) {
     const isToldOver = key === problem.key && !(view.end && before(problem.first, view.end.order));
-    return about && isToldOver && queued.receivedAt <= about.at
+    return about && isToldOver && queued.receivedAt <= about.at && !isVolatile(c)
       ? unmailed("suppress", "R13", `${queued.contact} was told since that it is over`, untouched.entry)
       : news(c);
   }

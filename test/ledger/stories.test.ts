@@ -16,6 +16,7 @@ type Post = {
   esc?: boolean;
   vol?: boolean;
   num?: number;
+  degraded?: true;
   /** From here on the relay answers so. */
   relay?: RelayAnswer;
 };
@@ -57,6 +58,7 @@ const mailsOf = async (posts: readonly Post[], until: number): Promise<string[]>
             escalated: post.esc,
             volatile: post.vol,
           },
+          degraded: post.degraded,
           time: 100_000 + post.at,
           recipients: [{ email: `${post.to ?? "alice"}@example.com` }],
         }),
@@ -298,6 +300,21 @@ describe("stories that once went wrong", () => {
         "2000 PROBLEM CRITICAL web1/http bob",
         "3600 RECOVERY OK web1/http bob",
         "3700 PROBLEM CRITICAL web1/http alice",
+      ],
+    ],
+    [
+      "a volatile event that waited for its texts is news, though the end of the outage was told meanwhile (R11, R24)",
+      [
+        { at: 0, nid: 1, vol: true },
+        { at: 5, nid: 1, mon: "B", vol: true },
+        { at: 100, nid: 2, type: recovery },
+        { at: 697, nid: 2, mon: "B", vol: true, num: 2, degraded: true },
+      ],
+      2000,
+      [
+        "0 PROBLEM CRITICAL web1/http alice",
+        "700 RECOVERY OK web1/http alice",
+        "702 PROBLEM CRITICAL web1/http alice",
       ],
     ],
   ])("%s", async (_, posts, until, mails) => {
