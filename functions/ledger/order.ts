@@ -71,7 +71,8 @@ export const before = (a: Order, b: Order): boolean => {
   if (isAhead(a) !== isAhead(b)) return received < 0;
   if (isNumbered && a.start !== b.start) {
     // A standby that takes over under the same name may have started earlier: then its clock must agree.
-    const isEarlier = Number(a.start) < Number(b.start) && a.time <= b.time;
+    if (Number(a.start) > Number(b.start)) return a.time < b.time && received < 0;
+    const isEarlier = a.time <= b.time;
     // A clock that was behind at the start gives an earlier start, but higher numbers and a later receipt.
     return isEarlier && (numbers < 0 || received < 0 || a.isDated === true || agrees(a));
   }

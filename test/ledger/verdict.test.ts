@@ -715,6 +715,15 @@ describe("the decision table", () => {
     ]);
   });
 
+  it("R20: a standby that takes over under the same name, started earlier, ends what the other opened", () => {
+    const { is, entry } = play([
+      { nid: 50, start: 99_000 },
+      { ...recovery, nid: 10, start: 98_000, at: 100 },
+    ]);
+    expect(is).toEqual(["RECOVERY", "R20"]);
+    expect(openProblem({ ...entry, contacts: {} })).toBeUndefined();
+  });
+
   it("R1: a standby that takes over under the same name, started earlier, is not taken for the past", () => {
     const failback = [
       { ...recovery, start: 2000, time: 100_000 },
