@@ -225,16 +225,17 @@ const repeated = (c: Reported, { names, thread, at, by }: NonNullable<Case["abou
 /** For so long after an outage began at one monitor another may see it begin. */
 const togetherMilliseconds = 600_000;
 
-/** R8: the other monitor by which this contact knows the outage that this one reports: they saw it at one time. */
-const sameOutage = ({ about, alert, entry, problem }: Reported): string | undefined =>
+/**
+ * R8: the other monitor by which this contact knows the outage that this one reports: it saw it at the same time, and
+ * still reported it when this report was received. The relay may have been away since.
+ */
+const sameOutage = ({ about, alert, entry, problem, queued }: Reported): string | undefined =>
   Object.entries(about?.names ?? {}).find(([id, key]) => {
     const view = own(entry.monitors, id);
     const latest = latestOf(view);
     if (!view || id === alert.monitor.id || latest?.key !== key) return false;
-    const end = isEnded(view, latest) ? endedAt(view) : undefined;
-    return (
-      problem.began <= latest.began + togetherMilliseconds && (end === undefined || problem.began <= end)
-    );
+    const wasLive = !isEnded(view, latest) || queued.receivedAt <= Number(view.end?.receivedAt);
+    return wasLive && problem.began <= latest.began + togetherMilliseconds;
   })?.[0];
 
 /** R12: this monitor saw the outage end and begin again, while another by which this contact knows it saw it on. */

@@ -317,6 +317,16 @@ describe("stories that once went wrong", () => {
         "702 PROBLEM CRITICAL web1/http alice",
       ],
     ],
+    [
+      "what another monitor reports after the end is news, though the object was well there before it (R8, R9)",
+      [
+        { at: 0, nid: 1 },
+        { at: 500, nid: 2, to: "bob", type: recovery },
+        { at: 700, nid: 1, mon: "B", ep: 100_490 },
+      ],
+      2000,
+      ["0 PROBLEM CRITICAL web1/http alice", "700 PROBLEM CRITICAL web1/http alice"],
+    ],
   ])("%s", async (_, posts, until, mails) => {
     expect(await mailsOf(posts, until)).toEqual(mails);
   });
