@@ -317,9 +317,8 @@ export const pipeline = (parts: PipelineParts) => {
     const last = handover.attempts.at(-1);
     // R43: who may have the mail is treated as told.
     const heard = end.as === "mailed" || mine.record.inDoubt || (last && isLost(last));
-    const decidedAt = mine.record.verdict?.at;
     const ending = await settle(ledger, queued, mine, handover, { ...end, at: clock() }, (entry) =>
-      heard ? told(entry, verdict.kind, queued, verdict.episode?.id, clock(), { decidedAt }) : entry,
+      heard ? told(entry, verdict.kind, queued, verdict.episode?.id, clock()) : entry,
     );
     failed(queued, verdict, handover.attempts);
     // Another worker was handed it meanwhile: it has mailed it, or is still at it.

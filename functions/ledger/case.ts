@@ -103,7 +103,7 @@ export const holding = (
  * its contacts is looked at.
  */
 const madeRecovery = (
-  { alert, queued, now }: Case,
+  { alert, queued, now, view }: Case,
   row: "R27" | "R37",
   contact: string,
   problem: string,
@@ -122,7 +122,18 @@ const madeRecovery = (
   receivedAt: now,
   putBackAt: undefined,
   made: { row, episode: problem },
-  alert: { ...alert, type: "RECOVERY", state: alert.object.service === null ? "UP" : "OK" } as Alert,
+  alert: {
+    ...alert,
+    type: "RECOVERY",
+    state: alert.object.service === null ? "UP" : "OK",
+    // The texts of a problem say nothing of its end.
+    ...(alert.type === "PROBLEM" && {
+      output: "",
+      long_output: "",
+      perfdata: "",
+      time: view?.end?.order.time ?? alert.time,
+    }),
+  } as Alert,
 });
 
 /** The verdict with recoveries of this problem for these contacts, held until they are due. */

@@ -267,17 +267,14 @@ export const lastAnnounced = (
 ): { at: number; monitor: string } | undefined =>
   entry.announced[announcedKey(alert.type, contactKey(contact))];
 
-/**
- * The entry after a contact got a mail of this conversation: only now does the ledger hold that they were told. It was
- * decided on at `decidedAt`, if that was some time ago.
- */
+/** The entry after a contact got a mail of this conversation: only now does the ledger hold that they were told. */
 export const told = (
   entry: Entry,
   kind: Kind,
   queued: QueuedAlert,
   thread: string | undefined,
   now: number,
-  { digest, decidedAt = now }: { digest?: string; decidedAt?: number } = {},
+  digest?: string,
 ): Entry => {
   const key = contactKey(queued.contact);
   const { alert, receivedAt } = queued;
@@ -295,8 +292,7 @@ export const told = (
     case "UPDATE":
     case "ESCALATION":
     case "REMINDER": {
-      // A mail that waited long may be of a problem before the one that they were told of meanwhile.
-      if (thread === undefined || (known && known.at > decidedAt && known.thread !== thread)) return entry;
+      if (thread === undefined) return entry;
       const { entry: reported, problem } = withReport(entry, queued, () => false);
       const goesOn = known?.thread === thread ? known : undefined;
       return knowing(reported, {

@@ -273,9 +273,7 @@ export const settleDigested = (
     digest,
     ending: { at: now, as: "digested", reason: `told by the digest ${digest.id}` },
   };
-  const entry = told(withoutHeld(verdict.entry, record.id), kind, queued, episode?.id, now, {
-    digest: digest.id,
-  });
+  const entry = told(withoutHeld(verdict.entry, record.id), kind, queued, episode?.id, now, digest.id);
   return writeVerdict(ledger, page, { ...verdict, entry }, record, now);
 };
 
