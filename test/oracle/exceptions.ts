@@ -240,10 +240,14 @@ const unended: Record<string, (c: Case, r: Posted) => boolean> = {
 };
 export const mayHaveNoEnd = (c: Case, r: Posted): boolean => Object.values(unended).some((may) => may(c, r));
 
-/** Whether an end waits for this report of another monitor; not if that gave it a new name after a lost memory (R10). */
-export const isStillReported = (c: Case, p: Posted, at: number): boolean =>
+/**
+ * Whether an end waits for this report of another monitor: not if that monitor gave it a new name after a lost memory
+ * (R10), and not if the report came later and waits behind the end for the relay.
+ */
+export const isWaitedFor = (c: Case, p: Posted, end: Posted, at: number): boolean =>
   p.t <= at &&
   !isPostedEnd(c, p, at) &&
+  !(p.t > end.t && relayIsAway(c, p.t)) &&
   !c.all.some(
     (again) => again.real.id === p.real.id && again.notice.restored && again.t > p.t && !isNumbered(again),
   );
