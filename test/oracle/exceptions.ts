@@ -32,6 +32,12 @@ const knowing: Record<string, (c: Case, p: Posted) => boolean> = {
     ),
 };
 
+/** How late the posts of a monitor seem until then: without the time of posting its clock may be as far behind. */
+const delayOf = ({ all }: Case, of: Posted, by: number): number => {
+  const posts = all.filter((one) => one.t <= by && isOfOneMonitor(one, of));
+  return Math.min(...posts.map(({ t, notice, sent }) => (sent === undefined ? t - notice.issued : 0)));
+};
+
 /** R8, R12: the contact knows of it by another monitor whose end has not come, and no 10 minutes lie between. */
 export const isJoined = (c: Case, p: Posted): boolean => {
   // What waits for the relay is decided when that is back.
@@ -48,7 +54,7 @@ export const isJoined = (c: Case, p: Posted): boolean => {
       !isOfOneMonitor(other, p) &&
       told.has(other.taken) &&
       !isPostedEnd(c, other, p.t) &&
-      (p.real.begin <= other.real.begin + pairRecoverySeconds ||
+      (p.real.begin <= other.real.begin + delayOf(c, other, p.t) + pairRecoverySeconds ||
         (before !== undefined && p.t - before.t <= pairRecoverySeconds)),
   );
 };
@@ -157,9 +163,8 @@ const doubts: Record<string, (c: Case, known: Posted | undefined, p: Posted) => 
     p.notice.restored && known?.notice.monitor !== p.notice.monitor,
   "R9: the contact knew another problem of this monitor, unless that ended up to 10 minutes before and another monitor saw it on":
     (c, _, p) => {
-      const isOlder = ({ real }: Posted) => real.begin < p.real.begin;
-      const old = c.mails.find(
-        ({ t, post }) => t <= p.t && isOfOneMonitor(post, p) && isReport(post) && isOlder(post),
+      const old = c.mine.find(
+        (one) => one.t <= p.t && isOfOneMonitor(one, p) && isReport(one) && one.real.begin < p.real.begin,
       );
       const end = c.all.findLast((one) => one.t <= p.t && isOfOneMonitor(one, p) && isEnd(one));
       const isSeenOn = c.mine.some(
@@ -175,15 +180,14 @@ const doubts: Record<string, (c: Case, known: Posted | undefined, p: Posted) => 
   "R15: the end of what the contact knows was posted, whomever it was sent, and then another monitor reports it":
     (c, known, p) => known !== undefined && !isOfOneMonitor(known, p) && isPostedEnd(c, known, p.t),
   "R8: nothing shows that this monitor saw the object well up to 10 minutes after the known problem began": (
-    { all },
+    c,
     known,
     p,
   ) => {
     if (!known || isOfOneMonitor(known, p)) return false;
-    const delays = all.filter((one) => one.t <= p.t && isOfOneMonitor(one, p));
-    const delay = Math.min(...delays.map(({ t, notice }) => t - notice.issued));
-    const lastWell = p.notice.macros.ep === undefined ? p.t : p.real.begin + delay;
-    const same = all.filter((one) => one.taken === known.taken && isOfOneMonitor(one, known));
+    const hasEpoch = p.notice.macros.ep !== undefined;
+    const lastWell = hasEpoch ? p.real.begin + delayOf(c, p, p.t) : p.t;
+    const same = c.all.filter((one) => one.taken === known.taken && isOfOneMonitor(one, known));
     const began = Math.min(
       ...same.map(({ t, notice, real }) => (notice.macros.ep === undefined ? t : real.begin)),
     );
@@ -236,10 +240,14 @@ const unended: Record<string, (c: Case, r: Posted) => boolean> = {
 };
 export const mayHaveNoEnd = (c: Case, r: Posted): boolean => Object.values(unended).some((may) => may(c, r));
 
-/** Whether an end waits for this report of another monitor; not if that gave it a new name after a lost memory (R10). */
-export const isStillReported = (c: Case, p: Posted, at: number): boolean =>
+/**
+ * Whether an end waits for this report of another monitor: not if that monitor gave it a new name after a lost memory
+ * (R10), and not if the report came later and waits behind the end for the relay.
+ */
+export const isWaitedFor = (c: Case, p: Posted, end: Posted, at: number): boolean =>
   p.t <= at &&
   !isPostedEnd(c, p, at) &&
+  !(p.t > end.t && relayIsAway(c, p.t)) &&
   !c.all.some(
     (again) => again.real.id === p.real.id && again.notice.restored && again.t > p.t && !isNumbered(again),
   );

@@ -14,7 +14,7 @@ import {
 } from "./case.ts";
 import {
   isJoined,
-  isStillReported,
+  isWaitedFor,
   mayBeSilent,
   mayBeStale,
   mayBeTwice,
@@ -114,7 +114,7 @@ const inOrder = (c: Case, tell: Tell): void => {
         !isOfOneMonitor(other, post) &&
         other.outage === known.outage &&
         other.t >= opened &&
-        isStillReported(c, other, t),
+        isWaitedFor(c, other, post, t),
     );
     if (another && t < post.t + settings.pairRecoverySeconds - 1)
       tell(
