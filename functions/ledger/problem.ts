@@ -323,7 +323,7 @@ const underHost = (c: Reported, verdict: Verdict & { action: "send" }): Verdict 
   if (cover && now < cover.until) {
     const reason = `covered: ${queued.contact} was told that ${host} is down${cover.up === undefined ? "" : ", and it has just come back"}`;
     // Its end may come at any time: it is looked for as often as that is waited for.
-    const due = Math.min(cover.until, now + Math.max(policy.hostCoverSeconds, 60) * 1000);
+    const due = Math.min(cover.until, now + Math.max(policy.hostCoverSeconds, 10) * 1000);
     return holding(c, "R16", due, reason, c.entry);
   }
   if (held?.row === "R16") {
