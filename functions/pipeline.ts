@@ -293,7 +293,9 @@ export const pipeline = (parts: PipelineParts) => {
     // R29: until then its recovery may come and spare both; the queue would keep that behind it.
     const flapEnds = queued.receivedAt + policy.flapHoldSeconds * 1000;
     const unheard = (verdict.kind === "PROBLEM" && verdict.row !== "R11") || verdict.kind === "ESCALATION";
-    if (unheard && !inDoubt && clock() < flapEnds) {
+    // Once: the queue drops what comes with the key of the same hold again.
+    const wasHeld = mine.record.holds.some(({ row }) => row === "R29");
+    if (unheard && !inDoubt && !wasHeld && clock() < flapEnds) {
       await holdUnsent(ledger, queued, mine, handover, flapEnds, clock());
       failed(queued, verdict, attempts, flapEnds);
       return { message: "remove" };

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Mail } from "../functions/compose/mail.ts";
 import type { DeliveryOutcome } from "../functions/deliver/delivery.ts";
 import { relays } from "../functions/deliver/relays.ts";
+import { released } from "../functions/ledger/entry.ts";
 import { type JournalRecord, stamp, storyOf } from "../functions/ledger/journal.ts";
 import type { Ledger } from "../functions/ledger/ledger.ts";
 import { defaultPolicy, type Policy } from "../functions/ledger/policy.ts";
@@ -304,6 +305,18 @@ describe("a message", () => {
     await worker(async () => refused)(handOut(other));
     now += 72 * 3_600_000;
     expect(await worker(async () => deferred)(handOut({ ...other, putBackAt: now }))).toMatchObject({
+      message: "give-back",
+    });
+  });
+
+  it("that its recovery let go early is not held a second time, for the queue drops what has the same key", async () => {
+    expect(await worker(async () => deferred)(handOut(queuedAlert()))).toEqual({ message: "remove" });
+    expect(await story()).toMatchObject({ holds: [{ row: "R29" }] });
+    const page = await ledger.read(queuedAlert());
+    const entry = released(page.entry, now, ({ row }) => row === "R29");
+    expect(await ledger.write({ key: page.key, entry, records: [] })).toBe(true);
+    now += 1000;
+    expect(await worker(async () => deferred)(handOut(queuedAlert()))).toMatchObject({
       message: "give-back",
     });
   });

@@ -206,6 +206,10 @@ const writeVerdict = (ledger: Ledger, page: Page, verdict: Verdict, record: Jour
     numbered: page.numbered,
   });
 
+/** The record with what its last claim leaves: a worker that nobody saw settle it may have sent the mail. */
+const doubted = (record: JournalRecord): JournalRecord =>
+  record.claim ? { ...record, inDoubt: true, unnoted: record.claim.since } : record;
+
 /** Notes "attempt n, since t, mine until u" before anything is sent. The page with the new revision, or a conflict. */
 export const claim = async (
   ledger: Ledger,
@@ -217,7 +221,7 @@ export const claim = async (
 ): Promise<Page | undefined> => {
   const { action, row, reason, kind, episode, entry, decidedAt } = verdict;
   const record: JournalRecord = {
-    ...page.record,
+    ...doubted(page.record),
     verdict: {
       at: decidedAt ?? now,
       action,
@@ -227,8 +231,6 @@ export const claim = async (
       episode: episode && { id: episode.id, since: episode.since },
     },
     claim: { attempt: page.record.attempts.length + 1, since: now, until: visibleAgainAt, receiveCount },
-    // Whoever held a claim that nobody settled may have sent it.
-    ...(page.record.claim && { inDoubt: true, unnoted: page.record.claim.since }),
     messageId,
     queued: undefined,
   };
@@ -240,7 +242,7 @@ export const claim = async (
 export const settleUnsent = (ledger: Ledger, page: Page, verdict: Verdict, now: number): Promise<boolean> => {
   const { action, row, reason, entry } = verdict;
   const record: JournalRecord = {
-    ...page.record,
+    ...doubted(page.record),
     verdict: { at: now, action, row, reason },
     queued: undefined,
     claim: undefined,
@@ -323,7 +325,7 @@ export const hold = (
     ledger,
     page,
     verdict,
-    heldRecord(page.record, queued, { at: now, row, reason, until: due }),
+    heldRecord(doubted(page.record), queued, { at: now, row, reason, until: due }),
     now,
   );
 };

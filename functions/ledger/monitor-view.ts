@@ -211,7 +211,8 @@ export const afterEnd = (
   const view = { ...known, delay: delayOf(known.delay, queued) };
   const { end } = view;
   const latest = latestOf(view);
-  const { epoch, last_id, id = last_id } = alert.problem;
+  // An end that is made (R37) names no problem: its epoch is that of the object when it was well.
+  const { epoch, last_id, id = last_id } = queued.made ? {} : alert.problem;
   if (latest && isOddClock(order) && !isNamed(view, latest, alert, order))
     return { view: { ...view, doubtedEnd: { order, receivedAt, epoch, id } }, isNew: false };
   if (!end || before(end.order, order))

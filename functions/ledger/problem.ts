@@ -1,6 +1,15 @@
 import { type State, severity } from "../alert.ts";
 import { digest } from "../identity.ts";
-import { type Case, clockOf, holding, mailing, unmailed, type Verdict, withRecoveries } from "./case.ts";
+import {
+  type Case,
+  clockOf,
+  holding,
+  knowing,
+  mailing,
+  unmailed,
+  type Verdict,
+  withRecoveries,
+} from "./case.ts";
 import {
   type Entry,
   type Episode,
@@ -117,15 +126,23 @@ const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
     const flap = `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`;
     return unmailed("suppress", "R29", flap, untouched);
   }
-  if (queued.receivedAt > over || knows || held?.row === "R14" || c.putBack)
-    return unmailed("suppress", "R13", `${object} had recovered before this could be told`, untouched);
+  const due = now + policy.fanoutSeconds * 1000;
+  if (queued.receivedAt > over || knows || held?.row === "R14" || c.putBack) {
+    const late = unmailed("suppress", "R13", `${object} had recovered before this could be told`, untouched);
+    const isKnown = untouched.monitors[alert.monitor.id]?.problems.find(
+      ({ key: one }) => one === problem.key,
+    );
+    if (!end || !problem.escalated || !isKnown || isKnown.escalated) return late;
+    // R27: when the end came, nothing said that it was escalated.
+    const marked = { ...late, entry: c.entry };
+    return withRecoveries(c, marked, "R27", knowing(c, problem.key), problem.key, due);
+  }
   const other = isEvent ? undefined : sameOutage(c);
   if (other !== undefined)
     return joined(c, "R8", `${other} reported the same outage, which is over: ${sinceOf(c)}`);
   const reason = "it waited for the relay, and is over by now";
   const verdict = mailing(c, "PROBLEM", "R30", reason, { episode: threadOf(c) });
   // R27: when the end came, nothing said that this contact would be told.
-  const due = now + policy.fanoutSeconds * 1000;
   return (problem.escalated || c.inDoubt) && end
     ? withRecoveries(c, verdict, "R27", [key], problem.key, due)
     : verdict;

@@ -39,7 +39,9 @@ const counts = (c: Case): boolean => {
 const isReportedSince = ({ order, queued }: Case, named: Problem | undefined): boolean =>
   named !== undefined &&
   before(order, named.last) &&
-  (queued.made !== undefined || order.number !== undefined || queued.receivedAt < receiptOf(named.last));
+  (order.number !== undefined ||
+    (order.time < named.last.time &&
+      (queued.made !== undefined || queued.receivedAt < receiptOf(named.last))));
 
 /** What goes out before this recovery: the latest problem that no relay has taken yet, else what waits behind one. */
 const unsentOf = ({ alert, entry, key, now, order, queued, view }: Case): [string, Held] | undefined => {

@@ -97,6 +97,7 @@ describe("npm start without settings", () => {
     await post(bridge, problems(1));
     await expect.poll(bridge.log, { timeout: 5000 }).toContain('"event":"captured","id":"alert-number-0"');
     const other = new DatabaseSync(join(state, "ledger.sqlite"));
+    other.exec("PRAGMA busy_timeout = 5000");
     other.exec("BEGIN EXCLUSIVE");
     await post(bridge, problems(1, 7));
     await expect.poll(bridge.log, { timeout: 12_000 }).toContain('"event":"failed","id":"alert-number-7"');
