@@ -309,18 +309,6 @@ describe("a message", () => {
     });
   });
 
-  it("that its recovery let go early is not held a second time, for the queue drops what has the same key", async () => {
-    expect(await worker(async () => deferred)(handOut(queuedAlert()))).toEqual({ message: "remove" });
-    expect(await story()).toMatchObject({ holds: [{ row: "R29" }] });
-    const page = await ledger.read(queuedAlert());
-    const entry = released(page.entry, now, ({ row }) => row === "R29");
-    expect(await ledger.write({ key: page.key, entry, records: [] })).toBe(true);
-    now += 1000;
-    expect(await worker(async () => deferred)(handOut(queuedAlert()))).toMatchObject({
-      message: "give-back",
-    });
-  });
-
   it("that was held for an hour has the relay's time from then on", async () => {
     const host = { object: { host: "web01", service: null }, state: "DOWN", notification: { id: "700" } };
     await worker()(handOut(queuedAlert({ id: "alert-of-host" }, host)));
@@ -484,6 +472,20 @@ describe("a message that the ledger holds", () => {
     const [, attempt, hold] = storyOf((await story()) as JournalRecord);
     expect(attempt).toMatch(`${stamp(now - 5000)} UTC  smtp://relay:587 deferred`);
     expect(hold).toMatch(`${stamp(now)} UTC  held until`);
+  });
+
+  it("is not held a second time when its recovery lets it go early, for the queue drops what has the same key", async () => {
+    expect(await worker(async () => deferred, ledger, policy)(handOut(queuedAlert()))).toEqual({
+      message: "remove",
+    });
+    expect(await story()).toMatchObject({ holds: [{ row: "R29" }] });
+    const page = await ledger.read(queuedAlert());
+    const entry = released(page.entry, now, ({ row }) => row === "R29");
+    expect(await ledger.write({ key: page.key, entry, records: [] })).toBe(true);
+    now += 1000;
+    expect(await worker(async () => deferred, ledger, policy)(handOut(queuedAlert()))).toMatchObject({
+      message: "give-back",
+    });
   });
 
   it("is removed from the queue once it is on disk, and put there again when it is due, as another message", async () => {
