@@ -122,7 +122,8 @@ const outputOf = (text: string): string | null => {
   return /^(Why this mail|Comment)\b/.test(output) ? null : output;
 };
 
-const playedMail = ({ to, subject, headers, text }: Mail, t: number): PlayedMail => {
+/** What a mail tells its reader, taken at a second of the story. */
+export const playedMail = ({ to, subject, headers, text }: Mail, t: number): PlayedMail => {
   const [, title = "", state = "", object = ""] = /^(\S+) (\S+): (.*)$/.exec(subject) ?? [];
   return {
     t: Number(t.toFixed(3)),
@@ -144,7 +145,8 @@ const written = ({ kind, state, t, object }: PlayedMail, withObject: boolean): s
 const placeOf = (groups: ScenarioFile["groups"], mon: string): string =>
   Object.entries(groups).find(([, members]) => members.includes(mon))?.[0] ?? mon;
 
-const postOf = (event: Event, monitor: string) => {
+/** An event as its monitor posts it. */
+export const postOf = (event: Event, monitor: string) => {
   const [host, service] = event.obj.split("/");
   // Icinga has no notification id: its number and last change name the event (nagios.md §4).
   const icinga = event.lsc === undefined ? undefined : `${event.lsc}-${event.num ?? 0}-${event.state}`;

@@ -24,7 +24,8 @@ export const readOutput = (output: string | null): { real: number; serial: numbe
   return real === undefined ? undefined : { real: Number(real), serial: Number(serial) };
 };
 
-const eventOf = (post: Post): Partial<Event> => {
+/** A post as an event of a story, without what the head of its file says. */
+export const eventOf = (post: Post): Partial<Event> => {
   const { notice, odd, sent, t, to } = post;
   const [only] = to;
   const all = {
