@@ -1,18 +1,31 @@
-import { type Contact, contacts, type MonitorAction, objects } from "../ledger/monitors.ts";
+import type { History as Monitored } from "../oracle/history.ts";
+import { modes, history as monitored } from "../oracle/modes.ts";
 import { draws } from "./draws.ts";
 import { type Answer, answers } from "./network.ts";
 
-/** What happens besides the monitors: at a relay, by a stranger who may not be mailed to, and by an operator's hand. */
-export type OtherAction =
+/**
+ * What happens besides the monitors' notifications of problems, at a second of the history: at a relay; by a stranger,
+ * who may not be mailed to; by an operator's hand; a note about an object; and a command that Nagios runs again without
+ * its environment, so that a poor copy follows the post of a problem. `key` names it for whatever is drawn about it.
+ */
+export type Action = { key: number; at: number } & (
   | { do: "relay"; route: number; answer: Answer }
   | { do: "stranger" }
-  | { do: "redrive" };
-/** `key` names it for whatever is drawn about it. */
-export type Action = (MonitorAction | OtherAction) & { key: number };
+  | { do: "redrive" }
+  | { do: "note"; type: (typeof notes)[number] }
+  | { do: "poor"; serial: number }
+);
+
+/** Notifications that change nothing of what is known of a problem; SOFT is a problem that is not HARD yet. */
+const notes = ["CUSTOM", "DOWNTIMESTART", "DOWNTIMEEND", "FLAPPINGSTART", "FLAPPINGSTOP", "SOFT"] as const;
 
 /** One history: all that happens in it follows from this. */
 export type History = {
   seed: number;
+  /** What the simulated cores of the oracle post, and the truth behind it. */
+  monitored: Monitored;
+  /** Recoveries in whose place FLAPPINGSTOP with a good state comes: the core before 4.5.6 sends no other end. */
+  flapEnds: number[];
   actions: Action[];
   workers: number;
   loops: number;
@@ -35,70 +48,55 @@ export type History = {
 /** The history of a seed. */
 export const historyOf = (seed: number): History => {
   const draw = draws(seed, "history");
-  const to = (): Contact[] => {
-    const some = contacts.filter(() => draw.chance(0.5));
-    return draw.chance(0.5) || some.length === 0 ? [...contacts] : some;
-  };
-  const routes = draw.of([1, 1, 2]);
-  const volatile = draw.chance(0.08);
-  const relayTrouble = draw.chance(0.5);
-  const monitor = () => draw.of(["A", "A", "B"] as const);
-  const kinds = [
-    ..."sssssssss",
-    ..."aa",
-    ..."tt",
-    "r",
-    ..."ppppppp",
-    ...(relayTrouble ? "RRRo" : ""),
-    ...(draw.chance(0.2) ? "x" : ""),
-  ];
-  const actionOf = (key: number): Action => {
-    switch (draw.of(kinds)) {
-      case "s":
-        return {
-          key,
-          do: "state",
-          monitor: monitor(),
-          object: draw.of(objects),
-          bad: draw.of([0, 0, 1, 2] as const),
-          to: to(),
-          escalated: draw.chance(0.15),
-          ...(volatile && { volatile: true }),
-        };
-      case "a":
-        return { key, do: "again", monitor: monitor(), object: draw.of(objects), to: to() };
-      case "t": {
-        const soft = draw.chance(0.1);
-        const types = [
-          "ACKNOWLEDGEMENT",
-          "FLAPPINGSTART",
-          "FLAPPINGSTOP",
-          "FLAPPINGSTOP",
-          "CUSTOM",
-          "DOWNTIMESTART",
-          "DOWNTIMEEND",
-        ];
-        const type = soft ? "PROBLEM" : draw.of(types);
-        return { key, do: "tell", monitor: monitor(), object: draw.of(objects), type, to: to(), soft };
-      }
-      case "r":
-        return { key, do: "restart", monitor: monitor(), forgetful: draw.chance(0.5) };
-      case "R": {
-        const answer = draw.chance(0.4) ? "accepted" : draw.of(answers);
-        return { key, do: "relay", route: draw.between(0, routes), answer };
-      }
-      case "o":
-        return { key, do: "redrive" };
-      case "x":
-        return { key, do: "stranger" };
-      default:
-        return { key, do: "pass", seconds: draw.of([1, 5, 20, 40, 70, 130, 320, 700, 4000]) };
+  const found = monitored(draw.of(Object.keys(modes)), seed);
+  if (draw.chance(0.3)) {
+    for (const post of found.posts) {
+      const late = draw.of([0, 0, 0, 0, 1, 2, 15, 90, 200]);
+      post.t += late;
+      if (post.sent !== undefined) post.sent += late;
     }
+    found.posts.sort((a, b) => a.t - b.t);
+  }
+  const isAlone = new Set(found.reals.map(({ monitor }) => monitor)).size === 1;
+  const isPlain = found.posts.every(({ notice }) => notice.macros.ep !== undefined && !notice.restored);
+  const ends = found.posts.filter(({ notice }) => notice.type === "RECOVERY");
+  const flapEnds = draw.chance(0.15) && isAlone && isPlain ? ends.map(({ notice }) => notice.serial) : [];
+  // It is told to everyone who knows of the problem (R37), as the end of an escalated one.
+  for (const { notice } of found.posts) if (flapEnds.includes(notice.serial)) notice.escalated = true;
+  const routes = draw.of([1, 1, 2]);
+  const actions: Action[] = [];
+  let key = 0;
+  /** A time when something is going on. */
+  const eventful = () =>
+    Math.max(1, (found.posts.length > 0 ? draw.of(found.posts).t : 600) + draw.between(-90, 60));
+  const happens = (share: number, most: number, of: () => void) => {
+    if (draw.chance(share)) for (let count = draw.between(1, most + 1); count > 0; count--) of();
   };
-  const actions = Array.from({ length: draw.between(3, 18) }, (_, key) => actionOf(key));
+  happens(0.5, 4, () => {
+    const [at, route] = [eventful(), draw.between(0, routes)];
+    const until = at + draw.of([20, 45, 200, 1200, 4000, 20_000]);
+    actions.push({ key: key++, at, do: "relay", route, answer: draw.of(answers) });
+    actions.push({ key: key++, at: until, do: "relay", route, answer: "accepted" });
+  });
+  for (const { from, to } of found.relayAway)
+    for (let route = 0; route < routes; route++) {
+      actions.push({ key: key++, at: from, do: "relay", route, answer: "away" });
+      actions.push({ key: key++, at: to, do: "relay", route, answer: "accepted" });
+    }
+  happens(0.2, 2, () => actions.push({ key: key++, at: eventful(), do: "redrive" }));
+  happens(0.1, 2, () => actions.push({ key: key++, at: eventful(), do: "stranger" }));
+  happens(0.15, 3, () => {
+    const problems = found.posts.filter(({ notice }) => notice.type === "PROBLEM");
+    if (problems.length === 0) return;
+    const { t, notice } = draw.of(problems);
+    actions.push({ key: key++, at: t + 3, do: "poor", serial: notice.serial });
+  });
+  happens(0.3, 3, () => actions.push({ key: key++, at: eventful(), do: "note", type: draw.of(notes) }));
   return {
     seed,
-    actions,
+    monitored: found,
+    flapEnds,
+    actions: actions.sort((a, b) => a.at - b.at || a.key - b.key),
     workers: draw.of([1, 2, 2, 3]),
     loops: draw.of([1, 2]),
     routes,

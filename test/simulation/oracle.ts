@@ -1,39 +1,12 @@
-import { type JournalRecord, type Outcome, outcomes } from "../../functions/ledger/journal.ts";
-import type { Contact } from "../ledger/monitors.ts";
-import { type Got, gotOf, type Outcomes, promises } from "../ledger/promises.ts";
+import type { JournalRecord } from "../../functions/ledger/journal.ts";
+import { judged } from "./judged.ts";
 import type { Played } from "./play.ts";
 
 /** A promise, and who breaks it in this history. */
 type Check = [promise: string, broken: (played: Played, facts: Facts) => unknown[]];
-type Facts = { byId: Map<string, JournalRecord>; firstCopies: Played["copies"]; got: Got[] };
+type Facts = { byId: Map<string, JournalRecord> };
 
 const keyOf = ({ site, id }: { site: string; id: string }) => `${site} ${id}`;
-
-/** What each contact was told, in order: by a mail, or by the alerts that a digest tells. */
-const gotIn = (copies: Played["copies"], byId: Facts["byId"]): Got[] =>
-  copies
-    .filter(({ mail }) => mail.alert.site === "site")
-    .flatMap(({ mail }) => {
-      const record = byId.get(keyOf(mail.alert));
-      if (!record?.members) return [gotOf(mail)];
-      return record.members.flatMap((id): Got[] => {
-        const member = byId.get(keyOf({ site: mail.alert.site, id }));
-        const { verdict } = member ?? {};
-        if (!member || !verdict?.kind) return [];
-        const object = member.service === null ? member.host : `${member.host}/${member.service}`;
-        return [
-          {
-            contact: member.contact.split("@")[0] as Contact,
-            object,
-            kind: verdict.kind,
-            state: member.state,
-            episode: verdict.episode?.id ?? "none",
-            row: verdict.row,
-            messageId: `${member.id}`,
-          },
-        ];
-      });
-    });
 
 /** A letter that was put back; or whose mail was refused by one route, and taken by another that told us late. */
 const excused = ({ putBackAt, ending, attempts }: JournalRecord): boolean =>
@@ -44,18 +17,14 @@ const checks: Check[] = [
   ["nothing happens that nothing may", ({ wrong }) => [...new Set(wrong)]],
   ["the queue is empty in the end, and no group is stuck", ({ waiting }) => waiting],
   [
-    "every alert that was answered 202 has its ending in the journal, or is covered by a host that is down",
-    ({ posts }, { byId }) =>
-      [...posts.keys()].filter((id) => {
-        const record = byId.get(keyOf({ site: "site", id }));
-        return !record || (!record.ending && record.verdict?.row !== "R16");
-      }),
+    "every alert that was answered 202 has its ending in the journal",
+    ({ posts }, { byId }) => [...posts].filter((id) => !byId.get(keyOf({ site: "site", id }))?.ending),
   ],
   [
     "whatever the bridge made itself has its ending too",
-    ({ records }) => records.filter(({ ending, verdict }) => !ending && verdict?.row !== "R16"),
+    ({ records }) => records.filter(({ ending }) => !ending),
   ],
-  ["nothing but what a host covers is held in the end", ({ held }) => held.filter((row) => row !== "R16")],
+  ["nothing is held in the end", ({ held }) => held],
   [
     "nobody is mailed what intake refused, or what nobody posted",
     ({ posts, refused, records }) =>
@@ -140,48 +109,12 @@ const checks: Check[] = [
 /** Which promises a history broke, and by what; none if all is well. */
 export const brokenIn = (played: Played): { promise: string; by: unknown[] }[] => {
   const byId = new Map(played.records.map((record) => [keyOf(record), record]));
-  const seen = new Set<string>();
-  const firstCopies = played.copies.filter(
-    ({ mail }) => !seen.has(mail.messageId) && seen.add(mail.messageId),
-  );
-  const got = gotIn(firstCopies, byId);
-  const facts: Facts = { byId, firstCopies, got };
-  const broken = checks
-    .map(([promise, breakers]) => ({ promise, by: breakers(played, facts) }))
-    .filter(({ by }) => by.length > 0);
-  const ofSite = played.records.filter(({ site }) => site === "site");
-  const { history } = played;
-  const undelivered = ofSite.some(
-    ({ ending, putBackAt, inDoubt }) =>
-      ending?.as === "dead" || ending?.as === "refused" || putBackAt !== undefined || inDoubt,
-  );
-  const repeating =
-    history.renotifyAfterSeconds !== undefined ||
-    history.actions.some((action) => action.do === "state" && action.volatile);
-  const result: Outcomes = {
-    got,
-    said: played.said,
-    posts: played.posts,
-    items: ofSite.map((record) => ({ ...record, messageId: record.messageId ?? record.id })),
-    totals: Object.fromEntries(
-      outcomes.map((outcome) => [
-        outcome,
-        ofSite.filter(({ ending }) => (ending?.as ?? "pending") === outcome).length,
-      ]),
-    ) as Record<Outcome, number>,
-    held: played.held,
-    queue: played.waiting,
-    relayWasAway: true,
-  };
-  for (const [promise, breakers] of promises) {
-    // That one is asked above. What a host covers may be decided at the very moment in which its mail goes out.
-    if (["every alert is", "nobody who"].some((words) => promise.startsWith(words))) continue;
-    // A dead letter may be put back, so the bridge goes on as if it had been told.
-    if (undelivered) continue;
-    const isOnce = ["an episode", "who was told"].some((words) => promise.startsWith(words));
-    if (isOnce && repeating) continue;
-    const by = breakers(result);
-    if (by.length > 0) broken.push({ promise, by });
-  }
-  return broken;
+  const violations = judged(played).map(({ kind, mailbox, object, says }) => ({
+    promise: `the oracle: ${kind}`,
+    by: [`${kind}, for ${mailbox} about ${object}: ${says}`],
+  }));
+  return [
+    ...checks.map(([promise, breakers]) => ({ promise, by: breakers(played, { byId }) })),
+    ...violations,
+  ].filter(({ by }) => by.length > 0);
 };

@@ -4,37 +4,51 @@ import { relays } from "../../functions/deliver/relays.ts";
 import { type IntakeParts, intake } from "../../functions/intake/http.ts";
 import { dueAt } from "../../functions/ledger/entry.ts";
 import type { JournalRecord } from "../../functions/ledger/journal.ts";
-import type { Change, Due } from "../../functions/ledger/ledger.ts";
+import type { Change, Due, Ledger } from "../../functions/ledger/ledger.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { ledgerIn } from "../../functions/ledger/sqlite.ts";
 import { pipeline } from "../../functions/pipeline.ts";
-import type { ReceivedMessage } from "../../functions/queue/queue.ts";
+import type { QueuedAlert, ReceivedMessage } from "../../functions/queue/queue.ts";
 import { drain } from "../../functions/runtime/drain.ts";
 import { Secret } from "../../functions/secret.ts";
 import { openDatabase } from "../../functions/sqlite.ts";
 import { sweep } from "../../functions/sweep.ts";
-import { comings, type Said } from "../ledger/monitors.ts";
+import { type Event, postOf } from "../../scripts/scenarios.ts";
+import type { Post } from "../oracle/history.ts";
+import { eventOf, head, outputOf, readOutput } from "../oracle/story.ts";
 import { draws } from "./draws.ts";
-import type { History, OtherAction } from "./history.ts";
+import type { History } from "./history.ts";
 import { ledgerOf } from "./ledger.ts";
 import { type Copy, network } from "./network.ts";
 import { simulatedQueue } from "./queue.ts";
 import { type Process, simulated, stage } from "./stage.ts";
 
-const begin = 200_000_000_000;
+/** Second 0 of every history, as the clocks of the oracle's cores have it. */
+export const begin = 100_000_000;
+/** A time as a second of the history. */
+export const secondsOf = (at: number): number => (at - begin) / 1000;
 const hour = 3_600_000;
 const site = "site";
 const operator = "oper@example.com";
 const token = "t".repeat(24);
 const visibilityTimeoutSeconds = 400;
 
+/** What a monitor posts, and by how many milliseconds its clock is ahead, if it says what that shows. */
+type Posting = { serial: number; input: ReturnType<typeof postOf> & { id: string }; ahead?: number };
+
 /** What came of a history. */
 export type Played = {
   history: History;
   copies: Copy[];
-  said: Said[];
-  /** What was posted and answered with 202, by the alert's id. */
-  posts: Map<string, Record<string, unknown>>;
+  /** Each mailbox's posts as the queue took them first: what a monitor said, and the second at which it came. */
+  arrived: (Post & { id: string })[];
+  /** The ids of what was posted and answered with 202. */
+  posts: Set<string>;
+  /** When the ledger first had each alert, and when a mail was first to tell it, by the alert's id. */
+  decided: Map<string, number>;
+  claimed: Map<string, number>;
+  /** The plugin's output of each message of the queue, by its id: of a poor copy that of the whole. */
+  outputs: Map<string, string>;
   /** The ids of what intake refused. */
   refused: string[];
   records: JournalRecord[];
@@ -56,26 +70,46 @@ const allowList = readAllowList(["example.com"]);
 if (!allowList.ok) throw new Error("the simulation's own settings are wrong");
 const allowed = allowList.value;
 
-/** Plays histories one after the other: the bridge as it is, on a queue, a ledger and relays that fail as they may. */
-export const simulator = () => {
-  const db = openDatabase(":memory:", 0);
-  const base = ledgerIn(db);
-  const clear = ["object", "journal", "run", "route"].map((table) => db.prepare(`DELETE FROM ${table}`));
-  const journal = db.prepare("SELECT body FROM journal ORDER BY received_at, id");
+/** An empty ledger, and what its journal holds in the end. */
+export type Opened = { ledger: Ledger; records: () => Promise<JournalRecord[]> };
 
-  /** Plays one; `tell` hears of all that happens in it. */
-  const play = async (history: History, tell?: (line: string) => void): Promise<Played> => {
+/** A ledger of SQLite in memory that is made once: each call empties it. */
+const inMemory = (): (() => Promise<Opened>) => {
+  const db = openDatabase(":memory:", 0);
+  const ledger = ledgerIn(db);
+  const tables = ["object", "journal", "run", "rejection", "route"];
+  const clear = tables.map((table) => db.prepare(`DELETE FROM ${table}`));
+  const journal = db.prepare("SELECT body FROM journal ORDER BY received_at, id");
+  const records = async () => journal.all().map(({ body }) => JSON.parse(String(body)) as JournalRecord);
+  return async () => {
     for (const statement of clear) statement.run();
+    return { ledger, records };
+  };
+};
+
+/** Plays histories one after the other: the bridge as it is, on a queue, a ledger and relays that fail as they may. */
+export const simulator = (open = inMemory()) => {
+  /** Plays one; `tell` hears of all that happens in it. */
+  return async (history: History, tell?: (line: string) => void): Promise<Played> => {
+    const { ledger, records } = await open();
+    let unsettled = 0;
+    /** The ledger, for whose answers virtual time waits. */
+    const base = Object.fromEntries(
+      Object.entries(ledger).map(([name, call]: [string, (...words: never[]) => Promise<unknown>]) => [
+        name,
+        (...words: never[]) => {
+          unsettled += 1;
+          return call(...words).finally(() => {
+            unsettled -= 1;
+          });
+        },
+      ]),
+    ) as unknown as Ledger;
     // What the last history left is freed only when the event loop has a turn.
     await setImmediate();
-    const { seed } = history;
-    const { coming, end } = comings<OtherAction>(history.actions, begin, (_, action, object, contact) => {
-      const name = `${(action as { key?: number }).key ?? 0}-${contact}-${object.length}`;
-      const draw = draws(seed, `way ${name}`);
-      const delaySeconds = draw.of([0, 0, 0, 0, 1, 2, 15, 90, 200]);
-      return { delaySeconds, twice: draw.chance(0.1), lost: draw.chance(0.04), name };
-    });
-    const calmAt = end + 300_000;
+    const { seed, monitored, actions, flapEnds } = history;
+    const last = Math.max(0, ...monitored.posts.map(({ t }) => t), ...actions.map(({ at }) => at));
+    const calmAt = begin + Math.round(last * 1000) + 300_000;
     const weather = {
       seed,
       rate: history.faultRate,
@@ -85,11 +119,22 @@ export const simulator = () => {
     };
     const on = stage(begin, weather, tell);
     const net = network(on, base);
-    const queue = simulatedQueue(on, seed);
+    const bySerial = Map.groupBy(monitored.posts, ({ notice }) => notice.serial);
+    const arrived: Played["arrived"] = [];
+    const outputs = new Map<string, string>();
+    const queue = simulatedQueue(on, seed, (body) => {
+      const { id, contact, made, alert } = JSON.parse(body) as QueuedAlert;
+      const serial = readOutput(alert.output ?? null)?.serial ?? Number(/^poor-n(\d+)/.exec(id)?.[1]);
+      const to = contact.split("@")[0] ?? "";
+      const post = made ? undefined : bySerial.get(serial)?.find((one) => one.to.includes(to));
+      outputs.set(id, post ? outputOf(post) : (alert.output ?? ""));
+      // What comes in one millisecond is in order.
+      const t = secondsOf(on.now()) + serial / 1_000_000;
+      if (post) arrived.push({ ...post, id, t, to: [to] });
+    });
     const counts = new Map<string, number>();
     const count = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1);
-    const said: Said[] = [];
-    const posts = new Map<string, Record<string, unknown>>();
+    const posts = new Set<string>();
     const refused: string[] = [];
     const { wrong } = net;
 
@@ -123,9 +168,14 @@ export const simulator = () => {
     /** How each alert's story has ended: a write may not take that back, but for what is put back by hand. */
     const ended = new Map<string, string>();
     const since = new Map<string, number>();
+    const decided = new Map<string, number>();
+    const claimed = new Map<string, number>();
     const written = ({ entry, records }: Change) => {
       sweepAt(dueAt(entry));
-      for (const { site, id, ending, putBackAt, receivedAt } of records) {
+      for (const { site, id, ending, putBackAt, receivedAt, verdict, claim } of records) {
+        if (!decided.has(id)) decided.set(id, on.now());
+        const sends = verdict?.action === "send" && (claim || ending?.as === "digested");
+        if (sends && !claimed.has(id)) claimed.set(id, on.now());
         if (receivedAt !== (since.get(`${site} ${id}`) ?? receivedAt)) wrong.push(`${id} begins twice`);
         since.set(`${site} ${id}`, receivedAt);
         const before = ended.get(`${site} ${id}`);
@@ -137,9 +187,6 @@ export const simulator = () => {
     };
     const sweepOnce = async () => {
       nextSweep = Number.POSITIVE_INFINITY;
-      // What its host covers waits for as long as that is down: nothing else comes of it.
-      const rows = rowsOf(await base.due(Number.MAX_SAFE_INTEGER, 100));
-      if (on.now() > calmAt + hour / 3 && rows.length > 0 && rows.every((row) => row === "R16")) return;
       const me = born("sweep");
       count("sweeps");
       const again = () => sweepAt(on.now() + 30_000);
@@ -215,7 +262,6 @@ export const simulator = () => {
     };
 
     // Intake: it has no state, so its parts may be made once; who calls is the process of now.
-    let unsettled = 0;
     const front = () => {
       const me = born("intake");
       const mine = queue.queueOf(me);
@@ -240,14 +286,21 @@ export const simulator = () => {
       return { me, app };
     };
     let intakeNow = front();
-    const request = async (body: unknown): Promise<{ status: number; text: string } | undefined> => {
+    const request = async (
+      body: unknown,
+      ahead?: number,
+    ): Promise<{ status: number; text: string } | undefined> => {
       if (!intakeNow.me.alive) intakeNow = front();
       const { me, app } = intakeNow;
       const dead = new Promise<undefined>((resolve) => me.whenDead.push(() => resolve(undefined)));
       const answered = (async () => {
         unsettled += 1;
         try {
-          const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+          const headers = {
+            Authorization: `Bearer ${token}`,
+            "Content-Type": "application/json",
+            ...(ahead !== undefined && { Date: new Date(on.now() + ahead).toUTCString() }),
+          };
           const response = await app.request("/v1/alerts", {
             method: "POST",
             headers,
@@ -261,9 +314,9 @@ export const simulator = () => {
       return Promise.race([answered, dead]);
     };
     /** Posts again and again, as the shim's spool does, until it is told that all was taken. */
-    const post = async (body: unknown, took: (ids: string[]) => void) => {
+    const post = async (body: unknown, ahead: number | undefined, took: (ids: string[]) => void) => {
       for (let tries = 1; ; tries++) {
-        const answer = await request(body);
+        const answer = await request(body, ahead);
         on.say("client", answer ? `is told ${answer.status}` : "is told nothing");
         count(`intake ${answer?.status ?? "died"}`);
         if (answer?.status === 422) return;
@@ -277,60 +330,70 @@ export const simulator = () => {
       }
     };
 
-    const postAll = (posted: { input: Record<string, unknown>; facts: Said[] }[]) => {
-      const body = posted.flatMap(({ input }) => {
-        const { type, state, object, id, degraded } = input;
-        const { host, service } = object as { host: string; service: string | null };
+    const postAll = (all: readonly Posting[]) => {
+      const body = all.flatMap(({ input }) => {
+        const { type, state, object, id } = input;
+        const { host, service } = object;
         on.say("monitor", `posts ${id}: ${type} ${state} ${host}${service ? `/${service}` : ""}`);
         // Now and then without an id of its own, or with one that is wrong beside it.
         const draw = draws(seed, `post ${id}`);
-        const mine = draw.chance(0.1) && !degraded ? { ...input, id: undefined } : input;
+        const mine = draw.chance(0.1) && !/^(note|poor)/.test(id) ? { ...input, id: undefined } : input;
         if (!draw.chance(0.03)) return [mine];
         const stranger = { ...input, id: `stranger-${id}`, recipients: [{ email: "x@evil.example" }] };
         refused.push(stranger.id);
         return [stranger, mine];
       });
-      void post(body.length === 1 ? body[0] : body, (ids) => {
-        for (const [index, id] of ids.entries()) posts.set(id, posted[index]?.input ?? {});
-        for (const { facts } of posted) said.push(...facts);
+      void post(body.length === 1 ? body[0] : body, all[0]?.ahead, (ids) => {
+        for (const id of ids) posts.add(id);
       });
     };
-    for (const [at, together] of Map.groupBy(coming, ({ at }) => at)) {
-      const posted = together.filter((one) => "input" in one);
-      // A spool that is drained posts all it has at once.
-      const asOne = draws(seed, `batch ${at}`).chance(0.3);
-      on.at(at, () => {
-        for (const one of asOne ? (posted.length > 0 ? [posted] : []) : posted.map((each) => [each]))
-          postAll(one);
-      });
+    // A spool that is drained posts at once what one monitor said within seconds.
+    let spool: Posting[] = [];
+    for (const [index, one] of monitored.posts.entries()) {
+      const id = `${one.notice.monitor}-n${one.notice.serial}-${one.to.join("-")}`;
+      const flaps = flapEnds.includes(one.notice.serial) && { type: "FLAPPINGSTOP", esc: 0 };
+      const event = { ...head.event_defaults, ...eventOf(one), ...flaps } as Event;
+      const input = { ...postOf(event, one.notice.monitor), id };
+      const ahead = one.sent === undefined ? undefined : one.sent * 1000 - (begin + one.t * 1000);
+      spool.push({ serial: one.notice.serial, input, ahead });
+      const next = monitored.posts[index + 1];
+      const isOne =
+        next && next.t < one.t + 2 && next.notice.monitor === one.notice.monitor && !one.odd && !next.odd;
+      if (isOne && draws(seed, `batch ${id}`).chance(0.3)) continue;
+      const drained = spool.toSorted((a, b) => a.serial - b.serial);
+      spool = [];
+      on.at(begin + Math.round(one.t * 1000), () => postAll(drained));
     }
-    for (const [index, next] of coming.entries()) {
-      if (!("other" in next)) continue;
-      on.at(next.at, () => {
-        const { other } = next;
-        if (other.do === "relay") net.doing(routes[other.route] ?? "", other.answer);
-        if (other.do === "redrive") {
+    for (const [index, action] of actions.entries())
+      on.at(begin + Math.round(action.at * 1000), () => {
+        if (action.do === "relay") net.doing(routes[action.route] ?? "", action.answer);
+        if (action.do === "redrive") {
           on.say("operator", `puts back ${queue.buried().length}`);
           queue.redrive();
         }
-        if (other.do === "stranger") {
-          refused.push(`stranger-${index}`);
-          const alert = {
-            v: 1,
-            source: "nagios",
-            monitor: { id: "A" },
-            type: "PROBLEM",
-            state: "DOWN",
-            time: 1,
-          };
-          const recipients = [{ email: "x@evil.example" }];
-          void post(
-            { ...alert, id: `stranger-${index}`, object: { host: "h", service: null }, recipients },
-            () => wrong.push("intake took an alert for a stranger"),
-          );
+        const { serial } = action.do === "poor" ? action : { serial: 0 };
+        const about = serial === 0 ? monitored.posts[0] : bySerial.get(serial)?.[0];
+        if (action.do === "note" && about) {
+          const { monitor, object } = about.notice;
+          const of = { t: action.at, mon: monitor, obj: object, to: about.to, out: action.type };
+          const kind = action.type === "SOFT" ? { st: "SOFT" } : { type: action.type };
+          const event = { ...head.event_defaults, ...of, ...kind } as Event;
+          postAll([{ serial, input: { ...postOf(event, monitor), id: `note-${action.type}-${index}` } }]);
+        }
+        if (action.do === "poor" && about) {
+          const event = { ...head.event_defaults, ...eventOf(about), env: false } as Event;
+          postAll([
+            { serial, input: { ...postOf(event, about.notice.monitor), id: `poor-n${serial}-${index}` } },
+          ]);
+        }
+        if (action.do === "stranger") {
+          const id = `stranger-${index}`;
+          refused.push(id);
+          const event = { ...head.event_defaults, t: action.at, to: "x" } as Event;
+          const input = { ...postOf(event, "A"), id, recipients: [{ email: "x@evil.example" }] };
+          void post(input, undefined, () => wrong.push("intake took an alert for a stranger"));
         }
       });
-    }
     on.at(calmAt, () => {
       for (const route of routes) net.doing(route, "accepted");
     });
@@ -344,10 +407,13 @@ export const simulator = () => {
     return {
       history,
       copies: net.copies,
-      said,
+      arrived,
+      decided,
+      claimed,
+      outputs,
       posts,
       refused,
-      records: journal.all().map(({ body }) => JSON.parse(String(body)) as JournalRecord),
+      records: await records(),
       held: rowsOf(due),
       waiting: queue.waiting(),
       buried: queue.buried(),
@@ -357,5 +423,4 @@ export const simulator = () => {
       milliseconds: on.now() - begin,
     };
   };
-  return { play, close: () => db.close() };
 };

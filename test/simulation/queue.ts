@@ -22,8 +22,9 @@ export const idIn = (body: string): string => /"id":"([^"]+)"/.exec(body)?.[1] ?
 /**
  * A queue in memory that keeps the promises of SQS FIFO and no more: at least once; a group's messages in order, up to
  * ten at a time, and none of it while one is out; ids are known for five minutes; a receipt that has lapsed does nothing.
+ * `added` hears of each message that it takes.
  */
-export const simulatedQueue = (on: Stage, seed: number) => {
+export const simulatedQueue = (on: Stage, seed: number, added: (body: string) => void) => {
   const known = new Map<string, number>();
   const waiters: Waiter[] = [];
   let kept: Kept[] = [];
@@ -75,6 +76,7 @@ export const simulatedQueue = (on: Stage, seed: number) => {
     if (since !== undefined && on.now() - since < deduplicationMilliseconds) return;
     known.set(message.deduplicationId, on.now());
     kept.push({ ...message, sequence: sequence++, receiveCount: 0, visibleAt: 0 });
+    added(message.body);
   };
 
   const queueOf = (process: Process) => ({

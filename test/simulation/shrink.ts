@@ -2,7 +2,7 @@ import type { History } from "./history.ts";
 import type { brokenIn } from "./oracle.ts";
 import type { simulator } from "./play.ts";
 
-type Play = ReturnType<typeof simulator>["play"];
+type Play = ReturnType<typeof simulator>;
 const mostTries = 600;
 
 /**
@@ -43,6 +43,8 @@ export const shrink = async (
     for (const change of [{ workers: 1 }, { loops: 1 }, { routes: 1 }, { skewMilliseconds: 0 }])
       await fails({ ...smallest, ...change });
     await without(smallest.actions, (actions) => ({ ...smallest, actions }));
+    const { monitored } = smallest;
+    await without(monitored.posts, (posts) => ({ ...smallest, monitored: { ...monitored, posts } }));
     const { faults } = await play(smallest);
     const { spared } = smallest;
     await without([...faults.keys()], (_, left) => ({ ...smallest, spared: [...spared, ...left] }));

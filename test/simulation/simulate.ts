@@ -54,7 +54,7 @@ const simulation = async (plant?: string) => {
   const [{ historyOf }, { brokenIn }, { simulator }] = (await Promise.all(
     ["history", "oracle", "play"].map((name) => import(`./${name}.ts${with_}`)),
   )) as Parts;
-  return { historyOf, brokenIn, ...simulator() };
+  return { historyOf, brokenIn, play: simulator() };
 };
 /** What was broken: by a sentence of its own, if nothing else tells it. */
 const inWords = ({ promise, by }: { promise: string; by: unknown[] }): string =>
@@ -70,7 +70,7 @@ if (named && values.seed === undefined) {
   for (const name of named) {
     if (!plants[name])
       throw new Error(`no fault is called ${name}; there are ${Object.keys(plants).join(", ")}`);
-    const { historyOf, brokenIn, play, close } = await simulation(name);
+    const { historyOf, brokenIn, play } = await simulation(name);
     let found: string | undefined;
     let tried = 0;
     while (found === undefined && tried < histories) {
@@ -82,7 +82,6 @@ if (named && values.seed === undefined) {
     if (found === undefined) missed += 1;
     const where = found === undefined ? `NOT FOUND in ${tried}` : `history ${tried}: ${found}`;
     say(paragraph(`${name.padEnd(28)} `, where));
-    close();
   }
   process.exit(missed === 0 ? 0 : 1);
 }
@@ -99,8 +98,8 @@ const short = (line: string) => {
 const isNews = (line: string) =>
   /[A-Z]{4}|posts|is told|takes|ended|holds|handed|from now on|puts back|bury|give back|failed/.test(line);
 const show = async (history: Awaited<ReturnType<typeof shrink>>) => {
-  const { actions, spared, ...rest } = history;
-  say(paragraph("history  ", JSON.stringify(rest).replaceAll(",", ", ")));
+  const { monitored, actions, spared, ...rest } = history;
+  say(paragraph("history  ", JSON.stringify({ mode: monitored.mode, ...rest }).replaceAll(",", ", ")));
   for (const action of actions) say(short(`         ${JSON.stringify(action)}`));
   if (spared.length > 0) say(`         without ${spared.length} of its faults`);
   const played = await play(history, (line) => {

@@ -7,7 +7,7 @@ import { historyOf } from "./history.ts";
 import { brokenIn } from "./oracle.ts";
 import { simulator } from "./play.ts";
 
-const { play } = simulator();
+const play = simulator();
 
 it("histories in which anything fails keep every promise", { timeout: 60_000 }, async () => {
   const { add, total } = coverage();

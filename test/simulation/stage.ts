@@ -122,7 +122,13 @@ export const stage = (begin: number, weather: Weather, tell?: (line: string) => 
         });
       const failure = new Error(`${simulated}: ${call}`);
       const perform = async () => {
-        const done = await effect(fault);
+        let done: T;
+        try {
+          done = await effect(fault);
+        } catch (error) {
+          faults.set(call, { kind: "fails", at: now, by: process });
+          return answer(back, () => reject(error));
+        }
         if (fault === "dies after") return die(process, call);
         if (fault === "straggles") return;
         if (fault === "fails after") return answer(back, () => reject(failure));
