@@ -1,9 +1,13 @@
-import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
-import { workerEnds } from "../../scripts/rehearsal.ts";
+import { operatorSite } from "../../functions/operator.ts";
 import { type Judge, startDynalite } from "../judges.ts";
-import { brokenBy, history } from "./histories.ts";
+import { coverage } from "../simulation/coverage.ts";
+import { draws } from "../simulation/draws.ts";
+import { historyOf } from "../simulation/history.ts";
+import { brokenIn } from "../simulation/oracle.ts";
+import { simulator } from "../simulation/play.ts";
+import { simulated } from "../simulation/stage.ts";
 import { clientOf, createTable } from "./table.ts";
 
 let dynalite: Judge;
@@ -12,54 +16,43 @@ beforeAll(async () => {
 });
 afterAll(() => dynalite.stop());
 
-// Always the same ones; PROPERTY_RUNS=900 makes as many others.
-const given = process.env.PROPERTY_RUNS;
-const runs = Number(given ?? 20);
-const seed = Number(process.env.PROPERTY_SEED ?? (given ? Date.now() : 4242));
+// Always the same ones; SIMULATION_RUNS=900 plays as many.
+const runs = Number(process.env.SIMULATION_RUNS ?? 60);
 
-type Fate = "lives" | "dies before" | "dies after";
-const fates = fc.array(
-  fc
-    .integer({ min: 0, max: 29 })
-    .map((n): Fate => (n === 0 ? "dies before" : n === 1 ? "dies after" : "lives")),
-  { minLength: 300, maxLength: 300 },
-);
-
-it(`${runs} random histories on DynamoDB keep every promise, though workers die before and after single writes`, {
+it(`${runs} histories on DynamoDB keep every promise, though workers die and single writes fail before or after they are done`, {
   timeout: 3_600_000,
 }, async () => {
-  let [count, mails, deaths] = [0, 0, 0];
-  await fc.assert(
-    fc.asyncProperty(history, fates, async (one, written) => {
-      const [client, table] = [clientOf(dynalite.url), `history-${count++}`];
-      await createTable(client, table);
-      let writes = 0;
-      client.middlewareStack.add(
-        (next, context) => async (args) => {
-          if (context.commandName !== "UpdateItemCommand") return next(args);
-          // They stop in the end, or the last alert might just be on its way again.
-          const fate = written[writes++] ?? "lives";
-          const die = () => {
-            deaths += 1;
-            throw new Error(workerEnds);
-          };
-          if (fate === "dies before") die();
-          const answer = await next(args);
-          if (fate === "dies after") die();
-          return answer;
-        },
-        { step: "initialize" },
-      );
-      const openLedger = () => ({ ...dynamodbLedger(client, table), close: () => client.destroy() });
-      const { broken, mails: made, log } = await brokenBy(one, openLedger);
-      mails += made;
-      // A worker that dies delays a mail as a relay does that is away.
-      const unconditional = broken.filter((promise) => !promise.includes("if the relay takes all at once"));
-      expect(unconditional, log).toEqual([]);
-    }),
-    // To shrink a history takes longer than to read it.
-    { numRuns: runs, seed, endOnFailure: true },
-  );
-  expect(mails).toBeGreaterThan(runs);
-  expect(deaths).toBeGreaterThan(runs);
+  let failures = 0;
+  const { add, total } = coverage();
+  for (let seed = 1; seed <= runs; seed++) {
+    const [client, table] = [clientOf(dynalite.url), `history-${seed}`];
+    await createTable(client, table);
+    const fate = draws(seed, "writes");
+    client.middlewareStack.add(
+      (next, context) => async (args) => {
+        const fails = context.commandName === "UpdateItemCommand" ? fate() : 1;
+        const fail = () => {
+          failures += 1;
+          throw new Error(`${simulated}: a write of DynamoDB`);
+        };
+        if (fails < 0.01) fail();
+        const answer = await next(args);
+        if (fails < 0.02) fail();
+        return answer;
+      },
+      { step: "initialize" },
+    );
+    const ledger = dynamodbLedger(client, table);
+    const records = async () => {
+      const ofSites = ["site", operatorSite].map((site) => ledger.journal({ site, limit: 500 }));
+      return (await Promise.all(ofSites)).flatMap(({ items }) => items);
+    };
+    const played = await simulator(async () => ({ ledger, records }))(historyOf(seed));
+    client.destroy();
+    expect(brokenIn(played), `seed ${seed}`).toEqual([]);
+    add(played);
+  }
+  expect(total("mails taken by a relay")).toBeGreaterThan(runs);
+  expect(total("workers that died")).toBeGreaterThan(runs / 4);
+  expect(failures).toBeGreaterThan(runs / 4);
 });
