@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { coverage } from "./coverage.ts";
@@ -43,4 +44,17 @@ it("faults that are planted in the bridge are found", { timeout: 60_000 }, async
   const words = ["test/simulation/simulate.ts", "--histories", "100", "--plants", planted.join(",")];
   const { stdout } = await promisify(execFile)(process.execPath, words, { timeout: 50_000 });
   for (const name of planted) expect(stdout).toMatch(new RegExp(`^${name} +history \\d+: `, "m"));
+});
+
+it("each test that could prove a promise wrong is there", () => {
+  const promises = readFileSync("test/simulation/README.md", "utf8").matchAll(/^\| ([^|]*\.) +\|(.*)\|$/gm);
+  const table = [...promises].map(([, promise, cells = ""]) => ({
+    promise,
+    tests: [...cells.matchAll(/`(test\/[^`]+)`/g)].map(([, path = ""]) => path),
+  }));
+  expect(table.length).toBeGreaterThan(15);
+  for (const { promise, tests } of table) {
+    expect(tests, promise).not.toEqual([]);
+    for (const path of tests) expect(existsSync(path), path).toBe(true);
+  }
 });
