@@ -58,7 +58,9 @@ export const historyOf = (seed: number): History => {
     found.posts.sort((a, b) => a.t - b.t);
   }
   const isAlone = new Set(found.reals.map(({ monitor }) => monitor)).size === 1;
-  const isPlain = found.posts.every(({ notice }) => notice.macros.ep !== undefined && !notice.restored);
+  const isPlain = found.posts.every(
+    ({ notice }) => notice.macros.ep !== undefined && notice.ps === found.posts[0]?.notice.ps,
+  );
   const ends = found.posts.filter(({ notice }) => notice.type === "RECOVERY");
   const flapEnds = draw.chance(0.15) && isAlone && isPlain ? ends.map(({ notice }) => notice.serial) : [];
   // It is told to everyone who knows of the problem (R37), as the end of an escalated one.
