@@ -143,9 +143,7 @@ const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
   const reason = "it waited for the relay, and is over by now";
   const verdict = mailing(c, "PROBLEM", "R30", reason, { episode: threadOf(c) });
   // R27: when the end came, nothing said that this contact would be told.
-  return (problem.escalated || c.inDoubt) && end
-    ? withRecoveries(c, verdict, "R27", [key], problem.key, due)
-    : verdict;
+  return problem.escalated && end ? withRecoveries(c, verdict, "R27", [key], problem.key, due) : verdict;
 };
 
 /** R14: the other monitor has just reported the end of an outage that this one had begun to see before. */
