@@ -129,7 +129,7 @@ const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
   const due = now + policy.fanoutSeconds * 1000;
   if (queued.receivedAt > over || knows || held?.row === "R14" || c.putBack) {
     const late = unmailed("suppress", "R13", `${object} had recovered before this could be told`, untouched);
-    const isKnown = untouched.monitors[alert.monitor.id]?.problems.find(
+    const isKnown = own(untouched.monitors, alert.monitor.id)?.problems.find(
       ({ key: one }) => one === problem.key,
     );
     if (!end || !problem.escalated || !isKnown || isKnown.escalated) return late;
