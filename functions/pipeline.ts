@@ -198,6 +198,7 @@ export const pipeline = (parts: PipelineParts) => {
       const dead = ending?.as === "refused" || ending?.as === "dead" ? ending.as : undefined;
       // We died between settling and burying.
       if (ending && dead) {
+        if (waiting && !(await drop(ledger, page))) continue;
         await tellOfBurial(queued, dead, ending.reason, page.record.attempts.at(-1));
         return { message: "bury", reason: ending.reason };
       }
