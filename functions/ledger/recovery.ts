@@ -29,7 +29,13 @@ const counts = (c: Case): boolean => {
   const named = namedBy(entry, about, alert.monitor.id);
   if (queued.made?.row === "R27")
     return [named?.key, about.thread].includes(queued.made.episode) && !isReportedSince(c, named);
-  if (!named) return endedBy(c) !== undefined && queued.receivedAt >= about.since;
+  if (!named) {
+    // What ended before another monitor saw the outage begin is not its end.
+    const at = order.isDated ? Math.min(order.time * 1000 + 999, queued.receivedAt) : queued.receivedAt;
+    const known = Object.keys(about.names).map((id) => namedBy(entry, about, id));
+    const isAfter = known.some((problem) => problem !== undefined && problem.began <= at);
+    return endedBy(c) !== undefined && isAfter && queued.receivedAt >= about.since;
+  }
   // Object and order decide (R25), but an end by a wrong clock is believed of the problem that it names alone.
   if (view && isNamed(view, named, alert, order)) return !isReportedSince(c, named);
   return !isOddClock(order) && before(named.last, order);
