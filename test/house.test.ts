@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -42,5 +42,24 @@ describe("a pure file", () => {
     expect(
       await lint("functions/ledger/verdict.ts", "export const x = (now: number) => Math.max(now, 0);\n"),
     ).not.toContain("×");
+  });
+});
+
+describe("the repository", () => {
+  it("has the rooms of the house and their settings at its top, and nothing that a tool left there", () => {
+    const files = execFileSync("git", ["ls-files", "-z"], { encoding: "utf8" }).split("\0").filter(Boolean);
+    const top = [...new Set(files.map((file) => file.split("/")[0]))].sort();
+    const rooms = ["functions", "infra", "scripts", "test"];
+    const words = ["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md"];
+    const settings = [
+      "biome.json",
+      "package-lock.json",
+      "package.json",
+      "tsconfig.json",
+      "vitest.config.ts",
+      "wrangler.toml",
+    ];
+    const hidden = [".biome", ".ci", ".gitattributes", ".gitignore"];
+    expect(top).toEqual([...rooms, ...words, ...settings, ...hidden].sort());
   });
 });
