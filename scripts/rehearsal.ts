@@ -110,6 +110,7 @@ const outcomes: Record<Exclude<RelayAnswer, "crash">, DeliveryOutcome> = {
   },
   refused: {
     result: "refused",
+    about: "recipient",
     step: "recipient",
     reply: "550 5.1.1 unknown",
     code: 550,

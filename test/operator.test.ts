@@ -39,6 +39,7 @@ const refused: Notice = {
     route: "smtp://relay:587",
     outcome: {
       result: "refused",
+      about: "recipient",
       step: "recipient",
       reply: "550 5.1.1 no such user",
       durationMilliseconds: 1,
@@ -107,6 +108,7 @@ describe("a bridge that dies on either side of a notice", () => {
   const policy = { ...defaultPolicy, flapHoldSeconds: 0 };
   const refusal: DeliveryOutcome = {
     result: "refused",
+    about: "recipient",
     step: "recipient",
     reply: "550 5.1.1 no such user",
     durationMilliseconds: 1,

@@ -35,6 +35,7 @@ const deferred: DeliveryOutcome = {
 };
 const refused: DeliveryOutcome = {
   result: "refused",
+  about: "recipient",
   step: "recipient",
   reply: "550 5.1.1 no such user",
   code: 550,

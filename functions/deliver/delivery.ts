@@ -79,17 +79,24 @@ export const withoutSecrets = (text: string, secrets: readonly string[]): string
     .sort((one, other) => other.length - one.length)
     .reduce((safe, form) => safe.replaceAll(form, "[redacted]"), text);
 
-type Failure =
-  | { result: "deferred"; lostAfterData: boolean }
-  | { result: "refused" }
+/**
+ * What a failed attempt says. `tooFast`: the route works, and asks for a slower pace. A refusal is `about` the
+ * recipient or the message; all else that a relay refuses is about us, and buries nothing.
+ */
+export type Failure =
+  | { result: "deferred"; lostAfterData: boolean; tooFast?: true }
+  | { result: "refused"; about: "recipient" | "message" }
   | { result: "unauthorised" };
+
+/** The addresses of a mail's envelope, of which a reply may speak. */
+export type Envelope = { from: string; to: string };
 
 /**
  * Classifies a failed SMTP attempt by the step it failed in and the reply's code, if there was a reply (design §4), at
  * step `token` that of HTTP: missing protection, refused credentials and a refused sender are about our settings, other 5yz about this mail;
  * all else passes with time.
  */
-export const failure = (step: Step, code: number | undefined): Failure => {
+export const failure = (step: Step, code: number | undefined, _reply = "", _envelope?: Envelope): Failure => {
   if (step === "token") {
     const passes = code === undefined || code < 400 || code >= 500 || code === 408 || code === 429;
     return passes ? { result: "deferred", lostAfterData: false } : { result: "unauthorised" };
@@ -100,7 +107,8 @@ export const failure = (step: Step, code: number | undefined): Failure => {
   if (code !== undefined && code >= 500) {
     // A sender that is refused once is refused for every mail: burying them all would help nobody.
     if (step === "auth" || step === "sender") return { result: "unauthorised" };
-    if (step !== "connect") return { result: "refused" };
+    if (step !== "connect")
+      return { result: "refused", about: step === "recipient" ? "recipient" : "message" };
   }
   return { result: "deferred", lostAfterData: step === "after-data" && (code === undefined || code < 400) };
 };

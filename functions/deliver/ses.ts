@@ -1,7 +1,7 @@
 import { SESClient, type SESClientConfig, SendRawEmailCommand } from "@aws-sdk/client-ses";
 import type { Mail } from "../compose/mail.ts";
 import { mimeBytes } from "../compose/mime.ts";
-import { type DeliveryOutcome, printable, type Step, type Transport } from "./delivery.ts";
+import { type DeliveryOutcome, type Failure, printable, type Step, type Transport } from "./delivery.ts";
 import type { SesRelay } from "./relay.ts";
 import { tagOf } from "./ses-events.ts";
 
@@ -38,7 +38,10 @@ export const sesClient = (
 export type SesError = { code: string; message: string; status?: number; clockCorrected?: boolean };
 
 /** How an attempt ended that was not accepted, and where; `after-data` means that SES may have the mail. */
-export type SesFailure = { result: "deferred" | "refused" | "unauthorised"; step: Step };
+export type SesFailure = { step: Step } & (
+  | { result: "deferred" | "unauthorised" }
+  | { result: "refused"; about: "recipient" | "message" }
+);
 
 const theRouteIsDown: SesFailure = { result: "deferred", step: "connect" };
 const theRouteIsWrong: SesFailure = { result: "unauthorised", step: "connect" };
@@ -65,7 +68,9 @@ const rejected = (message: string, { envelope, from }: Mail): SesFailure => {
   const named = names(envelope.to) || names(domain(envelope.to));
   // SES ends with an ellipsis what it has not room to name.
   if (/not verified/i.test(message) && (!named || /(\.{3}|…)\s*$/.test(message))) return theSenderIsWrong;
-  return { result: "refused", step: named ? "recipient" : "data" };
+  return named
+    ? { result: "refused", about: "recipient", step: "recipient" }
+    : { result: "refused", about: "message", step: "data" };
 };
 
 /**
@@ -79,7 +84,9 @@ export const sesFailure = ({ code, message, status, clockCorrected }: SesError, 
   if (/^MailFromDomainNotVerified/.test(code)) return theSenderIsWrong;
   if (code === "MessageRejected") return rejected(message, mail);
   if (/^(InvalidParameterValue|Validation(Error|Exception))$/.test(code) || status === 413)
-    return /configuration ?set/i.test(message) ? theRouteIsWrong : { result: "refused", step: "data" };
+    return /configuration ?set/i.test(message)
+      ? theRouteIsWrong
+      : { result: "refused", about: "message", step: "data" };
   if (credentialsRefused.test(code) || status === 401 || status === 403)
     // With SES's time, which the SDK has just learnt, the next signature is good.
     return {
@@ -196,9 +203,11 @@ export const sesTransport = (client: SESClient, relay: SesRelay, clock: () => nu
       };
     } catch (thrown) {
       const error = thrown as SdkError;
-      const { result, step } = classify(error, sent, mail);
+      const { step, ...failure } = classify(error, sent, mail);
       return {
-        ...(result === "deferred" ? { result, lostAfterData: step === "after-data" } : { result }),
+        ...(failure.result === "deferred"
+          ? { result: failure.result, lostAfterData: step === "after-data" }
+          : (failure as Exclude<Failure, { result: "deferred" }>)),
         step,
         reply: printable(words(error)),
         code: error.$metadata?.httpStatusCode,

@@ -3,6 +3,7 @@ import { mimeBytes } from "../compose/mime.ts";
 import {
   type Circumstances,
   type DeliveryOutcome,
+  type Envelope,
   failure,
   printable,
   queueIdOf,
@@ -17,10 +18,16 @@ const idleMilliseconds = 30_000;
 const freshMilliseconds = 1000;
 
 /** How a session failed; what is no failure of a session is thrown on. */
-const outcomeOf = (error: unknown, circumstances: Circumstances): DeliveryOutcome => {
+const outcomeOf = (error: unknown, circumstances: Circumstances, envelope?: Envelope): DeliveryOutcome => {
   if (!(error instanceof SessionError)) throw error;
   const { step, code, message } = error;
-  return { ...failure(step, code), step, reply: printable(message), code, ...circumstances };
+  return {
+    ...failure(step, code, message, envelope),
+    step,
+    reply: printable(message),
+    code,
+    ...circumstances,
+  };
 };
 
 /** Whether a session ended before any content of its mail left it: unanswered, or by 421 to MAIL (RFC 5321 §3.8). */
@@ -107,7 +114,7 @@ export const smtpTransport = (
         if (session) park(session, clock() + freshMilliseconds);
         return outcome;
       } catch (error) {
-        const outcome = outcomeOf(error, circumstances());
+        const outcome = outcomeOf(error, circumstances(), mail.envelope);
         // Only a session that answered in full is known to be in step with us.
         if (session && ready && (outcome.code ?? 0) >= 400) park(session, 0);
         else session?.close();

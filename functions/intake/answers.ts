@@ -112,6 +112,8 @@ export const attempt = v.strictObject({
     ]),
   ),
   lostAfterData: optional(v.boolean()),
+  tooFast: optional(v.boolean()),
+  about: optional(v.picklist(["recipient", "message"])),
 });
 
 /** The whole story of an alert. */

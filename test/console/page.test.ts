@@ -40,7 +40,13 @@ const pagesWith = (text: string): Record<string, () => string> => {
     attempts: Array.from({ length: 60 }, () => ({
       at: now,
       route: "smtp://relay.example.com",
-      outcome: { result: "refused", step: "recipient", reply: text.slice(0, 500), durationMilliseconds: 1 },
+      outcome: {
+        result: "refused",
+        about: "recipient",
+        step: "recipient",
+        reply: text.slice(0, 500),
+        durationMilliseconds: 1,
+      },
     })),
   };
   const problem: Problem = {

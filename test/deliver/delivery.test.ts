@@ -3,7 +3,8 @@ import { failure, printable, queueIdOf, type Step } from "../../functions/delive
 
 const deferred = { result: "deferred", lostAfterData: false } as const;
 const lost = { result: "deferred", lostAfterData: true } as const;
-const refused = { result: "refused" } as const;
+const recipient = { result: "refused", about: "recipient" } as const;
+const message = { result: "refused", about: "message" } as const;
 const unauthorised = { result: "unauthorised" } as const;
 
 describe("a failed attempt", () => {
@@ -26,13 +27,13 @@ describe("a failed attempt", () => {
     ["the sender is refused, for every mail", "sender", 550, unauthorised],
     ["the sender is deferred", "sender", 451, deferred],
     ["the session ends at the sender", "sender", undefined, deferred],
-    ["the recipient is refused", "recipient", 550, refused],
+    ["the recipient is refused", "recipient", 550, recipient],
     ["the recipient is greylisted", "recipient", 450, deferred],
     ["the relay wants authentication for this recipient", "recipient", 530, unauthorised],
-    ["DATA is refused", "data", 554, refused],
+    ["DATA is refused", "data", 554, message],
     ["DATA is deferred", "data", 451, deferred],
     ["the session ends at DATA", "data", undefined, deferred],
-    ["the content is refused", "after-data", 554, refused],
+    ["the content is refused", "after-data", 554, message],
     ["the relay's disk is full", "after-data", 452, deferred],
     ["nobody knows whether the relay has the mail", "after-data", undefined, lost],
     ["the relay wants authentication when all is said", "after-data", 535, unauthorised],

@@ -141,8 +141,8 @@ describe("a mail that SES takes", () => {
 });
 
 const deferred: SesFailure = { result: "deferred", step: "connect" };
-const data: SesFailure = { result: "refused", step: "data" };
-const recipient: SesFailure = { result: "refused", step: "recipient" };
+const data: SesFailure = { result: "refused", about: "message", step: "data" };
+const recipient: SesFailure = { result: "refused", about: "recipient", step: "recipient" };
 const sender: SesFailure = { result: "unauthorised", step: "sender" };
 const auth: SesFailure = { result: "unauthorised", step: "auth" };
 const settings: SesFailure = { result: "unauthorised", step: "connect" };
