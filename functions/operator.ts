@@ -15,7 +15,7 @@ export const operatorSite = "operator";
 
 /** What an operator must know. */
 export type Notice =
-  /** A route that was opened, or closed again. */
+  /** A route that was opened or closed again, or that refuses us and is not open yet. */
   | { about: "route"; state: RouteState }
   | {
       about: "dead" | "refused";
@@ -67,7 +67,15 @@ const mostNamed = 10;
 const wordsOf = (notice: Notice, now: number): Words => {
   switch (notice.about) {
     case "route": {
-      const { route, open, told, removed } = notice.state;
+      const { route, open, told, removed, refusal } = notice.state;
+      if (refusal && !open && !told.open)
+        return {
+          service: `refusal by ${route}`,
+          state: "WARNING",
+          key: `${route} refuses ${refusal.at}`,
+          output: `${route} refuses mail: ${refusal.reason}`,
+          todo: `${adviceFor(refusal.step, refusal.reason)}\nThe mail takes the next route, or is retried; nothing is lost.\nMore: hardstate doctor\nNo more mail about refusals by this route today.`,
+        };
       const over = removed ? `${route} is in the settings no more` : `Mail goes by ${route} again`;
       return {
         service: `route ${route}`,
@@ -179,7 +187,7 @@ export const noticeAlerts = (notice: Notice, operators: readonly string[], now: 
     object: { host: "hardstate", service: cut(service, 255) },
     state: recovered ? "OK" : state,
     // What has no end of its own is news each time.
-    notification: { volatile: notice.about !== "route" && notice.about !== "heartbeat" },
+    notification: { volatile: !service.startsWith("route ") && notice.about !== "heartbeat" },
     output,
     long_output: todo,
     time: Math.floor(now / 1000),

@@ -1,7 +1,7 @@
 import { contactKey } from "./address.ts";
 import { objectName } from "./alert.ts";
 import { composeDigest } from "./compose/digest.ts";
-import { compose, type Mail, messageIdOf, type Sender } from "./compose/mail.ts";
+import { compose, type Mail, messageIdOf, reduced, type Sender, withoutLongOutput } from "./compose/mail.ts";
 import { type Attempt, isLost } from "./deliver/delivery.ts";
 import { type Handover, leastAttemptMilliseconds, type relays } from "./deliver/relays.ts";
 import { entryKey } from "./identity.ts";
@@ -174,11 +174,11 @@ export const pipeline = (parts: PipelineParts) => {
   const endingOf = (
     { receivedAt }: QueuedAlert,
     { holds, putBackAt }: Page["record"],
-    { attempts, wait }: Handover,
+    { attempts, wait, refused }: Handover,
   ): { as: Exclude<Ending, "suppressed" | "digested">; reason: string } | undefined => {
     const outcome = attempts.at(-1)?.outcome;
     if (outcome?.result === "accepted") return { as: "mailed", reason: outcome.reply };
-    if (outcome?.result === "refused") return { as: "refused", reason: outcome.reply };
+    if (refused && outcome) return { as: "refused", reason: outcome.reply };
     // What waited for something else, or was put back, has had the relay since then alone.
     const age = clock() - Math.max(receivedAt, holds.at(-1)?.until ?? 0, putBackAt ?? 0);
     if (age < parts.giveUpAfterSeconds * 1000) return undefined;
@@ -261,12 +261,31 @@ export const pipeline = (parts: PipelineParts) => {
     throw new Error(`the ledger's entry changed ${mostDecisions} times while one alert was decided`);
   };
 
-  const mailOf = async (queued: QueuedAlert, { mine, verdict }: Claimed): Promise<Mail> => {
+  /** The mail of a verdict; with a relay's refusal of it, in its reduced form. */
+  const mailOf = async (queued: QueuedAlert, { mine, verdict }: Claimed, refusal?: string): Promise<Mail> => {
     const decidedAt = mine.record.verdict?.at ?? clock();
     const { members, meanwhile } = mine.record;
-    return members
+    const mail = members
       ? composeDigest(queued, await ledger.stories(queued.site, members), decidedAt, sender, meanwhile)
-      : compose(queued, verdict, decidedAt, sender);
+      : compose(refusal ? withoutLongOutput(queued) : queued, verdict, decidedAt, sender);
+    return refusal ? reduced(mail, refusal) : mail;
+  };
+
+  /** Offers the mail to the routes; once more in its reduced form if all refuse it and one does so for the message. */
+  const deliver = async (
+    queued: QueuedAlert,
+    claimed: Claimed,
+    until: number,
+    first?: string,
+  ): Promise<Handover> => {
+    const whole = await handOver(await mailOf(queued, claimed), until, first);
+    const refusal = whole.attempts.find(
+      ({ outcome }) => outcome.result === "refused" && outcome.about === "message",
+    );
+    if (!whole.refused || !refusal) return whole;
+    const again = await handOver(await mailOf(queued, claimed, refusal.outcome.reply), until);
+    const attempts = again.attempts.map((attempt): Attempt => ({ ...attempt, reduced: true }));
+    return { ...again, attempts: [...whole.attempts, ...attempts] };
   };
 
   const failed = (
@@ -347,8 +366,7 @@ export const pipeline = (parts: PipelineParts) => {
     if ("message" in begun) return begun;
     const last = begun.mine.record.attempts.at(-1);
     const lostBy = last && isLost(last) ? last.route : undefined;
-    const mail = await mailOf(queued, begun);
-    const handover = await handOver(mail, message.visibleAgainAt - settleMilliseconds, lostBy);
+    const handover = await deliver(queued, begun, message.visibleAgainAt - settleMilliseconds, lostBy);
     return finish(queued, begun, handover);
   };
 };

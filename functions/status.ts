@@ -17,7 +17,7 @@ export type Status = {
     route: string;
     /** No mail goes by it but a probe now and then. */
     open: boolean;
-    /** It is open because it does not take our login, or the way to it is not safe. */
+    /** It refuses our login, sender or account, or the way to it is not safe; open or not. */
     refused: boolean;
     since?: number;
     reason?: string;
@@ -31,9 +31,6 @@ export type Status = {
   /** Posts without a token of any site in the last 24 hours. */
   wrong_tokens: WrongTokens;
 };
-
-/** A route that is open at one of these steps does not take our settings; its host is not away. */
-export const refusals: readonly string[] = ["auth", "auth-offered", "tls", "token", "sender"];
 
 /** The status of what queue and ledger tell; routes that the settings have no more are left out. */
 export const statusOf = (
@@ -50,12 +47,12 @@ export const statusOf = (
   dead_letters: deadLetters,
   routes: routes
     .filter(({ removed }) => !removed)
-    .map(({ route, open }) => ({
+    .map(({ route, open, refusal }) => ({
       route,
       open: open !== undefined,
-      refused: open !== undefined && refusals.includes(open.step),
-      since: open?.since,
-      reason: open?.reason,
+      refused: refusal !== undefined,
+      since: open?.since ?? refusal?.at,
+      reason: (open ?? refusal)?.reason,
       probe_at: open?.probeAt,
     })),
   heartbeats: heartbeats.map((one) => ({ monitor: one.monitor, last: one.at, silent: isSilent(one) })),

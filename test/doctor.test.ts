@@ -333,7 +333,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     { script: { ...closed, RCPT: "550 5.1.1 no such user\r\n" }, question: { mail } },
     "recipient",
     /^550/,
-    /refuses this recipient/,
+    /does not know this recipient/,
   ],
   [
     "is full",
@@ -347,7 +347,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     { script: { ...closed, DATA: "554 no\r\n" }, question: { mail } },
     "data",
     /^554/,
-    /refuses what/,
+    /read its reply/,
   ],
 ];
 
@@ -374,12 +374,12 @@ describe("a relay that", () => {
 describe("what a test mail shows", () => {
   it.each<[string, Script["dot"], RegExp, RegExp]>([
     ["full", "452 4.3.1 disk full\r\n", /^452/, /says later/],
-    ["against what it holds", "554 5.7.1 spam\r\n", /^554/, /refuses what the mail holds/],
+    ["against what it holds", "554 5.7.1 spam\r\n", /^554/, /filter refuses the content/],
     [
       "against our From",
       "554 5.2.252 SendAsDenied; not allowed to send as\r\n",
       /^554/,
-      /may not send as this From/,
+      /refuses this sender/,
     ],
     ["silent", silence, /no answer/, /never said so/],
   ])("of a relay that after the dot is %s", async (_, dot, detail, advice) => {

@@ -58,6 +58,17 @@ describe("a notice for operators", () => {
       /550 5\.7\.30 no passwords[\s\S]*XOAUTH2/,
     ],
     [
+      "of a route that refuses our sender has the right advice",
+      {
+        about: "route",
+        state: {
+          ...newRoute("smtp://relay:587"),
+          refusal: { at: now, step: "recipient", reason: "553 5.7.1 Sender address rejected: not owned" },
+        },
+      },
+      /refuses mail: 553[\s\S]*HARDSTATE_FROM[\s\S]*nothing is lost/,
+    ],
+    [
       "of refused mail has what can be done about it",
       refused,
       /550 5\.1\.1 no such user[\s\S]*contact's address[\s\S]*redrive alert-0001/,

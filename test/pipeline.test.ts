@@ -104,6 +104,76 @@ it("an alert that comes again after its end makes no mail, and the log says so",
   expect(events.at(-1)).toMatchObject({ id: "alert-0001", reason: "this alert is mailed already" });
 });
 
+describe("a mail that the relay refuses for its size or content", () => {
+  const tooLarge: DeliveryOutcome = {
+    result: "refused",
+    about: "message",
+    step: "after-data",
+    reply: "552 5.3.4 Message size exceeds fixed limit",
+    code: 552,
+    durationMilliseconds: 3,
+  };
+  const long = queuedAlert({}, { output: "disk full", long_output: "x".repeat(9000), perfdata: "a=1" });
+
+  it("is offered once more, reduced: that one says so, and leaves out what was long", async () => {
+    const send: Send = async ({ html }) => (html === undefined ? accepted : tooLarge);
+    expect(await worker(send)(handOut(long))).toEqual({ message: "remove" });
+    expect(mails.map(({ html }) => html === undefined)).toEqual([false, true]);
+    const [whole, small] = mails;
+    expect(small?.messageId).toBe(whole?.messageId);
+    expect(small?.text).toContain("disk full");
+    expect(small?.text).toContain(`This mail is reduced: without HTML, long output and performance data.`);
+    expect(small?.text).toContain(tooLarge.reply);
+    expect(small?.text).not.toMatch(/xxx|a=1/);
+    expect(small?.text).toMatch(/\n-- \nAlert alert-0001, by Hardstate\n$/);
+    const record = await story();
+    expect(record?.ending?.as).toBe("mailed");
+    expect(record && storyOf(record).join("\n")).toMatch(/refused in .*\n.*accepted the reduced form in/);
+  });
+
+  it("is a dead letter only when that is refused too", async () => {
+    const done = await worker(async () => tooLarge)(handOut(long));
+    expect(done).toEqual({ message: "bury", reason: tooLarge.reply });
+    expect(mails).toHaveLength(2);
+  });
+
+  it("waits if that is deferred, and is offered whole again", async () => {
+    const send: Send = async ({ html }) => (html === undefined ? deferred : tooLarge);
+    expect(await worker(send)(handOut(long))).toMatchObject({ message: "give-back" });
+    now += 3_600_000;
+    await worker()(handOut(long, 2));
+    expect(mails.map(({ html }) => html === undefined)).toEqual([false, true, false]);
+    expect((await story())?.ending?.as).toBe("mailed");
+  });
+
+  it("is not offered reduced for a refusal of its recipient", async () => {
+    await worker(async () => refused)(handOut(long));
+    expect(mails).toHaveLength(1);
+  });
+});
+
+describe("a mail that the relay refuses for a reason of ours", () => {
+  const sendAs: DeliveryOutcome = {
+    result: "unauthorised",
+    step: "after-data",
+    reply: "554 5.2.252 SendAsDenied",
+    code: 554,
+    durationMilliseconds: 3,
+  };
+
+  it("is kept, and mailed when the cause is gone", async () => {
+    expect(await worker(async () => sendAs)(handOut(queuedAlert()))).toMatchObject({ message: "give-back" });
+    now += 40_000;
+    expect(await worker(async () => sendAs)(handOut(queuedAlert(), 2))).toMatchObject({
+      message: "give-back",
+    });
+    expect((await ledger.routes())[0]).toMatchObject({ open: { reason: sendAs.reply } });
+    now += 24 * 3_600_000;
+    expect(await worker()(handOut(queuedAlert(), 3))).toEqual({ message: "remove" });
+    expect((await story())?.ending?.as).toBe("mailed");
+  });
+});
+
 it("a worker whose claim was written too late leaves that of the next one alone", async () => {
   let late = true;
   const write: Ledger["write"] = async (change) => {

@@ -31,7 +31,8 @@ export type Mail = {
   threadId: string;
   headers: Record<string, string>;
   text: string;
-  html: string;
+  /** Absent in the reduced form. */
+  html?: string;
 };
 
 export const domainOf = (address: string) => address.slice(address.lastIndexOf("@") + 1);
@@ -111,4 +112,23 @@ export const compose = (
     text: textBody(facts),
     html: htmlBody(facts),
   };
+};
+
+const mostReducedCharacters = 4000;
+
+/** An alert without what makes its mail long. */
+export const withoutLongOutput = (queued: QueuedAlert): QueuedAlert => ({
+  ...queued,
+  alert: { ...queued.alert, long_output: undefined, perfdata: undefined },
+});
+
+/**
+ * A mail in the form that is tried after every route refused it for its size or content: plain text of at most 4,000
+ * characters, which says so and repeats what the relay said.
+ */
+export const reduced = ({ html: _, ...mail }: Mail, reply: string): Mail => {
+  const end = mail.text.lastIndexOf("\n-- \n");
+  const [body, footer] = [mail.text.slice(0, end), mail.text.slice(end)];
+  const mark = `This mail is reduced: without HTML, long output and performance data. The relay refused the whole one:\n${reply}`;
+  return { ...mail, text: `${body.slice(0, mostReducedCharacters)}\n${mark}\n${footer}` };
 };

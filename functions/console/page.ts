@@ -178,12 +178,14 @@ const health = (
   now: number,
 ): { mood: string; title: string; worries: string[] } => {
   const open = routes.filter((route) => route.open);
+  const refusing = routes.filter(({ open, refused }) => refused && !open);
   const silent = heartbeats.filter((monitor) => monitor.silent);
   // An alert that no relay took yet is in both, the journal and the queue.
   const waiting = Math.max(pending, queue.waiting + queue.in_flight);
   const late = queue.oldest !== undefined && now - queue.oldest > longWaitMilliseconds;
   const worries = [
     ...(open.length > 0 ? [`${plural(open.length, "relay")} out of use.`] : []),
+    ...(refusing.length > 0 ? [`${plural(refusing.length, "relay")} refused the last mail.`] : []),
     ...(late ? ["Alerts wait longer than they should."] : []),
     ...(dead_letters > 0 ? [`${deadWords(dead_letters)} could not be mailed: see Dead letters.`] : []),
     ...(silent.length > 0 ? [`${plural(silent.length, "monitor")} fell silent.`] : []),
@@ -262,9 +264,9 @@ ${fact("Dead letters", html`<a href="/dead-letters">${status.dead_letters}</a>`,
         ? html`<p class="quiet">None has been used yet.</p>`
         : html`<ul class="list">${routes.map(
             ({ route, open, refused, since: from, reason, probe_at }) =>
-              html`<li><b class="state ${open ? "critical" : "ok"}">${open ? (refused ? "login refused" : "out of use") : "in use"}</b>
+              html`<li><b class="state ${open || refused ? "critical" : "ok"}">${refused ? "refuses us" : open ? "out of use" : "in use"}</b>
 <span>${foreign(route)}${
-                open &&
+                (open || refused) &&
                 html`<br><span class="quiet">${from !== undefined && html`since ${since(from, now)}`}${
                   probe_at !== undefined && html`; next tried ${ago(probe_at, now)}`
                 }</span>${reason && html`<br>${foreign(reason, 300)}`}`

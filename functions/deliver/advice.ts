@@ -1,4 +1,5 @@
 import type { Step } from "./delivery.ts";
+import { todoAfter } from "./refusal.ts";
 
 /** Where a failure may be; `dns`, `banner` and `ehlo` are parts of the step `connect` that only hardstate doctor tells. */
 type Place = Step | "dns" | "banner" | "ehlo";
@@ -31,7 +32,7 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
     "SES is not to be used as it is configured: look at the account's standing and the configuration set in AWS.",
   ],
   [
-    ["ehlo", "tls", "connect", "sender", "recipient"],
+    ["ehlo", "tls", "connect"],
     /\b(helo|ehlo)\b.*reject|fully.qualified host ?name/i,
     "The relay does not take the name that we give in EHLO: give one that it knows with name= in HARDSTATE_RELAYS.",
   ],
@@ -171,39 +172,8 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
     "The connection broke off before the session began: is this port SMTP, and is the relay healthy?",
   ],
   [
-    ["sender", "recipient"],
-    /^530|STARTTLS command first/i,
-    "The relay wants a login or TLS first: give user and password, and no tls=none, in HARDSTATE_RELAYS.",
-  ],
-  [
-    ["sender"],
-    /^5/,
-    "The relay refuses this sender for this login: set HARDSTATE_FROM or HARDSTATE_ENVELOPE_FROM to an address that it may send as.",
-  ],
-  [
-    ["recipient", "data"],
-    /^5\d\d.*(relay|not permitted|denied|authenticat)/i,
-    "The relay does not relay for us: give user and password in HARDSTATE_RELAYS, or have it allow this machine.",
-  ],
-  [["recipient"], /^5/, "The relay refuses this recipient: check the contact's address."],
-  [
-    ["data", "after-data"],
-    /^5\d\d.*(SendAs|5\.7\.60)/i,
-    "This login may not send as this From: set HARDSTATE_FROM to its own address, or have the right given.",
-  ],
-  [
-    ["data", "after-data"],
-    /^5/,
-    "The relay refuses what the mail holds: read its reply, and the relay's log.",
-  ],
-  [
-    ["sender", "recipient", "data", "after-data"],
-    /^4/,
-    "The relay says later (greylisting, a limit, a full disk): it is tried again by itself; if it lasts, read the relay's log.",
-  ],
-  [
     ["after-data"],
-    /./,
+    /^(?![45]\d\d)/,
     "The relay took the mail and never said so: it is sent again with the same Message-ID. Read the relay's log.",
   ],
 ];
@@ -212,4 +182,6 @@ const otherwise = "The relay stopped answering: read its log, and try again.";
 
 /** What the operator can do about a failure at a place, by the relay's words; one or two sentences. */
 export const adviceFor = (place: Place, reply: string): string =>
-  advice.find(([places, words]) => places.includes(place) && words.test(reply))?.[2] ?? otherwise;
+  advice.find(([places, words]) => places.includes(place) && words.test(reply))?.[2] ??
+  (place === "dns" || place === "banner" || place === "ehlo" ? undefined : todoAfter(place, reply)) ??
+  otherwise;

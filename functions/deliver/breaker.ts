@@ -10,8 +10,12 @@ export type RouteState = {
   failures: number;
   /** While it is open, nobody sends by it but one probe at a time, the next at `probeAt`. */
   open?: { since: number; probes: number; probeAt: number; probing: boolean; reason: string; step: Step };
-  /** What the operators were told last, and when that it is open. */
-  told: { open: boolean; at: number };
+  /** Of the failures that may be about one recipient alone: whose mail the last one was. */
+  failedFor?: string;
+  /** What it said of us last, open or not: sender, login, quota or policy. No mail that it took came after that. */
+  refusal?: { at: number; reason: string; step: Step };
+  /** What the operators were told last, when that it is open, and when that it refuses us. */
+  told: { open: boolean; at: number; refusalAt?: number };
   /** When mails were begun, as far back as its rate looks. */
   begun: number[];
   /** The settings have it no more. */
@@ -36,8 +40,11 @@ const lookAgainMilliseconds = 5_000;
 const farMilliseconds = 660_000;
 
 /** How long after a failure an open route is probed: the last of its schedule again and again. */
-const probeDelay = (probes: number, { result }: DeliveryOutcome): number => {
-  const schedule = result === "unauthorised" ? loginSeconds : hostSeconds;
+const probeDelay = (probes: number, outcome: DeliveryOutcome): number => {
+  const accounts =
+    outcome.result === "unauthorised" ||
+    (outcome.result === "deferred" && (outcome.quota || outcome.step === "auth"));
+  const schedule = accounts ? loginSeconds : hostSeconds;
   return (schedule[Math.min(probes, schedule.length - 1)] ?? 600) * 1000;
 };
 
@@ -72,58 +79,87 @@ export const beginning = (
   return { state: { ...state, ...(probe && { open: probe }), begun: rate ? [...recent, now] : [] } };
 };
 
+/** A login that is refused is refused for every mail, and accounts are locked for repeating it. */
+const beforeMail: readonly Step[] = ["tls", "auth-offered", "token", "auth", "sender"];
+
 /**
- * How many failures like this in a row open a route; undefined: it says nothing against the route. Refused
- * credentials are refused for every mail; a dead host may be one lost packet; replies to the final dot that are lost
- * again and again say that the relay is broken.
+ * How many failures like this in a row open a route; undefined: it says nothing against the route. A refusal that
+ * comes at a mail may be that mail's; a dead host may be one lost packet; replies to the final dot that are lost again
+ * and again say that the relay is broken.
  */
 const failuresThatOpen = (outcome: DeliveryOutcome): number | undefined => {
-  if (outcome.result === "unauthorised") return 1;
+  if (outcome.result === "unauthorised")
+    return outcome.step === "connect" || beforeMail.includes(outcome.step) ? 1 : 2;
   if (outcome.result !== "deferred") return undefined;
   if (outcome.lostAfterData) return 3;
+  if (outcome.quota) return 2;
   // What fails before a recipient was named is not about this mail.
   return ["recipient", "data", "after-data"].includes(outcome.step) ? undefined : 2;
 };
 
+/** A reply without the address of the contact: each site may read what a route said last, whosever mail that was. */
+const withoutContact = (reply: string, contact: string | undefined): string =>
+  contact ? reply.replaceAll(new RegExp(contact.replaceAll(/\W/g, "\\$&"), "gi"), "[recipient]") : reply;
+
 /**
- * The route after an attempt, or after a session without a mail in which all went well. Any answer about the mail itself closes it, whatever it says. What began before the
- * route was opened, and fails after that, is no probe and changes nothing.
+ * The route after an attempt to mail a contact, or after a session without a mail in which all went well. Any answer
+ * about the mail itself closes it, whatever it says. A failure that began before the route was opened is no probe and
+ * changes nothing. A refusal that may be the recipient's counts once for each recipient in a row.
  */
 export const afterAttempt = (
   state: RouteState,
   outcome: DeliveryOutcome | undefined,
   now: number,
+  contact?: string,
 ): RouteState => {
-  const { open, failures, ...rest } = state;
+  const { open, failures, failedFor, refusal: before, ...rest } = state;
   const limit = outcome && failuresThatOpen(outcome);
   if (!outcome || outcome.result === "accepted" || limit === undefined)
-    return open || failures > 0 ? { ...rest, failures: 0 } : state;
+    return open || before || failures > 0 ? { ...rest, failures: 0 } : state;
   if (open && !open.probing) return state;
-  if (!open && failures + 1 < limit) return { ...rest, failures: failures + 1 };
+  const said = { reason: withoutContact(outcome.reply, contact), step: outcome.step };
+  const refused = outcome.result === "unauthorised" || (outcome.result === "deferred" && outcome.quota);
+  const refusal = refused ? { at: before?.at ?? now, ...said } : before;
+  const unclear = outcome.result === "unauthorised" && outcome.unclear;
+  const again = unclear && failures > 0 && failedFor !== undefined && failedFor === contact;
+  const next = {
+    ...rest,
+    ...(refusal && { refusal }),
+    ...(unclear && contact !== undefined && { failedFor: contact }),
+    failures: again ? failures : failures + 1,
+  };
+  if (!open && next.failures < limit) return next;
   const probes = open ? open.probes + 1 : 0;
   return {
-    ...rest,
-    failures: failures + 1,
+    ...next,
     open: {
       since: open?.since ?? now,
       probes,
       probeAt: now + probeDelay(probes, outcome),
       probing: false,
-      reason: outcome.reply,
-      step: outcome.step,
+      ...said,
     },
   };
 };
 
-/** That a route is open is told once an hour at most, however often it opens; that it is closed, to whoever was told. */
+/** Operators hear once an hour at most that a route is open, and that it is back only if they heard it was open. */
 const tellMilliseconds = 3_600_000;
+/** They hear at once that a route refuses us, before it is open, and no more of that for a day. */
+const refusalMilliseconds = 86_400_000;
 
 /** The route once the operators were told how it is; undefined: there is nothing to be told now. */
 export const afterTelling = (state: RouteState, now: number): RouteState | undefined => {
-  const { open, told } = state;
-  if ((open !== undefined) === told.open) return undefined;
-  if (!open) return { ...state, told: { ...told, open: false } };
-  return Math.abs(now - told.at) < tellMilliseconds ? undefined : { ...state, told: { open: true, at: now } };
+  const { open, refusal, told } = state;
+  const lately = (at: number | undefined, span: number) => at !== undefined && Math.abs(now - at) < span;
+  if (open) {
+    const known = refusal && lately(told.refusalAt, tellMilliseconds);
+    if (told.open || known || lately(told.at, tellMilliseconds)) return undefined;
+    return { ...state, told: { ...told, open: true, at: now } };
+  }
+  if (told.open) return { ...state, told: { ...told, open: false } };
+  return refusal && !lately(told.refusalAt, refusalMilliseconds)
+    ? { ...state, told: { ...told, refusalAt: now } }
+    : undefined;
 };
 
 /**
@@ -131,7 +167,7 @@ export const afterTelling = (state: RouteState, now: number): RouteState | undef
  * and is open no more if the settings have it no more.
  */
 export const afterStart = (state: RouteState, now: number, used: boolean): RouteState => {
-  const { removed: _, open, ...rest } = state;
+  const { removed: _, open, refusal, ...rest } = state;
   if (!used) return { ...rest, removed: true };
   return open ? { ...rest, open: { ...open, probeAt: Math.min(open.probeAt, now) } } : rest;
 };

@@ -17,8 +17,8 @@ export type DeliveryOutcome = Words &
   Circumstances &
   ({ result: "accepted"; queueId?: string } | ({ step: Step } & Failure));
 
-/** One try to hand a mail to a relay. */
-export type Attempt = { at: number; route: string; outcome: DeliveryOutcome };
+/** One try to hand a mail to a relay; `reduced`: in the short form that follows a refusal of the message. */
+export type Attempt = { at: number; route: string; outcome: DeliveryOutcome; reduced?: true };
 
 /** Whether the relay may have taken the mail without our hearing of it. */
 export const isLost = ({ outcome }: Attempt): boolean =>
@@ -80,38 +80,17 @@ export const withoutSecrets = (text: string, secrets: readonly string[]): string
     .reduce((safe, form) => safe.replaceAll(form, "[redacted]"), text);
 
 /**
- * What a failed attempt says. `tooFast`: the route works, and asks for a slower pace. A refusal is `about` the
- * recipient or the message; all else that a relay refuses is about us, and buries nothing.
+ * What a failed attempt says. Deferred `tooFast`: the route works, and asks for a slower pace; `quota`: it takes no
+ * more today. A refusal is `about` the recipient or the message. Unauthorised is about us, and buries nothing;
+ * `unclear`: perhaps it is about this recipient alone.
  */
 export type Failure =
-  | { result: "deferred"; lostAfterData: boolean; tooFast?: true }
+  | { result: "deferred"; lostAfterData: boolean; tooFast?: true; quota?: true }
   | { result: "refused"; about: "recipient" | "message" }
-  | { result: "unauthorised" };
+  | { result: "unauthorised"; unclear?: true };
 
 /** The addresses of a mail's envelope, of which a reply may speak. */
 export type Envelope = { from: string; to: string };
-
-/**
- * Classifies a failed SMTP attempt by the step it failed in and the reply's code, if there was a reply (design §4), at
- * step `token` that of HTTP: missing protection, refused credentials and a refused sender are about our settings, other 5yz about this mail;
- * all else passes with time.
- */
-export const failure = (step: Step, code: number | undefined, _reply = "", _envelope?: Envelope): Failure => {
-  if (step === "token") {
-    const passes = code === undefined || code < 400 || code >= 500 || code === 408 || code === 429;
-    return passes ? { result: "deferred", lostAfterData: false } : { result: "unauthorised" };
-  }
-  // RFC 4954 §6: these codes say at any step that authentication or encryption is wanting.
-  if (code !== undefined && [530, 534, 535, 538].includes(code)) return { result: "unauthorised" };
-  if (step === "tls" || step === "auth-offered") return { result: "unauthorised" };
-  if (code !== undefined && code >= 500) {
-    // A sender that is refused once is refused for every mail: burying them all would help nobody.
-    if (step === "auth" || step === "sender") return { result: "unauthorised" };
-    if (step !== "connect")
-      return { result: "refused", about: step === "recipient" ? "recipient" : "message" };
-  }
-  return { result: "deferred", lostAfterData: step === "after-data" && (code === undefined || code < 400) };
-};
 
 /** The id under which a relay queued a mail, from the reply to the final dot, as Postfix, Exim and Exchange say it. */
 export const queueIdOf = (reply: string): string | undefined =>

@@ -12,8 +12,10 @@ export type RouteStates = {
 
 /** What became of a mail that was offered to the routes in their order. */
 export type Handover = {
-  /** In order; the last tells the outcome. None if no route could be tried. */
+  /** In order; the last may be accepted. None if no route could be tried. */
   attempts: Attempt[];
+  /** Every route was tried, and each refused it for the recipient or the message. */
+  refused?: true;
   /** If no route may be tried before: until when, and why. */
   wait?: { until: number; reason: string };
   /** If a route that works deferred it: when another one may be tried that could not be now. */
@@ -108,9 +110,9 @@ const changing =
   };
 
 /**
- * Offers a mail to the routes in their order until one takes or refuses it: the next at once if one defers it or has
- * no use for our credentials, but not after a reply to the final dot was lost, for then a second copy would be
- * certain. All ends before `until` (Unix milliseconds). Breakers and rates are kept in `states`.
+ * Offers a mail to the routes in their order until one takes it: the next at once if one defers or refuses it, for
+ * that makes no second copy, but not after a reply to the final dot was lost, for then one would be certain. All ends
+ * before `until` (Unix milliseconds). Breakers and rates are kept in `states`.
  */
 export const relays = ({ routes, states, clock, timeout = platformTimeout }: RoutesParts) => {
   const placesOf = new Map(routes.map(({ relay }) => [relay.route, places(relay.connections)]));
@@ -142,7 +144,7 @@ export const relays = ({ routes, states, clock, timeout = platformTimeout }: Rou
       if (until - at < leastAttemptMilliseconds) return { until: at, reason: noTime };
       const limit = timeout(Math.max(until - at, 1));
       const outcome = await transport.send(mail, limit, () => line.show(true));
-      const after = (state: RouteState) => afterAttempt(state, outcome, clock());
+      const after = (state: RouteState) => afterAttempt(state, outcome, clock(), mail.envelope.to);
       // A state that cannot be written costs a probe; a lost outcome would cost a second mail.
       const state = await change(relay.route, after).catch(() => after(before));
       line.show(state.failures === 0);
@@ -175,13 +177,14 @@ export const relays = ({ routes, states, clock, timeout = platformTimeout }: Rou
       }
       attempts.push(offered.attempt);
       const { outcome } = offered.attempt;
-      if (outcome.result === "accepted" || outcome.result === "refused") return { attempts };
-      if (isLost(offered.attempt)) return { attempts };
+      if (outcome.result === "accepted" || isLost(offered.attempt)) return { attempts };
       const { open } = offered.state;
       // The next probe is another mail's, if one waits: a relay may want a login for this recipient alone.
       if (open)
         waits.push({ until: open.probeAt + othersFirstMilliseconds, reason: `${name}: ${open.reason}` });
     }
+    if (attempts.length === order.length && attempts.every(({ outcome }) => outcome.result === "refused"))
+      return { attempts, refused: true };
     const soonest = Math.min(...waits.map((wait) => wait.until));
     // A route that works and deferred this mail has its own time: the queue's.
     if (waits.length < order.length) return { attempts, ...(waits.length > 0 && { sooner: soonest }) };

@@ -4,11 +4,11 @@ import {
   type Circumstances,
   type DeliveryOutcome,
   type Envelope,
-  failure,
   printable,
   queueIdOf,
   type Transport,
 } from "./delivery.ts";
+import { failure } from "./refusal.ts";
 import type { SmtpRelay } from "./relay.ts";
 import { type Onlooker, SessionError, type SmtpSession } from "./session.ts";
 import { openSession, type SessionParts } from "./smtp-session.ts";

@@ -113,6 +113,9 @@ export const attempt = v.strictObject({
   ),
   lostAfterData: optional(v.boolean()),
   tooFast: optional(v.boolean()),
+  quota: optional(v.boolean()),
+  unclear: optional(v.boolean()),
+  reduced: optional(v.boolean()),
   about: optional(v.picklist(["recipient", "message"])),
 });
 

@@ -195,7 +195,7 @@ const wholeOf = (record: JournalRecord): Story => ({
   holds: record.holds,
   claim: record.claim,
   message_id: record.messageId,
-  attempts: record.attempts.map(({ at, route, outcome }) => ({ at, route, ...outcome })),
+  attempts: record.attempts.map(({ outcome, ...attempt }) => ({ ...attempt, ...outcome })),
   ending: record.ending,
   members: record.members,
   returned: record.returned,

@@ -168,12 +168,13 @@ export const outcomeOf = ({
     : `pending: ${why}`;
 };
 
-const attemptLine = ({ route, outcome }: Attempt): string => {
+const attemptLine = ({ route, outcome, reduced }: Attempt): string => {
   const { result, tls, reply, durationMilliseconds } = outcome;
   const over = tls
     ? ` over ${tls.version} ${tls.cipher} to ${tls.subject || "a certificate without a name"}`
     : "";
-  return `${route} ${result}${over} in ${(durationMilliseconds / 1000).toFixed(1)} s: ${reply}`;
+  const form = reduced ? " the reduced form" : "";
+  return `${route} ${result}${form}${over} in ${(durationMilliseconds / 1000).toFixed(1)} s: ${reply}`;
 };
 
 /** What happened to an alert, in order. */

@@ -5,7 +5,6 @@ import type { Ledger } from "../ledger/ledger.ts";
 import { type Counter as CounterName, samplesOf } from "../metrics.ts";
 import { operatorSite } from "../operator.ts";
 import type { Queue } from "../queue/queue.ts";
-import { refusals } from "../status.ts";
 import type { Report } from "../telemetry.ts";
 
 /** Of each counter: what it counts, and by which labels. SES tells of returned mail on AWS alone. */
@@ -96,7 +95,7 @@ export const prometheus = (parts: PrometheusParts) => {
   const open = gauge("hardstate_route_open", "1 while a route is of no use and only probed.", "route");
   const unauthorised = gauge(
     "hardstate_route_unauthorised",
-    "1 while a route is open because of our login, TLS or sender.",
+    "1 while a route refuses our login, sender or account, or offers no safe TLS.",
     "route",
   );
 
@@ -148,9 +147,9 @@ export const prometheus = (parts: PrometheusParts) => {
     setOrRemove(oldest, held?.oldestAt === undefined ? empty : Math.max(clock() - held.oldestAt, 0) / 1000);
     for (const each of [open, unauthorised]) each.reset();
     for (const route of known ? routes : []) {
-      const fault = known?.states.find((state) => state.route === route)?.open;
-      open.set({ route }, fault ? 1 : 0);
-      unauthorised.set({ route }, fault && refusals.includes(fault.step) ? 1 : 0);
+      const state = known?.states.find((one) => one.route === route);
+      open.set({ route }, state?.open ? 1 : 0);
+      unauthorised.set({ route }, state?.refusal ? 1 : 0);
     }
     const own = heartbeatsOf(site, known?.heartbeats ?? []);
     const texts = await Promise.all([registry.metrics(), own.metrics()]);

@@ -106,7 +106,7 @@ describe("the mail of a digest", () => {
       told(["a", "s4"], "OK"),
       told(["a", "s4"], "CRITICAL"),
     );
-    expect(html.match(/<s>.*?<\/s>/g)).toEqual([
+    expect(html?.match(/<s>.*?<\/s>/g)).toEqual([
       '<s><a href="https://nagios.example.com/?h=a&amp;s=s1" style="color:inherit">s1</a></s>',
     ]);
   });

@@ -137,7 +137,7 @@ describe("a mail as a file", () => {
     expect(back.subject).toBe(mail.subject);
     expect(back.messageId).toBe(mail.messageId);
     expect(back.text?.trimEnd()).toBe(mail.text.trimEnd());
-    expect(back.html?.trimEnd()).toBe(mail.html.trimEnd());
+    expect(back.html?.trimEnd()).toBe(mail.html?.trimEnd());
     expect(back.date).toBe(new Date(alert.receivedAt).toISOString());
   });
 });
@@ -447,7 +447,7 @@ describe("HTML", () => {
       { contactName: markup },
     ),
   ).mail;
-  const tags = [...html.matchAll(/<[a-z!/][^>]*>/gi)].map(([tag]) => tag);
+  const tags = [...(html ?? "").matchAll(/<[a-z!/][^>]*>/gi)].map(([tag]) => tag);
 
   test("has only our own elements, whatever was sent", () => {
     const names = new Set(tags.map((tag) => tag.replace(/^<\/?([a-z0-9!]+).*$/is, "$1").toLowerCase()));
@@ -493,7 +493,7 @@ describe("colours", () => {
     ["CRITICAL", "PROBLEM"],
   ])("of %s can be read on a light and on a dark page: each text has its own background", ([state, type]) => {
     const { html } = mailed(queued(alertOf({ state, type, comment: "x", truncated: true }))).mail;
-    const styles = [...html.matchAll(/ style="([^"]*)"/g)].map(([, style = ""]) => style);
+    const styles = [...(html ?? "").matchAll(/ style="([^"]*)"/g)].map(([, style = ""]) => style);
     const coloured = styles.filter((style) => /(^|;)color:(?!inherit)/.test(style));
     expect(coloured).toHaveLength(1);
     for (const style of coloured) {

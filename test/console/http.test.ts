@@ -341,7 +341,7 @@ describe("the first page", () => {
     };
     app = bridgeOn({
       ...ledger,
-      routes: async () => [{ ...newRoute("smtp://first"), open }],
+      routes: async () => [{ ...newRoute("smtp://first"), open, refusal: { at: now, ...open } }],
       heartbeats: async () => [
         { ...(await ledger.heartbeat("site", "m1")), at: now - 1000, silent: { since: now } },
         { ...(await ledger.heartbeat("other", "m2")), at: now - 1000, silent: { since: now } },
@@ -351,7 +351,7 @@ describe("the first page", () => {
       /flowing, but.*1 relay out of use.*wait longer.*1 alert could not be mailed.*1 monitor fell silent/,
     );
     const { text } = await get("/", await logIn());
-    expect(text).toContain("login refused");
+    expect(text).toContain("refuses us");
     expect(text).toContain("535 no");
     expect(text).not.toContain("m2");
   });

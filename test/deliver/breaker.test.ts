@@ -7,21 +7,25 @@ import {
   newRoute,
   type RouteState,
 } from "../../functions/deliver/breaker.ts";
-import { type DeliveryOutcome, failure, type Step } from "../../functions/deliver/delivery.ts";
+import type { DeliveryOutcome, Step } from "../../functions/deliver/delivery.ts";
+import { failure } from "../../functions/deliver/refusal.ts";
 
 const begin = 1_000_000_000;
 const seconds = (count: number) => begin + count * 1000;
 
 const accepted: DeliveryOutcome = { result: "accepted", reply: "250 Ok", code: 250, durationMilliseconds: 1 };
-const failed = (step: Step, code?: number): DeliveryOutcome => ({
-  ...failure(step, code),
+const failed = (step: Step, code?: number, reply = `${code ?? "gone"}`): DeliveryOutcome => ({
+  ...failure(step, code, reply),
   step,
   code,
-  reply: `${code ?? "gone"}`,
+  reply,
   durationMilliseconds: 1,
 });
 const login = failed("auth", 535);
 const away = failed("connect");
+const sendAs = failed("after-data", 554, "554 5.2.252 SendAsDenied");
+const quota = failed("after-data", 454, "454 Throttling failure: Daily message quota exceeded.");
+const guarded = failed("recipient", 530, "530 5.7.0 Authentication required for guarded@example.com");
 
 /** A route after attempts at given seconds, each begun as a worker does that finds it usable. */
 const routeAfter = (attempts: [at: number, outcome: DeliveryOutcome][]): RouteState =>
@@ -44,6 +48,10 @@ describe("a route", () => {
     ["is not opened by two that are not in a row", [away, accepted, away], false],
     ["is opened by the second 421 in a row", [failed("connect", 421), failed("connect", 421)], true],
     ["is opened by a login that cannot be checked twice", [failed("auth", 454), failed("auth", 454)], true],
+    ["is not opened by one refusal that is about us", [sendAs], false],
+    ["is opened by the second of them in a row", [sendAs, sendAs], true],
+    ["is not opened by two that are not in a row", [sendAs, accepted, sendAs], false],
+    ["is opened by the second quota in a row, though it says later", [quota, quota], true],
     ["is opened by a token endpoint that is away twice", [failed("token"), failed("token")], true],
     [
       "is not opened by recipients that are deferred",
@@ -52,7 +60,7 @@ describe("a route", () => {
     ],
     [
       "is not opened by refused recipients",
-      Array(5).fill(failed("recipient", 550)) as DeliveryOutcome[],
+      Array(5).fill(failed("recipient", 550, "550 5.1.1 unknown")) as DeliveryOutcome[],
       false,
     ],
     ["is not opened by a lost reply to the final dot", [failed("after-data"), failed("after-data")], false],
@@ -68,6 +76,50 @@ describe("a route", () => {
     ],
   ])("%s", (_, outcomes, open) => {
     expect(routeAfter(outcomes.map((outcome, index) => [index, outcome])).open !== undefined).toBe(open);
+  });
+
+  /** A route after refusals for these contacts, a second apart. */
+  const refusedFor = (...contacts: string[]): RouteState =>
+    contacts.reduce(
+      (state, contact, at) => afterAttempt(state, guarded, seconds(at), contact),
+      newRoute("smtp://relay:587"),
+    );
+
+  it("is not opened by a refusal that may be one recipient's, however often that one gets it", () => {
+    expect(refusedFor(...Array<string>(9).fill("guarded@example.com")).open).toBeUndefined();
+  });
+
+  it("is opened by it when another recipient gets it next", () => {
+    expect(refusedFor("guarded@example.com", "ops@example.com").open).toBeDefined();
+    const between = afterAttempt(refusedFor("guarded@example.com"), accepted, seconds(1), "dba@example.com");
+    expect(afterAttempt(between, guarded, seconds(2), "ops@example.com").open).toBeUndefined();
+  });
+
+  it("keeps no contact's address in what it said: each site may read that", () => {
+    const state = refusedFor("Guarded@example.com", "guarded@EXAMPLE.com");
+    expect(state.refusal?.reason).toBe("530 5.7.0 Authentication required for [recipient]");
+  });
+
+  it("is told of at its first refusal, and not again when that opens it, nor on that day", () => {
+    const first = afterAttempt(newRoute("smtp://relay:587"), sendAs, seconds(0));
+    const told = afterTelling(first, seconds(1));
+    expect(told?.told).toEqual({ open: false, at: 0, refusalAt: seconds(1) });
+    if (!told) return;
+    const open = afterAttempt(told, sendAs, seconds(2));
+    expect(open.open).toBeDefined();
+    expect(afterTelling(open, seconds(3))).toBeUndefined();
+    expect(afterTelling(open, seconds(3602))?.told.open).toBe(true);
+    const again = afterAttempt(afterAttempt(told, accepted, seconds(9)), sendAs, seconds(7200));
+    expect(afterTelling(again, seconds(7201))).toBeUndefined();
+    expect(afterTelling(again, seconds(90_000))?.told.refusalAt).toBe(seconds(90_000));
+  });
+
+  it("is told of when its host dies within an hour of a refusal", () => {
+    const told = afterTelling(afterAttempt(newRoute("r"), sendAs, seconds(0)), seconds(1));
+    if (!told) throw new Error("not told");
+    const worked = afterAttempt(told, accepted, seconds(2));
+    const dead = afterAttempt(afterAttempt(worked, away, seconds(3)), away, seconds(4));
+    expect(afterTelling(dead, seconds(5))?.told.open).toBe(true);
   });
 
   it.each<[string, DeliveryOutcome, number[]]>([
@@ -111,7 +163,7 @@ describe("a route", () => {
 
   it.each<[string, DeliveryOutcome]>([
     ["a mail that is taken", accepted],
-    ["a recipient that is refused", failed("recipient", 550)],
+    ["a recipient that is refused", failed("recipient", 550, "550 5.1.1 unknown")],
     ["a recipient that is deferred", failed("recipient", 450)],
   ])("is closed by %s, and is then as new", (_, outcome) => {
     const state = routeAfter([

@@ -1,7 +1,7 @@
 import { createServer, type ServerResponse } from "node:http";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { failure } from "../../functions/deliver/delivery.ts";
 import { tokenSource } from "../../functions/deliver/oauth.ts";
+import { failure } from "../../functions/deliver/refusal.ts";
 import type { OAuth } from "../../functions/deliver/relay.ts";
 import { SessionError } from "../../functions/deliver/session.ts";
 import { Secret } from "../../functions/secret.ts";
@@ -51,7 +51,7 @@ const failureOf = async (asked: Promise<string>) => {
   );
   if (!(error instanceof SessionError)) throw error;
   expect(error.step).toBe("token");
-  return { code: error.code, reply: error.message, ...failure(error.step, error.code) };
+  return { code: error.code, reply: error.message, ...failure(error.step, error.code, error.message) };
 };
 
 /** Numbered tokens, so that a test sees which fetch one came from. */

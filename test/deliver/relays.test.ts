@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Mail } from "../../functions/compose/mail.ts";
-import { type DeliveryOutcome, failure, type Step } from "../../functions/deliver/delivery.ts";
+import type { DeliveryOutcome, Step } from "../../functions/deliver/delivery.ts";
+import { failure } from "../../functions/deliver/refusal.ts";
 import { probeUnused, relays, useRoutes } from "../../functions/deliver/relays.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
@@ -18,13 +19,15 @@ beforeEach(() => {
 });
 
 const accepted: DeliveryOutcome = { result: "accepted", reply: "250 Ok", code: 250, durationMilliseconds: 1 };
-const failed = (step: Step, code?: number): DeliveryOutcome => ({
-  ...failure(step, code),
+const failed = (step: Step, code?: number, reply = `${code ?? "gone"}`): DeliveryOutcome => ({
+  ...failure(step, code, reply),
   step,
   code,
-  reply: `${code ?? "gone"}`,
+  reply,
   durationMilliseconds: 1,
 });
+
+const unknown = failed("recipient", 550, "550 5.1.1 unknown");
 
 type Send = (signal: AbortSignal, loggedIn?: () => void) => DeliveryOutcome | Promise<DeliveryOutcome>;
 type Route = { connections?: number; rate?: Rate; send: Send };
@@ -76,6 +79,9 @@ describe("a mail", () => {
     ["has lost its TLS", failed("tls")],
     ["defers it", failed("recipient", 450)],
     ["has a full disk", failed("after-data", 452)],
+    ["does not know its recipient", unknown],
+    ["finds it too large", failed("after-data", 552, "552 5.3.4 too large")],
+    ["may not send as this sender", failed("after-data", 554, "554 5.2.252 SendAsDenied")],
   ])("goes by the second route at once if the first %s, and both attempts are told", async (_, outcome) => {
     const { attempts, wait } = await open({ a: outcome, b: accepted })(mail(), until());
     expect(attempts.map((attempt) => [attempt.route, attempt.outcome.result])).toEqual([
@@ -85,13 +91,43 @@ describe("a mail", () => {
     expect(wait).toBeUndefined();
   });
 
-  it.each<[string, DeliveryOutcome]>([
-    ["refused it", failed("recipient", 550)],
-    ["may have taken it", failed("after-data")],
-  ])("is not offered to the second route if the first %s", async (_, outcome) => {
-    const { attempts } = await open({ a: outcome, b: accepted })(mail(), until());
+  it("is not offered to the second route if the first may have taken it", async () => {
+    const { attempts } = await open({ a: failed("after-data"), b: accepted })(mail(), until());
     expect(attempts).toHaveLength(1);
     expect(tried).toEqual(["a"]);
+  });
+
+  it("is refused only when every route has refused it", async () => {
+    const one = await open({ a: unknown, b: unknown })(mail(), until());
+    expect(one).toMatchObject({ refused: true });
+    expect(tried).toEqual(["a", "b"]);
+  });
+
+  it.each<[string, DeliveryOutcome]>([
+    ["is away", failed("connect")],
+    ["defers it", failed("recipient", 450)],
+    ["refuses us", failed("recipient", 553, "553 5.7.1 Sender address rejected: not owned by user")],
+  ])(
+    "that one route refuses is kept if the other %s: that one may know the recipient",
+    async (_, outcome) => {
+      for (const routes of [
+        { a: unknown, b: outcome },
+        { a: outcome, b: unknown },
+      ]) {
+        const handover = await open(routes)(mail(), until());
+        expect(handover.attempts).toHaveLength(2);
+        expect(handover.refused).toBeUndefined();
+      }
+    },
+  );
+
+  it("that one route refuses is kept while the other is open", async () => {
+    const handOver = open({ a: failed("auth", 535), b: unknown });
+    await handOver(mail(), until());
+    const { refused, attempts, sooner } = await handOver(mail(), until());
+    expect(attempts).toHaveLength(1);
+    expect(refused).toBeUndefined();
+    expect(sooner).toBe(begin + 30_000);
   });
 
   it("whose reply was lost by the second route is offered to that one first", async () => {

@@ -1,10 +1,6 @@
 import type { Mail } from "../../functions/compose/mail.ts";
-import {
-  type DeliveryOutcome,
-  failure,
-  type Step,
-  type Transport,
-} from "../../functions/deliver/delivery.ts";
+import type { DeliveryOutcome, Step, Transport } from "../../functions/deliver/delivery.ts";
+import { failure } from "../../functions/deliver/refusal.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
 import type { Process, Stage } from "./stage.ts";
 
@@ -37,7 +33,7 @@ const mishaps = [
 type Mishap = (typeof mishaps)[number];
 
 const failed = (step: Step, reply: string, code?: number): DeliveryOutcome => ({
-  ...failure(step, code),
+  ...failure(step, code, reply),
   step,
   reply,
   code,

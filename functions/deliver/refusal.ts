@@ -1,0 +1,213 @@
+import type { Envelope, Failure, Step } from "./delivery.ts";
+
+/**
+ * What a relay's no is about. `us`: sender, account, quota, address or policy, so every mail will hear it. `unclear`:
+ * perhaps us, perhaps this recipient alone; nothing is buried for it.
+ */
+type Fault = "recipient" | "message" | "us" | "unclear" | "too-fast" | "quota" | "later";
+
+/** One kind of refusal after login: where it comes, how systems word it, and what an operator can do. */
+type Refusal = {
+  fault: Fault;
+  reply: RegExp;
+  todo: string;
+  /** Absent: at every step of a mail. */
+  steps?: readonly Step[];
+};
+
+const mailSteps: readonly Step[] = ["sender", "recipient", "data", "after-data"];
+const everyStep: readonly Step[] = ["connect", ...mailSteps];
+const content: readonly Step[] = ["data", "after-data"];
+const notSender: readonly Step[] = ["recipient", "data", "after-data"];
+
+/** The first row that fits is meant: words about us come before those that a recipient's refusal shares with them. */
+const refusals: readonly Refusal[] = [
+  {
+    fault: "quota",
+    reply:
+      /^4\d\d (?!4\.2\.).*(\b(daily|hourly|per (day|hour)|24 ?h(ou)?rs?)\b.*(quota|limit|exceed)|(quota|limit).*\b(daily|hourly|per (day|hour))\b)/i,
+    todo: "The account's quota of mails for the day or hour is used up: ask the provider for more, or add a second relay to HARDSTATE_RELAYS.",
+  },
+  {
+    fault: "too-fast",
+    steps: everyStep,
+    reply:
+      /^(432\b|4\d\d (?!4\.(2\.|5\.3|7\.6|7\.28)|.*\b(connections|in this (connection|session))\b).*\b(rate|throttl\w*|too (fast|quickly|many|much)|per (second|minute)|concurren\w*|thread limit|slow down)\b|4.*\bpeak\b)/i,
+    todo: "The relay asks for a slower pace, and gets it by itself. To avoid this, set rate= and a lower connections= in HARDSTATE_RELAYS.",
+  },
+  {
+    fault: "later",
+    reply: /^4/,
+    todo: "The relay says later (greylisting, a limit, a full disk). The mail is retried. If this lasts, read the relay's log.",
+  },
+  {
+    fault: "unclear",
+    reply: /^53[0458]\b|authenticat\w+ (is )?required|must authenticate|STARTTLS( command)? first/i,
+    todo: "The relay requires a login or TLS for this mail: give user and password, and no tls=none, in HARDSTATE_RELAYS.",
+  },
+  {
+    fault: "unclear",
+    reply:
+      /^5\d\d (5\.7\.(124|13[3-6])\b|.*(allowed[- ]senders?|only accepts? (mail|messages)|not authenticated for group|restricted (group|list|recipient)))/i,
+    todo: "This recipient takes mail from chosen senders alone: have its owner add the sender, or give the contact another address.",
+  },
+  {
+    fault: "us",
+    reply: /^5\d\d.*(\b(helo|ehlo)\b.*reject|fully.qualified host ?name)/i,
+    todo: "The relay does not take the name that the bridge gives in EHLO: give one that it knows with name= in HARDSTATE_RELAYS.",
+  },
+  {
+    fault: "message",
+    reply:
+      /^5\d\d (5\.3\.4\b|5\.2\.3\b|5\.6\.\d|.*(\bsize (limit|exceed)|exceed\w*.{0,30}\bsize\b|(message|mail|content|data|body)\b.{0,30}\btoo (large|big|long)))/i,
+    todo: "The mail is larger than the relay allows, or has a form that it does not take: raise the limit there (message_size_limit of Postfix), or have the check print less.",
+  },
+  {
+    fault: "us",
+    reply:
+      /^5\d\d (5\.1\.[78]\b|5\.7\.60\b|.*(send ?as\b|SendAs|\bsender\b(?!'?s? (submission|sending)? ?(quota|limit))|not owned by|mail from\b|from:? address|\bfrom header|envelope.?from|return.?path|not verified|not a verified|unverified (address|identity|domain)|not authori[sz]ed to (send|use)))/i,
+    todo: "The relay refuses this sender for this login: set HARDSTATE_FROM and HARDSTATE_ENVELOPE_FROM to an address that the login may send as, or have the right given or the address verified there.",
+  },
+  {
+    fault: "us",
+    reply:
+      /^5\d\d (5\.4\.5\b|.*(SubmissionQuota|(submission|sender|sending|daily|hourly|outgoing|outbound|relay|message)\b.{0,25}\b(quota|limit)|(quota|limit)\b.{0,25}\b(sending|messages|mails|per (day|hour))|too many (messages|mails|emails)|rate limit))/i,
+    todo: "The account has reached its quota of mails: wait, ask the provider for more, or add a second relay to HARDSTATE_RELAYS. The contact's address is not the cause.",
+  },
+  {
+    fault: "unclear",
+    reply:
+      /^5\d\d.*(relay(ing)?( access| mail)?( is)? (denied|prohibited|not (allowed|permitted))|(unable|not permitted|not allowed|refuse[sd]?|cannot|do(es)? not) (to )?relay|5\.7\.64\b|TenantAttribution|rcpthosts|no relay)/i,
+    todo: "The relay does not relay for us to this recipient: give user and password in HARDSTATE_RELAYS, or have its administrator allow this machine.",
+  },
+  {
+    fault: "us",
+    reply:
+      /^5\d\d (5\.7\.2\d\b|.*(\b(SPF|DKIM|DMARC)\b|unauthenticated|reverse (dns|lookup)|\b(PTR|rDNS)\b))/i,
+    todo: "The receiving server has no proof that this relay may send for our domain: publish SPF, DKIM and DMARC records that cover the relay (hardstate doctor looks at them).",
+  },
+  {
+    fault: "us",
+    steps: everyStep,
+    reply:
+      /^5\d\d (5\.7\.([57]\d\d|60[6-9])\b|.*(\breputation\b|(host|\bIP\b|address \[|network|\[[\d.]+\]).{0,80}\b(block|black|list|bann|denied)|blocked using|spamhaus|\b(dns)?[rb]bl\b|dnsbl|blacklist|blocklist))/i,
+    todo: "The relay's address, or this machine's, is on a blocklist: look it up at the address in the reply, have it taken off, and add a second relay to HARDSTATE_RELAYS.",
+  },
+  {
+    fault: "recipient",
+    steps: notSender,
+    reply:
+      /^5\d\d (5\.2\.2\b|.*(mailbox (is |has )?(full|exceed|over)|over ?quota|(mailbox|user|recipient|account)\b.{0,30}quota (is |was )?(exceeded|full)|exhausted.{0,20}storage|(exceed|out of|insufficient).{0,20}(storage|disk space|mailbox)|\bfull\b.{0,20}mailbox))/i,
+    todo: "The recipient's mailbox is full: have it emptied.",
+  },
+  {
+    fault: "message",
+    steps: content,
+    reply:
+      /^5\d\d.*(virus|malware|infected|spam\b|unsolicited|\bcontents?\b|attachment|phish|suspicious|banned|(headers?|line)\b.{0,30}\b(missing|invalid|malformed|duplicate|too long)|line length|RFC ?[258]\d\d)/i,
+    todo: "A filter refuses the content of the mail: read its reply and the relay's log, and have mail of this sender excepted.",
+  },
+  {
+    fault: "recipient",
+    steps: notSender,
+    reply: /^5\d\d (5\.1\.(1|2|3|6|10)\b|5\.2\.1\b|5\.4\.1\b.*recipient|.*\(#5\.1\.1\))/i,
+    todo: "The relay does not know this recipient: check the contact's address.",
+  },
+  {
+    fault: "recipient",
+    steps: notSender,
+    reply:
+      /^5\d\d.*((recipient|mailbox|alias|inbox)\b.{0,60}(\bunknown|not (found|exist|known|local|active|valid|available|listed)|(?<!action not taken: mailbox )unavailable|disabled|inactive|suspended|deactivated|is ?blocked|\binvalid|n[o']t exist|undeliverable)|(unknown|invalid|no such|unrouteable|undeliverable|bad destination) (local )?(user|recipient|mailbox|address|account|alias|person|local.part)|\buser\b.{0,40}(unknown|not (found|exist|known|local)|n[o']t (exist|have)|unbekannt)|no mailbox here|characters in address|unbekannter? empf|n'existe)/i,
+    todo: "The relay does not know this recipient: check the contact's address.",
+  },
+  {
+    fault: "recipient",
+    steps: ["recipient"],
+    reply:
+      /^5\d\d.*((user|address|account)\b.{0,60}(\bunknown|not (found|exist|known|local|active|valid|available|listed)|unavailable|disabled|inactive|suspended|deactivated|\binvalid|n[o']t exist|undeliverable)|\bno (user|mailbox|recipient)|not our (customer|user))/i,
+    todo: "The relay does not know this recipient: check the contact's address.",
+  },
+  {
+    fault: "message",
+    reply: /^552\b/,
+    todo: "The mail is larger than the relay allows, or the recipient's mailbox is full: read its reply.",
+  },
+  {
+    fault: "us",
+    reply:
+      /^5\d\d.*(account|service|sending|subscription|tenant|domain)\b.{0,60}(suspend|disabled|blocked|locked|paused|not (enabled|active|activated)|compromised|deactivated|exceeded)/i,
+    todo: "The account at the relay may not send at the moment: log in to the provider's pages and look at its standing.",
+  },
+  {
+    fault: "us",
+    steps: ["sender"],
+    reply: /^5/,
+    todo: "The relay refuses this sender for this login: set HARDSTATE_FROM and HARDSTATE_ENVELOPE_FROM to an address that the login may send as.",
+  },
+  {
+    fault: "unclear",
+    reply: /^5/,
+    todo: "The relay refuses this mail for a reason of its own: read its reply and its log. Nothing is lost; the mail is retried and takes the next route if there is one.",
+  },
+];
+
+/** The reply on one line, its code and enhanced code once. */
+const onOneLine = (reply: string): string => {
+  const code = reply.slice(0, 3);
+  return reply
+    .replace(/^(\d{3})-/, "$1 ")
+    .replace(new RegExp(`\\s+${/^\d{3}$/.test(code) ? code : "-"}[ -]([245]\\.\\d+\\.\\d+\\s+)?`, "g"), " ")
+    .replace(/\s+/g, " ");
+};
+
+const refusalOf = (step: Step, reply: string, envelope?: Envelope): Refusal | undefined => {
+  const text = onOneLine(reply);
+  const names = (address: string) => text.toLowerCase().includes(address.toLowerCase());
+  const namesUsAlone = envelope !== undefined && names(envelope.from) && !names(envelope.to);
+  return refusals.find(
+    ({ fault, reply: words, steps = mailSteps }) =>
+      steps.includes(step) &&
+      words.test(text) &&
+      // Relays look up senders as they look up recipients, and say of both that they are unknown.
+      !(fault === "recipient" && namesUsAlone),
+  );
+};
+
+/** What an operator can do about a relay's refusal of a mail; undefined if the step or the reply is none. */
+export const todoAfter = (step: Step, reply: string): string | undefined => refusalOf(step, reply)?.todo;
+
+const deferred: Failure = { result: "deferred", lostAfterData: false };
+
+const failures: Record<Fault, Failure> = {
+  recipient: { result: "refused", about: "recipient" },
+  message: { result: "refused", about: "message" },
+  us: { result: "unauthorised" },
+  unclear: { result: "unauthorised", unclear: true },
+  "too-fast": { ...deferred, tooFast: true },
+  quota: { ...deferred, quota: true },
+  later: deferred,
+};
+
+/**
+ * Classifies a failed attempt by the step it failed in and the relay's reply, if there was one; at step `token` by the
+ * code of HTTP. Nothing but a recipient's or a message's own fault is refused for good; missing protection, refused
+ * credentials and any other refusal are about our settings or account; all else passes with time.
+ */
+export const failure = (
+  step: Step,
+  code: number | undefined,
+  reply: string,
+  envelope?: Envelope,
+): Failure => {
+  if (step === "token") {
+    const passes = code === undefined || code < 400 || code >= 500 || code === 408 || code === 429;
+    return passes ? deferred : failures.us;
+  }
+  if (step === "tls" || step === "auth-offered") return failures.us;
+  if (code === undefined || code < 400) return { ...deferred, lostAfterData: step === "after-data" };
+  const refusal = refusalOf(step, reply, envelope);
+  if (refusal) return failures[refusal.fault];
+  // RFC 4954 §6: these codes say at any step that authentication or encryption is wanting.
+  if ([530, 534, 535, 538].includes(code) || (step === "auth" && code >= 500)) return failures.us;
+  return deferred;
+};
