@@ -163,9 +163,9 @@ describe.each(hosts)("with %s", (name, sh) => {
     await beat(1000);
     expect((await here("-v")).stdout.split("\n")).toEqual([
       expect.stringMatching(
-        /^HARDSTATE CRITICAL - 1 of its relays refuses our login: run hardstate doctor \(and 3 more\) \| /,
+        /^HARDSTATE CRITICAL - 1 of its relays refuses us: run hardstate doctor \(and 3 more\) \| /,
       ),
-      "CRITICAL - 1 of its relays refuses our login: run hardstate doctor",
+      "CRITICAL - 1 of its relays refuses us: run hardstate doctor",
       "CRITICAL - a monitor was not heard for 1000 s: does it run?",
       "WARNING - an alert waits for 400 s, in all 3: run hardstate doctor",
       "WARNING - 1 of its relays does not work: run hardstate doctor",
@@ -244,7 +244,7 @@ describe("each thing that is watched", () => {
     [
       "a refused login",
       2,
-      "1 of its relays refuses our login: run hardstate doctor (and 1 more)",
+      "1 of its relays refuses us: run hardstate doctor (and 1 more)",
       () => breakRoute("auth"),
     ],
     ["a silent monitor", 2, "1 monitor is silent: does it run?", () => beat(200, true)],

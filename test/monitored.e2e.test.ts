@@ -90,7 +90,7 @@ describe("a real Nagios with the shipped check_hardstate.cfg", () => {
     setPassword("wrong");
     bridge = await startBridge(lab, settings);
     await nagios("set", "web01/HTTP", "CRITICAL", "it broke");
-    await says("CRITICAL - 1 of its relays refuses our login: run hardstate doctor");
+    await says("CRITICAL - 1 of its relays refuses us: run hardstate doctor");
     await until("CRITICAL", 60, async () => (await state("Hardstate")).startsWith("2/HARD"));
     await bridge.kill("SIGTERM");
     setPassword(relay.password);

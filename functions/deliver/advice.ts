@@ -56,6 +56,11 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
     /^535\b.*challenge/,
     "The relay does not take the token: check user, scope and the application's right to send as this mailbox.",
   ],
+  [
+    ["auth"],
+    /^50[0-4]|(unrecogni[sz]ed|unsupported|unknown|invalid) (authentication|auth) (type|mechanism|method)/i,
+    "The relay does not take this way to log in: give another with auth= in HARDSTATE_RELAYS (LOGIN, PLAIN, CRAM-MD5 or XOAUTH2).",
+  ],
   [["auth"], /^4/, "The relay cannot check logins at the moment; it is tried again."],
   [
     ["auth"],

@@ -126,6 +126,8 @@ describe("the advice to a refusal follows its words", () => {
     ["after-data", "no reply to the final dot", /same Message-ID/],
     ["recipient", "530 5.7.0 Authentication required", /login/],
     ["after-data", "554 Transaction failed", /nothing is lost/i],
+    ["auth", "504 5.7.4 Unrecognized authentication type", /auth= in HARDSTATE_RELAYS/],
+    ["auth", "535 5.7.8 Error: authentication failed", /User or password is wrong/],
   ])("at %s: %s", ([step, reply, advice]) => {
     expect(adviceFor(step, reply)).toMatch(advice);
   });
