@@ -1,7 +1,7 @@
 import { type Aliases, type AllowList, parseAddress, readAliases, readAllowList } from "./address.ts";
 import { cleanLine, type Fault, type Reading } from "./alert.ts";
 import type { Sender } from "./compose/mail.ts";
-import { mostMails, type Relay, readOAuth, readRelays } from "./deliver/relay.ts";
+import { isUrlWithoutLogin, mostMails, type Relay, readOAuth, readRelays } from "./deliver/relay.ts";
 import { durationSeconds } from "./duration.ts";
 import { defaultPolicy, type Policy } from "./ledger/policy.ts";
 import { type Rate, readRate } from "./rate.ts";
@@ -187,11 +187,11 @@ export const readSettings = (
   if (envelopeFrom && !envelopeFrom.ok) expecting("HARDSTATE_ENVELOPE_FROM")("a bare address");
   const [serviceLink, hostLink = serviceLink, ...more] = words(given("HARDSTATE_LINK") ?? "");
   const isLink = (link: string) =>
-    /^https?:\/\/.*\{host\}/.test(link) && URL.canParse(link.replaceAll(/\{(host|service)\}/g, "x"));
+    /^https?:\/\/.*\{host\}/.test(link) && isUrlWithoutLogin(link.replaceAll(/\{(host|service)\}/g, "x"));
   const link = serviceLink && hostLink ? { service: serviceLink, host: hostLink } : undefined;
   if (more.length > 0 || (link && !(isLink(link.service) && isLink(link.host))))
     expecting("HARDSTATE_LINK")(
-      "an http or https URL with {host} and {service}, or two: of services, of hosts",
+      "an http or https URL with {host} and {service}, without a login, or two: of services, of hosts",
     );
 
   const lists = <T>(name: string, reading: Reading<T>): T | undefined => {
@@ -286,7 +286,9 @@ export const readSettings = (
     runtime === "node" ? `sqlite:${state}/queue.sqlite` : "",
     (kind, rest) => {
       if (kind === "sqlite") return rest ? { kind, path: rest } : undefined;
-      return /^https?:\/\/\S+\.fifo$/.test(rest) ? { kind: "sqs", url: rest } : undefined;
+      return /^https?:\/\/\S+\.fifo$/.test(rest) && isUrlWithoutLogin(rest)
+        ? { kind: "sqs", url: rest }
+        : undefined;
     },
   );
   const ledger = store<Settings["ledger"]>(

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Fault } from "../functions/alert.ts";
+import { isUrlWithoutLogin } from "../functions/deliver/relay.ts";
 import { fileText, NotFoundOut, type Values, WrongUse, wordOf } from "./command.ts";
 
 /** The tokens to try: those of the settings, or the trial's. */
@@ -23,8 +24,8 @@ export const bridgeOf = ({ url }: Values): string => {
   const given =
     wordOf(url) ??
     `http://${HARDSTATE_HOST.includes(":") ? `[${HARDSTATE_HOST}]` : HARDSTATE_HOST}:${HARDSTATE_PORT}`;
-  if (!/^https?:\/\//.test(given) || !URL.canParse(given))
-    throw new WrongUse("--url wants the bridge's address, such as http://127.0.0.1:8787");
+  if (!/^https?:\/\//.test(given) || !isUrlWithoutLogin(given))
+    throw new WrongUse("--url wants the bridge's address, such as http://127.0.0.1:8787, without a login");
   return given.replace(/\/+$/, "");
 };
 

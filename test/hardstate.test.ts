@@ -51,6 +51,7 @@ describe("hardstate", () => {
     ["no id", ["explain"], 2, /explain wants one ID/],
     ["what is no id", ["explain", "../x"], 2, /an ID is/],
     ["a URL that is none", ["explain", "alert-0001", "--url", "gopher"], 2, /--url wants/],
+    ["a login in the URL", ["explain", "alert-0001", "--url", "http://u:pw@127.0.0.1:1"], 2, /without a login/],
   ])("with %s says what is wrong", async (_, words, status, text) => {
     const result = await run(words, { HARDSTATE_STATE: folder });
     expect([result.status, result.out]).toEqual([status, ""]);

@@ -51,6 +51,13 @@ const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
 const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 
+/** Whether a text is a URL without user and password: fetch refuses those, with an error that repeats them. */
+export const isUrlWithoutLogin = (text: string): boolean => {
+  if (!URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  return username === "" && password === "";
+};
+
 const decoded = (text: string): string | undefined => {
   try {
     return decodeURIComponent(text);
@@ -243,6 +250,8 @@ export const readOAuth = (text: string, expect: (expected: string) => void): OAu
   const url = URL.canParse(tokenUrl) ? new URL(tokenUrl) : undefined;
   if (url?.protocol !== "https:" && !(url?.protocol === "http:" && isLoopback(url.hostname)))
     wrong("token_url= an https URL");
+  else if (!isUrlWithoutLogin(tokenUrl))
+    wrong("token_url= without user and password: they are client_id= and client_secret=");
   if (!clientId) wrong("client_id=");
   const [secret, refresh] = [given.get("client_secret"), given.get("refresh_token")];
   if (!secret && !refresh) wrong("client_secret=, refresh_token=, or both");
