@@ -32,6 +32,10 @@ export const parseAddress = (text: string): Reading<string> => {
   return { ok: true, value: `${local}@${domain}` };
 };
 
+/** Whether other mail servers may know the domain of an address: it has a dot and is not this machine's own (RFC 6761). */
+export const hasMailDomain = (address: string): boolean =>
+  /@.*\.(?!(localhost|localdomain|invalid)$)[^.]+$/i.test(address);
+
 /** The key under which one mailbox is remembered: nobody gives two people addresses that differ in case alone. */
 export const contactKey = (address: string): string => address.toLowerCase();
 

@@ -1,4 +1,11 @@
-import { type Aliases, type AllowList, parseAddress, readAliases, readAllowList } from "./address.ts";
+import {
+  type Aliases,
+  type AllowList,
+  hasMailDomain,
+  parseAddress,
+  readAliases,
+  readAllowList,
+} from "./address.ts";
 import { cleanLine, type Fault, type Reading } from "./alert.ts";
 import type { Sender } from "./compose/mail.ts";
 import { isUrlWithoutLogin, mostMails, type Relay, readOAuth, readRelays } from "./deliver/relay.ts";
@@ -185,6 +192,11 @@ export const readSettings = (
   const envelope = given("HARDSTATE_ENVELOPE_FROM");
   const envelopeFrom = envelope ? parseAddress(envelope) : undefined;
   if (envelopeFrom && !envelopeFrom.ok) expecting("HARDSTATE_ENVELOPE_FROM")("a bare address");
+  // Many relays refuse such a sender, and some only later, when nobody hears of it.
+  const mailDomain = "a domain that other mail servers know: not localhost, and not a name without a dot";
+  if (from && !hasMailDomain(from.address)) expecting("HARDSTATE_FROM")(mailDomain);
+  if (envelopeFrom?.ok && !hasMailDomain(envelopeFrom.value))
+    expecting("HARDSTATE_ENVELOPE_FROM")(mailDomain);
   const [serviceLink, hostLink = serviceLink, ...more] = words(given("HARDSTATE_LINK") ?? "");
   const isLink = (link: string) =>
     /^https?:\/\/.*\{host\}/.test(link) && isUrlWithoutLogin(link.replaceAll(/\{(host|service)\}/g, "x"));
