@@ -1,7 +1,7 @@
 import { resolveContact } from "../functions/address.ts";
 import type { Fault } from "../functions/alert.ts";
 import { settings as known, readSettings, type Settings } from "../functions/config.ts";
-import { relayWords } from "../functions/deliver/relay.ts";
+import { passwordDoubt, type Relay, relayWords } from "../functions/deliver/relay.ts";
 import { type Environment, withFiles } from "../functions/runtime/environment.ts";
 import { say } from "../functions/telemetry.ts";
 import { type Command, paragraph, type Status } from "./command.ts";
@@ -51,9 +51,21 @@ const others = (environment: Environment, { state }: Settings): string[] =>
         : [`  ${name.padEnd(26)} ${fallback.replace("STATE", state)} (default)`];
     });
 
+const doubtOf = (relay: Relay): string | undefined =>
+  relay.kind === "smtp" ? passwordDoubt(relay) : undefined;
+
+const relayLines = (relay: Relay): string[] => {
+  const doubt = doubtOf(relay);
+  return [
+    `  ${relay.route}`,
+    paragraph("    ", relayWords(relay)),
+    ...(doubt ? [paragraph("    WARNING: ", doubt)] : []),
+  ];
+};
+
 const settingsWords = (environment: Environment, settings: Settings): string[] => [
   "routes, in order of preference",
-  ...settings.relays.flatMap((relay) => [`  ${relay.route}`, paragraph("    ", relayWords(relay))]),
+  ...settings.relays.flatMap(relayLines),
   paragraph("alerts may be posted by ", [...new Set(settings.tokens.map(({ site }) => site))].join(", ")),
   paragraph("told of troubles: ", settings.operators.length > 0 ? settings.operators.join(", ") : "nobody"),
   "other settings",
@@ -93,7 +105,11 @@ exit status: 0 all is well  1 a setting is wrong, or a NAME or alias leads
     const contacts = names.map((name) => contactOf(name, settings));
     const bad = [...aliases, ...contacts].some(isBad);
     if (json) {
-      const routes = settings.relays.map((relay) => ({ route: relay.route, configured: relayWords(relay) }));
+      const routes = settings.relays.map((relay) => ({
+        route: relay.route,
+        configured: relayWords(relay),
+        warning: doubtOf(relay),
+      }));
       const verdict = bad ? "fail" : "pass";
       say(
         JSON.stringify({ verdict, faults: [], ...(names.length > 0 ? { contacts } : { routes, aliases }) }),

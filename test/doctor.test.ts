@@ -302,6 +302,16 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     /User or password is wrong/,
   ],
   [
+    "takes no password with the blanks of an app password",
+    {
+      script: { ...closed, AUTH: "535 5.7.3 Authentication unsuccessful\r\n" },
+      change: () => ({ credentials: { user, password: new Secret("abcd efgh ijkl mnop") } }),
+    },
+    "auth",
+    /^535 5\.7\.3/,
+    /^The password contains a blank\. Google and others .* User or password is wrong/,
+  ],
+  [
     "takes no passwords at all",
     {
       script: {

@@ -51,7 +51,12 @@ describe("hardstate", () => {
     ["no id", ["explain"], 2, /explain wants one ID/],
     ["what is no id", ["explain", "../x"], 2, /an ID is/],
     ["a URL that is none", ["explain", "alert-0001", "--url", "gopher"], 2, /--url wants/],
-    ["a login in the URL", ["explain", "alert-0001", "--url", "http://u:pw@127.0.0.1:1"], 2, /without a login/],
+    [
+      "a login in the URL",
+      ["explain", "alert-0001", "--url", "http://u:pw@127.0.0.1:1"],
+      2,
+      /without a login/,
+    ],
   ])("with %s says what is wrong", async (_, words, status, text) => {
     const result = await run(words, { HARDSTATE_STATE: folder });
     expect([result.status, result.out]).toEqual([status, ""]);
@@ -426,6 +431,24 @@ describe("hardstate check", () => {
       routes: [{ route: "smtp://relay.example.com:587" }, { route: "ses://eu-west-1" }, {}],
       aliases: [{ name: "root" }, { addresses: [{ allowed: true }, { allowed: true }] }],
     });
+  });
+
+  it("names a blank in a password, without the password", async () => {
+    const change = {
+      HARDSTATE_RELAYS_FILE: write("google", "smtp://u:abcd%20efgh%C2%A0ijkl@smtp.gmail.com"),
+    };
+    const { status, out } = await check([], change);
+    expect([status, out.match(/abcd|efgh|ijkl/)]).toEqual([0, null]);
+    expect(out).toMatch(/ {4}WARNING: The password contains a blank\. Google and others/);
+    const { routes } = JSON.parse((await check(["--json"], change)).out);
+    expect(routes[0].warning).toMatch(/contains a blank/);
+  });
+
+  it("names the blanks of a password that tear a URL apart", async () => {
+    const url = "smtp://u%40gmail.com:abcd efgh ijkl mnop@smtp.gmail.com:587 smtp://relay.example.com";
+    const { status, out } = await check([], { HARDSTATE_RELAYS_FILE: write("pasted", url) });
+    expect([status, out.match(/abcd|efgh|ijkl|mnop/)]).toEqual([1, null]);
+    expect(out.match(/HARDSTATE_RELAYS wants .*/g)).toEqual([expect.stringMatching(/no blank within a URL/)]);
   });
 
   it("names an alias that leads where no mail may go", async () => {

@@ -1,7 +1,7 @@
 import type { Mail } from "../compose/mail.ts";
 import { adviceFor } from "./advice.ts";
 import { type DeliveryOutcome, printable, type Step, type Tls, type Transport } from "./delivery.ts";
-import { type Relay, relayWords, type SmtpRelay } from "./relay.ts";
+import { passwordDoubt, type Relay, relayWords, type SmtpRelay } from "./relay.ts";
 import { type Line, type Onlooker, SessionError, type SmtpSession } from "./session.ts";
 
 /** The stages of an examination, in order; with TLS from the start, `tls` comes before `banner`. */
@@ -93,15 +93,21 @@ const chartOf = (order: readonly Stage[], tell: (finding: Finding) => void) => {
 type Chart = ReturnType<typeof chartOf>;
 
 /** Puts a failed session down to a stage, or to the first that is not decided yet. */
-const putFailure = (chart: Chart, error: unknown, at?: Stage, warnings?: string[]) => {
+const putFailure = (
+  chart: Chart,
+  error: unknown,
+  at?: Stage,
+  { doubt, warnings }: { doubt?: string; warnings?: string[] } = {},
+) => {
   if (!(error instanceof SessionError)) throw error;
   const open = chart.undecided();
   const stage = at && open.includes(at) ? at : (open[0] ?? "accepted");
   const later =
     ["token", "auth", "sender", "recipient"].includes(stage) && ["connect", "tls"].includes(error.step);
   const place = stage === "dns" || stage === "banner" || stage === "ehlo" ? stage : error.step;
+  const advice = adviceFor(stage === "tls" ? "tls" : place, printable(error.message));
   chart.put(stage, "fail", `${later ? "in another session, " : ""}${error.message}`, {
-    advice: adviceFor(stage === "tls" ? "tls" : place, printable(error.message)),
+    advice: doubt ? `${doubt} ${advice}` : advice,
     ...(warnings && warnings.length > 0 && { warnings }),
   });
 };
@@ -172,7 +178,9 @@ const greet = async (
     if (secured) chart.put("tls", "pass", "the handshake was done");
     const [stage] = chart.undecided();
     if (stage === "tls" && starttls === false && error instanceof SessionError)
-      putFailure(chart, new SessionError("tls", `STARTTLS is not offered (${error.message})`), "tls", lost());
+      putFailure(chart, new SessionError("tls", `STARTTLS is not offered (${error.message})`), "tls", {
+        warnings: lost(),
+      });
     else putFailure(chart, error);
     return { seen: seen() };
   }
@@ -291,7 +299,9 @@ const logIn = async (
     }
   } catch (error) {
     const step = error instanceof SessionError ? error.step : undefined;
-    putFailure(chart, error, step === "token" || step === "auth" ? step : undefined);
+    const refused = error instanceof SessionError && step === "auth" && error.message.startsWith("53");
+    const doubt = refused ? passwordDoubt(relay) : undefined;
+    putFailure(chart, error, step === "token" || step === "auth" ? step : undefined, { doubt });
   }
   if (session) await leave(session);
 };

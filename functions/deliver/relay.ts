@@ -179,6 +179,12 @@ const readRelay = (text: string, ca: string | undefined, oauth: OAuth | undefine
   };
 };
 
+/** What looks wrong in a relay's password, without a word of it. */
+export const passwordDoubt = ({ credentials }: SmtpRelay): string | undefined =>
+  credentials && "password" in credentials && /\s/.test(credentials.password.reveal())
+    ? "The password contains a blank. Google and others show an app password in groups: leave the blanks between them out."
+    : undefined;
+
 const protections = { starttls: "STARTTLS", implicit: "TLS from the start", none: "no TLS" };
 
 /** How a route is configured, in words, without its secrets. */
@@ -211,6 +217,11 @@ export const readRelays = (
   expect: (expected: string) => void,
 ): Relay[] => {
   const urls = words(text);
+  // The pieces of a password that was pasted with its blanks would each be a fault of their own.
+  if (urls[0]?.includes("://") && urls.some((url) => !url.includes("://"))) {
+    expect("no blank within a URL: leave those of an app password out, and write any other as %20");
+    return [];
+  }
   if (urls.length > mostRoutes) expect(`at most ${mostRoutes} routes`);
   const relays: Relay[] = [];
   for (const [index, url] of urls.entries()) {
