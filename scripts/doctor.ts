@@ -23,7 +23,7 @@ const clock = () => Date.now();
 /** The settings that matter to a relay which is asked about alone. */
 const ofOneRelay = [
   ...["HARDSTATE_RELAY_CA", "HARDSTATE_OAUTH", "HARDSTATE_FROM", "HARDSTATE_ENVELOPE_FROM"],
-  ...["HARDSTATE_RECIPIENTS", "HARDSTATE_STATE"],
+  ...["HARDSTATE_RECIPIENTS", "HARDSTATE_OPERATOR", "HARDSTATE_ALIASES", "HARDSTATE_STATE"],
 ];
 
 type Asked = { settings: Settings; from?: string } | { faults: readonly Fault[] };
@@ -179,6 +179,7 @@ const report = async (
   if (!values.json) say(relay.route);
   const question = {
     from,
+    to: settings.operators[0] ?? to,
     outside: wordOf(values.outside),
     mail: to === undefined ? undefined : testMail(to, relay.route, settings),
     before: memoryOf(state)[relay.route],
@@ -219,11 +220,13 @@ export const doctor: Command = {
 Talks to each relay of the settings, as the bridge would, and tells how far it
 gets: config dns connect banner ehlo tls auth-offered open-relay token auth
 sender recipient data accepted. Each stage passes, fails with what to do about
-it, or is skipped. Without --to nothing is mailed.
+it, or is skipped. Without --to nothing is mailed: after the login MAIL and RCPT
+name our sender and an operator (HARDSTATE_OPERATOR), and RSET ends that.
 
   URL                that relay alone, such as smtp://relay.example.com:587.
                      Of the settings HARDSTATE_FROM, _ENVELOPE_FROM, _OAUTH,
-                     _RELAY_CA, _RECIPIENTS and _STATE count, if they are there
+                     _OPERATOR, _ALIASES, _RELAY_CA, _RECIPIENTS and _STATE
+                     count, if they are there
   --url-file FILE    the same, with the URL in a file: a password on a command
                      line can be seen by others
   --to ADDRESS       sends one test mail by each route, made as an alert's is

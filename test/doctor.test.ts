@@ -106,7 +106,7 @@ const examination = async (
   const told: Finding[] = [];
   const found = await examine(
     relay,
-    { from: "nagios@example.com", ...question },
+    { from: "nagios@example.com", to: "admin@example.org", ...question },
     {
       open: (smtp, signal, onlooker) => openSession(smtp, session, signal, onlooker),
       transport: (_, onlooker) => smtpTransport(relay, session, clock, onlooker),
@@ -150,7 +150,7 @@ describe("a healthy relay", () => {
       token: "skipped",
       auth: "pass",
       sender: "pass",
-      recipient: "skipped",
+      recipient: "pass",
       accepted: "skipped",
     });
     expect(findingOf(found, "tls").detail).toMatch(/^TLSv1\.3 TLS_\w+, certificate of 127\.0\.0\.1 until /);
@@ -337,6 +337,148 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     "sender",
     /^550/,
     /HARDSTATE_FROM/,
+  ],
+  [
+    "refuses our sender at RCPT, as Postfix does by default",
+    {
+      script: {
+        ...closed,
+        RCPT: "553 5.7.1 <nagios@example.com>: Sender address rejected: not owned by user bridge\r\n",
+      },
+    },
+    "sender",
+    /^553 5\.7\.1 .*not owned/,
+    /HARDSTATE_FROM/,
+  ],
+  [
+    "does not know our sender's domain",
+    {
+      script: {
+        ...closed,
+        RCPT: "550 5.1.8 <nagios@example.com>: Sender address rejected: Domain not found\r\n",
+      },
+    },
+    "sender",
+    /^550 5\.1\.8/,
+    /HARDSTATE_FROM/,
+  ],
+  [
+    "wants a full domain of our sender",
+    {
+      script: {
+        ...closed,
+        RCPT: "504 5.5.2 <nagios@mon1>: Sender address rejected: need fully-qualified address\r\n",
+      },
+    },
+    "sender",
+    /^504 5\.5\.2/,
+    /HARDSTATE_FROM/,
+  ],
+  [
+    "does not let the login send as our sender",
+    {
+      script: {
+        ...closed,
+        MAIL: "550 5.7.60 SMTP; Client does not have permissions to send as this sender\r\n",
+      },
+    },
+    "sender",
+    /^550 5\.7\.60/,
+    /HARDSTATE_FROM/,
+  ],
+  [
+    "does not know the operator",
+    {
+      script: {
+        ...closed,
+        RCPT: "550 5.1.1 <admin@example.org>: Recipient address rejected: User unknown\r\n",
+      },
+    },
+    "recipient",
+    /^550 5\.1\.1/,
+    /refuses this recipient/,
+  ],
+  [
+    "relays for nobody",
+    {
+      script: { RCPT: "550 5.7.64 TenantAttribution; Relay Access Denied SMTP\r\n" },
+      change: () => ({ credentials: undefined }),
+    },
+    "recipient",
+    /^550 5\.7\.64/,
+    /does not relay for us/,
+  ],
+  [
+    "greylists",
+    {
+      script: {
+        ...closed,
+        RCPT: "450 4.2.0 <admin@example.org>: Recipient address rejected: Greylisted\r\n",
+      },
+    },
+    "recipient",
+    /^450/,
+    /tried again by itself/,
+  ],
+  [
+    "wants a login at RCPT",
+    {
+      script: { RCPT: "530 5.7.0 Authentication required\r\n" },
+      change: () => ({ credentials: undefined }),
+    },
+    "recipient",
+    /^530/,
+    /wants a login/,
+  ],
+  [
+    "wants a login at MAIL",
+    {
+      script: { MAIL: "530 5.7.57 Client not authenticated to send mail\r\n" },
+      change: () => ({ credentials: undefined }),
+    },
+    "sender",
+    /^530/,
+    /wants a login/,
+  ],
+  [
+    "asks for an app password",
+    { script: { ...closed, AUTH: "534 5.7.9 Application-specific password required. g-smtp\r\n" } },
+    "auth",
+    /^534 5\.7\.9/,
+    /app password/,
+  ],
+  [
+    "has seen too many logins",
+    { script: { ...closed, AUTH: "454 4.7.0 Too many login attempts, please try again later. g-smtp\r\n" } },
+    "auth",
+    /^454 4\.7\.0/,
+    /tried again/,
+  ],
+  [
+    "has authenticated SMTP switched off",
+    {
+      script: {
+        ...closed,
+        AUTH: "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant\r\n",
+      },
+    },
+    "auth",
+    /^535 5\.7\.139/,
+    /switched off/,
+  ],
+  [
+    "closes at once",
+    { script: { greeting: "421 4.7.0 Too many connections from your address\r\n" } },
+    "banner",
+    /^421/,
+    /too many connections/,
+  ],
+  [
+    "closes at MAIL",
+    { script: { ...closed, MAIL: "421 4.7.0 Try again later, closing connection\r\n" } },
+    "sender",
+    /^421/,
+    /later/,
   ],
   [
     "refuses the recipient",
@@ -531,6 +673,46 @@ describe("TLS", () => {
   });
 });
 
+describe("the envelope", () => {
+  it("is asked about after the login, without DATA", async () => {
+    const relay = await start(closed);
+    const found = await examination(relay.port);
+    expect(findingOf(found, "recipient").detail).toBe("admin@example.org: 250 2.1.5 Ok");
+    const [, second = ""] = relay.received().split("QUIT\r\n");
+    expect(second).toContain("MAIL FROM:<nagios@example.com>\r\nRCPT TO:<admin@example.org>\r\nRSET\r\n");
+    expect(relay.verbs()).not.toContain("DATA");
+  });
+
+  it("without somebody to name says that RCPT was not asked", async () => {
+    const relay = await start({ ...closed, RCPT: "553 5.7.1 Sender address rejected\r\n" });
+    const found = await examination(relay.port, {}, { to: undefined });
+    expect(findingOf(found, "recipient")).toMatchObject({
+      result: "skipped",
+      detail: expect.stringMatching(/^HARDSTATE_OPERATOR or --to ADDRESS tests it/),
+    });
+  });
+
+  it("that is refused only after the content is no all-clear without a mail", async () => {
+    const relay = await start({ ...closed, dot: "554 5.2.252 SendAsDenied; not allowed to send as\r\n" });
+    const found = await examination(relay.port);
+    expect(found.failed).toBeNull();
+    expect(findingOf(found, "accepted")).toMatchObject({
+      result: "skipped",
+      detail: expect.stringMatching(/refuse a sender only after the content/),
+    });
+  });
+
+  it("is taken behind a login in the old form of the offer", async () => {
+    const relay = await start({
+      ...closed,
+      "TLS-EHLO": "250-relay.example\r\n250-SIZE\r\n250 AUTH=LOGIN\r\n",
+    });
+    const found = await examination(relay.port);
+    expect(found.failed).toBeNull();
+    expect(findingOf(found, "auth-offered").detail).toBe("it offers LOGIN; LOGIN is used");
+  });
+});
+
 describe("the open-relay test", () => {
   it.each<[string, Script, Partial<Question>, RegExp]>([
     ["is greylisted", { stranger: "450 4.7.1 greylisted\r\n" }, {}, /says later: 450/],
@@ -542,6 +724,12 @@ describe("the open-relay test", () => {
     ],
     ["hears nothing", { stranger: silence }, {}, /no answer/],
     ["is cut off", { stranger: hangUp }, {}, /closed/],
+    [
+      "looks at the sender",
+      { stranger: "550 5.1.8 <nagios@example.com>: Sender address rejected: Domain not found\r\n" },
+      {},
+      /refuses the sender first: 550/,
+    ],
   ])("cannot tell where it %s, and the rest goes on", async (_, script, question, detail) => {
     const relay = await start(script);
     const found = await examination(relay.port, {}, question);
@@ -555,9 +743,9 @@ describe("the open-relay test", () => {
 
   it("names the sender that the bridge has, and an address outside, or that which was asked for", async () => {
     const relay = await start(closed);
-    await examination(relay.port);
-    await examination(relay.port, {}, { outside: "me@provider.example" });
-    await examination(relay.port, {}, { from: "nagios@example.net" });
+    await examination(relay.port, {}, { to: undefined });
+    await examination(relay.port, {}, { to: undefined, outside: "me@provider.example" });
+    await examination(relay.port, {}, { to: undefined, from: "nagios@example.net" });
     expect(relay.received().match(/RCPT TO:<.*>/g)).toEqual([
       "RCPT TO:<nobody@example.net>",
       "RCPT TO:<me@provider.example>",
@@ -658,7 +846,9 @@ describe("Amazon SES", () => {
     const found = await examine(ses, { from: "nagios@example.com" }, parts({}));
     expect(found.failed).toBeNull();
     expect(new Set(Object.values(resultsOf(found)))).toEqual(new Set(["pass", "skipped"]));
-    expect(findingOf(found, "accepted").detail).toBe("--to ADDRESS tests it");
+    expect(findingOf(found, "accepted").detail).toMatch(
+      /^--to ADDRESS tests it: some relays refuse a sender/,
+    );
   });
 
   it("that takes it passes, and else the step is named", async () => {

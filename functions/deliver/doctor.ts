@@ -38,6 +38,8 @@ export type Examination = { failed: Stage | null; stages: Finding[]; seen?: Seen
 export type Question = {
   /** The reverse-path; without it, whether the relay takes ours is not asked. */
   from?: string;
+  /** Named in RCPT behind it, without DATA: many relays refuse a sender only there. */
+  to?: string;
   /** An address that the relay has no business with, for the open-relay test. */
   outside?: string;
   /** Sent if all goes well up to there. */
@@ -206,6 +208,15 @@ const greet = async (
   return { session, seen: seen() };
 };
 
+const senderWords = /sender|send.?as|mail from|\bfrom address|not owned|\b5\.1\.[78]\b|\b5\.7\.60\b/i;
+
+/** Whether a reply to RCPT is about the sender: postponed from MAIL, as Postfix does by default. */
+const isAboutSender = (reply: string, from: string, to: string): boolean => {
+  const names = (address: string) => reply.toLowerCase().includes(address.toLowerCase());
+  if (names(from) !== names(to)) return names(from);
+  return senderWords.test(reply) && !/recipient/i.test(reply);
+};
+
 /** Replies that are about the domain of the recipient, not about who asks. */
 const aboutDomain = /^556|\b5\.1\.(2|10)\b|null ?MX|Recipient address rejected: Domain|Unrouteable/i;
 
@@ -237,6 +248,12 @@ const testOpenRelay = async (
         "skipped",
         `cannot be told, for it looks at the domain first: ${reply}; ask with --outside ADDRESS, one of yours at another provider`,
       );
+    else if (
+      reply.startsWith("5") &&
+      isAboutSender(reply, from, to) &&
+      !/^530|log(ged)?.?in|authenticat/i.test(reply)
+    )
+      chart.put("open-relay", "skipped", `cannot be told, for it refuses the sender first: ${reply}`);
     else if (reply.startsWith("5"))
       chart.put("open-relay", "pass", `without a login no mail for outside: ${reply}`);
     else if (!reply.startsWith("2"))
@@ -261,10 +278,36 @@ const testOpenRelay = async (
   }
 };
 
-/** Logs in and asks whether the relay takes our sender; decides `token`, `auth` and `sender`. */
+const refusal = (step: Step, reply: string) => new SessionError(step, reply, Number(reply.slice(0, 3)));
+
+/** Says MAIL, RCPT if there is somebody to name, and RSET; decides `sender`, and `recipient` unless a mail will. */
+const askEnvelope = async (
+  session: SmtpSession,
+  { from, to, mail }: Question,
+  chart: Chart,
+  soon: () => AbortSignal,
+) => {
+  if (from === undefined) return chart.put("sender", "skipped", "HARDSTATE_FROM tests it");
+  const taken = await session.command(`MAIL FROM:<${from}>`, soon());
+  if (!taken.startsWith("2")) throw refusal("sender", taken);
+  const reply = to === undefined ? "" : await session.command(`RCPT TO:<${to}>`, soon());
+  if (to !== undefined && !reply.startsWith("2"))
+    throw refusal(isAboutSender(reply, from, to) ? "sender" : "recipient", reply);
+  chart.put("sender", "pass", `${from}: ${taken}`);
+  if (to === undefined && !mail)
+    chart.put(
+      "recipient",
+      "skipped",
+      "HARDSTATE_OPERATOR or --to ADDRESS tests it: many relays refuse a sender only here",
+    );
+  else if (!mail) chart.put("recipient", "pass", `${to}: ${reply}`);
+  await session.command("RSET", soon());
+};
+
+/** Logs in and asks whether the relay takes our envelope; decides `token`, `auth` and what `askEnvelope` does. */
 const logIn = async (
   relay: SmtpRelay,
-  { from }: Question,
+  question: Question,
   { open, heard }: DoctorParts,
   chart: Chart,
   soon: (factor?: number) => AbortSignal,
@@ -290,18 +333,15 @@ const logIn = async (
     await session.authenticate(soon(2));
     if (credentials)
       chart.put("auth", "pass", `${credentials.user} by ${session.mechanism() ?? auth[0]}: ${reply}`);
-    if (from === undefined) chart.put("sender", "skipped", "HARDSTATE_FROM tests it");
-    else {
-      const answer = await session.command(`MAIL FROM:<${from}>`, soon());
-      if (!answer.startsWith("2")) throw new SessionError("sender", answer, Number(answer.slice(0, 3)));
-      chart.put("sender", "pass", `${from}: ${answer}`);
-      await session.command("RSET", soon());
-    }
+    await askEnvelope(session, question, chart, soon);
   } catch (error) {
     const step = error instanceof SessionError ? error.step : undefined;
     const refused = error instanceof SessionError && step === "auth" && error.message.startsWith("53");
     const doubt = refused ? passwordDoubt(relay) : undefined;
-    putFailure(chart, error, step === "token" || step === "auth" ? step : undefined, { doubt });
+    const decided = ["token", "auth", "sender", "recipient"] as const;
+    const at = decided.find((one) => one === step);
+    if (at === "recipient") chart.put("sender", "pass", `${question.from}: not refused`);
+    putFailure(chart, error, at, { doubt });
   }
   if (session) await leave(session);
 };
@@ -348,8 +388,8 @@ const examineSmtp = async (relay: SmtpRelay, question: Question, parts: DoctorPa
 
 /**
  * Examines one route as the bridge would use it: in one session without a login it looks at the relay and asks whether
- * it is an open one, in a second it logs in and names our sender; both end without DATA. The mail of the question, if
- * there is one, goes by the route's own transport.
+ * it is an open one, in a second it logs in and names our sender and a recipient; both end without DATA. The mail of the
+ * question, if there is one, goes by the route's own transport.
  */
 export const examine = async (relay: Relay, question: Question, parts: DoctorParts): Promise<Examination> => {
   const tlsFirst = relay.kind === "smtp" && relay.protection === "implicit";
@@ -380,7 +420,9 @@ export const examine = async (relay: Relay, question: Question, parts: DoctorPar
   }
   const failed = chart.failed();
   const asked = failed === null || failed === "open-relay";
-  for (const stage of chart.undecided())
-    chart.put(stage, "skipped", asked ? "--to ADDRESS tests it" : `not reached: ${failed} failed`);
+  const untold = asked
+    ? "--to ADDRESS tests it: some relays refuse a sender only after the content"
+    : `not reached: ${failed} failed`;
+  for (const stage of chart.undecided()) chart.put(stage, "skipped", untold);
   return { failed, stages: chart.findings(), seen };
 };
