@@ -61,10 +61,10 @@ export type DoctorParts = {
   limits?: Partial<typeof usualLimits>;
 };
 
-// A little longer than the session's own limits, whose words say more.
+// Longer than the session's own limits, whose words say more: a relay may greet only after a minute.
 const usualLimits = {
-  stageMilliseconds: 16_000,
-  routeMilliseconds: 110_000,
+  stageMilliseconds: 80_000,
+  routeMilliseconds: 400_000,
   mailMilliseconds: 340_000,
   farewellMilliseconds: 2_000,
 };
