@@ -51,7 +51,8 @@ export const headersOf = (
   reason: string,
 ): Record<string, string> => ({
   "Auto-Submitted": "auto-generated",
-  "X-Auto-Response-Suppress": "All",
+  // Not All: Exchange then sends no non-delivery report either.
+  "X-Auto-Response-Suppress": "DR, RN, NRN, OOF, AutoReply",
   "X-Hardstate-Object": object,
   "X-Hardstate-Episode": episode ?? "none",
   "X-Hardstate-Reason": reason,

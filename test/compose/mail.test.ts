@@ -267,7 +267,7 @@ describe("headers", () => {
   test("say that nobody should answer", async () => {
     const headers = headersOf(await mimeBytes(mailed(problem).mail));
     expect(headers).toMatch(/^Auto-Submitted: auto-generated$/m);
-    expect(headers).toMatch(/^X-Auto-Response-Suppress: All$/m);
+    expect(headers).toMatch(/^X-Auto-Response-Suppress: DR, RN, NRN, OOF, AutoReply$/m);
   });
 
   test("name object, episode and reason", async () => {
