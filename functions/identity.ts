@@ -15,6 +15,9 @@ export const digest = (...parts: readonly string[]): string => {
   return bytesToHex(hash.digest());
 };
 
+/** Names one mail: the part of its Message-ID before the @, which its ENVID and, if wanted, its reverse-path have too. */
+export const mailName = (messageId: string): string => messageId.slice(1, messageId.indexOf("@"));
+
 /** Names one object of one site in the ledger: a host, or a host's service. */
 export const objectKey = (site: string, { object }: Alert): string =>
   object.service === null

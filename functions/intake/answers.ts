@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { hostStates, notificationTypes, serviceStates } from "../alert.ts";
-import { endings } from "../ledger/journal.ts";
+import { endings, returnKinds } from "../ledger/journal.ts";
 import { meaning, type Row } from "../ledger/rows.ts";
 
 // What the HTTP API answers, exactly: openapi.json is made of this, and the compiler holds the answers to it. What runs
@@ -146,9 +146,10 @@ export const story = v.strictObject({
     v.array(
       v.strictObject({
         at: milliseconds,
-        kind: v.picklist(["bounce", "complaint", "reject"]),
+        kind: v.picklist(returnKinds),
         contact: v.string(),
         reply: v.string(),
+        permanent: optional(v.literal(true)),
       }),
     ),
   ),

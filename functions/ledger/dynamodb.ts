@@ -16,7 +16,7 @@ import {
 import { contactKey } from "../address.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
-import { digest, hostKey } from "../identity.ts";
+import { digest, hostKey, mailName } from "../identity.ts";
 import { dueAt, type Entry, emptyEntry, isTelling, openProblem } from "./entry.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
 import {
@@ -29,7 +29,15 @@ import {
   resumed,
   twinOf,
 } from "./journal.ts";
-import { type Change, type Due, insistent, keepMilliseconds, type Ledger, readCursor } from "./ledger.ts";
+import {
+  type Change,
+  type Due,
+  insistent,
+  keepMilliseconds,
+  type Ledger,
+  mostReturned,
+  readCursor,
+} from "./ledger.ts";
 import { mostRuns, type Numbered, numbering, type Run } from "./order.ts";
 import { readEntry } from "./read-entry.ts";
 import type { Rejection } from "./rejection.ts";
@@ -83,6 +91,7 @@ const eventAt = (pk: string): Key => ({ pk, sk: "event" });
 const runsOf = (site: string, monitor: string): string => `runs ${site} ${monitor}`;
 const routeKey = (sk: string): Key => ({ pk: "routes", sk });
 const heartbeatKey = (site: string, monitor: string): Key => ({ pk: "heartbeats", sk: `${site} ${monitor}` });
+const mailKey = (name: string): Key => ({ pk: `mail ${name}`, sk: "mail" });
 const rejectionKey = (site: string, id: string): Key => ({ pk: "rejected", sk: `${site} ${id}` });
 const nameOf = ({ pk, sk }: Key): string => `${pk}\n${sk}`;
 
@@ -102,6 +111,10 @@ const heartbeatOf = (item: Item): Heartbeat => ({
 const rejectionOf = (item: Item): Rejection => ({
   ...parse<Rejection>(item),
   revision: number(item, "revision"),
+});
+const returnedOf = (item: Item): Returned & { id: string } => ({
+  ...parse<Returned>(item),
+  id: text(item, "sk").split(" ")[1] ?? "",
 });
 const runOf = (item: Item): Run => ({
   start: Number(text(item, "sk")),
@@ -261,6 +274,12 @@ export const dynamodbLedger = (
       }),
     );
   };
+  /** Lets what comes back of a mail lead to its alert. */
+  const noteMail = async ({ site, id, messageId, claim }: JournalRecord) => {
+    if (messageId === undefined || claim?.attempt !== 1) return;
+    const body = JSON.stringify({ site, id });
+    await update(mailKey(mailName(messageId)), { body, expires: expiresAfter(claim.since) });
+  };
   /** Writes a record's own item, unless a later write of its entry was there before. */
   const keepRecord = (record: JournalRecord, revision: number, writtenBy: string) => {
     const { site, id, receivedAt, ending, objectKey, contact } = record;
@@ -307,7 +326,7 @@ export const dynamodbLedger = (
       return number(kept, "revision") < number(item, "revision");
     });
   const keepAll = async (records: readonly JournalRecord[], item: Item | undefined) => {
-    await Promise.all(records.map(noteEvent));
+    await Promise.all([...records.map(noteEvent), ...records.map(noteMail)]);
     const [revision, writtenBy] = [number(item, "revision"), text(item ?? {}, "by")];
     await Promise.all(records.map((record) => keepRecord(record, revision, writtenBy)));
   };
@@ -398,6 +417,7 @@ export const dynamodbLedger = (
       commit,
       first && numbered && keepNumber(first, numbered),
       ...records.map(noteEvent),
+      ...records.map(noteMail),
     ]);
     if (!written) return false;
     await Promise.all(records.map((record) => keepRecord(record, revision + 1, writtenBy)));
@@ -411,7 +431,7 @@ export const dynamodbLedger = (
     more: Partial<QueryCommandInput> = {},
     [range, operator, end]: readonly [
       name?: string,
-      operator?: "<" | "<=" | ">=",
+      operator?: "<" | "<=" | ">=" | "begins_with",
       end?: string | number,
     ] = [],
   ): Promise<QueryCommandOutput> => {
@@ -420,7 +440,7 @@ export const dynamodbLedger = (
       new QueryCommand({
         TableName,
         IndexName: index,
-        KeyConditionExpression: `#key = :key${range ? ` AND #range ${operator} :end` : ""}`,
+        KeyConditionExpression: `#key = :key${range ? ` AND ${operator === "begins_with" ? "begins_with(#range, :end)" : `#range ${operator} :end`}` : ""}`,
         ExpressionAttributeNames: { "#key": key, ...(range && { "#range": range }) },
         ExpressionAttributeValues: {
           ":key": attribute(value),
@@ -534,19 +554,41 @@ export const dynamodbLedger = (
     },
     story: async (site, id) => {
       const { pk } = recordKey({ site, id });
-      const { Items = [] } = await search(undefined, ["pk", pk], { ConsistentRead: true });
+      const strictly = { ConsistentRead: true };
+      const [{ Items = [] }, { Items: later = [] }] = await Promise.all([
+        search(undefined, ["pk", pk], strictly),
+        search(undefined, ["pk", "returned"], strictly, ["sk", "begins_with", `${site} ${id} `]),
+      ]);
       const item = Items.find(({ sk }) => sk?.S === "record");
-      const returned = Items.filter(({ sk }) => sk?.S?.startsWith("returned ")).map(parse<Returned>);
+      // Bridges of before wrote it beside the record.
+      const earlier = Items.filter(({ sk }) => sk?.S?.startsWith("returned "));
+      const returned = [...earlier, ...later].map(parse<Returned>);
       return item && { ...parse<JournalRecord>(item), ...(returned.length > 0 && { returned }) };
     },
     stories: async (site, ids) => {
       const keys = ids.map((id) => recordKey({ site, id }));
       return inOrder(keys, await findAll(keys)).map(parse<JournalRecord>);
     },
+    mailed: async (name) => {
+      const found = await find(mailKey(name));
+      const item = found && (await find(recordKey(parse(found))));
+      return item && parse(item);
+    },
+    // Not beside the record: whoever takes reports may then write none of the journal's records.
     noteReturned: async (site, id, returned) => {
-      const [{ pk }, body] = [recordKey({ site, id }), JSON.stringify(returned)];
-      const sk = `returned ${sortable(returned.at, digest("returned", body))}`;
-      await update({ pk, sk }, { body, expires: expiresAfter(returned.at) });
+      const body = JSON.stringify(returned);
+      const sk = `${site} ${id} ${sortable(returned.at, digest("returned", body))}`;
+      await update({ pk: "returned", sk }, { body, expires: expiresAfter(returned.at) });
+    },
+    returned: async (site) => {
+      const { Items = [] } = await search(undefined, ["pk", "returned"], {}, [
+        "sk",
+        "begins_with",
+        `${site} `,
+      ]);
+      return Items.map(returnedOf)
+        .toSorted((a, b) => b.at - a.at)
+        .slice(0, mostReturned);
     },
     journal: async ({ site, object, contact, outcome, before, limit }) => {
       const mailbox = contact === undefined ? undefined : contactKey(contact);

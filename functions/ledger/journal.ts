@@ -15,12 +15,17 @@ export type Ending = (typeof endings)[number];
 export const outcomes = ["pending", ...endings] as const;
 export type Outcome = (typeof outcomes)[number];
 
-/** A mail that SES took and that did not arrive, that its reader called spam, or that had a virus. */
+/** What may come back of a mail: it bounced or is late, its reader called it spam, or SES found a virus in it. */
+export const returnKinds = ["bounce", "delay", "complaint", "reject"] as const;
+
+/** What came back of a mail that a relay or SES had taken. */
 export type Returned = {
   at: number;
-  kind: "bounce" | "complaint" | "reject";
+  kind: (typeof returnKinds)[number];
   contact: string;
   reply: string;
+  /** Of a bounce: the next mail will bounce too. */
+  permanent?: true;
 };
 
 /** The journal's page of one accepted alert: the whole story, kept beside the entry and written with it. */

@@ -93,8 +93,12 @@ export type Ledger = RouteStates & {
   story(site: string, id: string): Promise<JournalRecord | undefined>;
   /** The records of those of a site's alerts that there are, in the order of their ids, without what came back. */
   stories(site: string, ids: readonly string[]): Promise<JournalRecord[]>;
+  /** The record of the alert whose mail has this name (identity.ts), as soon as the mail may be on its way. */
+  mailed(name: string): Promise<JournalRecord | undefined>;
   /** Adds what came back of a mail to its alert's story, once however often it is told. */
   noteReturned(site: string, id: string, returned: Returned): Promise<void>;
+  /** What came back of a site's mails in 30 days, the last one first; at most 500. */
+  returned(site: string): Promise<(Returned & { id: string })[]>;
   /** Records without the alerts that wait. */
   journal(query: JournalQuery): Promise<Listing<JournalRecord>>;
   problems(query: { site: string; before?: string; limit: number }): Promise<Listing<OpenProblem>>;
@@ -115,6 +119,9 @@ export type Ledger = RouteStates & {
 
 /** How long what has ended is kept after it was received, in milliseconds: 30 days. */
 export const keepMilliseconds = 30 * 86_400_000;
+
+/** How many of a site's bounces and the like are looked at. */
+export const mostReturned = 500;
 
 /** Where a page begins: a time and, for those of the same time, a name. */
 export const cursorOf = (at: unknown, name: unknown): string => `${at}.${name}`;

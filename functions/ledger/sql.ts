@@ -15,7 +15,7 @@ import {
   resumed,
   twinOf,
 } from "./journal.ts";
-import { cursorOf, type Due, type Ledger, readCursor } from "./ledger.ts";
+import { cursorOf, type Due, type Ledger, mostReturned, readCursor } from "./ledger.ts";
 import { mostRuns, type Numbered, numbering, type Run } from "./order.ts";
 import { readEntry } from "./read-entry.ts";
 import type { Rejection } from "./rejection.ts";
@@ -70,6 +70,8 @@ const schema = `
   DROP INDEX IF EXISTS journal_ending;
   CREATE INDEX IF NOT EXISTS journal_outcome ON journal (site, ending, received_at, id);
   DROP INDEX IF EXISTS journal_ended;
+  CREATE INDEX IF NOT EXISTS journal_mail ON journal (substr(body ->> '$.messageId', 2, 40))
+    WHERE body ->> '$.messageId' IS NOT NULL;
   CREATE TABLE IF NOT EXISTS tally (
     site TEXT NOT NULL,
     outcome TEXT NOT NULL,
@@ -430,6 +432,14 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       );
       return ids.map((id) => found.get(id)).filter((record) => record !== undefined);
     },
+    mailed: async (name) => {
+      const [row] = engine.all(
+        `SELECT body FROM journal INDEXED BY journal_mail
+         WHERE body ->> '$.messageId' IS NOT NULL AND substr(body ->> '$.messageId', 2, 40) = ?`,
+        name,
+      );
+      return row && parse(row);
+    },
     noteReturned: async (site, id, returned) => {
       engine.run(
         "INSERT INTO returned (site, id, at, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -439,6 +449,14 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
         JSON.stringify(returned),
       );
     },
+    returned: async (site) =>
+      engine
+        .all(
+          "SELECT id, body FROM returned INDEXED BY returned_at WHERE site = ? ORDER BY at DESC LIMIT ?",
+          site,
+          mostReturned,
+        )
+        .map((row) => ({ ...parse<Returned>(row), id: String(row.id) })),
     journal: async ({ site, object, contact, outcome, before, limit }) => {
       const [at, id] = readCursor(before);
       const ending = outcome && endingOf(outcome);

@@ -229,6 +229,44 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       expect(await ledger.story("site", "unknown-id")).toBeUndefined();
     });
 
+    it("finds an alert by the name of its mail, from its first try on", async () => {
+      const [queued, name] = [queuedAlert(), "0a".repeat(20)];
+      const page = await ledger.read(queued);
+      expect(await ledger.mailed(name)).toBeUndefined();
+      const claimed = await claim(ledger, page, toSend(page), `<${name}@example.com>`, 1000, handOut);
+      expect(await reopen().mailed(name)).toMatchObject({ id: queued.id, site: queued.site });
+      await settle(
+        ledger,
+        queued,
+        claimed ?? page,
+        { attempts: [attempt] },
+        { at: 2000, as: "mailed", reason: "250" },
+        (entry) => entry,
+      );
+      expect(await reopen().mailed(name)).toMatchObject({ id: queued.id, ending: { as: "mailed" } });
+      expect(await ledger.mailed("0b".repeat(20))).toBeUndefined();
+    });
+
+    it("lists what came back of a site's mails, the last first", async () => {
+      const bounce = {
+        at: 5000,
+        kind: "bounce",
+        contact: "a@example.com",
+        reply: "550",
+        permanent: true,
+      } as const;
+      await ledger.noteReturned("site", "alert-0001", bounce);
+      await ledger.noteReturned("site", "alert-0000", { ...bounce, at: 7000 });
+      await ledger.noteReturned("site", "alert-0002", { ...bounce, at: 6000 });
+      await ledger.noteReturned("site2", "alert-0003", bounce);
+      expect(await reopen().returned("site")).toEqual([
+        { ...bounce, at: 7000, id: "alert-0000" },
+        { ...bounce, at: 6000, id: "alert-0002" },
+        { ...bounce, id: "alert-0001" },
+      ]);
+      expect(await ledger.returned("sit")).toEqual([]);
+    });
+
     it("counts every one of many concurrent changes to one entry", async () => {
       const ledgers = [ledger, reopen()];
       await Promise.all(

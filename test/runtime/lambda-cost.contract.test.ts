@@ -158,7 +158,7 @@ describe("an alert that comes alone to a bridge on AWS uses what infra/cost.ts s
     const counts = await useOf({});
     expect(counts).toMatchObject({
       queue: oneEach,
-      table: { GetItem: 4, BatchGetItem: 1, Query: 1, UpdateItem: 7 },
+      table: { GetItem: 4, BatchGetItem: 1, Query: 1, UpdateItem: 8 },
       use: exactlyIn(mailedAlert),
     });
     expectLengths(counts, mailedAlert);
