@@ -1,0 +1,182 @@
+import { printable } from "../deliver/delivery.ts";
+import type { Returned } from "../ledger/journal.ts";
+
+/** What a report says of one recipient. */
+export type Said = { kind: Extract<Returned["kind"], "bounce" | "delay">; reply: string; permanent?: true };
+
+/** A non-delivery report, by what is of use here. Whether it is true, its reader must find out. */
+export type Report = {
+  /** The names (identity.ts) of the mails that it returns. */
+  returned: string[];
+  /** Those in the addresses that it was sent to. */
+  sentTo: string[];
+  /** What it says of an address, or without one of its only recipient; undefined: nothing, or that the mail arrived. */
+  about(address?: string): Said | undefined;
+};
+
+/** One part of a mail that has no parts of its own, decoded; `head` is unfolded. */
+type Part = { head: string; type: string; body: string };
+
+const deepest = 6;
+const mostParts = 50;
+const mostNames = 10;
+const copies = /^(?:message\/(?:rfc822|global)|(?:text|message)\/(?:rfc822|global)-headers)$/;
+const statuses = /^message\/(?:global-)?delivery-status$/;
+
+// Every expression here sees a hostile text of up to a megabyte: none may go over a character again and again.
+const field = (head: string, name: string): string =>
+  new RegExp(`^${name}:(.*)`, "im").exec(head)?.[1]?.trim() ?? "";
+const unfold = (text: string): string => text.replace(/\n[ \t]/g, " ");
+
+const decode = (body: string, encoding: string): string => {
+  if (/^base64$/i.test(encoding)) return Buffer.from(body, "base64").toString().replaceAll("\r\n", "\n");
+  if (!/^quoted-printable$/i.test(encoding)) return body;
+  return body
+    .replaceAll("=\n", "")
+    .replace(/(?:=[\dA-F]{2})+/gi, (bytes) => Buffer.from(bytes.replaceAll("=", ""), "hex").toString());
+};
+
+const splitHead = (text: string): { head: string; body: string } => {
+  const end = text.startsWith("\n") ? 0 : text.indexOf("\n\n");
+  if (end < 0) return { head: unfold(text), body: "" };
+  return { head: unfold(text.slice(0, end)), body: text.slice(end + (end === 0 ? 1 : 2)) };
+};
+
+const partsOf = (text: string, depth = 0): Part[] => {
+  const { head, body } = splitHead(text);
+  const [type = ""] = (field(head, "content-type") || "text/plain").toLowerCase().split(/[ ;]/);
+  const boundary = /[; \t]boundary="?([^";\n]{1,200})/i.exec(field(head, "content-type"))?.[1]?.trimEnd();
+  if (!type.startsWith("multipart/") || !boundary || depth === deepest)
+    return [{ head, type, body: decode(body, field(head, "content-transfer-encoding")) }];
+  const parts = `\n${body}`.split(`\n--${boundary}`, mostParts).slice(1);
+  const last = parts.findIndex((part) => part.startsWith("--"));
+  return parts
+    .slice(0, last < 0 ? undefined : last)
+    .flatMap((part) => partsOf(part.slice(part.indexOf("\n") + 1), depth + 1));
+};
+
+/** The text of a page, good enough to find addresses and replies in it. */
+const plain = (html: string): string =>
+  html
+    .replace(/<style[^<>]*>[^<]*/gi, "")
+    .replace(/<(?:br|\/?(?:p|div|pre|tr|li|h\d))\b[^<>]*>/gi, "\n")
+    .replace(/<[^<>]*>/g, "")
+    .replace(/&(lt|gt|nbsp|amp);/g, (_, name) => ({ lt: "<", gt: ">", amp: "&" })[name as string] ?? " ");
+
+const systems = /mailer-?daemon|postmaster|mail delivery|delivery system|microsoftexchange/i;
+const late = /delayed|not yet been delivered|non-fatal|warning message only|could not send message for past/i;
+const failed =
+  /permanent|fail|undeliver|n[o']t (?:be|yet|been) delivered|not delivered|n[o']t able to deliver|unable to deliver|did not reach/i;
+/** An SMTP reply's code, or an enhanced one (RFC 3463); the second is one of those that may pass. */
+const code = /(?<![\d.:+-])[45]\d\d[ -]|(?<![\d.])[45]\.\d{1,3}\.\d{1,3}(?![\d.])/;
+const passing = /(?<![\d.:+-])4\d\d[ -]|(?<![\d.])4\.\d{1,3}\.\d{1,3}(?![\d.])/;
+const beginsCopy = (line: string): boolean =>
+  /^(?:received|return-path|dkim-signature|message-id|original message headers):/i.test(line) ||
+  (/^ *--/.test(line) && /copy of|original message/i.test(line));
+
+const mostCharacters = 1000;
+const linesAfter = 12;
+
+/** Reads what a report says to people. It may have said it of an address if the address is there. */
+const readWords = (parts: readonly Part[], mailHead: string) => {
+  const all = parts
+    .filter(({ type }) => type.startsWith("text/") && !copies.test(type))
+    .flatMap(({ type, body }) => (type === "text/html" ? plain(body) : body).split("\n"))
+    .map((line) => line.slice(0, mostCharacters));
+  const copy = all.findIndex(beginsCopy);
+  const lines = all.slice(0, copy < 0 ? undefined : copy);
+  const told = [field(mailHead, "subject"), ...lines];
+  const names = (line: string, address: string) =>
+    line
+      .toLowerCase()
+      .split(/[\s<>()[\]"',;:]+/)
+      .includes(address);
+  return (address: string | undefined): Said | undefined => {
+    const naming = lines
+      .flatMap((line, index) => (address === undefined || names(line, address) ? [index] : []))
+      .slice(0, mostNames);
+    if (naming.length === 0 && !names(field(mailHead, "x-failed-recipients"), address ?? ""))
+      return undefined;
+    const coded = lines.findIndex(
+      (line, index) => code.test(line) && naming.some((at) => at <= index && index < at + linesAfter),
+    );
+    // Where no code is near: the line that begins with the address, for an earlier one may only say whom it was for.
+    const own = naming.find(
+      (index) =>
+        /^[\s<"'(]*/.exec(lines[index] ?? "")?.[0].length ===
+        lines[index]?.toLowerCase().indexOf(address ?? ""),
+    );
+    const said = lines.slice(coded < 0 ? (own ?? naming[0] ?? 0) : coded);
+    const end = said.findIndex((line, index) => index > 0 && line.trim() === "");
+    const reply = printable(
+      said
+        .slice(0, end < 0 ? linesAfter : end)
+        .join(" ")
+        .replace(/\s+/g, " "),
+    );
+    if (told.some((line) => late.test(line))) return { kind: "delay", reply };
+    if (coded < 0 && !told.some((line) => failed.test(line))) return undefined;
+    return { kind: "bounce", reply, ...(!passing.test(reply) && { permanent: true }) };
+  };
+};
+
+const addressIn = (typed: string): string =>
+  typed
+    .replace(/^[\w-]+ *;/, "")
+    .replace(/[<>\s]/g, "")
+    .toLowerCase();
+
+/** Each recipient of a message/delivery-status (RFC 3464 §2.3), and what is said of it. */
+const readStatus = (body: string, words: (address: string) => Said | undefined) =>
+  body.split(/\n[ \t]*\n/).flatMap((group) => {
+    const told = unfold(group);
+    const [action, status] = [field(told, "action").toLowerCase(), field(told, "status")];
+    const addresses = ["original-recipient", "final-recipient"]
+      .map((name) => addressIn(field(told, name)))
+      .filter(Boolean);
+    if (addresses.length === 0) return [];
+    const diagnosis = field(told, "diagnostic-code").replace(/^[\w-]+ *; */, "");
+    const reason = diagnosis || addresses.map((address) => words(address)?.reply).find(Boolean) || "";
+    const reply = printable(reason.includes(status) ? reason : `${status} ${reason}`);
+    const said: Said | undefined =
+      action === "failed"
+        ? { kind: "bounce", reply, ...(status.startsWith("5") && { permanent: true }) }
+        : action === "delayed"
+          ? { kind: "delay", reply }
+          : undefined;
+    return [{ addresses, said }];
+  });
+
+const namesIn = (text: string, pattern: RegExp): string[] =>
+  [...new Set([...text.matchAll(pattern)].map(([, name = ""]) => name.toLowerCase()))].slice(0, mostNames);
+
+/**
+ * Reads a mail as a non-delivery report: by RFC 3464, or by the words of Exchange, Exim, Sendmail, qmail and their
+ * like. `to` is the address that it came for, where that is known. Undefined: it is none, or says nothing.
+ */
+export const readReport = (mail: string, to = ""): Report | undefined => {
+  const text = mail.replaceAll("\r\n", "\n").replace(/^\n+/, "");
+  const { head } = splitHead(text);
+  const parts = partsOf(text);
+  const words = readWords(parts, head);
+  const statusParts = parts.filter(({ type }) => statuses.test(type));
+  const status = statusParts.flatMap(({ body }) => readStatus(body, words));
+  if (statusParts.length === 0) {
+    const isSystem = systems.test(field(head, "from")) || field(head, "x-failed-recipients") !== "";
+    if (!isSystem) return undefined;
+  }
+  const bodies = parts.map(({ type, body }) => (type === "text/html" ? plain(body) : body)).join("\n\n");
+  const addressed = ["to", "delivered-to", "x-original-to", "envelope-to"].map((name) => field(head, name));
+  return {
+    returned: namesIn(
+      bodies,
+      /^(?:(?:X-)?(?:Original-)?Message-ID:[ \n]{0,3}<|Original-Envelope-Id: {0,3})([\da-f]{40})\b/gim,
+    ),
+    sentTo: namesIn([to, ...addressed].join("\n"), /(?<![\da-f])([\da-f]{40})(?![\da-f])/gi),
+    about: (address) => {
+      if (statusParts.length === 0) return words(address?.toLowerCase());
+      if (address === undefined) return status.length === 1 ? status[0]?.said : undefined;
+      return status.find(({ addresses }) => addresses.includes(address.toLowerCase()))?.said;
+    },
+  };
+};
