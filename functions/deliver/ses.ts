@@ -38,62 +38,74 @@ export const sesClient = (
 export type SesError = { code: string; message: string; status?: number; clockCorrected?: boolean };
 
 /** How an attempt ended that was not accepted, and where; `after-data` means that SES may have the mail. */
-export type SesFailure = { step: Step } & (
-  | { result: "deferred" | "unauthorised" }
-  | { result: "refused"; about: "recipient" | "message" }
-);
+export type SesFailure = { step: Step } & Failure;
 
-const theRouteIsDown: SesFailure = { result: "deferred", step: "connect" };
+const theRouteIsDown: SesFailure = { result: "deferred", step: "connect", lostAfterData: false };
+const tooFast: SesFailure = { ...theRouteIsDown, tooFast: true };
 const theRouteIsWrong: SesFailure = { result: "unauthorised", step: "connect" };
 const theSenderIsWrong: SesFailure = { result: "unauthorised", step: "sender" };
+const theRecipientIsWrong: SesFailure = { result: "refused", about: "recipient", step: "recipient" };
+const theMessageIsWrong: SesFailure = { result: "refused", about: "message", step: "data" };
 
 const throttled = /^(Throttl|TooManyRequests|RequestThrottled|RequestLimitExceeded|LimitExceeded|SlowDown)/;
-const overQuota = /sending rate exceeded|message quota exceeded/i;
+const overRate = /\b(send|sending) rate exceeded/i;
+const overQuota = /\b(message|sending) quota exceeded/i;
 const credentialsRefused =
   /^(AccessDenied|AuthFailure|CredentialsProvider|ExpiredToken|IncompleteSignature|Invalid(AccessKeyId|ClientTokenId|Signature)|MissingAuthenticationToken|NotAuthorized|OptInRequired|Request(Expired|InTheFuture|TimeTooSkewed)|SignatureDoesNotMatch|TokenRefreshRequired|UnrecognizedClient)/;
 const ourClock = /RequestExpired|RequestInTheFuture|TimeTooSkewed|signature (expired|not yet current)/i;
 
+const routeCodes = /^(AccountSendingPaused|AccountSuspended|SendingPaused|ConfigurationSet)/;
+const routeWords = /\b(account|sending)\b.*\b(paused|suspended|disabled)\b|configuration ?set/i;
+/** With these codes SES says in words alone what it is about. */
+const refusals =
+  /^(MessageRejected|InvalidParameter(Value|Combination)|Validation(Error|Exception)|BadRequestException)$/;
+/** No address is named: its syntax is refused, or it is on a list of SES's of addresses that bounced. */
+const addressWords =
+  /\b(address|domain)\b.*\b(contains|(starts|ends) with|illegal|too long|blacklisted|suppression list)|\b(missing (final '@)?domain|illegal address|no recipients)\b|'destinations'/i;
+const messageWords =
+  /\b(headers?|disposition|virus|malware|MIME|content[- ]type|message length)\b|'rawMessage/i;
+
 /**
- * MessageRejected says in words alone what it is about. A sender that is not verified is our setting, as a refused
- * MAIL FROM is: burying every alert would help nobody. A recipient alone is refused (a sandbox knows no others), for
- * the verified ones still get their mail. When the words leave it open, the alert is kept.
+ * What a refusal is about. A sender that is not verified is our setting, as a refused MAIL FROM is. A recipient alone
+ * is refused (a sandbox knows no others), for the verified ones still get their mail. What no word explains is about
+ * us: burying every alert would help nobody.
  */
-const rejected = (message: string, { envelope, from }: Mail): SesFailure => {
-  if (/\b(account|sending)\b.*\b(paused|suspended)\b/i.test(message)) return theRouteIsWrong;
+const refused = (message: string, { envelope, from }: Mail): SesFailure => {
   const words = new Set(message.toLowerCase().split(/[\s,;:"<>()]+|\.+(?=[\s,]|$)/));
   const names = (address: string) => words.has(address.toLowerCase());
   const domain = (address: string) => address.slice(address.lastIndexOf("@") + 1);
-  if ([envelope.from, from.address].some((address) => names(address) || names(domain(address))))
-    return theSenderIsWrong;
+  const senders = [envelope.from, from.address];
+  if (senders.some((address) => names(address) || names(domain(address)))) return theSenderIsWrong;
   const named = names(envelope.to) || names(domain(envelope.to));
   // SES ends with an ellipsis what it has not room to name.
   if (/not verified/i.test(message) && (!named || /(\.{3}|…)\s*$/.test(message))) return theSenderIsWrong;
-  return named
-    ? { result: "refused", about: "recipient", step: "recipient" }
-    : { result: "refused", about: "message", step: "data" };
+  if (named) return theRecipientIsWrong;
+  // SES takes ASCII alone: a sender with more would be refused in every mail.
+  if (addressWords.test(message))
+    return senders.every((address) => /^[\x21-\x7e]+$/.test(address))
+      ? theRecipientIsWrong
+      : theSenderIsWrong;
+  return messageWords.test(message) ? theMessageIsWrong : theRouteIsWrong;
 };
 
 /**
- * Classifies what SES said (design §4), by the codes of its API reference: account, configuration set, credentials
- * and sender are our settings, other faults of the request are this mail's; all else passes with time.
+ * Classifies what SES said (design §4), by the codes of its API reference and its words: account, configuration set,
+ * credentials and sender are our settings, and so is every refusal that is not plainly the recipient's or the
+ * message's; all else passes with time.
  */
 export const sesFailure = ({ code, message, status, clockCorrected }: SesError, mail: Mail): SesFailure => {
-  // Throttling is the account's, not the mail's: another route may take it at once.
-  if (throttled.test(code) || overQuota.test(message)) return theRouteIsDown;
-  if (/^(AccountSendingPaused|ConfigurationSet)/.test(code)) return theRouteIsWrong;
-  if (/^MailFromDomainNotVerified/.test(code)) return theSenderIsWrong;
-  if (code === "MessageRejected") return rejected(message, mail);
-  if (/^(InvalidParameterValue|Validation(Error|Exception))$/.test(code) || status === 413)
-    return /configuration ?set/i.test(message)
-      ? theRouteIsWrong
-      : { result: "refused", about: "message", step: "data" };
+  // The day's quota, like an outage, leaves nothing to do but probe; a rate that was exceeded is free again at once.
+  if (overQuota.test(message)) return theRouteIsDown;
+  if (throttled.test(code) || overRate.test(message)) return tooFast;
   if (credentialsRefused.test(code) || status === 401 || status === 403)
     // With SES's time, which the SDK has just learnt, the next signature is good.
-    return {
-      result: clockCorrected && ourClock.test(`${code} ${message}`) ? "deferred" : "unauthorised",
-      step: "auth",
-    };
-  return theRouteIsDown;
+    return clockCorrected && ourClock.test(`${code} ${message}`)
+      ? { ...theRouteIsDown, step: "auth" }
+      : { result: "unauthorised", step: "auth" };
+  if (routeCodes.test(code) || routeWords.test(message)) return theRouteIsWrong;
+  if (/^MailFromDomainNotVerified/.test(code)) return theSenderIsWrong;
+  if (status === 413) return theMessageIsWrong;
+  return refusals.test(code) ? refused(message, mail) : theRouteIsDown;
 };
 
 type SdkError = Error & {
@@ -133,7 +145,9 @@ const classify = (error: SdkError, sent: boolean, mail: Mail): SesFailure => {
   const code = error.Code ?? (error.name === "CredentialsProviderError" ? error.name : undefined);
   if (code === undefined) {
     const step = silentStep(error, sent);
-    return { result: step === "tls" ? "unauthorised" : "deferred", step };
+    return step === "tls"
+      ? { result: "unauthorised", step }
+      : { result: "deferred", step, lostAfterData: step === "after-data" };
   }
   const { httpStatusCode: status, clockSkewCorrected: clockCorrected } = error.$metadata ?? {};
   const failure = sesFailure({ code, message: error.message, status, clockCorrected }, mail);
@@ -203,12 +217,8 @@ export const sesTransport = (client: SESClient, relay: SesRelay, clock: () => nu
       };
     } catch (thrown) {
       const error = thrown as SdkError;
-      const { step, ...failure } = classify(error, sent, mail);
       return {
-        ...(failure.result === "deferred"
-          ? { result: failure.result, lostAfterData: step === "after-data" }
-          : (failure as Exclude<Failure, { result: "deferred" }>)),
-        step,
+        ...classify(error, sent, mail),
         reply: printable(words(error)),
         code: error.$metadata?.httpStatusCode,
         durationMilliseconds: clock() - startedAt,
