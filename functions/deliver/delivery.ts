@@ -92,6 +92,46 @@ export type Failure =
 /** The addresses of a mail's envelope, of which a reply may speak. */
 export type Envelope = { from: string; to: string };
 
-/** The id under which a relay queued a mail, from the reply to the final dot, as Postfix, Exim and Exchange say it. */
+/**
+ * Classifies a failed SMTP attempt by the step it failed in and the reply's code, if there was a reply (design §4), at
+ * step `token` that of HTTP: missing protection, refused credentials and a refused sender are about our settings, other 5yz about this mail;
+ * all else passes with time.
+ */
+export const failure = (step: Step, code: number | undefined, _reply = "", _envelope?: Envelope): Failure => {
+  if (step === "token") {
+    const passes = code === undefined || code < 400 || code >= 500 || code === 408 || code === 429;
+    return passes ? { result: "deferred", lostAfterData: false } : { result: "unauthorised" };
+  }
+  // RFC 4954 §6: these codes say at any step that authentication or encryption is wanting.
+  if (code !== undefined && [530, 534, 535, 538].includes(code)) return { result: "unauthorised" };
+  if (step === "tls" || step === "auth-offered") return { result: "unauthorised" };
+  if (code !== undefined && code >= 500) {
+    // A sender that is refused once is refused for every mail: burying them all would help nobody.
+    if (step === "auth" || step === "sender") return { result: "unauthorised" };
+    if (step !== "connect")
+      return { result: "refused", about: step === "recipient" ? "recipient" : "message" };
+  }
+  return { result: "deferred", lostAfterData: step === "after-data" && (code === undefined || code < 400) };
+};
+
+/** How relays name the id under which they queued a mail, in the reply to the final dot. */
+const queueIds: readonly RegExp[] = [
+  // Postfix, SendGrid, Mailjet; Yandex says on which host
+  /\bqueued (?:on \S+ )?as ([\w.-]+)/i,
+  // Exim, Exchange (InternalId), KumoMTA (ids)
+  /\b(?:Internal ?)?ids?=([\w.-]+)/i,
+  // Sendmail, OpenSMTPD
+  /\b2\.0\.0 (\S+) Message accepted for delivery/,
+  // Gmail
+  /\bOK +\d+ (\S+) - gsmtp/,
+  // qmail
+  /\bok \d+ qp (\d+)/,
+  // Haraka
+  /\bQueued \(([\w.-]+)\)/,
+  // Amazon SES and others that say the id alone
+  /\bok(?:: queued)? ([\w-]{20,})\s*$/i,
+];
+
+/** The id under which a relay queued a mail, from the reply to the final dot; undefined if it names none. */
 export const queueIdOf = (reply: string): string | undefined =>
-  reply.match(/\bqueued as ([\w.-]+)/i)?.[1] ?? reply.match(/\b(?:Internal)?id=([\w.-]+)/i)?.[1];
+  queueIds.map((form) => form.exec(reply)?.[1]).find((id) => id !== undefined);
