@@ -21,13 +21,13 @@ type Answer = Partial<
   Record<"access_token" | "expires_in" | "refresh_token" | "error" | "error_description", unknown>
 >;
 
-/** The text of an answer. Rejects if it is longer than any should be. */
-const textOf = async (response: Response): Promise<string> => {
+/** The text of an answer; undefined if it is longer than any should be. */
+const textOf = async (response: Response): Promise<string | undefined> => {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of response.body ?? []) {
     bytes += chunk.length;
-    if (bytes > mostBytes) throw new Error(`an answer of more than ${mostBytes} bytes`);
+    if (bytes > mostBytes) return undefined;
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
@@ -40,6 +40,12 @@ const answerOf = (text: string): Answer => {
   } catch {
     return {};
   }
+};
+
+/** Why a fetch failed, by its code or kind: the message may hold the URL, and the URL a secret. */
+const causeOf = (error: Error): string => {
+  const { code } = (error.cause ?? error) as { code?: unknown };
+  return typeof code === "string" ? code : error.name;
 };
 
 /**
@@ -67,7 +73,7 @@ export const tokenSource = (oauth: OAuth, clock: () => number): TokenSource => {
     form.set("grant_type", refreshToken ? "refresh_token" : "client_credentials");
     if (refreshToken) form.set("refresh_token", refreshToken);
     let response: Response;
-    let text: string;
+    let text: string | undefined;
     try {
       response = await fetch(oauth.tokenUrl, {
         method: "POST",
@@ -79,9 +85,9 @@ export const tokenSource = (oauth: OAuth, clock: () => number): TokenSource => {
       });
       text = await textOf(response);
     } catch (error) {
-      const { cause, message } = error as Error & { cause?: NodeJS.ErrnoException };
-      throw wrong(`no answer (${cause?.code ?? cause?.message ?? message})`);
+      throw wrong(`no answer (${causeOf(error as Error)})`);
     }
+    if (text === undefined) throw wrong(`an answer of more than ${mostBytes} bytes`);
     const { status } = response;
     if (status >= 300 && status < 400) throw wrong(`HTTP ${status}, a redirect`, status);
     const answer = answerOf(text);

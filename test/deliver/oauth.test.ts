@@ -230,7 +230,7 @@ describe("an endpoint that", () => {
     const { url } = await endpoint(() => impatience.abort(new DOMException("too late", "TimeoutError")));
     expect(await failureOf(sourceAt(url).source.token())).toMatchObject({
       ...deferred,
-      reply: expect.stringContaining("no answer (too late)"),
+      reply: expect.stringContaining("no answer (TimeoutError)"),
     });
     expect(limit).toHaveBeenCalledWith(15_000);
   });
@@ -256,7 +256,10 @@ describe("an endpoint that", () => {
       };
       more();
     });
-    expect(await failureOf(sourceAt(url).source.token())).toMatchObject(deferred);
+    expect(await failureOf(sourceAt(url).source.token())).toMatchObject({
+      ...deferred,
+      reply: expect.stringContaining("an answer of more than 65536 bytes"),
+    });
     await closed.promise;
     expect(written).toBeLessThan(20_000_000);
   });
@@ -318,6 +321,15 @@ describe("secrets", () => {
       expect(reply).toMatch(/HTTP 400 invalid_grant: expired: \[redacted\]$/);
     },
   );
+
+  test("in the URL are not in the words of a fetch that fails", async () => {
+    const { url } = await endpoint(numbered());
+    const failed = await failureOf(sourceAt(url.replace("//", "//app:cana%72y@")).source.token());
+    expect(failed).toMatchObject({
+      result: "deferred",
+      reply: expect.stringMatching(/^127\.0\.0\.1:\d+: no answer \(TypeError\)$/),
+    });
+  });
 
   test("that come with an answer which is no good are not in its words", async () => {
     const { url } = await endpoint(
