@@ -462,6 +462,8 @@ describe("5 Address confusion", () => {
     ["another RCPT", "ops@example.com>\r\nRCPT TO:<evil@evil.com"],
     ["a source route", "@evil.com:ops@example.com"],
     ["a percent route", "evil@evil.com%example.com"],
+    ["a percent route in the local part", "a%evil.example@example.com"],
+    ["a bang path in the local part", "evil.example!b@example.com"],
     ["an address literal", "ops@[127.0.0.1]"],
     ["an address that is not allowed", "anyone@anywhere.example"],
     ["a subdomain of one that is allowed", "ops@evil.example.com"],
