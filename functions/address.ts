@@ -46,7 +46,7 @@ export type AllowList = (address: string) => boolean;
  * By default Postfix and Sendmail send `user%other.example@example.com` and `other.example!user@example.com` on to
  * other.example, and some programs take a leading `-` for an option.
  */
-const mayLeadOn = (address: string): boolean => /^-|[%!].*@/.test(address);
+export const mayLeadOn = (address: string): boolean => /^-|[%!].*@/.test(address);
 
 /**
  * Reads the words of HARDSTATE_RECIPIENTS: a domain allows its addresses (not those of subdomains), an address

@@ -1,4 +1,4 @@
-import { contactKey, parseAddress } from "../address.ts";
+import { contactKey, mayLeadOn, parseAddress } from "../address.ts";
 import { isAliasName } from "./aliases.ts";
 import { type DraftLine, open, settled } from "./draft.ts";
 import { type Findings, type Note, noteAt, type Place, shown } from "./findings.ts";
@@ -78,9 +78,12 @@ export const recipientLines = (found: Findings, ownDomain: string | undefined): 
   for (const [name, { targets }] of aliases) words.set(name, `${name}=${[...new Set(targets)]}`);
   const recipients = new Map<string, string>();
   const files = new Set<string>();
-  const add = (address: string, { file }: Place) => {
-    files.add(file);
-    if (!recipients.has(contactKey(address))) recipients.set(contactKey(address), address);
+  const add = (address: string, place: Place) => {
+    files.add(place.file);
+    if (recipients.has(contactKey(address))) return;
+    recipients.set(contactKey(address), address);
+    const why = "is listed itself: a relay may send an address with %, ! or a leading - on to another domain";
+    if (mayLeadOn(address)) noteAt(found, place, "attention", shown(address), why);
   };
   for (const alias of aliases.values())
     for (const target of alias.targets) if (!aliases.has(target.toLowerCase())) add(target, alias);
@@ -120,7 +123,7 @@ export const recipientLines = (found: Findings, ownDomain: string | undefined): 
     }
   }
   const all = [...recipients.values()];
-  const others = all.filter((address) => !address.endsWith(`@${ownDomain}`));
+  const others = all.filter((address) => !address.endsWith(`@${ownDomain}`) || mayLeadOn(address));
   // The sender's own domain is opened as a whole, others address by address.
   const allowed = others.length < all.length ? [ownDomain, ...others] : others;
   const carried = [...words.values()].join(" ");

@@ -113,6 +113,23 @@ MASQUERADE_AS(\`x.example\nHARDSTATE_PORT=1')define(\`X\nY', \`z')`,
     );
   });
 
+  it.each([
+    "a%evil.example@x.example",
+    "evil.example!a@x.example",
+    "-a@x.example",
+    "a%evil.example@gmail.example",
+  ])("list '%s' itself, since its domain does not allow it, and say so", (address) => {
+    const texts = { ...postfix, aliases: `oncall: ${address}, ops@x.example` };
+    expect(settingsOf(texts).HARDSTATE_RECIPIENTS).toBe(`x.example ${address}`);
+    expect(draftOf(texts).notes).toContainEqual({
+      file: "aliases",
+      line: 1,
+      sort: "attention",
+      what: address,
+      why: "is listed itself: a relay may send an address with %, ! or a leading - on to another domain",
+    });
+  });
+
   it("carry the relays of the file named first", () => {
     const { notes } = draftOf({ mc: machine["sendmail.mc"], msmtprc: "host n.example\ntls on" });
     expect(notes.find(({ what }) => what === "relay n.example:25")).toMatchObject({
