@@ -1,13 +1,10 @@
 import { execFile } from "node:child_process";
-import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, describe, expect, it } from "vitest";
-import { posted } from "./alerts.ts";
 import {
   type Bridge,
-  type BridgeSettings,
-  bridgeSettings,
   killRelay,
   type Lab,
   mailsIn,
@@ -17,6 +14,7 @@ import {
   startRelay,
   until,
 } from "./lab.ts";
+import { postProblems, routeSettings, storyOf, urlOf } from "./routes.ts";
 
 const run = promisify(execFile);
 
@@ -35,72 +33,6 @@ afterEach(async () => {
   for (const opened of labs.splice(0)) await opened.stop();
 });
 
-const url = ({ user, password, port }: Relay, wrong = password) =>
-  `smtp://${user}:${wrong}@localhost:${port}`;
-
-/** A bridge with these routes, all relays' authorities trusted. */
-const settingsFor = (
-  on: Lab,
-  relays: Relay[],
-  port: number,
-  urls = relays.map((relay) => url(relay)),
-): BridgeSettings => {
-  const [first] = relays;
-  if (!first) throw new Error("at least one relay is wanted");
-  const settings = bridgeSettings(on, first, port);
-  const file = (name: string, text: string) => {
-    writeFileSync(join(on.folder, name), text, { mode: 0o600 });
-    return join(on.folder, name);
-  };
-  settings.environment.HARDSTATE_RELAYS_FILE = file("routes", urls.join(" "));
-  settings.environment.HARDSTATE_RELAY_CA_FILE = file(
-    "authorities",
-    relays.map(({ ca }) => readFileSync(ca, "utf8")).join("\n"),
-  );
-  settings.environment.HARDSTATE_OPERATOR = "admin@example.com";
-  return settings;
-};
-
-/** Posts problems of so many hosts, 100 at a time; resolves to their ids. */
-const postProblems = async (
-  bridge: Bridge,
-  token: string,
-  first: number,
-  count: number,
-): Promise<string[]> => {
-  const ids = Array.from({ length: count }, (_, n) => `alert-${String(first + n).padStart(4, "0")}`);
-  const time = Math.floor(Date.now() / 1000);
-  for (let start = 0; start < count; start += 100) {
-    const alerts = ids.slice(start, start + 100).map((id, n) =>
-      posted({
-        id,
-        time,
-        object: { host: `host${first + start + n}`, service: null },
-        state: "DOWN",
-        recipients: [{ email: "ops@example.com" }],
-      }),
-    );
-    const response = await fetch(`${bridge.url}/v1/alerts`, {
-      method: "POST",
-      body: JSON.stringify(alerts),
-      headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` },
-    });
-    expect(await response.json()).not.toMatchObject({
-      alerts: expect.arrayContaining([expect.objectContaining({ status: "rejected" })]),
-    });
-  }
-  return ids;
-};
-type Told = {
-  status: string;
-  attempts: { route: string; result: string; reply: string; lostAfterData?: boolean }[];
-};
-const storyOf = async (bridge: Bridge, token: string, id: string): Promise<Told> => {
-  const response = await fetch(`${bridge.url}/v1/alerts/${id}`, {
-    headers: { Authorization: `Bearer ${token}` },
-  });
-  return (await response.json()) as Told;
-};
 const ended = (bridge: Bridge, ending: string) =>
   bridge
     .events()
@@ -113,7 +45,7 @@ describe("two real relays", () => {
     const [one, other] = [lab(), lab()];
     const a = await startRelay(one);
     const b = await startRelay(other);
-    const settings = settingsFor(one, [a, b], 18901);
+    const settings = routeSettings(one, 18901, [urlOf(a), urlOf(b)], [a, b]);
     const bridge = await startBridge(one, settings);
     const ids = await postProblems(bridge, settings.token, 0, 300);
     await until("the first hundred mails", 60, () => ended(bridge, "mailed").length >= 100);
@@ -159,7 +91,7 @@ describe("a real relay that is away", () => {
     async (seconds, index) => {
       const one = lab();
       const relay = await startRelay(one);
-      const settings = settingsFor(one, [relay], 18903 + index);
+      const settings = routeSettings(one, 18903 + index, [urlOf(relay)], [relay]);
       const bridge = await startBridge(one, settings);
       await one.script("relay", "stop");
       const begun = Date.now();
@@ -186,7 +118,7 @@ describe("a real relay with another password", () => {
     async () => {
       const one = lab();
       const relay = await startRelay(one);
-      const settings = settingsFor(one, [relay], 18902, [url(relay, "another-Pa55word")]);
+      const settings = routeSettings(one, 18902, [urlOf(relay, "another-Pa55word")], [relay]);
       const bridge = await startBridge(one, settings);
       const begun = Date.now();
       await postProblems(bridge, settings.token, 0, 50);
