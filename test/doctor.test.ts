@@ -396,7 +396,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     },
     "recipient",
     /^550 5\.1\.1/,
-    /refuses this recipient/,
+    /does not know this recipient/,
   ],
   [
     "relays for nobody",
@@ -418,7 +418,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     },
     "recipient",
     /^450/,
-    /tried again by itself/,
+    /is retried/,
   ],
   [
     "wants a login at RCPT",
@@ -428,7 +428,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     },
     "recipient",
     /^530/,
-    /wants a login/,
+    /requires a login/,
   ],
   [
     "wants a login at MAIL",
@@ -438,7 +438,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     },
     "sender",
     /^530/,
-    /wants a login/,
+    /requires a login/,
   ],
   [
     "asks for an app password",

@@ -701,7 +701,10 @@ describe("the status", () => {
     const ledger = sqliteLedger(ledgerFile);
     for (const [route, state] of Object.entries({
       "smtp://a": {},
-      "smtp://b": { open: open(99_000_000, "auth") },
+      "smtp://b": {
+        open: open(99_000_000, "auth"),
+        refusal: { at: 99_000_000, reason: "no", step: "auth" as const },
+      },
       "smtp://c": { open: open(98_000_000, "connect") },
       "smtp://gone": { open: open(98_000_000, "connect"), removed: true as const },
     }))
