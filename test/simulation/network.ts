@@ -11,6 +11,11 @@ export const answers = [
   "without TLS",
   "refuses our login",
   "refuses our sender",
+  "refuses our sender at RCPT",
+  "refuses to send as us",
+  "refuses without a reason",
+  "finds us too fast",
+  "has a quota",
   "greylists",
   "full",
   "busy after the dot",
@@ -46,6 +51,15 @@ const outcomes: Record<Answer, DeliveryOutcome> = {
   "without TLS": failed("tls", "STARTTLS is not offered"),
   "refuses our login": failed("auth", "535 5.7.8 no", 535),
   "refuses our sender": failed("sender", "553 5.7.1 no", 553),
+  "refuses our sender at RCPT": failed(
+    "recipient",
+    "553 5.7.1 <a@b>: Sender address rejected: not owned",
+    553,
+  ),
+  "refuses to send as us": failed("after-data", "554 5.2.252 SendAsDenied", 554),
+  "refuses without a reason": failed("recipient", "550 no", 550),
+  "finds us too fast": failed("after-data", "432 4.3.2 thread limit exceeded", 432),
+  "has a quota": failed("data", "550 5.4.5 Daily user sending limit exceeded", 550),
   greylists: failed("recipient", "450 4.2.0 later", 450),
   full: failed("data", "452 4.3.1 full", 452),
   "busy after the dot": failed("after-data", "451 4.3.0 later", 451),
@@ -72,6 +86,8 @@ export const network = (on: Stage, base: Ledger) => {
   const doing = new Map<string, Answer>();
   const copies: Copy[] = [];
   const wrong: string[] = [];
+  /** Of each alert, what each route answered last to a mail of it. */
+  const answered = new Map<string, Map<string, string>>();
   /** Attempts, by how they ended. */
   const counts = new Map<string, number>();
 
@@ -125,6 +141,8 @@ export const network = (on: Stage, base: Ledger) => {
           await check(mail, route);
           const does: Mishap | "accepted" = fault ?? doing.get(route) ?? "accepted";
           counts.set(does, (counts.get(does) ?? 0) + 1);
+          const last = answered.get(mail.alert.id) ?? new Map<string, string>();
+          answered.set(mail.alert.id, last.set(route, does));
           if (does !== "accepted") {
             if (fault) on.faults.set(call, { kind: fault, at: on.now(), by: process });
             on.say(process.name, `${does.toUpperCase()}: ${call}`);
@@ -172,6 +190,7 @@ export const network = (on: Stage, base: Ledger) => {
   return {
     transportOf,
     copies,
+    answered,
     wrong,
     counts,
     /** What a relay does from now on. */

@@ -13,6 +13,9 @@ const excused = ({ putBackAt, ending, attempts }: JournalRecord): boolean =>
   putBackAt !== undefined ||
   (ending?.as === "mailed" && attempts.some(({ outcome }) => outcome.result !== "accepted"));
 
+/** What a relay says of a mail that no route will ever take. */
+const ownFaults: readonly string[] = ["refuses the contact", "refuses the content"];
+
 const checks: Check[] = [
   ["nothing happens that nothing may", ({ wrong }) => [...new Set(wrong)]],
   ["the queue is empty in the end, and no group is stuck", ({ waiting }) => waiting],
@@ -93,6 +96,15 @@ const checks: Check[] = [
         ),
       ];
     },
+  ],
+  [
+    "an alert is refused only for its recipient or content, and only by all routes",
+    ({ history, records, answered }) =>
+      records.filter(({ id, ending }) => {
+        if (ending?.as !== "refused") return false;
+        const answers = [...(answered.get(id)?.values() ?? [])];
+        return answers.length < history.routes || answers.some((answer) => !ownFaults.includes(answer));
+      }),
   ],
   [
     "the operator is told of each contact whose mail was refused or given up",

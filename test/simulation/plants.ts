@@ -66,8 +66,8 @@ export const plants: Record<string, Plant> = {
   },
   "forgets-lost-after-data": {
     breaks: "a mail whose reply was lost counts as not taken",
-    file: "functions/deliver/delivery.ts",
-    text: 'lostAfterData: step === "after-data" && (code === undefined || code < 400)',
+    file: "functions/deliver/refusal.ts",
+    text: 'lostAfterData: step === "after-data"',
     instead: "lostAfterData: false",
   },
   "new-message-id": {
@@ -113,6 +113,18 @@ export const plants: Record<string, Plant> = {
     file: "functions/deliver/relays.ts",
     text: "if (until - at < leastAttemptMilliseconds) return { until: at, reason: noTime };",
     instead: "",
+  },
+  "buries-for-our-fault": {
+    breaks: "a refusal of our sender is taken for the recipient's",
+    file: "functions/deliver/refusal.ts",
+    text: 'us: { result: "unauthorised" }',
+    instead: 'us: { result: "refused", about: "recipient" }',
+  },
+  "asks-one-route": {
+    breaks: "what one route refuses is offered to no other",
+    file: "functions/deliver/relays.ts",
+    text: "attempts.length === order.length && attempts.every(",
+    instead: "attempts.some(",
   },
   "holds-until-the-same-time": {
     breaks: "what was held is held again by the name that the queue knows",

@@ -40,6 +40,8 @@ type Posting = { serial: number; input: ReturnType<typeof postOf> & { id: string
 export type Played = {
   history: History;
   copies: Copy[];
+  /** Of each alert, what each route answered last to a mail of it. */
+  answered: Map<string, Map<string, string>>;
   /** Each mailbox's posts as the queue took them first: what a monitor said, and the second at which it came. */
   arrived: (Post & { id: string })[];
   /** The ids of what was posted and answered with 202. */
@@ -407,6 +409,7 @@ export const simulator = (open = inMemory()) => {
     return {
       history,
       copies: net.copies,
+      answered: net.answered,
       arrived,
       decided,
       claimed,
