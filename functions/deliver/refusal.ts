@@ -71,7 +71,7 @@ const refusals: readonly Refusal[] = [
   {
     fault: "us",
     reply:
-      /^5\d\d (5\.4\.5\b|.*(SubmissionQuota|(submission|sender|sending|daily|hourly|outgoing|outbound|relay|message)\b.{0,25}\b(quota|limit)|(quota|limit)\b.{0,25}\b(sending|messages|mails|per (day|hour))|too many (messages|mails|emails)|rate limit))/i,
+      /^5\d\d (5\.4\.5\b|.*(SubmissionQuota|(submission|sender|sending|day|daily|hour|hourly|outgoing|outbound|relay|message)\b.{0,25}\b(quota|limit)|(quota|limit)\b.{0,25}\b(sending|messages|mails|per (day|hour))|too many (\w+ )?(messages|mails|emails|recipients)|rate limit))/i,
     todo: "The account has reached its quota of mails: wait, ask the provider for more, or add a second relay to HARDSTATE_RELAYS. The contact's address is not the cause.",
   },
   {
@@ -90,7 +90,7 @@ const refusals: readonly Refusal[] = [
     fault: "us",
     steps: everyStep,
     reply:
-      /^5\d\d (5\.7\.([57]\d\d|60[6-9])\b|.*(\breputation\b|(host|\bIP\b|address \[|network|\[[\d.]+\]).{0,80}\b(block|black|list|bann|denied)|blocked using|spamhaus|\b(dns)?[rb]bl\b|dnsbl|blacklist|blocklist))/i,
+      /^5\d\d (5\.7\.([57]\d\d|60[6-9])\b|.*(\breputation\b|(host|\bIP\b|address \[|network|\[[\d.]+\]).{0,80}\b(block|black|list|bann|denied)|blocked using|spamhaus|\blisted (by|in|on|at)\b|geoip|\b(dns)?[rb]bl\b|dnsbl|blacklist|blocklist))/i,
     todo: "The relay's address, or this machine's, is on a blocklist: look it up at the address in the reply, have it taken off, and add a second relay to HARDSTATE_RELAYS.",
   },
   {
@@ -117,7 +117,7 @@ const refusals: readonly Refusal[] = [
     fault: "recipient",
     steps: notSender,
     reply:
-      /^5\d\d.*((recipient|mailbox|alias|inbox)\b.{0,60}(\bunknown|not (found|exist|known|local|active|valid|available|listed)|(?<!action not taken: mailbox )unavailable|disabled|inactive|suspended|deactivated|is ?blocked|\binvalid|n[o']t exist|undeliverable)|(unknown|invalid|no such|unrouteable|undeliverable|bad destination) (local )?(user|recipient|mailbox|address|account|alias|person|local.part)|\buser\b.{0,40}(unknown|not (found|exist|known|local)|n[o']t (exist|have)|unbekannt)|no mailbox here|characters in address|unbekannter? empf|n'existe)/i,
+      /^5\d\d.*((recipient|mailbox|alias|inbox)\b.{0,60}(\bunknown|not (found|exist|known|local|active|valid|available|listed)|(?<!action not taken: mailbox )unavailable|disabled|inactive|suspended|deactivated|is ?blocked|\binvalid|n[o']t exist|undeliverable)|(unknown|invalid|no such|unrouteable|undeliverable|bad destination) (local )?(user|recipient|mailbox|address|account|alias|person|local.part)|\buser\b.{0,40}(unknown|not (found|exist|known|local)|n[o']t (exist|have)|unbekannt)|no mailbox here|characters in address|not a valid (recipient|user|mailbox)|unbekannter? empf|n'existe)/i,
     todo: "The relay does not know this recipient: check the contact's address.",
   },
   {
@@ -128,15 +128,15 @@ const refusals: readonly Refusal[] = [
     todo: "The relay does not know this recipient: check the contact's address.",
   },
   {
-    fault: "message",
-    reply: /^552\b/,
-    todo: "The mail is larger than the relay allows, or the recipient's mailbox is full: read its reply.",
-  },
-  {
     fault: "us",
     reply:
       /^5\d\d.*(account|service|sending|subscription|tenant|domain)\b.{0,60}(suspend|disabled|blocked|locked|paused|not (enabled|active|activated)|compromised|deactivated|exceeded)/i,
     todo: "The account at the relay may not send at the moment: log in to the provider's pages and look at its standing.",
+  },
+  {
+    fault: "message",
+    reply: /^552\b/,
+    todo: "The mail is larger than the relay allows, or the recipient's mailbox is full: read its reply.",
   },
   {
     fault: "us",
