@@ -133,6 +133,7 @@ const breakRoute = (step: "auth" | "connect") =>
   ledger.writeRoute({
     ...newRoute("smtp://relay.example.com:587"),
     open: { since: now, probes: 1, probeAt: now, probing: false, reason: "535 5.7.8 bad", step },
+    ...(step === "auth" && { refusal: { at: now, reason: "535 5.7.8 bad", step } }),
   });
 const beat = (secondsAgo: number, silent = false) =>
   ledger.writeHeartbeat({
