@@ -100,9 +100,9 @@ describe("smtp-sink", () => {
     ["-f", "EHLO", accepted],
     ["-f", "EHLO,HELO", { ...deferred, code: 500 }],
     ["-f", "MAIL", { result: "unauthorised", code: 500 }],
-    ["-f", "RCPT", { result: "refused", code: 500 }],
-    ["-f", "DATA", { result: "refused", code: 500 }],
-    ["-f", ".", { result: "refused", code: 500 }],
+    ["-f", "RCPT", { result: "unauthorised", code: 500 }],
+    ["-f", "DATA", { result: "unauthorised", code: 500 }],
+    ["-f", ".", { result: "unauthorised", code: 500 }],
   ])("%s %s decides the outcome", async (option, command, outcome) => {
     const { port } = await sink([option, command]);
     expect(await transportTo(port, inClear).send(mail(), patient())).toMatchObject(outcome);
