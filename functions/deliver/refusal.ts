@@ -20,6 +20,9 @@ const everyStep: readonly Step[] = ["connect", ...mailSteps];
 const content: readonly Step[] = ["data", "after-data"];
 const notSender: readonly Step[] = ["recipient", "data", "after-data"];
 
+const accountStanding =
+  "The account at the relay may not send at the moment: log in to the provider's pages and look at its standing.";
+
 /** The first row that fits is meant: words about us come before those that a recipient's refusal shares with them. */
 const refusals: readonly Refusal[] = [
   {
@@ -90,8 +93,13 @@ const refusals: readonly Refusal[] = [
     fault: "us",
     steps: everyStep,
     reply:
-      /^5\d\d (5\.7\.([57]\d\d|60[6-9])\b|.*(\breputation\b|(host|\bIP\b|address \[|network|\[[\d.]+\]).{0,80}\b(block|black|list|bann|denied)|blocked using|spamhaus|\blisted (by|in|on|at)\b|geoip|\b(dns)?[rb]bl\b|dnsbl|blacklist|blocklist))/i,
+      /^5\d\d (5\.7\.([57]\d\d|60[6-9])\b|.*(\breputation\b|(host|\bIP\b|address \[|network|\[[\d.]+\]).{0,80}\b(block|black|list|bann|denied)|blocked using|spamhaus|\blisted (by|in|on|at)\b|spammer|sending spam|\bspam (source|complaints?|ips?|from)\b|listed as .{0,20}\bspam\b|geoip|\b(dns)?[rb]bl\b|dnsbl|blacklist|blocklist))/i,
     todo: "The relay's address, or this machine's, is on a blocklist: look it up at the address in the reply, have it taken off, and add a second relay to HARDSTATE_RELAYS.",
+  },
+  {
+    fault: "us",
+    reply: /^5\d\d.*(\byour (e?-?mail )?(account|mailbox|domain)\b|wrong password)/i,
+    todo: accountStanding,
   },
   {
     fault: "recipient",
@@ -124,14 +132,14 @@ const refusals: readonly Refusal[] = [
     fault: "recipient",
     steps: ["recipient"],
     reply:
-      /^5\d\d.*((user|address|account)\b.{0,60}(\bunknown|not (found|exist|known|local|active|valid|available|listed)|unavailable|disabled|inactive|suspended|deactivated|\binvalid|n[o']t exist|undeliverable)|\bno (user|mailbox|recipient)|not our (customer|user))/i,
+      /^5\d\d.*((user|address|account)\b.{0,60}(\bunknown|not (found|exist|known|local|active|valid|available|listed)|unavailable|disabled|inactive|suspended|deactivated|\binvalid|n[o']t exist|undeliverable)|\bno (user|mailbox|mail box|recipient|one|account by that name)\b|not (our|a) (known |local |active )?(customer|user|address)|not an active address|bad address|> not found|address\b.{0,30}(could not be found|no longer valid)|mailbox not present|non-?existent|unknown e-?mail|(benutzer|empf.{0,3}nger|utente|utilisateur|destinata\w+|usuario|persona)\b.{0,20}(unbekannt|inconnu|sconosciut|desconocid|no existe)|no existe (dicha|ese)|onbekende)/i,
     todo: "The relay does not know this recipient: check the contact's address.",
   },
   {
     fault: "us",
     reply:
       /^5\d\d.*(account|service|sending|subscription|tenant|domain)\b.{0,60}(suspend|disabled|blocked|locked|paused|not (enabled|active|activated)|compromised|deactivated|exceeded)/i,
-    todo: "The account at the relay may not send at the moment: log in to the provider's pages and look at its standing.",
+    todo: accountStanding,
   },
   {
     fault: "message",

@@ -75,6 +75,53 @@ describe("a failed attempt", () => {
     expect(classified(step, reply)).toEqual({ result: "unauthorised", unclear: true });
   });
 
+  test.for([
+    "Your account has been suspended",
+    "Your mailbox is disabled",
+    "Your mailbox has been blocked for sending spam",
+    "Your domain example.com is listed as spam",
+    "Unknown user or wrong password",
+    "Currently Sending Spam See: http://spam.example/?192.0.2.9",
+    "You are sending spam",
+    "too many spam complaints",
+    "Dynamic/zombied/spam IPs blocked",
+    "Spam source blocked",
+    "sorry, your remotehost looks suspiciously like spammer",
+    "Message rejected under suspicion of SPAM from this network",
+  ])("is about us where its words speak of us, at RCPT and at the dot, whatever the code: %s", (words) => {
+    const codes = ["550", "552", "554", "550 5.7.1", "554 5.2.0", "550 5.1.0 <ops@example.org>:"];
+    for (const code of codes)
+      for (const step of ["recipient", "after-data"] as const)
+        expect(labelOf(step, `${code} ${words}`), `${step}: ${code}`).toBe("unauthorised");
+  });
+
+  test.for([
+    "#5.1.1 bad address",
+    "<ops@example.org> not found",
+    "email address could not be found",
+    "is not a known user",
+    "is not an active address at this host",
+    "mailbox not present",
+    "no account by that name here",
+    "no mail box available for this user",
+    "non-existent user",
+    "not a local address",
+    "There is no one at this address",
+    "this email address is wrong or no longer valid",
+    "unknown email address",
+    "Empfänger unbekannt",
+    "Benutzer unbekannt",
+    "no existe dicha persona",
+    "El usuario no existe",
+    "Destinatario desconocido",
+    "utilisateur inconnu",
+    "Utente sconosciuto",
+    "Onbekende gebruiker",
+  ])("is the recipient's in whatever words a system says it: %s", (words) => {
+    for (const code of ["550", "554", "550 5.5.0"])
+      expect(labelOf("recipient", `${code} ${words}`), code).toBe("refused/recipient");
+  });
+
   test("is not the recipient's where the reply names our sender alone as unknown", () => {
     expect(labelOf("recipient", "550 5.1.1 <Monitoring@example.com>: user unknown")).toBe("unauthorised");
     expect(labelOf("recipient", "550 5.1.1 <ops@example.org>: user unknown")).toBe("refused/recipient");
