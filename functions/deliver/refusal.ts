@@ -45,7 +45,8 @@ const refusals: readonly Refusal[] = [
   },
   {
     fault: "unclear",
-    reply: /^53[0458]\b|authenticat\w+ (is )?required|must authenticate|STARTTLS( command)? first/i,
+    reply:
+      /^53[0458]\b|authenticat\w+ (is )?required|(must|please) authenticate|authenticate first|unauthenticated senders|invalid credentials|STARTTLS( command)? first/i,
     todo: "The relay requires a login or TLS for this mail: give user and password, and no tls=none, in HARDSTATE_RELAYS.",
   },
   {
@@ -55,11 +56,6 @@ const refusals: readonly Refusal[] = [
     todo: "This recipient takes mail from chosen senders alone: have its owner add the sender, or give the contact another address.",
   },
   {
-    fault: "us",
-    reply: /^5\d\d.*(\b(helo|ehlo)\b.*reject|fully.qualified host ?name)/i,
-    todo: "The relay does not take the name that the bridge gives in EHLO: give one that it knows with name= in HARDSTATE_RELAYS.",
-  },
-  {
     fault: "message",
     reply:
       /^5\d\d (5\.3\.4\b|5\.2\.3\b|5\.6\.\d|.*(\bsize (limit|exceed)|exceed\w*.{0,30}\bsize\b|(message|mail|content|data|body)\b.{0,30}\btoo (large|big|long)))/i,
@@ -67,9 +63,27 @@ const refusals: readonly Refusal[] = [
   },
   {
     fault: "us",
+    steps: everyStep,
+    reply:
+      /^5\d\d (5\.7\.([57]\d\d|60[6-9])\b|.*(\breputation\b|(host|\bIP\b|address \[|network|\[[\d.]+\]).{0,80}\b(block|black|list|bann|denied)|blocked using|spamhaus|\blisted (by|in|on|at)\b|spammer|sending spam|\bspam (source|complaints?|ips?|from)\b|listed as .{0,20}\bspam\b|geoip|\b(dns)?[rb]bl\b|dnsbl|blacklist|blocklist))/i,
+    todo: "The relay's address, or this machine's, is on a blocklist: look it up at the address in the reply, have it taken off, and add a second relay to HARDSTATE_RELAYS.",
+  },
+  {
+    fault: "us",
+    reply:
+      /^5\d\d (5\.7\.2\d\b|.*(\b(SPF|DKIM|DMARC)\b|unauthenticated|reverse (dns|lookup)|\b(PTR|rDNS)\b))/i,
+    todo: "The receiving server has no proof that this relay may send for our domain: publish SPF, DKIM and DMARC records that cover the relay (hardstate doctor looks at them).",
+  },
+  {
+    fault: "us",
     reply:
       /^5\d\d (5\.1\.[78]\b|5\.7\.60\b|.*(send ?as\b|SendAs|\bsender\b(?!'?s? (submission|sending)? ?(quota|limit))|not owned by|mail from\b|from:? address|\bfrom header|envelope.?from|return.?path|not verified|not a verified|unverified (address|identity|domain)|not authori[sz]ed to (send|use)))/i,
     todo: "The relay refuses this sender for this login: set HARDSTATE_FROM and HARDSTATE_ENVELOPE_FROM to an address that the login may send as, or have the right given or the address verified there.",
+  },
+  {
+    fault: "us",
+    reply: /^5\d\d.*(\b(helo|ehlo)\b.*reject|fully.qualified host ?name)/i,
+    todo: "The relay does not take the name that the bridge gives in EHLO: give one that it knows with name= in HARDSTATE_RELAYS.",
   },
   {
     fault: "us",
@@ -82,19 +96,6 @@ const refusals: readonly Refusal[] = [
     reply:
       /^5\d\d.*(relay(ing)?( access| mail)?( is)? (denied|prohibited|not (allowed|permitted))|(unable|not permitted|not allowed|refuse[sd]?|cannot|do(es)? not) (to )?relay|5\.7\.64\b|TenantAttribution|rcpthosts|no relay)/i,
     todo: "The relay does not relay for us to this recipient: give user and password in HARDSTATE_RELAYS, or have its administrator allow this machine.",
-  },
-  {
-    fault: "us",
-    reply:
-      /^5\d\d (5\.7\.2\d\b|.*(\b(SPF|DKIM|DMARC)\b|unauthenticated|reverse (dns|lookup)|\b(PTR|rDNS)\b))/i,
-    todo: "The receiving server has no proof that this relay may send for our domain: publish SPF, DKIM and DMARC records that cover the relay (hardstate doctor looks at them).",
-  },
-  {
-    fault: "us",
-    steps: everyStep,
-    reply:
-      /^5\d\d (5\.7\.([57]\d\d|60[6-9])\b|.*(\breputation\b|(host|\bIP\b|address \[|network|\[[\d.]+\]).{0,80}\b(block|black|list|bann|denied)|blocked using|spamhaus|\blisted (by|in|on|at)\b|spammer|sending spam|\bspam (source|complaints?|ips?|from)\b|listed as .{0,20}\bspam\b|geoip|\b(dns)?[rb]bl\b|dnsbl|blacklist|blocklist))/i,
-    todo: "The relay's address, or this machine's, is on a blocklist: look it up at the address in the reply, have it taken off, and add a second relay to HARDSTATE_RELAYS.",
   },
   {
     fault: "us",
