@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { Resolver } from "node:dns/promises";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -7,7 +8,15 @@ import { type Fault, readAlert } from "../functions/alert.ts";
 import { compose, type Mail } from "../functions/compose/mail.ts";
 import { readSettings, type Settings } from "../functions/config.ts";
 import { printable } from "../functions/deliver/delivery.ts";
-import { examine, type Finding, type Seen, type Stage, stages } from "../functions/deliver/doctor.ts";
+import {
+  type DomainCheck,
+  examine,
+  type Finding,
+  type Seen,
+  type Stage,
+  stages,
+} from "../functions/deliver/doctor.ts";
+import type { Relay } from "../functions/deliver/relay.ts";
 import type { Line } from "../functions/deliver/session.ts";
 import { openSession } from "../functions/deliver/smtp-session.ts";
 import { emptyEntry } from "../functions/ledger/entry.ts";
@@ -17,6 +26,9 @@ import { withFiles } from "../functions/runtime/environment.ts";
 import { sessionsOf, transportOf } from "../functions/runtime/routes.ts";
 import { complain, say } from "../functions/telemetry.ts";
 import { type Command, fileText, paragraph, type Status, type Values, WrongUse, wordOf } from "./command.ts";
+
+import { type Dns, dnsOf } from "./domain/dns.ts";
+import { checkDomains } from "./domain/domain.ts";
 
 const clock = () => Date.now();
 
@@ -101,12 +113,51 @@ const remember = (state: string, route: string, seen: Seen) => {
   }
 };
 
+/** Asks the name server of --dns, or those of this machine. */
+const nameServers = (given: string | undefined): Dns => {
+  const resolver = new Resolver({ timeout: 3_000, tries: 2 });
+  try {
+    if (given !== undefined) resolver.setServers([given]);
+  } catch {
+    throw new WrongUse("--dns wants the address of a name server, such as 192.0.2.53");
+  }
+  return dnsOf(resolver);
+};
+
+const domainOf = (address: string): string => address.slice(address.lastIndexOf("@") + 1);
+
+/** What DNS says of the domains of From and envelope sender when this relay sends. */
+const domainChecks = (
+  relay: Relay,
+  { from, envelopeFrom }: Settings["sender"],
+  selectors: readonly string[],
+  dns: Dns,
+): Promise<DomainCheck[]> =>
+  checkDomains(
+    {
+      from: domainOf(from.address),
+      envelope: domainOf(envelopeFrom),
+      relay: relay.kind === "ses" ? `email-smtp.${relay.region}.amazonaws.com` : relay.host,
+      selectors,
+    },
+    dns,
+  );
+
 const head = (result: string, stage: string) => `  ${result.padEnd(8)} ${stage.padEnd(13)}`;
 
-const findingWords = ({ stage, result, detail, advice, warnings = [] }: Finding): string[] => [
+type Told = Pick<Finding, "detail" | "advice" | "warnings"> & { result: string };
+
+const lines = (stage: string, { result, detail, advice, warnings = [] }: Told): string[] => [
   paragraph(head(result === "fail" ? "FAIL" : result, stage), detail),
   ...(advice ? [paragraph(head("", ""), `→ ${advice}`)] : []),
   ...warnings.map((warning) => paragraph(head("warning", stage), warning)),
+];
+
+const findingWords = ({ stage, checks, ...told }: Finding): string[] => [
+  ...lines(stage, told),
+  ...(checks ?? []).flatMap((check) =>
+    lines(`  ${check.check}`, { ...check, detail: printable(check.detail) }),
+  ),
 ];
 
 const transcriptWords = (lines: readonly Line[]): string[] =>
@@ -140,6 +191,9 @@ const faultsReport = (faults: readonly Fault[], json: boolean): Status => {
   return 2;
 };
 
+const howToSee =
+  "What is unknown here, a received mail tells: send one with --to to your address at another provider, save its source there, and run hardstate doctor --results FILE.";
+
 type Report = {
   verdict: "pass" | "fail";
   failed: Stage | null;
@@ -159,11 +213,30 @@ const teller = () => {
     held = [];
   };
   const tell = (finding: Finding) => {
-    if (finding.result !== "skipped" || finding.warnings || held[0]?.detail !== finding.detail) flush();
-    if (finding.result === "skipped" && !finding.warnings) held.push(finding);
+    const { result, detail, warnings, checks } = finding;
+    const short = result === "skipped" && !warnings && !checks;
+    if (!short || held[0]?.detail !== detail) flush();
+    if (short) held.push(finding);
     else for (const line of findingWords(finding)) say(line);
   };
   return { tell, flush };
+};
+
+const waitSeconds = 10;
+
+/** Says every ten seconds that it still waits, until a word is heard; on the terminal alone. */
+const patience = () => {
+  let since = clock();
+  const timer = setInterval(() => {
+    const seconds = Math.round((clock() - since) / 1000);
+    if (seconds >= waitSeconds) complain(`  waiting  ${seconds} s for the next word of the relay`);
+  }, waitSeconds * 1000);
+  return {
+    heard: () => {
+      since = clock();
+    },
+    end: () => clearInterval(timer),
+  };
 };
 
 /** Examines one route and, unless it is for a machine, tells each stage as it is decided. */
@@ -171,6 +244,7 @@ const report = async (
   relay: Settings["relays"][number],
   { settings, from }: { settings: Settings; from?: string },
   values: Values,
+  { selectors, dns }: { selectors: readonly string[]; dns: Dns },
 ): Promise<Report> => {
   const { state, sender } = settings;
   const transcript: Line[] = [];
@@ -184,17 +258,22 @@ const report = async (
     mail: to === undefined ? undefined : testMail(to, relay.route, settings),
     before: memoryOf(state)[relay.route],
   };
+  const waiting = values.json ? undefined : patience();
   const { failed, seen, ...found } = await examine(relay, question, {
     open: (smtp, signal, onlooker) => {
       const [named, parts] = sessionsOf(smtp, sender, clock);
       return openSession(named, parts, signal, onlooker);
     },
     transport: (route, onlooker) => transportOf(route, sender, clock, onlooker),
+    domain: from === undefined ? undefined : () => domainChecks(relay, sender, selectors, dns),
     clock,
     timeOf: Date.parse,
     tell: values.json ? () => undefined : tell,
-    heard: ({ from: side, text }) => transcript.push({ from: side, text: printable(text) }),
-  });
+    heard: ({ from: side, text }) => {
+      waiting?.heard();
+      transcript.push({ from: side, text: printable(text) });
+    },
+  }).finally(() => waiting?.end());
   if (seen) remember(state, relay.route, seen);
   if (!values.json) {
     flush();
@@ -219,9 +298,11 @@ export const doctor: Command = {
 
 Talks to each relay of the settings, as the bridge would, and tells how far it
 gets: config dns connect banner ehlo tls auth-offered open-relay token auth
-sender recipient data accepted. Each stage passes, fails with what to do about
-it, or is skipped. Without --to nothing is mailed: after the login MAIL and RCPT
-name our sender and an operator (HARDSTATE_OPERATOR), and RSET ends that.
+sender recipient data accepted domain. Each stage passes, fails with what to do
+about it, or is skipped. Without --to nothing is mailed: after the login MAIL
+and RCPT name our sender and an operator (HARDSTATE_OPERATOR), and RSET ends it.
+The stage domain asks DNS about the domains of From and envelope sender: mx,
+spf, whether that covers the relay, alignment, dkim and dmarc.
 
   URL                that relay alone, such as smtp://relay.example.com:587.
                      Of the settings HARDSTATE_FROM, _ENVELOPE_FROM, _OAUTH,
@@ -232,6 +313,9 @@ name our sender and an operator (HARDSTATE_OPERATOR), and RSET ends that.
   --to ADDRESS       sends one test mail by each route, made as an alert's is
   --outside ADDRESS  of the open-relay test, which says MAIL and RCPT without a
                      login, and never DATA; else nobody@example.net
+  --selector NAMES   of the relay's DKIM keys, with commas between them
+  --dns ADDRESS      the name server to ask about the domains, where this
+                     machine's own gives other answers than the world gets
   --transcript       also all that was said, with credentials redacted
   --json             the same as one JSON object
 
@@ -244,6 +328,8 @@ exit status: 0 all is well  1 a stage after connect failed  2 wrong use, or
     "url-file": { type: "string" },
     to: { type: "string" },
     outside: { type: "string" },
+    selector: { type: "string" },
+    dns: { type: "string" },
     transcript: { type: "boolean" },
   },
   run: async ([word, ...more], values) => {
@@ -256,6 +342,10 @@ exit status: 0 all is well  1 a stage after connect failed  2 wrong use, or
       complain(
         "warning: others can see a password on a command line; --url-file FILE reads the URL from a file.\n",
       );
+    const selectors = wordOf(values.selector)?.split(",") ?? [];
+    if (!selectors.every((name) => /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/i.test(name)))
+      throw new WrongUse("--selector wants names such as s1, with commas between them");
+    const dns = nameServers(wordOf(values.dns));
     const asked = settingsFor(url);
     if ("faults" in asked) return faultsReport(asked.faults, values.json === true);
     for (const name of ["to", "outside"]) {
@@ -268,8 +358,11 @@ exit status: 0 all is well  1 a stage after connect failed  2 wrong use, or
     const routes: Report[] = [];
     for (const relay of asked.settings.relays) {
       if (routes.length > 0 && !values.json) say("");
-      routes.push(await report(relay, asked, values));
+      routes.push(await report(relay, asked, values, { selectors, dns }));
     }
+    const checks = routes.flatMap((route) => route.stages.flatMap((stage) => stage.checks ?? []));
+    if (!values.json && checks.some(({ result }) => result === "unknown"))
+      say(`\n${paragraph("", howToSee)}`);
     const statuses = routes.map(({ failed }) => statusOf(failed));
     const [only, second] = routes;
     const failed = routes.find((route) => route.failed)?.failed ?? null;

@@ -3,12 +3,16 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Finding } from "../functions/deliver/doctor.ts";
+import { startNameServer } from "./deliver/name-server.ts";
 import { type Lab, mailsIn, openLab, type Relay, startRelay, until } from "./lab.ts";
 
 let lab: Lab;
 let relay: Relay;
+let names: Awaited<ReturnType<typeof startNameServer>>;
 beforeAll(async () => {
   lab = openLab();
+  names = await startNameServer({ "example.com": ["A 192.0.2.7", "TXT v=spf1 a -all"] });
+  lab.onStop(async () => names.close());
   relay = await startRelay(lab);
 });
 afterAll(() => lab?.stop());
@@ -25,7 +29,17 @@ const doctor = async (
   const { status, out, err } = await new Promise<{ status: number; out: string; err: string }>((done) =>
     execFile(
       process.execPath,
-      ["scripts/hardstate.ts", "doctor", "--url-file", file, "--json", "--transcript", ...words],
+      [
+        "scripts/hardstate.ts",
+        "doctor",
+        "--url-file",
+        file,
+        "--json",
+        "--transcript",
+        "--dns",
+        `127.0.0.1:${names.port}`,
+        ...words,
+      ],
       {
         env: {
           PATH: process.env.PATH,

@@ -23,6 +23,7 @@ import { openSession } from "../functions/deliver/smtp-session.ts";
 import { Secret } from "../functions/secret.ts";
 import { compiled } from "./compiled.ts";
 import { authority, type Certificate, certificate } from "./deliver/certificate.ts";
+import { startNameServer } from "./deliver/name-server.ts";
 import { hangUp, type Script, type ScriptedRelay, scriptedRelay, silence } from "./deliver/scripted-relay.ts";
 
 const user = "bridge";
@@ -875,17 +876,30 @@ describe("Amazon SES", () => {
 
 describe("hardstate doctor", () => {
   const folder = mkdtempSync(join(tmpdir(), "hardstate-doctor-"));
-  afterAll(() => rmSync(folder, { recursive: true }));
+  afterAll(() => {
+    rmSync(folder, { recursive: true });
+    names.close();
+  });
   const file = (name: string, text: string) => {
     const path = join(folder, name);
     writeFileSync(path, text, { mode: 0o600 });
     return path;
   };
+  const zones = {
+    "example.com": ["MX 10 mx.example.com", "TXT v=spf1 ip4:192.0.2.0/24 -all"],
+    "mx.example.com": ["A 192.0.2.1"],
+    "_dmarc.example.com": ["TXT v=DMARC1; p=none"],
+    "example.net": ["MX 0 ."],
+  };
+  let names: Awaited<ReturnType<typeof startNameServer>>;
+  beforeAll(async () => {
+    names = await startNameServer(zones);
+  });
   const run = (words: string[], environment: Record<string, string> = {}) =>
     new Promise<{ status: number; out: string; err: string }>((done) =>
       execFile(
         process.execPath,
-        ["scripts/hardstate.ts", "doctor", ...words],
+        ["scripts/hardstate.ts", "doctor", "--dns", `127.0.0.1:${names.port}`, ...words],
         {
           env: {
             PATH: process.env.PATH,
@@ -923,7 +937,7 @@ describe("hardstate doctor", () => {
       /^smtp:\/\/127\.0\.0\.1:\d+\n {2}pass {5}config {7}login bridge by PLAIN, LOGIN; STARTTLS;/,
     );
     expect(out).toMatch(
-      /\n\nGood, .*\n[\s\S]*FAIL {5}tls {10}STARTTLS is not offered[\s\S]*Bad: tls failed\.\n$/,
+      /\n\nGood, .*\n[\s\S]*FAIL {5}tls {10}STARTTLS is not offered[\s\S]*Bad: tls failed\.\n\nWhat is unknown/,
     );
     narrow(out);
     const memory = join(folder, "state", "doctor.json");
@@ -957,6 +971,36 @@ describe("hardstate doctor", () => {
     expect(one).toMatchObject({ verdict: "pass", failed: null });
   });
 
+  it("tells what DNS says of the sender's domain, and how to see what it does not say", async () => {
+    const relay = await start(closed);
+    const environment = { HARDSTATE_RELAY_CA: ca.cert, HARDSTATE_FROM: "nagios@example.com" };
+    const words = ["--url-file", file("url", urlOf(relay))];
+    const { status, out } = await run(words, environment);
+    expect(status).toBe(0);
+    expect(out).toMatch(
+      / {2}pass {5}domain {7}good: mx, spf, alignment, dmarc; cannot be told: relay,\s+dkim\n/,
+    );
+    expect(out).toMatch(/ {2}pass {7}spf {8}v=spf1 ip4:192\.0\.2\.0\/24 -all \(0 of 10 look-ups\)\n/);
+    expect(out).toMatch(/What is unknown here, a received mail tells: [\s\S]*doctor\s+--results\s+FILE\.\n$/);
+    narrow(out);
+    const elsewhere = { ...environment, HARDSTATE_ENVELOPE_FROM: "nagios@example.net" };
+    const json = JSON.parse((await run([...words, "--selector", "s1,s2", "--json"], elsewhere)).out);
+    expect([json.verdict, json.failed]).toEqual(["fail", "domain"]);
+    const { checks } = json.stages.at(-1);
+    expect(checks).toContainEqual(expect.objectContaining({ check: "mx", result: "fail" }));
+    expect(checks.filter(({ check }: { check: string }) => check === "dkim")).toHaveLength(2);
+  });
+
+  it("asks DNS about no domain where there is no sender", async () => {
+    const relay = await start(closed);
+    const json = JSON.parse((await run([urlOf(relay), "--json"], { HARDSTATE_RELAY_CA: ca.cert })).out);
+    expect(json.stages.at(-1)).toEqual({
+      stage: "domain",
+      result: "skipped",
+      detail: "HARDSTATE_FROM tests it",
+    });
+  });
+
   it("warns of a password on the command line", async () => {
     const relay = await start(closed);
     const { status, err } = await run([urlOf(relay)], { HARDSTATE_RELAY_CA: ca.cert });
@@ -979,6 +1023,8 @@ describe("hardstate doctor", () => {
 
   it.each<[string, string[], RegExp]>([
     ["two URLs", ["smtp://a.example", "smtp://b.example"], /at most one URL/],
+    ["a name server that is none", ["smtp://127.0.0.1:1", "--dns", "ns.example"], /--dns wants the address/],
+    ["a selector that is none", ["smtp://127.0.0.1:1", "--selector", "a b"], /--selector wants names/],
     ["an address that is none", ["smtp://127.0.0.1:1", "--to", "ops"], /--to wants an address/],
     ["a recipient that is not allowed", ["smtp://127.0.0.1:1", "--to", "x@evil.example"], /does not allow/],
   ])("says what is wrong with %s", async (_, words, text) => {

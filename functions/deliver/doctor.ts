@@ -7,7 +7,7 @@ import { type Line, type Onlooker, SessionError, type SmtpSession } from "./sess
 /** The stages of an examination, in order; with TLS from the start, `tls` comes before `banner`. */
 export const stages = [
   ...["config", "dns", "connect", "banner", "ehlo", "tls", "auth-offered", "open-relay", "token", "auth"],
-  ...["sender", "recipient", "data", "accepted"],
+  ...["sender", "recipient", "data", "accepted", "domain"],
 ] as Stage[];
 
 export type Stage =
@@ -17,7 +17,16 @@ export type Stage =
   | "banner"
   | "ehlo"
   | "open-relay"
-  | "accepted";
+  | "accepted"
+  | "domain";
+
+/** One thing that DNS says of our sender's domain. `unknown`: DNS alone cannot tell, or did not answer. */
+export type DomainCheck = {
+  check: string;
+  result: "pass" | "warning" | "fail" | "unknown";
+  detail: string;
+  advice?: string;
+};
 
 /** What one stage showed, and what to do about it. */
 export type Finding = {
@@ -26,6 +35,8 @@ export type Finding = {
   detail: string;
   advice?: string;
   warnings?: string[];
+  /** Of the stage `domain` alone. */
+  checks?: DomainCheck[];
 };
 
 /** What was seen of a relay, to be compared the next time; Unix milliseconds. */
@@ -51,6 +62,8 @@ export type DoctorParts = {
   /** A session as the bridge opens it. */
   open(relay: SmtpRelay, signal: AbortSignal, onlooker: Onlooker): Promise<SmtpSession>;
   transport(relay: Relay, onlooker: Onlooker): Transport & { close(): void };
+  /** What DNS says of our sender's domain and this relay; absent if the sender is not known. */
+  domain?(relay: Relay): Promise<DomainCheck[]>;
   clock(): number;
   /** Unix milliseconds of a certificate's date. */
   timeOf(date: string): number;
@@ -87,7 +100,8 @@ const chartOf = (order: readonly Stage[], tell: (finding: Finding) => void) => {
         tell(finding);
       }
     },
-    undecided: () => order.filter((stage) => !found.has(stage)),
+    /** Of what the relay shows; DNS is asked at the end, whatever happened. */
+    undecided: () => order.filter((stage) => stage !== "domain" && !found.has(stage)),
     failed: () => order.find((stage) => found.get(stage)?.result === "fail") ?? null,
     findings: () => order.flatMap((stage) => found.get(stage) ?? []),
   };
@@ -361,6 +375,20 @@ const putOutcome = (chart: Chart, outcome: DeliveryOutcome) => {
   chart.put("accepted", "pass", `${id}: ${outcome.reply}`);
 };
 
+const putDomain = (chart: Chart, checks: DomainCheck[]) => {
+  const of = (...results: DomainCheck["result"][]) =>
+    checks.filter(({ result }) => results.includes(result)).map(({ check }) => check);
+  const [failed, warned, passed, unknown] = [of("fail"), of("warning"), of("pass"), of("unknown")];
+  const words = [
+    ...(failed.length > 0 ? [`wrong: ${failed.join(", ")}`] : []),
+    ...(warned.length > 0 ? [`with a warning: ${warned.join(", ")}`] : []),
+    ...(passed.length > 0 ? [`good: ${passed.join(", ")}`] : []),
+    ...(unknown.length > 0 ? [`cannot be told: ${unknown.join(", ")}`] : []),
+  ];
+  const told = passed.length + warned.length > 0;
+  chart.put("domain", failed.length > 0 ? "fail" : told ? "pass" : "skipped", words.join("; "), { checks });
+};
+
 const examineSmtp = async (relay: SmtpRelay, question: Question, parts: DoctorParts, chart: Chart) => {
   const { stageMilliseconds, routeMilliseconds, farewellMilliseconds } = { ...usualLimits, ...parts.limits };
   const whole = AbortSignal.timeout(routeMilliseconds);
@@ -389,7 +417,7 @@ const examineSmtp = async (relay: SmtpRelay, question: Question, parts: DoctorPa
 /**
  * Examines one route as the bridge would use it: in one session without a login it looks at the relay and asks whether
  * it is an open one, in a second it logs in and names our sender and a recipient; both end without DATA. The mail of the
- * question, if there is one, goes by the route's own transport.
+ * question, if there is one, goes by the route's own transport. At the end DNS is asked about the sender's domain.
  */
 export const examine = async (relay: Relay, question: Question, parts: DoctorParts): Promise<Examination> => {
   const tlsFirst = relay.kind === "smtp" && relay.protection === "implicit";
@@ -424,5 +452,7 @@ export const examine = async (relay: Relay, question: Question, parts: DoctorPar
     ? "--to ADDRESS tests it: some relays refuse a sender only after the content"
     : `not reached: ${failed} failed`;
   for (const stage of chart.undecided()) chart.put(stage, "skipped", untold);
-  return { failed, stages: chart.findings(), seen };
+  if (parts.domain) putDomain(chart, await parts.domain(relay));
+  else chart.put("domain", "skipped", "HARDSTATE_FROM tests it");
+  return { failed: chart.failed(), stages: chart.findings(), seen };
 };

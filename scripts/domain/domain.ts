@@ -1,0 +1,329 @@
+import { isIP, isIPv6 } from "node:net";
+import type { DomainCheck } from "../../functions/deliver/doctor.ts";
+import { type Dkim, dkimOf } from "./dkim.ts";
+import { type Dmarc, dmarcOf, organizationalDomain } from "./dmarc.ts";
+import { type Answer, type Dns, NoAnswer } from "./dns.ts";
+import { providerOf } from "./providers.ts";
+import { listOf, type Spf, spfOf, type ValidSpf } from "./spf.ts";
+
+/** What is asked about: the domains of From and of the envelope sender, and the relay that takes our mail. */
+export type Sending = {
+  from: string;
+  envelope: string;
+  /** Its host; for the API of Amazon SES, that of the same region's relay. */
+  relay: string;
+  /** DKIM selectors that the relay is said to sign with. */
+  selectors: readonly string[];
+};
+
+/** Whether something helps a mail through DMARC. */
+type Helps = "yes" | "no" | "unknown";
+type Check = DomainCheck;
+
+const unlessUnknown = async (check: string, work: () => Promise<Check>): Promise<Check> => {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof NoAnswer)) throw error;
+    return { check, result: "unknown", detail: `DNS does not tell (${error.message})` };
+  }
+};
+
+const noMail =
+  "Give HARDSTATE_FROM and HARDSTATE_ENVELOPE_FROM a domain that takes mail: receivers refuse mail that cannot be answered.";
+
+/** Whether a domain takes mail (RFC 5321 §5.1). */
+const mailCheck = async (domain: string, dns: Dns): Promise<Check> => {
+  const check = "mx";
+  const { records } = await dns.mx(domain);
+  const hosts = records.toSorted((a, b) => a.priority - b.priority).map(({ exchange }) => exchange);
+  if (hosts.length > 0 && hosts.every((host) => host === "" || host === "."))
+    return {
+      check,
+      result: "fail",
+      detail: `${domain} says that it takes no mail (its MX record is ".")`,
+      advice: noMail,
+    };
+  if (hosts.length > 0) {
+    const found: Answer<string>[] = await Promise.all(hosts.slice(0, 4).map((host) => dns.addresses(host)));
+    if (found.some((answer) => answer.records.length > 0))
+      return { check, result: "pass", detail: `${domain} takes mail at ${hosts.join(", ")}` };
+    return {
+      check,
+      result: "fail",
+      detail: `the MX hosts of ${domain} have no address: ${hosts.join(", ")}`,
+      advice: noMail,
+    };
+  }
+  const { records: addresses, missing } = await dns.addresses(domain);
+  if (addresses.length > 0)
+    return { check, result: "pass", detail: `${domain} has no MX record, and takes mail at its own address` };
+  const why = missing ? "does not exist in DNS" : "has no MX record and no address";
+  return { check, result: "fail", detail: `${domain} ${why}`, advice: noMail };
+};
+
+const spfCheck = (domain: string, spf: Spf): Check => {
+  const check = "spf";
+  if (spf.result === "unknown")
+    return { check, result: "unknown", detail: `DNS does not tell (${spf.detail})` };
+  if (spf.result === "none")
+    return {
+      check,
+      result: "warning",
+      detail: `${domain} has no SPF record${spf.detail === "none" ? "" : `: ${spf.detail}`}`,
+      advice: `Publish one TXT record at ${domain} that names all who send its mail, such as "v=spf1 mx include:PROVIDER ~all".`,
+    };
+  if (spf.result === "wrong")
+    return {
+      check,
+      result: "fail",
+      detail: `the SPF record of ${domain} is of no use: ${spf.detail}`,
+      advice: "Mend the record: receivers treat a faulty one as a failure or as none.",
+    };
+  const { record, lookups, rest, networks, depends, oddities } = spf;
+  const words = `${record} (${lookups} of 10 look-ups)`;
+  if (networks.includes("0.0.0.0/0"))
+    return {
+      check,
+      result: "fail",
+      detail: `${words} allows everybody to send`,
+      advice:
+        'Replace "+all" by "~all" or "-all": as it is, anybody can send as this domain, and receivers distrust it.',
+    };
+  if (networks.length === 0 && !depends)
+    return {
+      check,
+      result: "fail",
+      detail: `${words} allows nobody to send`,
+      advice: "Name the relay in the record, or send from a domain that may.",
+    };
+  if (oddities.length > 0)
+    return {
+      check,
+      result: "warning",
+      detail: `${words}: receivers ignore ${oddities.join(" ")}`,
+      advice: "Write a colon instead of the equals sign.",
+    };
+  return { check, result: "pass", detail: rest === "neutral" ? `${words}; it ends without "all"` : words };
+};
+
+/** Whether the networks of a record are all among those of another. */
+const contains = (whole: ValidSpf, part: Spf): boolean => {
+  if (part.result !== "valid" || part.networks.length === 0) return false;
+  const list = listOf(whole.networks);
+  return part.networks.every((network) => {
+    const [address = ""] = network.split("/");
+    return list.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+  });
+};
+
+/** The addresses of a host; none if DNS does not tell. */
+const addressesOf = async (host: string, dns: Dns): Promise<string[]> => {
+  try {
+    return (await dns.addresses(host)).records;
+  } catch (error) {
+    if (error instanceof NoAnswer) return [];
+    throw error;
+  }
+};
+
+/** Whether the SPF record covers the relay. */
+const relayCheck = async (
+  { envelope, relay }: Sending,
+  spf: Spf,
+  dns: Dns,
+): Promise<{ check: Check; helps: Helps }> => {
+  const check = "relay";
+  const byName = providerOf(relay);
+  const unknown = (detail: string) => ({
+    check: { check, result: "unknown" as const, detail },
+    helps: "unknown" as const,
+  });
+  if (byName?.ownEnvelope)
+    return unknown(
+      `${byName.name} puts an envelope sender of its own into each mail, unless a domain for it is set up there: then the SPF record of ${envelope} is not asked, and DKIM must be set up at ${byName.name}`,
+    );
+  if (spf.result === "none" || spf.result === "wrong") {
+    const result = byName && spf.result === "none" ? ("fail" as const) : ("warning" as const);
+    return {
+      check: {
+        check,
+        result,
+        detail: "SPF does not cover the relay: there is no valid record",
+        ...(byName && {
+          advice: `Publish "v=spf1 include:${byName.includes[0]} ~all" at ${envelope}, with all others who send for it.`,
+        }),
+      },
+      helps: "no",
+    };
+  }
+  if (spf.result === "unknown") return unknown("there is no SPF record to look into");
+  if (byName) {
+    const { name, includes } = byName;
+    const covered = () => ({
+      check: { check, result: "pass" as const, detail: `SPF covers ${name}` },
+      helps: "yes" as const,
+    });
+    if (includes.some((include) => spf.domains.has(include))) return covered();
+    if (spf.depends)
+      return unknown(`whether SPF covers ${name}: the record depends on who sends (macros, exists or ptr)`);
+    const theirs = await spfOf(includes[0] ?? "", dns);
+    if (contains(spf, theirs)) return covered();
+    if (theirs.result === "unknown") return unknown(`whether SPF covers ${name}: ${theirs.detail}`);
+    return {
+      check: {
+        check,
+        result: "fail",
+        detail: `SPF of ${envelope} does not cover ${name}, which runs the relay: receivers take its mail for forged`,
+        advice: `Add include:${includes[0]} to the SPF record of ${envelope}.`,
+      },
+      helps: "no",
+    };
+  }
+  const addresses = isIP(relay) ? [relay] : await addressesOf(relay, dns);
+  const list = listOf(spf.networks);
+  const own = addresses.find((address) => list.check(address, isIPv6(address) ? "ipv6" : "ipv4"));
+  if (own === undefined)
+    return unknown(`by which address ${relay} sends to the world, and so whether SPF covers it`);
+  return {
+    check: { check, result: "pass", detail: `SPF covers ${own}, the address of ${relay}, if it sends by it` },
+    helps: "unknown",
+  };
+};
+
+const alignmentCheck = async (
+  { from, envelope }: Sending,
+  { organization, policy }: Dmarc,
+  dns: Dns,
+): Promise<{ check: Check; aligned: boolean }> => {
+  const check = "alignment";
+  if (from === envelope)
+    return {
+      check: { check, result: "pass", detail: `From and envelope sender are both of ${from}` },
+      aligned: true,
+    };
+  const same = (await organizationalDomain(envelope, dns)) === organization;
+  const aligned = same && !policy?.strictSpf;
+  if (aligned)
+    return {
+      check: {
+        check,
+        result: "pass",
+        detail: `${envelope} (envelope) and ${from} (From) are both of ${organization}`,
+      },
+      aligned,
+    };
+  const why = same ? `DMARC's aspf=s wants ${from} itself` : `it is another domain than ${from} (From)`;
+  return {
+    check: {
+      check,
+      result: "warning",
+      detail: `SPF of ${envelope} (envelope) does not count for DMARC: ${why}`,
+      advice: `Have the relay sign with DKIM for ${from}, or give HARDSTATE_ENVELOPE_FROM an address of ${from}.`,
+    },
+    aligned,
+  };
+};
+
+const dkimChecks = async (
+  { from, selectors }: Sending,
+  { organization, policy }: Dmarc,
+  dns: Dns,
+): Promise<{ checks: Check[]; helps: Helps }> => {
+  const check = "dkim";
+  if (selectors.length === 0)
+    return {
+      checks: [
+        { check, result: "unknown", detail: "whether the relay signs; --selector NAME looks at a key" },
+      ],
+      helps: "unknown",
+    };
+  const results = { good: "pass", weak: "warning", bad: "fail", unknown: "unknown" } as const;
+  const found: Dkim[] = [];
+  for (const selector of selectors) {
+    const own = await dkimOf(selector, from, dns);
+    // A key of the organization counts too, unless DMARC is strict about it.
+    const wider = own.result === "bad" && organization !== from && !policy?.strictDkim;
+    const other = wider ? await dkimOf(selector, organization, dns) : own;
+    found.push(other.result === "bad" ? own : other);
+  }
+  const checks = found.map(({ result, detail }): Check => {
+    const advice = {
+      good: undefined,
+      weak: "Have a new key made at the relay.",
+      bad: "Publish the key that the relay's administrator or provider shows for this selector.",
+      unknown: undefined,
+    }[result];
+    return { check, result: results[result], detail, ...(advice && { advice }) };
+  });
+  return { checks, helps: found.every(({ result }) => result === "bad") ? "no" : "unknown" };
+};
+
+const asks = {
+  none: "to deliver",
+  quarantine: "to put into the spam folder",
+  reject: "to refuse",
+} as const;
+
+/** What DMARC asks, and whether our mail passes by what is known of SPF and DKIM. */
+const dmarcChecks = (from: string, { policy, faults }: Dmarc, spf: Helps, dkim: Helps): Check[] => {
+  const check = "dmarc";
+  const wrong = faults.map(
+    (detail): Check => ({
+      check,
+      result: "fail",
+      detail,
+      advice: "Mend the record: as it is, receivers do not do what it is meant to ask.",
+    }),
+  );
+  if (!policy) {
+    if (wrong.length > 0) return wrong;
+    return [
+      {
+        check,
+        result: "warning",
+        detail: `${from} has no DMARC policy`,
+        advice: `Publish "v=DMARC1; p=none" at _dmarc.${from}: large receivers ask for one.`,
+      },
+    ];
+  }
+  const words = `${policy.at} asks ${asks[policy.asked]} mail that fails${policy.test ? " (test mode)" : ""}: ${policy.record}`;
+  const helps = [spf, dkim];
+  if (policy.asked === "none" || helps.includes("yes"))
+    return [...wrong, { check, result: "pass", detail: words }];
+  if (helps.includes("unknown"))
+    return [...wrong, { check, result: "unknown", detail: `whether our mail passes. ${words}` }];
+  return [
+    ...wrong,
+    {
+      check,
+      result: "fail",
+      detail: `our mail fails by SPF and by DKIM, and ${words}`,
+      advice: `Have SPF cover the relay for an envelope sender of ${from}, or have the relay sign with DKIM for ${from}.`,
+    },
+  ];
+};
+
+/**
+ * Tells whether the world has reason to take our mail: whether the domains of From and envelope sender take mail, and
+ * what SPF, DKIM and DMARC say of them and of the relay. What DNS alone cannot tell has the result `unknown`.
+ */
+export const checkDomains = async (sending: Sending, dns: Dns): Promise<DomainCheck[]> => {
+  const { from, envelope } = sending;
+  const mail = await Promise.all(
+    [...new Set([from, envelope])].map((domain) => unlessUnknown("mx", () => mailCheck(domain, dns))),
+  );
+  const spf = await spfOf(envelope, dns);
+  const relay = await relayCheck(sending, spf, dns);
+  const checks = [...mail, spfCheck(envelope, spf), relay.check];
+  try {
+    const dmarc = await dmarcOf(from, dns);
+    const { check, aligned } = await alignmentCheck(sending, dmarc, dns);
+    const dkim = await dkimChecks(sending, dmarc, dns);
+    const spfHelps = aligned ? relay.helps : "no";
+    return [...checks, check, ...dkim.checks, ...dmarcChecks(from, dmarc, spfHelps, dkim.helps)];
+  } catch (error) {
+    if (!(error instanceof NoAnswer)) throw error;
+    return [...checks, { check: "dmarc", result: "unknown", detail: `DNS does not tell (${error.message})` }];
+  }
+};

@@ -1,0 +1,227 @@
+import { BlockList, isIPv4, isIPv6 } from "node:net";
+import { type Dns, NoAnswer } from "./dns.ts";
+
+/** What the SPF records of a domain allow (RFC 7208). */
+export type ValidSpf = {
+  result: "valid";
+  record: string;
+  /** Terms that make a receiver ask DNS, in the worst case. */
+  lookups: number;
+  /** What is said of every sender that no term names. */
+  rest: "pass" | "neutral" | "softfail" | "fail";
+  /** Each domain whose record is a part of this one, by include or redirect, unless that excludes it. */
+  domains: ReadonlySet<string>;
+  /** Whether a term depends on the sender, so that nobody can tell its addresses beforehand. */
+  depends: boolean;
+  /** The networks that may send, such as 192.0.2.0/24. */
+  networks: readonly string[];
+  /** Terms that receivers ignore, and that look like a mistake. */
+  oddities: readonly string[];
+};
+export type Spf =
+  | ValidSpf
+  | { result: "none"; detail: string }
+  /** Receivers answer `permerror`, as if there was no record or worse. */
+  | { result: "wrong"; detail: string }
+  /** DNS did not tell. */
+  | { result: "unknown"; detail: string };
+
+/** RFC 7208 §4.6.4. */
+const mostLookups = 10;
+const mostVoid = 2;
+const mostMxHosts = 10;
+/** Nobody's record needs as many; whoever controls one could keep us busy with more. */
+const enough = 50;
+
+class Wrong extends Error {}
+
+const rests = { "+": "pass", "?": "neutral", "~": "softfail", "-": "fail" } as const;
+type Qualifier = keyof typeof rests;
+
+type Term = {
+  name: "all" | "include" | "a" | "mx" | "ptr" | "ip4" | "ip6" | "exists" | "redirect";
+  sign: Qualifier;
+  domain?: string;
+  /** Of ip4 and ip6. */
+  network?: string;
+  /** Of a and mx: how many bits of an address count. */
+  bits?: { four: number; six: number };
+};
+
+const isMacro = (text: string): boolean => text.includes("%");
+
+/** Whether a text may stand for a domain: a name with a dot, with or without macros (RFC 7208 §7.1). */
+const isDomain = (text: string): boolean => {
+  const plain = text.replace(/%\{[slodiphcrtv]\d*r?[.+,/_=-]*\}|%[%_-]/gi, "m.m");
+  return /^[^\s%/:]+\.[a-z0-9-]*[a-z0-9]\.?$/i.test(plain);
+};
+
+/** Reads one term; undefined for a modifier without a meaning here. Throws Wrong. */
+const readTerm = (text: string): Term | undefined => {
+  const wrong = () => new Wrong(`"${text}" is no valid term`);
+  const [, modifier, value = ""] = /^([a-z][a-z0-9_.-]*)=(.*)$/i.exec(text) ?? [];
+  if (modifier) {
+    if (modifier.toLowerCase() !== "redirect") return undefined;
+    if (!isDomain(value)) throw wrong();
+    return { name: "redirect", sign: "+", domain: value };
+  }
+  const [, signs = "", word = "", rest = ""] = /^([+?~-]?)([a-z0-9]+)(.*)$/i.exec(text) ?? [];
+  const sign = (signs || "+") as Qualifier;
+  const name = word.toLowerCase();
+  const within = (prefix: string | undefined, most: number): number => {
+    const bits = Number(prefix ?? most);
+    if (bits > most) throw wrong();
+    return bits;
+  };
+  switch (name) {
+    case "all":
+      if (rest !== "") throw wrong();
+      return { name, sign };
+    case "ptr":
+      if (rest !== "" && !isDomain(rest.slice(1))) throw wrong();
+      return { name, sign };
+    case "include":
+    case "exists":
+      if (!rest.startsWith(":") || !isDomain(rest.slice(1))) throw wrong();
+      return { name, sign, domain: rest.slice(1) };
+    case "a":
+    case "mx": {
+      const match = /^(?::(.+?))?(?:\/(\d{1,2}))?(?:\/\/(\d{1,3}))?$/.exec(rest);
+      const [, domain, four, six] = match ?? [];
+      if (!match || (domain !== undefined && !isDomain(domain))) throw wrong();
+      return { name, sign, domain, bits: { four: within(four, 32), six: within(six, 128) } };
+    }
+    case "ip4":
+    case "ip6": {
+      const [, address = "", prefix] = /^:([0-9a-f:.]+)(?:\/(\d{1,3}))?$/i.exec(rest) ?? [];
+      if (!(name === "ip4" ? isIPv4 : isIPv6)(address)) throw wrong();
+      return { name, sign, network: `${address}/${within(prefix, name === "ip4" ? 32 : 128)}` };
+    }
+    default:
+      throw wrong();
+  }
+};
+
+const spfRecord = /^v=spf1( |$)/i;
+
+/** Reads what a record of a domain says. Throws Wrong. */
+const readTerms = (record: string): { terms: Term[]; oddities: string[] } => {
+  if (/[^\x20-\x7e]/.test(record)) throw new Wrong("its record has characters that are not ASCII");
+  const words = record.split(/ +/).slice(1).filter(Boolean);
+  const oddities = words.filter((word) => /^(all|include|a|mx|ptr|ip[46]|exists)=/i.test(word));
+  const terms = words.flatMap((word) => readTerm(word) ?? []);
+  const modifiers = words.map((word) => /^(redirect|exp)=/i.exec(word)?.[1]?.toLowerCase()).filter(Boolean);
+  if (new Set(modifiers).size < modifiers.length) throw new Wrong(`"${modifiers[0]}=" stands in it twice`);
+  return { terms, oddities };
+};
+
+/** Puts networks, such as 192.0.2.0/24, into a list that addresses can be looked for in. */
+export const listOf = (networks: readonly string[]): BlockList => {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = "", prefix] = network.split("/");
+    list.addSubnet(address, Number(prefix), isIPv6(address) ? "ipv6" : "ipv4");
+  }
+  return list;
+};
+
+/**
+ * Reads the SPF record of a domain with all that it includes, as a receiver does that finds no earlier match. It
+ * counts look-ups, and names whatever makes a receiver answer `permerror`.
+ */
+export const spfOf = async (domain: string, dns: Dns): Promise<Spf> => {
+  const domains = new Set<string>();
+  const networks: string[] = [];
+  const oddities: string[] = [];
+  let [lookups, voids, depends] = [0, 0, false];
+  const count = () => {
+    lookups += 1;
+    if (lookups > enough)
+      throw new Wrong(`it needs more than ${enough} look-ups, and ${mostLookups} are allowed`);
+  };
+  const countVoid = (records: readonly unknown[]) => {
+    if (records.length === 0) voids += 1;
+  };
+  const record = async (name: string): Promise<string | undefined> => {
+    const { records } = await dns.txt(name);
+    const found = records.filter((text) => spfRecord.test(text));
+    if (found.length > 1)
+      throw new Wrong(`${name} has ${found.length} SPF records, and only one is allowed: join them`);
+    return found[0];
+  };
+  const addressesOf = async (host: string, { bits }: Term, granting: boolean) => {
+    const { records } = await dns.addresses(host);
+    if (granting)
+      for (const address of records)
+        networks.push(`${address}/${(isIPv6(address) ? bits?.six : bits?.four) ?? 128}`);
+    return records;
+  };
+  /** Follows a record; tells what becomes of a sender that no term of it names. `grants`: a match is a pass. */
+  const follow = async (
+    name: string,
+    text: string,
+    grants: boolean,
+    path: readonly string[],
+  ): Promise<ValidSpf["rest"]> => {
+    if (grants) domains.add(name.toLowerCase());
+    const read = readTerms(text);
+    oddities.push(...read.oddities);
+    const end = read.terms.findIndex((term) => term.name === "all");
+    // Nothing behind `all` is read, and with `all` no redirect (RFC 7208 §5.1).
+    const terms =
+      end < 0 ? read.terms : read.terms.slice(0, end + 1).filter((one) => one.name !== "redirect");
+    const next = async (target: string, granting: boolean, term: string) => {
+      const key = target.toLowerCase().replace(/\.$/, "");
+      if (path.includes(key)) throw new Wrong(`${term} leads back to itself (${[...path, key].join(" → ")})`);
+      const there = await record(key);
+      if (there === undefined) throw new Wrong(`${term} leads to a domain without an SPF record`);
+      return follow(key, there, granting, [...path, key]);
+    };
+    for (const term of terms) {
+      const { sign, domain: target = name, network } = term;
+      const granting = grants && sign === "+";
+      if (term.name === "all") {
+        if (granting) networks.push("0.0.0.0/0", "::/0");
+        return rests[sign];
+      }
+      if (network && granting) networks.push(network);
+      if (network || term.name === "redirect") continue;
+      count();
+      if (term.name === "ptr" || term.name === "exists" || isMacro(target)) depends ||= granting;
+      else if (term.name === "include") await next(target, granting, `include:${target}`);
+      else if (term.name === "a") countVoid(await addressesOf(target, term, granting));
+      else {
+        const { records } = await dns.mx(target);
+        countVoid(records);
+        if (records.length > mostMxHosts) throw new Wrong(`${target} has more than ${mostMxHosts} MX hosts`);
+        for (const { exchange } of records) await addressesOf(exchange, term, granting);
+      }
+    }
+    const { domain: target } = terms.find((term) => term.name === "redirect") ?? {};
+    if (target === undefined) return "neutral";
+    count();
+    if (!isMacro(target)) return next(target, grants, `redirect=${target}`);
+    depends ||= grants;
+    return "neutral";
+  };
+  try {
+    const text = await record(domain);
+    if (text === undefined) {
+      const { records } = await dns.txt(domain);
+      const like = records.find((one) => /^\W*(v\s*=\s*)?spf/i.test(one));
+      return { result: "none", detail: like ? `"${like}" is none: it must begin with "v=spf1 "` : "none" };
+    }
+    const rest = await follow(domain, text, true, [domain.toLowerCase()]);
+    if (lookups > mostLookups)
+      throw new Wrong(
+        `it needs ${lookups} look-ups, and ${mostLookups} are allowed: leave out what is not used`,
+      );
+    if (voids > mostVoid)
+      throw new Wrong(`${voids} of its terms lead to names without records, and ${mostVoid} are allowed`);
+    return { result: "valid", record: text, lookups, rest, domains, depends, networks, oddities };
+  } catch (error) {
+    if (error instanceof Wrong) return { result: "wrong", detail: error.message };
+    if (error instanceof NoAnswer) return { result: "unknown", detail: error.message };
+    throw error;
+  }
+};
