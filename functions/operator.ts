@@ -6,6 +6,7 @@ import type { Attempt } from "./deliver/delivery.ts";
 import { digest } from "./identity.ts";
 import { clockOf } from "./ledger/case.ts";
 import { openProblem } from "./ledger/entry.ts";
+import type { Returned } from "./ledger/journal.ts";
 import type { OpenProblem } from "./ledger/ledger.ts";
 import { countOf, type Rejection } from "./ledger/rejection.ts";
 import type { QueuedAlert } from "./queue/queue.ts";
@@ -26,6 +27,8 @@ export type Notice =
       last?: Attempt;
     }
   | { about: "unreadable"; reason: string }
+  /** Something came back of an alert's mail. */
+  | { about: "returned"; id: string; object: string; returned: Returned }
   /** A monitor whose clock is wrong, and how. */
   | { about: "clock"; site: string; monitor: string; reason: string }
   /** What the bridge rejected of a site on one day for one contact or, where none can be read, from one monitor. */
@@ -60,6 +63,13 @@ const remedyFor = ({ field, expected }: Fault, contact: string | undefined): str
   if (expected === "an address that HARDSTATE_RECIPIENTS allows")
     return `HARDSTATE_RECIPIENTS does not allow ${contact}. If the address is right, add it or its domain to HARDSTATE_RECIPIENTS. If it is misspelt, correct the contact's definition in the monitor.`;
   return `${field}: the bridge needs ${expected}.`;
+};
+
+const whatCameBack: Record<Returned["kind"], string> = {
+  bounce: "did not arrive",
+  delay: "is late",
+  complaint: "was reported as spam",
+  reject: "was thrown away by SES, which found a virus in it",
 };
 
 const mostNamed = 10;
@@ -160,6 +170,19 @@ const wordsOf = (notice: Notice, now: number): Words => {
         key: `still open ${Math.floor(now / day)}`,
         output: `${more ? "More than " : ""}${counted(problems.length)} open, the oldest first`,
         todo: `${lines.join("\n")}${more ? "\nand more" : ""}`,
+      };
+    }
+    case "returned": {
+      const { id, object, returned } = notice;
+      const { kind, contact, reply, permanent } = returned;
+      const remedy = permanent
+        ? "The next mail will not arrive either. Correct the contact's address in the monitor, or ask for the mailbox to be repaired."
+        : "The relay had taken this mail, so the bridge does not send it again.";
+      return {
+        service: `returned mail: ${contact}`,
+        key: `returned ${contactKey(contact)} ${Math.floor(now / day)}`,
+        output: `A mail to ${contact} ${whatCameBack[kind]}: ${reply}`,
+        todo: `${remedy}\nThe mail was about ${object}. What became of it: hardstate explain ${id}\nNo more mail about returned mail of ${contact} today.`,
       };
     }
     case "unreadable":
