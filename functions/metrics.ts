@@ -59,6 +59,8 @@ export const samplesOf = (event: Event): Sample[] => {
       return [{ name: `hardstate_${result}_total`, value: 1, labels: replyOf(route, code) }];
     }
     case "returned":
+      // A late mail may still arrive.
+      if (event.kind === "delay") return [];
       return [{ name: "hardstate_returned_total", value: 1, labels: { kind: event.kind } }];
     case "swept": {
       const { silent = 0, open = 0 } = event;

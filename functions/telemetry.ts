@@ -66,7 +66,7 @@ export type Event =
       retryAt?: number;
     }
   | { event: "route"; route: string; open: boolean; reason?: string; probeAt?: number }
-  /** Something came back of a mail that SES had taken. */
+  /** Something came back of a mail that a relay or SES had taken. */
   | {
       event: "returned";
       id: string;
@@ -75,6 +75,8 @@ export type Event =
       kind: Returned["kind"];
       reply: string;
     }
+  /** What was posted as a report of such a mail, and changes nothing. */
+  | { event: "return-ignored"; site: string; reason: string }
   /** A monitor has been silent for too long, or is heard again. */
   | { event: "heartbeat"; site: string; monitor: string; silent: boolean; since: number }
   /** `silent` and `open`: how many monitors and routes are, where that is asked for. */
@@ -144,6 +146,8 @@ const sentence = (event: Event): string => {
         : `route      ${event.route} works again`;
     case "returned":
       return `${event.kind.padEnd(10)} of a mail to ${event.contact}: ${event.reply} (${event.id})`;
+    case "return-ignored":
+      return `ignored    a mail that was posted as a report by ${event.site}: ${event.reason}`;
     case "heartbeat":
       return `heartbeat  ${event.monitor} of ${event.site} ${event.silent ? `has been silent since ${new Date(event.since).toISOString()}` : "is heard again"}`;
     case "swept":

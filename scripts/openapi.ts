@@ -15,6 +15,7 @@ import {
   usualListed,
 } from "../functions/intake/http.ts";
 import { postEntries } from "../functions/intake/post.ts";
+import { mostReportBytes } from "../functions/intake/returns.ts";
 
 type Json = Record<string, unknown>;
 
@@ -39,6 +40,7 @@ const responses = {
   RejectedLine: answers.rejectedLine,
   Story: answers.story,
   RejectedStory: answers.rejectedStory,
+  Return: answers.returnAnswer,
   Waiting: answers.waiting,
   Episode: answers.episode,
   Problems: answers.problems,
@@ -211,6 +213,28 @@ const paths: Record<string, Record<string, Json>> = {
           anyOf: [reference("Story"), reference("RejectedStory"), reference("Waiting")],
         }),
         ...refusals("not-authorised", "not-found", "not-allowed", "too-many", "unavailable"),
+      },
+    },
+  },
+  "/v1/returns": {
+    post: {
+      summary: "Takes a report of a mail that was not delivered",
+      description: `The mail as it came, at most ${mostReportBytes} bytes of it. A token tells of its own site's mails, one of the site operator of all. A report that is not about a mail of ours and its contact changes nothing.`,
+      requestBody: {
+        required: true,
+        content: { "message/rfc822": { schema: { type: "string" } } },
+      },
+      responses: {
+        200: json("What the report said and whether that was news, or why it is ignored.", "Return"),
+        ...refusals(
+          "not-readable",
+          "not-authorised",
+          "not-allowed",
+          "too-large",
+          "not-supported",
+          "too-many",
+          "unavailable",
+        ),
       },
     },
   },

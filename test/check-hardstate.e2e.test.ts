@@ -86,6 +86,7 @@ beforeEach(async () => {
     tokens: [{ site: "site", token: new Secret(token) }],
     aliases: aliases.value,
     allowed: allowed.value,
+    operators: [],
     queue,
     ledger,
     clock: () => now,

@@ -55,6 +55,7 @@ const listen = async (port = 0, more: Partial<IntakeParts> = {}) => {
     tokens: [{ site: "site", token: new Secret(token) }],
     aliases: aliases.value,
     allowed: allowed.value,
+    operators: [],
     queue,
     ledger: sqliteLedger(":memory:"),
     clock: () => 100_000_000,

@@ -117,6 +117,11 @@ const counted: [string, Event, Sample[]][] = [
     [{ name: "hardstate_returned_total", value: 1, labels: { kind: "bounce" } }],
   ],
   [
+    "a mail that is late, and may still arrive",
+    { event: "returned", id: "a", site: "s", contact: "ops@example.com", kind: "delay", reply: "4.2.2" },
+    [],
+  ],
+  [
     "alerts that were rejected",
     { event: "request-refused", status: 202, reason: "x", faults: [], site: "s", rejected: 3 },
     [{ name: "hardstate_rejected_total", value: 3 }],

@@ -156,6 +156,21 @@ export const story = v.strictObject({
 });
 export type Story = v.InferOutput<typeof story>;
 
+/** What a non-delivery report said, and whether that was news. */
+export const returnAnswer = v.variant("status", [
+  v.strictObject({
+    status: v.picklist(["noted", "known"]),
+    site: v.string(),
+    id: v.string(),
+    contact: v.string(),
+    kind: v.picklist(["bounce", "delay"]),
+    reply: v.string(),
+    permanent: optional(v.literal(true)),
+  }),
+  v.strictObject({ status: v.literal("ignored"), reason: v.string() }),
+]);
+export type ReturnAnswer = v.InferOutput<typeof returnAnswer>;
+
 /** An alert that the queue has, and nothing was decided of. */
 export const waiting = v.strictObject({ id: v.string(), status: v.literal("pending"), detail: v.string() });
 

@@ -42,6 +42,7 @@ import type {
 import { rateLimiter, wrongTokens } from "./limit.ts";
 import { fromMacros, inMacros } from "./monitors.ts";
 import { readPost } from "./post.ts";
+import { mostReportBytes, takeReport } from "./returns.ts";
 import { tokenFinder } from "./token.ts";
 import { readableParts, turnAway } from "./turned-away.ts";
 
@@ -51,6 +52,8 @@ export type IntakeParts = {
   allowed: AllowList;
   queue: Queue;
   ledger: Ledger;
+  /** Who is mailed about the bridge itself. */
+  operators: readonly string[];
   clock: () => number;
   report: Report;
   /** How many alerts a site may post; undefined: as many as it likes. */
@@ -63,6 +66,8 @@ export type IntakeParts = {
 
 export const mostBytes = 256 * 1024;
 export const mostAlerts = 100;
+/** How many reports of undelivered mail a site may post: none of its alerts waits behind them. */
+const reportRate: Rate = { most: 600, milliseconds: 60_000 };
 const retryAfterSeconds = 10;
 const cutOffWords = "The body was cut off.";
 
@@ -521,6 +526,34 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       return answer({ alerts: answers }, 202);
     },
   );
+
+  app.post(
+    "/v1/returns",
+    async (c, next) => {
+      const full = limiter.take(` returns ${c.get("site")}`, reportRate, clock());
+      return full ? tooMany("This site posts too many reports.", full, c.get("site")) : next();
+    },
+    bodyWithin(mostReportBytes, {
+      tooLarge: (c) =>
+        refuse("too-large", `At most ${mostReportBytes} bytes: the first of them are enough.`, c.get("site")),
+      cutOff: (c) => refuse("not-readable", cutOffWords, c.get("site")),
+    }),
+    async (c) => {
+      const form = (c.req.header("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase();
+      if (form !== "message/rfc822" || c.req.header("Content-Encoding")) {
+        const expected = "message/rfc822, not compressed";
+        return refuse("not-supported", `Send ${expected}.`, c.get("site"), [
+          { field: "Content-Type", expected },
+        ]);
+      }
+      try {
+        return answer(await takeReport(parts, c.get("site"), await c.req.text()));
+      } catch (error) {
+        return unavailable("queue or ledger", error);
+      }
+    },
+  );
+  app.all("/v1/returns", () => problem("not-allowed", "POST this."));
 
   app.get("/v1/alerts/:id", async (c) => {
     const [site, id] = [c.get("site"), c.req.param("id")];

@@ -148,6 +148,24 @@ export const objectOf = ({ host, service }: Pick<JournalRecord, "host" | "servic
 
 const because = ({ row, reason }: { row: Row; reason: string }): string => `${reason} (${row})`;
 
+const howItCameBack: Record<Returned["kind"], string> = {
+  bounce: "bounced",
+  delay: "was late",
+  complaint: "was reported as spam",
+  reject: "was thrown away by SES",
+};
+const spans: [milliseconds: number, unit: string][] = [
+  [172_800_000, "d"],
+  [7_200_000, "h"],
+  [120_000, "min"],
+];
+/** What came back of a mail, and how long after its end: `bounced 14 s later: 550 5.1.1 no such user`. */
+const returnedLine = ({ at, kind, reply }: Returned, endedAt: number): string => {
+  const after = Math.max(0, at - endedAt);
+  const [least, unit] = spans.find(([least]) => after >= least) ?? [2000, "s"];
+  return `${howItCameBack[kind]} ${Math.round(after / (least / 2))} ${unit} later: ${reply}`;
+};
+
 /** How it stands with an alert, in one sentence: its ending, or what it waits for. */
 export const outcomeOf = ({
   verdict,
@@ -157,11 +175,17 @@ export const outcomeOf = ({
   queued,
   holds,
   ending,
+  returned = [],
 }: JournalRecord): string => {
   const why = verdict ? because(verdict) : "nothing was decided yet";
   if (ending?.as === "digested") return `digested: ${verdict?.kind}, ${why}; ${ending.reason}`;
   if (ending?.as === "suppressed") return `suppressed: ${why}`;
-  if (ending) return `${ending.as}: ${verdict?.kind} mail, ${why}; ${ending.reason}`;
+  if (ending)
+    return [
+      `${ending.as}: ${verdict?.kind} mail, ${why}`,
+      ending.reason,
+      ...returned.map((one) => returnedLine(one, ending.at)),
+    ].join("; ");
   const hold = holds.at(-1);
   if (queued && hold) return `held until ${time(hold.until)}: ${because(hold)}`;
   const last = attempts.at(-1);

@@ -20,10 +20,10 @@ const settings = await lambdaSettings(
 );
 const database = dynamodbClient();
 
-const appOf = madeOf(({ queue: { url }, ledger: { table }, tokens, aliases, allowed, rate }) => {
+const appOf = madeOf(({ queue: { url }, ledger: { table }, tokens, aliases, allowed, operators, rate }) => {
   const queue = sqsQueue(sqsClient(url, process.env.AWS_REGION ?? ""), url, clock);
   const ledger = dynamodbLedger(database, table);
-  const front = { tokens, aliases, allowed, rate, queue, ledger, clock, report, openapi };
+  const front = { tokens, aliases, allowed, operators, rate, queue, ledger, clock, report, openapi };
   return handle(intake(front).route("/", webConsole(front)));
 });
 

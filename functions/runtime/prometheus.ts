@@ -7,11 +7,8 @@ import { operatorSite } from "../operator.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Report } from "../telemetry.ts";
 
-/** Of each counter: what it counts, and by which labels. SES tells of returned mail on AWS alone. */
-const counters: Record<
-  Exclude<CounterName, "hardstate_returned_total">,
-  [help: string, ...labels: string[]]
-> = {
+/** Of each counter: what it counts, and by which labels. */
+const counters: Record<CounterName, [help: string, ...labels: string[]]> = {
   hardstate_accepted_total: ["Alerts that were taken, by notification type.", "type"],
   hardstate_rejected_total: ["Alerts, or mailboxes of alerts, that were posted and not taken for good."],
   hardstate_wrong_tokens_total: ["Posts without a token of HARDSTATE_TOKENS."],
@@ -41,6 +38,10 @@ const counters: Record<
     "code",
   ],
   hardstate_recoveries_without_problem_total: ["Recoveries whose problem never reached the bridge (R26)."],
+  hardstate_returned_total: [
+    "Mails that bounced, or were reported as spam, after a relay had taken them.",
+    "kind",
+  ],
   hardstate_sweeps_total: ["How often the ledger was searched for what is due; once a second."],
   hardstate_failed_total: ["Errors of the bridge itself; the log has each with its stack."],
   hardstate_unavailable_total: ["Requests that were answered with 503, by what was not usable.", "what"],
@@ -76,6 +77,7 @@ export const prometheus = (parts: PrometheusParts) => {
   );
   // From 0 on: of a series that begins with 1 Prometheus sees no increase.
   for (const what of ["queue", "ledger"]) counted.get("hardstate_unavailable_total")?.inc({ what }, 0);
+  counted.get("hardstate_returned_total")?.inc({ kind: "bounce" }, 0);
   const delivery = new Histogram({
     name: "hardstate_delivery_seconds",
     help: "From an alert's acceptance to the relay's 250, waits in queue and ledger included.",

@@ -84,6 +84,7 @@ export const askingOf = (ledger: Ledger, queue: Queue, clock: () => number) => {
     tokens: [{ site, token: new Secret(token) }],
     aliases: new Map(),
     allowed: () => true,
+    operators: [],
     queue,
     ledger,
     clock,

@@ -37,6 +37,7 @@ const bridgeOn = (on: Ledger, letters = queue) => {
     tokens: Object.entries(tokens).map(([site, token]) => ({ site, token: new Secret(token) })),
     aliases: new Map(),
     allowed: allowed.value,
+    operators: [],
     queue: letters,
     ledger: on,
     clock: () => now,

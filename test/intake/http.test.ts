@@ -45,6 +45,7 @@ const intakeOf = (
       ],
       aliases: aliases.value,
       allowed: allowed.value,
+      operators: [],
       queue: on,
       ledger: sqliteLedger(ledgerFile),
       clock: () => 100_000_000,
@@ -938,7 +939,7 @@ describe("other paths", () => {
       .routes.map(({ path }) => path.replace(/:(\w+)/, "{$1}"))
       // Intake has the console's first page to write the numbers that it shows.
       .filter((path) => !path.includes("*") && path !== "/");
-    expect(new Set(paths).size).toBe(12);
+    expect(new Set(paths).size).toBe(13);
     for (const path of paths) expect(readme).toContain(`${path}\``);
   });
 

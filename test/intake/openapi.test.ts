@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readAllowList } from "../../functions/address.ts";
 import { intake } from "../../functions/intake/http.ts";
+import { mostReportBytes } from "../../functions/intake/returns.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import type { Queue } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
@@ -24,6 +25,7 @@ const appOf = (on: Queue = queue, ledger = sqliteLedger(":memory:")) =>
       tokens: [{ site: "site", token: new Secret(token) }],
       aliases: new Map(),
       allowed: allowed.value,
+      operators: [],
       queue: on,
       ledger,
       clock: () => 100_000_000,
@@ -128,6 +130,10 @@ describe("every answer that openapi.json tells of", () => {
     [413, "POST", "/v1/alerts", { body: " ".repeat(256 * 1024 + 1) }],
     [415, "POST", "/v1/alerts", { body: "x", type: "text/plain" }],
     [422, "POST", "/v1/alerts", { body: "[{}]" }],
+    [200, "POST", "/v1/returns", { body: "", type: "message/rfc822" }],
+    [400, "POST", "/v1/returns", { body: cutOff("From: MAILER-DAEMON"), type: "message/rfc822" }],
+    [413, "POST", "/v1/returns", { body: " ".repeat(mostReportBytes + 1), type: "message/rfc822" }],
+    [415, "POST", "/v1/returns", { body: "x", type: "text/plain" }],
     [200, "PUT", "/v1/heartbeat", { body: '{"monitor":"mon1"}' }],
     [400, "PUT", "/v1/heartbeat", { body: cutOff("monitor=m") }],
     [413, "PUT", "/v1/heartbeat", { body: " ".repeat(1025) }],
@@ -150,6 +156,9 @@ describe("every answer that openapi.json tells of", () => {
       ["POST", "/v1/dead-letters/redrive", "{}"],
     ] as const)
       expect((await ask(method, path, { body }, brokenApp)).status).toBe(503);
+    const body = readFileSync("test/intake/reports/postfix.eml", "utf8");
+    const report = await ask("POST", "/v1/returns", { body, type: "message/rfc822" }, brokenApp);
+    expect(report.status).toBe(503);
   });
 
   it("is 429 to wrong tokens once there were sixty in a minute", async () => {
@@ -164,7 +173,13 @@ describe("every answer that openapi.json tells of", () => {
 
   it("is 404 to /metrics where there are none, and 503 where they fail", async () => {
     const parts = { tokens: [{ site: "site", token: new Secret(token) }], aliases: new Map() };
-    const others = { allowed: allowed.value, queue, ledger: sqliteLedger(":memory:"), clock: () => 1 };
+    const others = {
+      allowed: allowed.value,
+      operators: [],
+      queue,
+      ledger: sqliteLedger(":memory:"),
+      clock: () => 1,
+    };
     const bare = described(intake({ ...parts, ...others, report: () => {} }), (method, template, status) =>
       seen.add(`${method} ${template} ${status}`),
     );

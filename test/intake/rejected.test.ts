@@ -35,6 +35,7 @@ beforeEach(() => {
     ],
     aliases: aliases.value,
     allowed: allowed.value,
+    operators: [],
     queue: sqliteQueue(":memory:", () => now),
     ledger: sqliteLedger(":memory:"),
     clock: () => now,

@@ -71,6 +71,7 @@ describe("Prometheus", () => {
       'hardstate_suppressed_total{row="R3"}': 2,
       [`hardstate_deferred_total{route="${first}",code="451"}`]: 1,
       hardstate_recoveries_without_problem_total: 1,
+      'hardstate_returned_total{kind="bounce"}': 1,
       hardstate_sweeps_total: 0,
       hardstate_failed_total: 0,
       hardstate_rejected_total: 3,

@@ -271,6 +271,7 @@ export const simulator = (open = inMemory()) => {
         tokens: [{ site, token: new Secret(token) }],
         aliases: new Map(),
         allowed,
+        operators: [],
         queue: {
           send: (messages) => {
             unsettled -= 1;
