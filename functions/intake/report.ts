@@ -20,6 +20,9 @@ type Part = { head: string; type: string; body: string };
 const deepest = 6;
 const mostParts = 50;
 const mostNames = 10;
+/** Characters of a head, and lines of words, that are looked at. */
+const mostHead = 65_536;
+const mostLines = 5000;
 const copies = /^(?:message\/(?:rfc822|global)|(?:text|message)\/(?:rfc822|global)-headers)$/;
 const statuses = /^message\/(?:global-)?delivery-status$/;
 
@@ -38,8 +41,8 @@ const decode = (body: string, encoding: string): string => {
 
 const splitHead = (text: string): { head: string; body: string } => {
   const end = text.startsWith("\n") ? 0 : text.indexOf("\n\n");
-  if (end < 0) return { head: unfold(text), body: "" };
-  return { head: unfold(text.slice(0, end)), body: text.slice(end + (end === 0 ? 1 : 2)) };
+  const head = unfold((end < 0 ? text : text.slice(0, end)).slice(0, mostHead));
+  return { head, body: end < 0 ? "" : text.slice(end + (end === 0 ? 1 : 2)) };
 };
 
 const partsOf = (text: string, depth = 0): Part[] => {
@@ -81,7 +84,7 @@ const linesAfter = 12;
 const readWords = (parts: readonly Part[], mailHead: string) => {
   const all = parts
     .filter(({ type }) => type.startsWith("text/") && !copies.test(type))
-    .flatMap(({ type, body }) => (type === "text/html" ? plain(body) : body).split("\n"))
+    .flatMap(({ type, body }) => (type === "text/html" ? plain(body) : body).split("\n", mostLines))
     .map((line) => line.slice(0, mostCharacters));
   const copy = all.findIndex(beginsCopy);
   const lines = all.slice(0, copy < 0 ? undefined : copy);
@@ -128,7 +131,7 @@ const addressIn = (typed: string): string =>
 
 /** Each recipient of a message/delivery-status (RFC 3464 §2.3), and what is said of it. */
 const readStatus = (body: string, words: (address: string) => Said | undefined) =>
-  body.split(/\n[ \t]*\n/).flatMap((group) => {
+  body.split(/\n[ \t]*\n/, mostParts).flatMap((group) => {
     const told = unfold(group);
     const [action, status] = [field(told, "action").toLowerCase(), field(told, "status")];
     const addresses = ["original-recipient", "final-recipient"]
