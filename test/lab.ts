@@ -143,7 +143,13 @@ export type Bridge = {
   ended: Promise<number | NodeJS.Signals | null>;
   kill(signal: NodeJS.Signals): Promise<void>;
 };
-export type BridgeSettings = { port: number; token: string; environment: Record<string, string> };
+export type BridgeSettings = {
+  port: number;
+  token: string;
+  environment: Record<string, string>;
+  /** The folder of another checkout of Hardstate, to start that one. */
+  checkout?: string;
+};
 
 export const bridgeSettings = (on: Lab, relay: Relay, port: number): BridgeSettings => {
   const token = randomBytes(24).toString("hex");
@@ -177,8 +183,12 @@ export const bridgeWords: readonly string[] = (
   .split(" ");
 
 /** The bridge as `npm start` runs it. */
-export const startBridge = async (on: Lab, { port, environment }: BridgeSettings): Promise<Bridge> => {
+export const startBridge = async (
+  on: Lab,
+  { port, environment, checkout }: BridgeSettings,
+): Promise<Bridge> => {
   const child = spawn(process.execPath, bridgeWords, {
+    cwd: checkout,
     env: { PATH: process.env.PATH, ...compiled, ...environment },
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { complain, say } from "../../functions/telemetry.ts";
 import { NotFoundOut, paragraph, type Status, WrongUse } from "../command.ts";
@@ -13,7 +13,7 @@ const names = readdirSync(import.meta.dirname)
   .map((file) => file.slice(0, -".ts".length));
 const benchOf = async (name: string): Promise<Bench> => (await import(`./${name}.ts`)).bench;
 
-const usage = `npm run bench -- NAME [--rounds N] [--quick] [--keep]
+const usage = `npm run bench -- NAME [--rounds N] [--quick] [--keep] [--before DIR]
 
 Measures Hardstate beside something else, in turns and in the same run, and
 tells the median of each and their ratio. Progress goes to standard error.
@@ -22,6 +22,8 @@ Exit: 0 every target is reached, 1 one is not, 2 wrong use, 3 not found out.
   --rounds N  how often each side is measured (default 5)
   --quick     smaller sizes, to see that it works: its figures mean little
   --keep      keeps what took long to make, for the next run
+  --before DIR  another checkout of Hardstate, as one more side of relay and
+              latency
   --help      this; after NAME, more about it
 `;
 
@@ -32,7 +34,7 @@ const main = async (): Promise<Status> => {
   } catch (error) {
     throw new WrongUse((error as Error).message);
   }
-  const { rounds, quick = false, keep = false, help } = parsed.values;
+  const { rounds, quick = false, keep = false, before, help } = parsed.values;
   const [name, ...more] = parsed.positionals;
   if (help && name === undefined) {
     say(usage);
@@ -49,7 +51,12 @@ const main = async (): Promise<Status> => {
   if (rounds !== undefined && !/^[1-9]\d{0,3}$/.test(rounds)) throw new WrongUse("--rounds wants a number.");
   progress(`${name}: ${bench.summary}`);
   const began = performance.now();
-  const figures = await bench.run({ rounds: Number(rounds ?? 5), quick, keep });
+  const figures = await bench.run({
+    rounds: Number(rounds ?? 5),
+    quick,
+    keep,
+    before: before && resolve(before),
+  });
   for (const figure of figures) say(figureLines(figure));
   say(paragraph("", `(${name}, ${Math.round((performance.now() - began) / 1000)} s, on ${machine()})`));
   return figures.every(isReached) ? 0 : 1;
@@ -62,6 +69,7 @@ const parse = () =>
       rounds: { type: "string" },
       quick: { type: "boolean" },
       keep: { type: "boolean" },
+      before: { type: "string" },
       help: { type: "boolean" },
     },
   });

@@ -9,6 +9,8 @@ export type Run = {
   quick: boolean;
   /** Keeps what took long to make, for the next run. */
   keep: boolean;
+  /** The folder of another checkout of Hardstate, to measure beside this one. */
+  before?: string;
 };
 
 /** What a bench found of one thing: ours, beside what it is compared with. */
@@ -58,18 +60,20 @@ export const short = (value: number): string => {
 
 /**
  * Measures each side once in every round, one after the other, and the other way about in every second round: what
- * else the machine does meanwhile meets all of them. Resolves to all that was measured of each.
+ * else the machine does meanwhile meets all of them. Resolves to all that was measured of each, which is nothing of one
+ * that is undefined.
  */
 export const alternate = async <Side extends string>(
   rounds: number,
-  sides: Record<Side, (round: number) => Promise<number> | number>,
+  sides: { [S in Side]: ((round: number) => Promise<number> | number) | undefined },
 ): Promise<Record<Side, number[]>> => {
   const names = Object.keys(sides) as Side[];
   const measured = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Side, number[]>;
   for (let round = 0; round < rounds; round++) {
     const told: string[] = [];
     for (const name of round % 2 === 0 ? names : names.toReversed()) {
-      const value = await sides[name](round);
+      const value = await sides[name]?.(round);
+      if (value === undefined) continue;
       measured[name].push(value);
       told.push(`${name} ${short(value)}`);
     }
