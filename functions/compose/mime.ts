@@ -1,5 +1,7 @@
 import MailComposer from "nodemailer/lib/mail-composer";
 import { encodeWord } from "nodemailer/lib/mime-funcs";
+import type MimeNode from "nodemailer/lib/mime-node";
+import { encode, wrap } from "nodemailer/lib/qp";
 import { digest } from "../identity.ts";
 import type { Mail } from "./mail.ts";
 
@@ -10,11 +12,21 @@ import type { Mail } from "./mail.ts";
 const headerText = (text: string): string => (/=\?|[^ ]{76}/.test(text) ? encodeWord(text, "B", 52) : text);
 
 /**
+ * One part as bytes in ASCII. nodemailer's own `build` makes the same by way of eight streams, which takes more of a
+ * processor than all of the sending does.
+ */
+const partOf = (node: MimeNode): string => {
+  const text = String(node.content);
+  const encoded = node.getTransferEncoding() === "quoted-printable" ? wrap(encode(text)) : text;
+  return `${node.buildHeaders()}\r\n\r\n${encoded.replace(/\r?\n/g, "\r\n")}`;
+};
+
+/**
  * The mail as RFC 5322 bytes with CRLF line ends and lines of at most 76 characters: the same bytes for every route
  * and every try. Dots are not doubled here, that is SMTP's (RFC 5321 §4.5.2).
  */
-export const mimeBytes = (mail: Mail): Promise<Buffer> =>
-  new MailComposer({
+export const mimeBytes = async (mail: Mail): Promise<Buffer> => {
+  const root = new MailComposer({
     from: { name: mail.from.name ?? "", address: mail.from.address },
     to: { name: "", address: mail.to },
     subject: headerText(mail.subject),
@@ -31,6 +43,8 @@ export const mimeBytes = (mail: Mail): Promise<Buffer> =>
     baseBoundary: `=_${digest("boundary", mail.messageId).slice(0, 24)}`,
     disableFileAccess: true,
     disableUrlAccess: true,
-  })
-    .compile()
-    .build();
+  }).compile();
+  const headers = root.buildHeaders();
+  const parts = root.childNodes.map((part) => `--${root.boundary}\r\n${partOf(part)}\r\n`);
+  return Buffer.from(`${headers}\r\n\r\n${parts.join("")}--${root.boundary}--\r\n`);
+};
