@@ -7,7 +7,7 @@ import {
   readAllowList,
 } from "./address.ts";
 import { cleanLine, type Fault, type Reading } from "./alert.ts";
-import type { Sender } from "./compose/mail.ts";
+import { anyName, reversePath, type Sender } from "./compose/mail.ts";
 import { isUrlWithoutLogin, mostMails, type Relay, readOAuth, readRelays } from "./deliver/relay.ts";
 import { durationSeconds } from "./duration.ts";
 import { defaultPolicy, type Policy } from "./ledger/policy.ts";
@@ -124,6 +124,15 @@ const mailbox = (text: string): { name?: string; address: string } | undefined =
   return name ? { name, address: reading.value } : { address: reading.value };
 };
 
+/** A bare address, or one in whose local part a * stands for the name of each mail. */
+const readReversePath = (text: string): Reading<string> => {
+  const reading = parseAddress(reversePath(text));
+  if (!reading.ok || !text.includes("*")) return reading;
+  return /^[^*]*\*[^*]*@[^*]*$/.test(text)
+    ? { ok: true, value: reading.value.replace(anyName, "*") }
+    : { ok: false, faults: [] };
+};
+
 const readTokens = (text: string, expect: (expected: string) => void): SiteToken[] => {
   // A token without its site reads as a site: no part of a pair may be repeated.
   const tokens = words(text).map((pair, index) => {
@@ -190,8 +199,11 @@ export const readSettings = (
   const address = "an address, or a name and an address: Monitoring <nagios@example.com>";
   const from = given("HARDSTATE_FROM") && take("HARDSTATE_FROM", mailbox, address, "");
   const envelope = given("HARDSTATE_ENVELOPE_FROM");
-  const envelopeFrom = envelope ? parseAddress(envelope) : undefined;
-  if (envelopeFrom && !envelopeFrom.ok) expecting("HARDSTATE_ENVELOPE_FROM")("a bare address");
+  const envelopeFrom = envelope ? readReversePath(envelope) : undefined;
+  if (envelopeFrom && !envelopeFrom.ok)
+    expecting("HARDSTATE_ENVELOPE_FROM")(
+      "a bare address; one * in it stands for 40 characters: bounces+*@example.com",
+    );
   // Many relays refuse such a sender, and some only later, when nobody hears of it.
   const mailDomain = "a domain that other mail servers know: not localhost, and not a name without a dot";
   if (from && !hasMailDomain(from.address)) expecting("HARDSTATE_FROM")(mailDomain);
@@ -326,7 +338,11 @@ export const readSettings = (
     value: {
       tokens: siteTokens,
       relays,
-      sender: { from, envelopeFrom: envelopeFrom?.ok ? envelopeFrom.value : from.address, link },
+      sender: {
+        from,
+        envelopeFrom: envelopeFrom?.ok ? envelopeFrom.value : from.address,
+        link,
+      },
       allowed,
       aliases,
       rate: rate === "off" ? undefined : rate,

@@ -207,7 +207,8 @@ export const statementsOf = (
         ...options.sesIdentities.map((identity) => ses("identity", identity)),
         ses("configuration-set", parts.configurationSet.configurationSetName),
       ],
-      { StringEquals: { "ses:FromAddress": options.senders } },
+      // A * in the reverse-path stands for each mail's name.
+      { StringLike: { "ses:FromAddress": options.senders } },
     ),
   ];
 };

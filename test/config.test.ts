@@ -95,6 +95,11 @@ describe("good settings", () => {
       { sender: { envelopeFrom: "bounces@example.com" } },
     ],
     [
+      "a reverse-path for each mail",
+      { HARDSTATE_ENVELOPE_FROM: "bounces+*@EXAMPLE.com" },
+      { sender: { envelopeFrom: "bounces+*@example.com" } },
+    ],
+    [
       "a link for services and one for hosts",
       { HARDSTATE_LINK: "https://n.example/?type=2&h={host}&s={service} https://n.example/?type=1&h={host}" },
       {
@@ -326,6 +331,13 @@ describe("bad settings", () => {
     ["a sender of a domain that never is one", "HARDSTATE_FROM", "nagios@canary9f.invalid"],
     ["a reverse-path of this machine", "HARDSTATE_ENVELOPE_FROM", "canary9f@LocalHost"],
     ["a reverse-path with a name", "HARDSTATE_ENVELOPE_FROM", "canary9f <nagios@example.com>"],
+    ["a reverse-path with two stars", "HARDSTATE_ENVELOPE_FROM", "canary9f+*-*@example.com"],
+    ["a reverse-path with a star for its domain", "HARDSTATE_ENVELOPE_FROM", "canary9f@*"],
+    [
+      "a reverse-path that is too long with a mail's name in it",
+      "HARDSTATE_ENVELOPE_FROM",
+      "canary9f-canary9f-canary9f*@example.com",
+    ],
     ["a recipient that is a wildcard", "HARDSTATE_RECIPIENTS", "*.canary9f.example"],
     ["recipients with a comma", "HARDSTATE_RECIPIENTS", "canary9f.example,example.com"],
     ["an alias without a target", "HARDSTATE_ALIASES", "canary9f"],

@@ -234,7 +234,7 @@ describe("a function", () => {
 
   it("mails as our sender alone", () => {
     const text = JSON.stringify(propertiesOf("AWS::IAM::Role"));
-    expect(text).toContain('"Condition":{"StringEquals":{"ses:FromAddress":["nagios@example.com"]}}');
+    expect(text).toContain('"Condition":{"StringLike":{"ses:FromAddress":["nagios@example.com"]}}');
   });
 });
 

@@ -1,10 +1,10 @@
 import { html } from "hono/html";
 import { type NotificationType, objectName, type State, severity } from "../alert.ts";
-import { digest as hashOf } from "../identity.ts";
+import { digest as hashOf, mailName } from "../identity.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { colours, small } from "./body.ts";
-import { domainOf, headersOf, linkTo, type Mail, messageIdOf, type Sender } from "./mail.ts";
+import { domainOf, headersOf, linkTo, type Mail, messageIdOf, reversePath, type Sender } from "./mail.ts";
 
 /** How it stands with one object, by all that the digest tells of it. */
 type Line = {
@@ -175,11 +175,12 @@ export const composeDigest = (
   const groups = byHost(lines);
   const subject = `DIGEST ${summary(lines)}: ${hostsOf(groups)}`;
   const title = `${summary(lines)} on ${counted(groups.length, "host")}`;
+  const messageId = messageIdOf(queued, sender);
   const link = ({ host, service }: Line) => linkTo(sender, queued.site, host, service);
   return {
     alert: { site: queued.site, id: queued.id },
-    envelope: { from: sender.envelopeFrom, to: queued.contact },
-    messageId: messageIdOf(queued, sender),
+    envelope: { from: reversePath(sender.envelopeFrom, mailName(messageId)), to: queued.contact },
+    messageId,
     date: decidedAt,
     from: sender.from,
     to: queued.contact,

@@ -1,6 +1,6 @@
 import { contactKey } from "../address.ts";
 import { objectName } from "../alert.ts";
-import { digest } from "../identity.ts";
+import { digest, mailName } from "../identity.ts";
 import type { Verdict } from "../ledger/case.ts";
 import type { Kind } from "../ledger/entry.ts";
 import { operatorSite } from "../operator.ts";
@@ -10,7 +10,7 @@ import { type Facts, htmlBody, textBody } from "./body.ts";
 /** Who mails, and how an object is found in the monitor's web pages. */
 export type Sender = {
   from: { name?: string; address: string };
-  /** The reverse-path (RFC 5321 §4.1.1.2). */
+  /** The reverse-path (RFC 5321 §4.1.1.2); a * stands for the mail's name (identity.ts), so that each has its own. */
   envelopeFrom: string;
   /** URL templates with `{host}` and `{service}`. */
   link?: { service: string; host: string };
@@ -43,6 +43,11 @@ export const domainOf = (address: string) => address.slice(address.lastIndexOf("
  */
 export const messageIdOf = ({ site, id, contact }: QueuedAlert, { from }: Sender): string =>
   `<${digest("mail", site, id, contactKey(contact)).slice(0, 40)}@${domainOf(from.address)}>`;
+
+/** A name that no mail has. */
+export const anyName = "0".repeat(40);
+/** The reverse-path of the mail of this name, or of one that is not sent. */
+export const reversePath = (envelopeFrom: string, name = anyName): string => envelopeFrom.replace("*", name);
 
 /** The headers of every mail: that no person wrote it (RFC 3834), and why it was sent. */
 export const headersOf = (
@@ -90,6 +95,7 @@ export const compose = (
   const episodeId = verdict.episode?.id;
   const title = headline(verdict.kind, alert.type);
   const { host, service } = alert.object;
+  const messageId = messageIdOf(queued, sender);
   const facts: Facts = {
     title,
     object,
@@ -102,8 +108,8 @@ export const compose = (
   };
   return {
     alert: { site: queued.site, id: queued.id },
-    envelope: { from: sender.envelopeFrom, to: queued.contact },
-    messageId: messageIdOf(queued, sender),
+    envelope: { from: reversePath(sender.envelopeFrom, mailName(messageId)), to: queued.contact },
+    messageId,
     date: decidedAt,
     from: sender.from,
     to: queued.contact,

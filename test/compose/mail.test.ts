@@ -52,10 +52,10 @@ const queued = (alert: Alert, change: Partial<QueuedAlert> = {}): QueuedAlert =>
 });
 
 /** The mail for an alert, and the entry once its contact was told. */
-const mailed = (alert: QueuedAlert, entry: Entry = emptyEntry) => {
+const mailed = (alert: QueuedAlert, entry: Entry = emptyEntry, by = sender) => {
   const verdict = decide({ entry }, alert, defaultPolicy, alert.receivedAt);
   if (verdict.action !== "send") throw new Error(verdict.reason);
-  const mail = compose(alert, verdict, alert.receivedAt, sender);
+  const mail = compose(alert, verdict, alert.receivedAt, by);
   const episodeId = verdict.episode?.id;
   return { mail, entry: told(verdict.entry, verdict.kind, alert, episodeId, alert.receivedAt) };
 };
@@ -283,6 +283,13 @@ describe("headers", () => {
     const { mail } = mailed(problem);
     expect(mail.envelope).toEqual({ from: "bounce@example.com", to: "ops@example.org" });
     expect((await mimeBytes(mail)).toString("latin1")).not.toContain("bounce@");
+  });
+
+  test("have a reverse-path of their own where the settings have a star, by their Message-ID", () => {
+    const each = { ...sender, envelopeFrom: "bounces+*@example.com" };
+    const { envelope, messageId } = mailed(problem, emptyEntry, each).mail;
+    expect(envelope.from).toMatch(/^bounces\+[0-9a-f]{40}@example\.com$/);
+    expect(`<${envelope.from.slice("bounces+".length)}>`).toBe(messageId);
   });
 });
 
