@@ -44,6 +44,7 @@ export const mimeBytes = async (mail: Mail): Promise<Buffer> => {
     disableFileAccess: true,
     disableUrlAccess: true,
   }).compile();
+  if (root.childNodes.length === 0) return Buffer.from(partOf(root));
   const headers = root.buildHeaders();
   const parts = root.childNodes.map((part) => `--${root.boundary}\r\n${partOf(part)}\r\n`);
   return Buffer.from(`${headers}\r\n\r\n${parts.join("")}--${root.boundary}--\r\n`);

@@ -1,7 +1,7 @@
 import PostalMime, { decodeWords } from "postal-mime";
 import { describe, expect, test } from "vitest";
 import { type Alert, readAlert } from "../../functions/alert.ts";
-import { compose, type Sender } from "../../functions/compose/mail.ts";
+import { compose, reduced, type Sender } from "../../functions/compose/mail.ts";
 import { mimeBytes } from "../../functions/compose/mime.ts";
 import { readPost } from "../../functions/intake/post.ts";
 import { type Entry, emptyEntry, told } from "../../functions/ledger/entry.ts";
@@ -122,6 +122,17 @@ describe("a mail as a file", () => {
     const bytes = await mimeBytes(mailed(alert, entry).mail);
     await expect(bytes.toString("latin1")).toMatchFileSnapshot(`golden/${name}.eml`);
     expect(bytes.toString("latin1")).not.toMatch(/(?<!\r)\n|\r(?!\n)/);
+  });
+
+  test("reduced is text alone, and reads back with its mark", async () => {
+    const { mail } = mailed(longProblem);
+    const bytes = await mimeBytes(reduced(mail, "552 5.3.4 too large"));
+    expect(bytes.toString("latin1")).not.toMatch(/(?<!\r)\n|\r(?!\n)/);
+    const back = await PostalMime.parse(bytes);
+    expect(back.html).toBeUndefined();
+    expect(back.messageId).toBe(mail.messageId);
+    expect(back.text).toContain("größere Ausgabe");
+    expect(back.text).toMatch(/This mail is reduced[^]*552 5\.3\.4 too large\n\n-- \n/);
   });
 
   test.for<[string, QueuedAlert, Entry?]>([
