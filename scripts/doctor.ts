@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { parseAddress } from "../functions/address.ts";
 import { type Fault, readAlert } from "../functions/alert.ts";
-import { compose, type Mail } from "../functions/compose/mail.ts";
+import { compose, type Mail, reversePath } from "../functions/compose/mail.ts";
 import { readSettings, type Settings } from "../functions/config.ts";
 import { printable } from "../functions/deliver/delivery.ts";
 import {
@@ -47,7 +47,7 @@ const settingsFor = (url: string | undefined): Asked => {
     const reading = readSettings(environment);
     if (faults.length > 0 || !reading.ok)
       return { faults: [...faults, ...(reading.ok ? [] : reading.faults)] };
-    return { settings: reading.value, from: reading.value.sender.envelopeFrom };
+    return { settings: reading.value, from: reversePath(reading.value.sender.envelopeFrom) };
   }
   const given = Object.fromEntries(ofOneRelay.map((name) => [name, environment[name]]));
   const user = URL.canParse(url) ? new URL(url).username.replace("%40", "@") : "";
@@ -65,7 +65,7 @@ const settingsFor = (url: string | undefined): Asked => {
   const { value } = reading;
   return {
     settings: given.HARDSTATE_RECIPIENTS ? value : { ...value, allowed: () => true },
-    from: from && value.sender.envelopeFrom,
+    from: from && reversePath(value.sender.envelopeFrom),
   };
 };
 
