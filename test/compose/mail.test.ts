@@ -132,7 +132,7 @@ describe("a mail as a file", () => {
     expect(back.html).toBeUndefined();
     expect(back.messageId).toBe(mail.messageId);
     expect(back.text).toContain("größere Ausgabe");
-    expect(back.text).toMatch(/This mail is reduced[^]*552 5\.3\.4 too large\n\n-- \n/);
+    expect(back.text).toMatch(/This mail is reduced[\s\S]*552 5\.3\.4 too large\n\n-- \n/);
   });
 
   test.for<[string, QueuedAlert, Entry?]>([
