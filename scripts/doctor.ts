@@ -25,8 +25,18 @@ import { decide } from "../functions/ledger/verdict.ts";
 import { withFiles } from "../functions/runtime/environment.ts";
 import { sessionsOf, transportOf } from "../functions/runtime/routes.ts";
 import { complain, say } from "../functions/telemetry.ts";
-import { type Command, fileText, paragraph, type Status, type Values, WrongUse, wordOf } from "./command.ts";
+import {
+  type Command,
+  fileText,
+  NotFoundOut,
+  paragraph,
+  type Status,
+  type Values,
+  WrongUse,
+  wordOf,
+} from "./command.ts";
 
+import { readAuthenticationResults, verdictsOf } from "./domain/authentication-results.ts";
 import { type Dns, dnsOf } from "./domain/dns.ts";
 import { checkDomains } from "./domain/domain.ts";
 
@@ -191,6 +201,30 @@ const faultsReport = (faults: readonly Fault[], json: boolean): Status => {
   return 2;
 };
 
+/** Tells what the receiver of a mail found, from the mail's source in a file, or on standard input with "-". */
+const tellResults = (file: string, json: boolean): Status => {
+  if (file === "-" && process.stdin.isTTY)
+    complain("Paste the source of the received mail, then press Ctrl-D.");
+  const read = readAuthenticationResults(fileText(file === "-" ? "/dev/stdin" : file, "The mail's source"));
+  if (!read)
+    throw new NotFoundOut(
+      "there is no header Authentication-Results. Save the whole source of the received mail (in Gmail: Show original), at a provider that writes it.",
+    );
+  const checks = verdictsOf(read);
+  const { result } = checks[2];
+  if (json)
+    say(JSON.stringify({ verdict: result === "fail" ? "fail" : "pass", server: read.server, checks }));
+  else {
+    say(printable(`What ${read.server || "the receiver"} found in the mail`));
+    for (const check of checks)
+      for (const line of lines(check.check, { ...check, detail: printable(check.detail) })) say(line);
+    const good = result === "pass" ? "Good: receivers can tell that the mail is ours." : "";
+    const open = "It is not certain that every receiver takes such mail.";
+    say(`\n${result === "fail" ? "Bad: receivers may refuse such mail or call it spam." : good || open}`);
+  }
+  return result === "fail" ? 1 : 0;
+};
+
 const howToSee =
   "What is unknown here, a received mail tells: send one with --to to your address at another provider, save its source there, and run hardstate doctor --results FILE.";
 
@@ -294,7 +328,9 @@ const report = async (
 export const doctor: Command = {
   summary: "tells whether mail gets through to the relay, and what to do if not",
   usage: `usage: hardstate doctor [URL | --url-file FILE] [--to ADDRESS]
-                        [--outside ADDRESS] [--transcript] [--json]
+                        [--outside ADDRESS] [--selector NAMES] [--dns ADDRESS]
+                        [--transcript] [--json]
+       hardstate doctor --results FILE [--json]
 
 Talks to each relay of the settings, as the bridge would, and tells how far it
 gets: config dns connect banner ehlo tls auth-offered open-relay token auth
@@ -316,6 +352,9 @@ spf, whether that covers the relay, alignment, dkim and dmarc.
   --selector NAMES   of the relay's DKIM keys, with commas between them
   --dns ADDRESS      the name server to ask about the domains, where this
                      machine's own gives other answers than the world gets
+  --results FILE     reads the source of a received mail and tells by its header
+                     Authentication-Results whether spf, dkim and dmarc passed;
+                     no relay is asked. With - it reads standard input
   --transcript       also all that was said, with credentials redacted
   --json             the same as one JSON object
 
@@ -330,10 +369,17 @@ exit status: 0 all is well  1 a stage after connect failed  2 wrong use, or
     outside: { type: "string" },
     selector: { type: "string" },
     dns: { type: "string" },
+    results: { type: "string" },
     transcript: { type: "boolean" },
   },
   run: async ([word, ...more], values) => {
     const file = wordOf(values["url-file"]);
+    const results = wordOf(values.results);
+    if (results !== undefined) {
+      if (word !== undefined || file !== undefined)
+        throw new WrongUse("--results reads a received mail, and asks no relay");
+      return tellResults(results, values.json === true);
+    }
     if (more.length > 0 || (word !== undefined && file !== undefined))
       throw new WrongUse("doctor wants at most one URL");
     const url = file === undefined ? word : fileText(file, "The file");

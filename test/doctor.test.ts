@@ -991,6 +991,27 @@ describe("hardstate doctor", () => {
     expect(checks.filter(({ check }: { check: string }) => check === "dkim")).toHaveLength(2);
   });
 
+  it.each<[string, string, number, RegExp]>([
+    ["passed", "spf=pass smtp.mailfrom=example.com; dkim=none; dmarc=pass", 0, /Good: receivers can tell/],
+    ["failed", "spf=fail smtp.mailfrom=example.com; dkim=none; dmarc=fail", 1, /FAIL {5}dmarc[\s\S]*Bad: /],
+    ["is open", "spf=pass smtp.mailfrom=example.com; dkim=none", 0, /It is not certain/],
+  ])("reads in a received mail what %s", async (_, results, expected, words) => {
+    const source = `Authentication-Results: mx\u001b[31m.example.org; ${results}\r\nFrom: a@example.com\r\n\r\nx`;
+    const { status, out, err } = await run(["--results", file("mail.eml", source)]);
+    expect([status, err]).toEqual([expected, ""]);
+    expect(out).toMatch(words);
+    expect(out).not.toContain("\u001b");
+    narrow(out);
+    const json = JSON.parse((await run(["--results", file("mail.eml", source), "--json"])).out);
+    expect([json.verdict, json.checks.length]).toEqual([expected === 0 ? "pass" : "fail", 3]);
+  });
+
+  it("says where to find results that a mail's source does not have", async () => {
+    const { status, err } = await run(["--results", file("mail.eml", "Subject: x\n\nx")]);
+    expect(status).toBe(3);
+    expect(err).toMatch(/no header Authentication-Results/);
+  });
+
   it("asks DNS about no domain where there is no sender", async () => {
     const relay = await start(closed);
     const json = JSON.parse((await run([urlOf(relay), "--json"], { HARDSTATE_RELAY_CA: ca.cert })).out);
@@ -1023,6 +1044,7 @@ describe("hardstate doctor", () => {
 
   it.each<[string, string[], RegExp]>([
     ["two URLs", ["smtp://a.example", "smtp://b.example"], /at most one URL/],
+    ["results of a relay", ["smtp://127.0.0.1:1", "--results", "x"], /--results reads a received mail/],
     ["a name server that is none", ["smtp://127.0.0.1:1", "--dns", "ns.example"], /--dns wants the address/],
     ["a selector that is none", ["smtp://127.0.0.1:1", "--selector", "a b"], /--selector wants names/],
     ["an address that is none", ["smtp://127.0.0.1:1", "--to", "ops"], /--to wants an address/],
