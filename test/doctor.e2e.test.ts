@@ -1,10 +1,13 @@
 import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Finding } from "../functions/deliver/doctor.ts";
 import { startNameServer } from "./deliver/name-server.ts";
 import { type Lab, mailsIn, openLab, type Relay, startRelay, until } from "./lab.ts";
+
+const run = promisify(execFile);
 
 let lab: Lab;
 let relay: Relay;
@@ -46,6 +49,7 @@ const doctor = async (
           HARDSTATE_STATE: join(lab.folder, "state"),
           ...(ca && { HARDSTATE_RELAY_CA: readFileSync(relay.ca, "utf8") }),
           HARDSTATE_FROM: "Monitoring <nagios@example.com>",
+          HARDSTATE_OPERATOR: "admin@example.net",
         },
       },
       (error, stdout, stderr) => done({ status: Number(error?.code ?? 0), out: stdout, err: stderr }),
@@ -95,6 +99,26 @@ describe("hardstate doctor and a real Postfix", () => {
     // The first runs have seen it.
     if (mode === "no-tls")
       expect(finding?.warnings).toEqual([expect.stringMatching(/still offered STARTTLS/)]);
+  });
+
+  it("that refuses our sender for this login, which it says only at RCPT, is named without a mail", async () => {
+    await lab.script("relay", "mode", "auth");
+    const restrictions = [
+      "smtpd_sender_login_maps=inline:{ nagios@example.com=boss@example.com }",
+      "smtpd_sender_restrictions=reject_sender_login_mismatch",
+    ];
+    const configuration = join(lab.folder, "relay", "etc");
+    await run("postconf", ["-c", configuration, "-e", ...restrictions]);
+    await run("postfix", ["-c", configuration, "reload"]);
+    await until("the new restrictions", 10, async () => (await doctor([])).failed !== null);
+    const { status, failed, of } = await doctor([]);
+    expect([status, failed]).toEqual([1, "sender"]);
+    expect(of("auth")?.result).toBe("pass");
+    expect(of("sender")?.detail).toMatch(
+      /^553 5\.7\.1 <nagios@example\.com>: Sender address rejected: not owned by/,
+    );
+    expect(of("sender")?.advice).toMatch(/HARDSTATE_FROM/);
+    expect(of("open-relay")?.detail).toMatch(/without a login no mail for outside: 553 .*not logged in/);
   });
 
   it("that refuses the password is named, and asked once", async () => {
