@@ -7,6 +7,7 @@ import type { Mail } from "../functions/compose/mail.ts";
 import { mimeBytes } from "../functions/compose/mime.ts";
 import { sesTransport } from "../functions/deliver/ses.ts";
 import { posted } from "./alerts.ts";
+import { startNameServer } from "./deliver/name-server.ts";
 import { type Judge, startMoto } from "./judges.ts";
 import { openLab, startBridge, until } from "./lab.ts";
 
@@ -140,6 +141,7 @@ describe("moto's SES", () => {
 describe("hardstate doctor ses://", () => {
   const doctor = async () => {
     const on = openLab();
+    const names = await startNameServer({ "example.com": ["A 192.0.2.7", "TXT v=spf1 a -all"] });
     try {
       const words = [
         "scripts/hardstate.ts",
@@ -147,6 +149,8 @@ describe("hardstate doctor ses://", () => {
         `ses://${region}`,
         "--to",
         "ops@example.com",
+        "--dns",
+        `127.0.0.1:${names.port}`,
         "--json",
       ];
       const env = {
@@ -160,6 +164,7 @@ describe("hardstate doctor ses://", () => {
       const { stdout } = await promisify(execFile)(process.execPath, words, { env }).catch((error) => error);
       return JSON.parse(stdout);
     } finally {
+      names.close();
       await on.stop();
     }
   };
