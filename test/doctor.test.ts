@@ -757,6 +757,14 @@ describe("the open-relay test", () => {
     expect(first).not.toContain("AUTH");
   });
 
+  it("that shows an open relay does not send a mail where the login is refused", async () => {
+    const relay = await start({ AUTH: "535 5.7.8 no\r\n" });
+    const found = await examination(relay.port, {}, { mail });
+    expect([found.failed, findingOf(found, "auth").result]).toEqual(["open-relay", "fail"]);
+    expect(findingOf(found, "accepted").detail).toBe("not reached: auth failed");
+    expect(relay.verbs().filter((verb) => verb === "AUTH")).toHaveLength(1);
+  });
+
   it("that shows an open relay does not keep the login from being tested", async () => {
     const relay = await start();
     const found = await examination(relay.port);

@@ -103,6 +103,8 @@ const chartOf = (order: readonly Stage[], tell: (finding: Finding) => void) => {
     /** Of what the relay shows; DNS is asked at the end, whatever happened. */
     undecided: () => order.filter((stage) => stage !== "domain" && !found.has(stage)),
     failed: () => order.find((stage) => found.get(stage)?.result === "fail") ?? null,
+    /** What keeps a mail from being sent: an open relay still takes ours. */
+    obstacle: () => order.find((stage) => stage !== "open-relay" && found.get(stage)?.result === "fail"),
     findings: () => order.flatMap((stage) => found.get(stage) ?? []),
   };
 };
@@ -409,8 +411,7 @@ const examineSmtp = async (relay: SmtpRelay, question: Question, parts: DoctorPa
   if (!session) return seen;
   await testOpenRelay(session, relay, question, chart, soon);
   await leave(session);
-  const mayLogIn = [null, "open-relay"].includes(chart.failed());
-  if (mayLogIn) await logIn(relay, question, parts, chart, soon, leave);
+  if (!chart.obstacle()) await logIn(relay, question, parts, chart, soon, leave);
   return seen;
 };
 
@@ -440,17 +441,16 @@ export const examine = async (relay: Relay, question: Question, parts: DoctorPar
       "data",
     ] as const)
       chart.put(stage, "skipped", "Amazon SES is no SMTP relay");
-  if (question.mail && [null, "open-relay"].includes(chart.failed())) {
+  if (question.mail && !chart.obstacle()) {
     const transport = parts.transport(relay, { heard: parts.heard });
     const { mailMilliseconds } = { ...usualLimits, ...parts.limits };
     putOutcome(chart, await transport.send(question.mail, AbortSignal.timeout(mailMilliseconds)));
     transport.close();
   }
-  const failed = chart.failed();
-  const asked = failed === null || failed === "open-relay";
-  const untold = asked
-    ? "--to ADDRESS tests it: some relays refuse a sender only after the content"
-    : `not reached: ${failed} failed`;
+  const obstacle = chart.obstacle();
+  const untold = obstacle
+    ? `not reached: ${obstacle} failed`
+    : "--to ADDRESS tests it: some relays refuse a sender only after the content";
   for (const stage of chart.undecided()) chart.put(stage, "skipped", untold);
   if (parts.domain) putDomain(chart, await parts.domain(relay));
   else chart.put("domain", "skipped", "HARDSTATE_FROM tests it");
