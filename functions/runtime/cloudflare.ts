@@ -7,8 +7,10 @@ import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
 import type { Connect } from "../deliver/smtp-session.ts";
 import { intake, problem } from "../intake/http.ts";
 import openapi from "../intake/openapi.json" with { type: "json" };
+import { mostReportBytes, takeReport } from "../intake/returns.ts";
 import { durableObjectLedger, type LedgerStub } from "../ledger/durable-object.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import { operatorSite } from "../operator.ts";
 import { pipeline } from "../pipeline.ts";
 import { idIn, type Queue } from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
@@ -149,6 +151,25 @@ const work = async ({ settings, queue, ledger, ses }: Bridge) => {
   }
 };
 
+/** The part of a mail that is of use. */
+const beginningOf = async (mail: ReadableStream<Uint8Array>): Promise<string> => {
+  const chunks: Uint8Array[] = [];
+  let left = mostReportBytes;
+  for await (const chunk of mail) {
+    chunks.push(chunk.subarray(0, left));
+    left -= chunk.length;
+    if (left <= 0) break;
+  }
+  return Buffer.concat(chunks).toString();
+};
+
+/** A mail that Email Routing brings (https://developers.cloudflare.com/email-routing/email-workers/runtime-api/). */
+type ArrivedMail = {
+  to: string;
+  raw: ReadableStream<Uint8Array>;
+  setReject(reason: string): void;
+};
+
 /** The bridge as a Worker: it takes alerts at any time, and mails by a cron of each minute. */
 export default {
   fetch: (request: Request, bindings: Bindings): Response | Promise<Response> => {
@@ -158,6 +179,14 @@ export default {
       complain((error as Error).message);
       return problem("unavailable", "The settings are wrong; the Worker's log names them.");
     }
+  },
+  /** Takes mail of the address that bounces go to. What is thrown here makes Cloudflare's sender try again. */
+  email: async (message: ArrivedMail, bindings: Bindings): Promise<void> => {
+    const { settings, queue, ledger } = bridgeOf(bindings);
+    const parts = { ...settings, queue, ledger, clock, report };
+    const answer = await takeReport(parts, operatorSite, await beginningOf(message.raw), message.to);
+    if (answer.status === "ignored")
+      message.setReject(`Reports of undelivered mail alone are read here: ${answer.reason}`);
   },
   scheduled: async (_: unknown, bindings: Bindings): Promise<void> => {
     const bridge = bridgeOf(bindings);
