@@ -54,6 +54,8 @@ const mostDecisions = 1000;
 /** SQS buries a message after 1000 receives at most: what waits long for a route is to be received less often. */
 const quickReceives = 100;
 const laterReceives = 500;
+/** A mail that only waits for the pace of a route that works is not held in the ledger for less than this. */
+const soonMilliseconds = 10_000;
 /** Kept back from an attempt's time, to write its outcome. */
 const settleMilliseconds = 5_000;
 /** So often a worker asks at most whether operators have heard of a monitor's wrong clock. */
@@ -310,12 +312,15 @@ export const pipeline = (parts: PipelineParts) => {
     const { attempts, wait, sooner = Number.POSITIVE_INFINITY } = handover;
     const last = attempts.at(-1);
     const inDoubt = mine.record.inDoubt || (last && isLost(last));
+    const tries = [...mine.record.attempts, ...attempts].filter(({ route }) => route === last?.route).length;
+    const next = wait?.until ?? Math.min(clock() + retryDelaySeconds(tries) * 1000, sooner);
     // R29: until then its recovery may come and spare both; the queue would keep that behind it.
     const flapEnds = queued.receivedAt + policy.flapHoldSeconds * 1000;
     const unheard = (verdict.kind === "PROBLEM" && verdict.row !== "R11") || verdict.kind === "ESCALATION";
     // Once: the queue drops what comes with the key of the same hold again.
     const wasHeld = mine.record.holds.some(({ row }) => row === "R29");
-    if (unheard && !inDoubt && !wasHeld && clock() < flapEnds) {
+    const goesSoon = handover.paced && next < clock() + soonMilliseconds;
+    if (unheard && !inDoubt && !wasHeld && !goesSoon && clock() < flapEnds) {
       await holdUnsent(ledger, queued, mine, handover, flapEnds, clock());
       failed(queued, verdict, attempts, flapEnds);
       return { message: "remove" };
@@ -323,8 +328,6 @@ export const pipeline = (parts: PipelineParts) => {
     await release(ledger, queued, mine, handover, clock());
     const receives = mine.record.claim?.receiveCount ?? 0;
     const least = receives > quickReceives ? parts.giveUpAfterSeconds / laterReceives : 1;
-    const tries = [...mine.record.attempts, ...attempts].filter(({ route }) => route === last?.route).length;
-    const next = wait?.until ?? Math.min(clock() + retryDelaySeconds(tries) * 1000, sooner);
     const wanted = (next - clock()) / 1000;
     const afterSeconds = Math.ceil(Math.max(wanted, least));
     failed(queued, verdict, attempts, clock() + afterSeconds * 1000);

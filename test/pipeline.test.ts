@@ -687,3 +687,45 @@ describe("two workers", () => {
     expect(new Set(mails.map(({ threadId }) => threadId)).size).toBe(1);
   });
 });
+
+describe("a relay that is asked too fast", () => {
+  const tooFast: DeliveryOutcome = {
+    result: "deferred",
+    lostAfterData: false,
+    tooFast: true,
+    step: "connect",
+    reply: "Throttling: Maximum sending rate exceeded.",
+    durationMilliseconds: 1,
+  };
+  const queued = (id: string) => queuedAlert({ id, receivedAt: now });
+
+  it("gets a new problem again in seconds: it is not held for its recovery", async () => {
+    const handle = worker(async () => tooFast, ledger, { flapHoldSeconds: 30 });
+    const disposition = await handle(handOut(queued("alert-0001")));
+    expect(disposition.message).toBe("give-back");
+    expect([1, 2]).toContain((disposition as { afterSeconds: number }).afterSeconds);
+    expect(await story()).toMatchObject({
+      holds: [],
+      attempts: [{ outcome: { result: "deferred" } }],
+      waiting: { reason: "smtp://relay:587: Throttling: Maximum sending rate exceeded." },
+    });
+  });
+
+  it("never makes dead letters before the alert's time is over", async () => {
+    const handle = worker(async () => tooFast);
+    const begun = now;
+    const alert = queued("alert-0001");
+    let receives = 0;
+    for (;;) {
+      const disposition = await handle(handOut(alert, ++receives));
+      if (disposition.message !== "give-back") {
+        expect(disposition.message).toBe("bury");
+        break;
+      }
+      now += disposition.afterSeconds * 1000;
+    }
+    expect(now - begun).toBeGreaterThanOrEqual(48 * 3_600_000);
+    // SQS buries what it hands out more than a thousand times.
+    expect(receives).toBeLessThan(700);
+  });
+});

@@ -14,9 +14,11 @@ export type RouteState = {
   failedFor?: string;
   /** What it said of us last, open or not: sender, login, quota or policy. No mail that it took came after that. */
   refusal?: { at: number; reason: string; step: Step };
+  /** It asked for a slower pace, so many times in a row: no mail is begun before `until`. */
+  slowed?: { until: number; times: number; reason: string };
   /** What the operators were told last, when that it is open, and when that it refuses us. */
   told: { open: boolean; at: number; refusalAt?: number };
-  /** When mails were begun, as far back as its rate looks. */
+  /** When mails were begun, or are to begin; as far back as its rate looks. */
   begun: number[];
   /** The settings have it no more. */
   removed?: true;
@@ -48,35 +50,61 @@ const probeDelay = (probes: number, outcome: DeliveryOutcome): number => {
   return (schedule[Math.min(probes, schedule.length - 1)] ?? 600) * 1000;
 };
 
-/** Until when a route is not to be tried, and why; `spread`: within what time after that those who wait may come. */
+/**
+ * Until when a route is not to be tried, and why. With `spread` the route works and only its pace is in the way: those
+ * that wait come spread over so many milliseconds after that.
+ */
 export type Wait = { until: number; reason: string; spread?: number };
 
+/** A mail may be quicker to the relay by so much than the one before it: its rate is counted there. */
+const travelMilliseconds = 50;
+
+/** How long a route rests that asks for a slower pace again and again. SES's bucket is full after one second. */
+const slowedSeconds = [1, 2, 4, 8, 16, 30];
+const slowedSpreadMilliseconds = 500;
+
+/** The wait of a mail that finds a route at rest, or that was told "too fast" itself. */
+export const slowedWait = ({ until, reason }: NonNullable<RouteState["slowed"]>): Wait => ({
+  until,
+  reason,
+  spread: slowedSpreadMilliseconds,
+});
+
+const rests = (slowed: RouteState["slowed"], now: number): boolean =>
+  slowed !== undefined && now < slowed.until && slowed.until - now < farMilliseconds;
+
 /**
- * Whether a mail may be begun by a route now: the state with that noted, or until when to wait and why. An open route
- * takes one mail at its time, as a probe that may last until `probeEnds`.
+ * When a mail may be begun by a route: now, or within `patience` milliseconds if its rate says so, and the state with
+ * that noted; or until when to wait and why. An open route takes one mail at its time, as a probe that may last until
+ * `probeEnds`.
  */
 export const beginning = (
   state: RouteState,
   rate: Rate | undefined,
   now: number,
   probeEnds: number,
-): { state: RouteState } | Wait => {
-  const { open, begun } = state;
+  patience = 0,
+): { state: RouteState; at: number } | Wait => {
+  const { open, slowed, begun } = state;
   if (open && now < open.probeAt && open.probeAt - now < farMilliseconds) {
     const until = open.probing ? Math.min(open.probeAt, now + lookAgainMilliseconds) : open.probeAt;
     return { until, reason: open.reason };
   }
-  const recent = rate ? begun.filter((at) => Math.abs(now - at) < rate.milliseconds) : [];
-  const first = recent.at(-(rate?.most ?? 0));
-  if (rate && first !== undefined && recent.length >= rate.most)
+  if (slowed && rests(slowed, now)) return slowedWait(slowed);
+  const probe = open && { ...open, probing: true, probeAt: probeEnds };
+  if (!rate) return { state: probe ? { ...state, open: probe, begun: [] } : state, at: now };
+  const span = rate.milliseconds + travelMilliseconds;
+  // What is further ahead than anyone waits was begun before the clock was set back.
+  const recent = begun.filter((at) => Math.abs(now - at) < span + patience);
+  const first = recent.at(-rate.most) ?? Number.NEGATIVE_INFINITY;
+  const at = Math.max(now, first + span);
+  if (at > now + patience)
     return {
-      until: first + rate.milliseconds,
+      until: at,
       reason: `its rate is ${rate.most} mails in ${rate.milliseconds / 1000} s`,
       spread: rate.milliseconds,
     };
-  const probe = open && { ...open, probing: true, probeAt: probeEnds };
-  if (!probe && !rate) return { state };
-  return { state: { ...state, ...(probe && { open: probe }), begun: rate ? [...recent, now] : [] } };
+  return { state: { ...state, ...(probe && { open: probe }), begun: [...recent, at].slice(-rate.most) }, at };
 };
 
 /** A login that is refused is refused for every mail, and accounts are locked for repeating it. */
@@ -91,6 +119,7 @@ const failuresThatOpen = (outcome: DeliveryOutcome): number | undefined => {
   if (outcome.result === "unauthorised")
     return outcome.step === "connect" || beforeMail.includes(outcome.step) ? 1 : 2;
   if (outcome.result !== "deferred") return undefined;
+  if (outcome.tooFast) return undefined;
   if (outcome.lostAfterData) return 3;
   if (outcome.quota) return 2;
   // What fails before a recipient was named is not about this mail.
@@ -101,9 +130,32 @@ const failuresThatOpen = (outcome: DeliveryOutcome): number | undefined => {
 const withoutContact = (reply: string, contact: string | undefined): string =>
   contact ? reply.replaceAll(new RegExp(contact.replaceAll(/\W/g, "\\$&"), "gi"), "[recipient]") : reply;
 
+const slowedFor = (times: number, now: number, reason: string): RouteState["slowed"] => {
+  const seconds = slowedSeconds[Math.min(times, slowedSeconds.length) - 1] ?? 30;
+  return { until: now + seconds * 1000, times, reason };
+};
+
+/**
+ * The pace after an answer. While the route rests, mails end that were under way: a further "too fast" says nothing
+ * new, but one that is taken says that no long rest is needed.
+ */
+const slowedAfter = (
+  slowed: RouteState["slowed"],
+  outcome: DeliveryOutcome | undefined,
+  now: number,
+  contact: string | undefined,
+): RouteState["slowed"] => {
+  const tooFast = outcome?.result === "deferred" && outcome.tooFast;
+  if (slowed && rests(slowed, now))
+    return tooFast || slowed.times === 1 ? slowed : slowedFor(1, now, slowed.reason);
+  return tooFast
+    ? slowedFor((slowed?.times ?? 0) + 1, now, withoutContact(outcome.reply, contact))
+    : undefined;
+};
+
 /**
  * The route after an attempt to mail a contact, or after a session without a mail in which all went well. Any answer
- * about the mail itself closes it, whatever it says. A failure that began before the route was opened is no probe and
+ * about the mail itself closes it, whatever it says, and so does "too fast". A failure that began before the route was opened is no probe and
  * changes nothing. A refusal that may be the recipient's counts once for each recipient in a row.
  */
 export const afterAttempt = (
@@ -114,8 +166,12 @@ export const afterAttempt = (
 ): RouteState => {
   const { open, failures, failedFor, refusal: before, ...rest } = state;
   const limit = outcome && failuresThatOpen(outcome);
-  if (!outcome || outcome.result === "accepted" || limit === undefined)
-    return open || before || failures > 0 ? { ...rest, failures: 0 } : state;
+  if (!outcome || outcome.result === "accepted" || limit === undefined) {
+    const slowed = slowedAfter(state.slowed, outcome, now, contact);
+    return open || before || failures > 0 || slowed !== state.slowed
+      ? { ...rest, failures: 0, slowed }
+      : state;
+  }
   if (open && !open.probing) return state;
   const said = { reason: withoutContact(outcome.reply, contact), step: outcome.step };
   const refused = outcome.result === "unauthorised" || (outcome.result === "deferred" && outcome.quota);

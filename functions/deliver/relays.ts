@@ -1,5 +1,14 @@
+import { setTimeout } from "node:timers/promises";
 import type { Mail } from "../compose/mail.ts";
-import { afterAttempt, afterStart, beginning, newRoute, type RouteState, type Wait } from "./breaker.ts";
+import {
+  afterAttempt,
+  afterStart,
+  beginning,
+  newRoute,
+  type RouteState,
+  slowedWait,
+  type Wait,
+} from "./breaker.ts";
 import { type Attempt, isLost, type Transport } from "./delivery.ts";
 import type { Relay } from "./relay.ts";
 
@@ -20,6 +29,8 @@ export type Handover = {
   wait?: { until: number; reason: string };
   /** If a route that works deferred it: when another one may be tried that could not be now. */
   sooner?: number;
+  /** The route that it waits for works: only its pace is in the way. */
+  paced?: true;
 };
 
 export type RoutesParts = {
@@ -28,6 +39,10 @@ export type RoutesParts = {
   clock: () => number;
   /** A signal that aborts after so many milliseconds of `clock`; the platform's own if absent. */
   timeout?: (milliseconds: number) => AbortSignal;
+  /** Resolves after so many milliseconds of `clock`; the platform's own if absent. */
+  pause?: (milliseconds: number) => Promise<unknown>;
+  /** Once it aborts no mail waits here for its turn: the process is to end soon. */
+  stopping?: AbortSignal;
 };
 
 /** An attempt that would have less time than this is not begun. */
@@ -39,6 +54,8 @@ const unhurriedAttemptMilliseconds = 60_000;
 const laterRouteMilliseconds = 40_000;
 const busyMilliseconds = 10_000;
 const othersFirstMilliseconds = 5_000;
+/** So long a mail waits in its place for the pace of the last route: to wait in the queue costs the ledger two writes. */
+const mostPatienceMilliseconds = 30_000;
 const mostConflicts = 1000;
 
 const platformTimeout = (milliseconds: number): AbortSignal => AbortSignal.timeout(milliseconds);
@@ -93,9 +110,16 @@ const places = (connections: number) => {
   };
 };
 
-/** A number from 0 to 1 that is always the same for a mail: spreads those that wait for a rate. */
-const shareOf = ({ messageId }: Mail): number =>
-  Number.parseInt(messageId.slice(1, 9), 16) / 0xffff_ffff || 0;
+/**
+ * A number from 0 to 1 that is always the same for a mail and a time: spreads those that wait for a route's pace, each
+ * time in another order.
+ */
+const shareOf = ({ messageId }: Mail, at: number): number =>
+  (Number.parseInt(messageId.slice(1, 9), 16) / 0xffff_ffff + (at % 1000) / 1000 || 0) % 1;
+
+/** When a mail that waits for a route may come. */
+const comeAt = ({ until, spread = 0 }: Wait, mail: Mail): number =>
+  until + Math.floor(spread * shareOf(mail, until));
 
 /** Changes a route's state, whoever else does meanwhile; resolves to what it is then. */
 const changing =
@@ -114,31 +138,57 @@ const changing =
  * that makes no second copy, but not after a reply to the final dot was lost, for then one would be certain. All ends
  * before `until` (Unix milliseconds). Breakers and rates are kept in `states`.
  */
-export const relays = ({ routes, states, clock, timeout = platformTimeout }: RoutesParts) => {
+export const relays = ({
+  routes,
+  states,
+  clock,
+  timeout = platformTimeout,
+  pause = setTimeout,
+  stopping,
+}: RoutesParts) => {
   const placesOf = new Map(routes.map(({ relay }) => [relay.route, places(relay.connections)]));
   const change = changing(states);
   const offer = async (
     { relay, transport }: RoutesParts["routes"][number],
     mail: Mail,
     until: number,
+    isLast: boolean,
   ): Promise<{ attempt: Attempt; state: RouteState } | Wait> => {
     const line = placesOf.get(relay.route);
+    const waitable = () => Math.max(until - unhurriedAttemptMilliseconds - clock(), 0);
+    // A later route may take it at once.
+    const patience = () =>
+      isLast && !stopping?.aborted ? Math.min(waitable(), mostPatienceMilliseconds) : 0;
+    const begin = (state: RouteState) => beginning(state, relay.rate, clock(), until, patience());
+    /** When a mail in its place is to ask again; undefined: it is to wait elsewhere. */
+    const askAgainAt = (wait: Wait) => {
+      const at = comeAt(wait, mail);
+      return wait.spread !== undefined && at <= clock() + patience() ? at : undefined;
+    };
+    /** In its place, waits until the mail may be begun, or tells for how long it is to wait elsewhere. */
+    const takeTurn = async (): Promise<ReturnType<typeof beginning>> => {
+      for (;;) {
+        let begun = begin(newRoute(relay.route));
+        await change(relay.route, (state) => {
+          begun = begin(state);
+          return "state" in begun ? begun.state : state;
+        });
+        const at = "state" in begun ? begun.at : askAgainAt(begun);
+        if (at === undefined) return begun;
+        if (at > clock()) await pause(at - clock());
+        if ("state" in begun) return begun;
+      }
+    };
     // Who probes may hold the only place for minutes: nobody stands in line behind that.
     if (!line?.unattended()) {
-      const seen = beginning(await states.route(relay.route), relay.rate, clock(), until);
-      if (!("state" in seen)) return seen;
+      const seen = begin(await states.route(relay.route));
+      if (!("state" in seen) && askAgainAt(seen) === undefined) return seen;
     }
-    const waitable = Math.max(until - unhurriedAttemptMilliseconds - clock(), 0);
-    if (!line || !(await line.take(timeout(waitable))))
+    if (!line || !(await line.take(timeout(waitable()))))
       return { until: clock() + busyMilliseconds, reason: "all its connections are busy" };
     try {
-      let wait: Wait | undefined;
-      const before = await change(relay.route, (state) => {
-        const begun = beginning(state, relay.rate, clock(), until);
-        wait = "state" in begun ? undefined : begun;
-        return "state" in begun ? begun.state : state;
-      });
-      if (wait) return wait;
+      const begun = await takeTurn();
+      if (!("state" in begun)) return begun;
       const at = clock();
       // The ledger took long, or this process stood still: by now another worker may be handed this mail.
       if (until - at < leastAttemptMilliseconds) return { until: at, reason: noTime };
@@ -146,7 +196,7 @@ export const relays = ({ routes, states, clock, timeout = platformTimeout }: Rou
       const outcome = await transport.send(mail, limit, () => line.show(true));
       const after = (state: RouteState) => afterAttempt(state, outcome, clock(), mail.envelope.to);
       // A state that cannot be written costs a probe; a lost outcome would cost a second mail.
-      const state = await change(relay.route, after).catch(() => after(before));
+      const state = await change(relay.route, after).catch(() => after(begun.state));
       line.show(state.failures === 0);
       return { attempt: { at, route: relay.route, outcome }, state };
     } finally {
@@ -159,7 +209,13 @@ export const relays = ({ routes, states, clock, timeout = platformTimeout }: Rou
       (a, b) => Number(b.relay.route === first) - Number(a.relay.route === first),
     );
     const attempts: Attempt[] = [];
-    const waits: { until: number; reason: string }[] = [];
+    const waits: { until: number; reason: string; paced?: true }[] = [];
+    const waitFor = (name: string, wait: Wait) =>
+      waits.push({
+        until: comeAt(wait, mail),
+        reason: `${name}: ${wait.reason}`,
+        ...(wait.spread !== undefined && { paced: true }),
+      });
     for (const [index, route] of order.entries()) {
       const [now, later] = [clock(), order.length - 1 - index];
       const share = Math.floor((until - now) / (later + 1));
@@ -168,27 +224,29 @@ export const relays = ({ routes, states, clock, timeout = platformTimeout }: Rou
         waits.push({ until: now, reason: noTime });
         continue;
       }
-      const offered = await offer(route, mail, mine);
+      const offered = await offer(route, mail, mine, later === 0);
       const name = route.relay.route;
       if ("until" in offered) {
-        const spread = Math.floor((offered.spread ?? 0) * shareOf(mail));
-        waits.push({ until: offered.until + spread, reason: `${name}: ${offered.reason}` });
+        waitFor(name, offered);
         continue;
       }
       attempts.push(offered.attempt);
       const { outcome } = offered.attempt;
       if (outcome.result === "accepted" || isLost(offered.attempt)) return { attempts };
-      const { open } = offered.state;
+      const { open, slowed } = offered.state;
       // The next probe is another mail's, if one waits: a relay may want a login for this recipient alone.
-      if (open)
-        waits.push({ until: open.probeAt + othersFirstMilliseconds, reason: `${name}: ${open.reason}` });
+      if (open) waitFor(name, { until: open.probeAt + othersFirstMilliseconds, reason: open.reason });
+      else if (outcome.result === "deferred" && outcome.tooFast && slowed) waitFor(name, slowedWait(slowed));
     }
     if (attempts.length === order.length && attempts.every(({ outcome }) => outcome.result === "refused"))
       return { attempts, refused: true };
-    const soonest = Math.min(...waits.map((wait) => wait.until));
+    const soonest = waits.toSorted((a, b) => a.until - b.until).at(0);
+    const paced = soonest?.paced && { paced: soonest.paced };
     // A route that works and deferred this mail has its own time: the queue's.
-    if (waits.length < order.length) return { attempts, ...(waits.length > 0 && { sooner: soonest }) };
-    return { attempts, wait: { until: soonest, reason: waits.map(({ reason }) => reason).join("; ") } };
+    if (!soonest || waits.length < order.length)
+      return { attempts, ...(soonest && { sooner: soonest.until }), ...paced };
+    const reason = waits.map((wait) => wait.reason).join("; ");
+    return { attempts, wait: { until: soonest.until, reason }, ...paced };
   };
 };
 

@@ -203,7 +203,7 @@ const main = async () => {
   });
 
   const stopping = new AbortController();
-  const handOver = relays({ routes, states: ledger, clock });
+  const handOver = relays({ routes, states: ledger, clock, stopping: stopping.signal });
   const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
   const workers = Array.from({ length: loops }, () => work(queue, handle, report, stopping.signal));
   const awakeSince = clock();

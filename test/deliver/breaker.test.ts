@@ -248,7 +248,104 @@ describe("a route", () => {
   it("that works changes nothing when it works again", () => {
     const state = newRoute("smtp://relay:587");
     expect(afterAttempt(state, accepted, begin)).toBe(state);
-    expect(beginning(state, undefined, begin, begin)).toEqual({ state });
+    expect(beginning(state, undefined, begin, begin)).toEqual({ state, at: begin });
+  });
+});
+
+const tooFast: DeliveryOutcome = {
+  result: "deferred",
+  lostAfterData: false,
+  tooFast: true,
+  step: "connect",
+  reply: "Throttling: Maximum sending rate exceeded.",
+  durationMilliseconds: 1,
+};
+
+describe("a route that is asked too fast", () => {
+  /** A route after outcomes at given milliseconds. */
+  const slowedBy = (outcomes: [at: number, outcome: DeliveryOutcome][]) =>
+    outcomes.reduce(
+      (state, [at, outcome]) => afterAttempt(state, outcome, begin + at),
+      newRoute("ses://eu-west-1"),
+    );
+  const next = (state: RouteState, at: number) => beginning(state, undefined, begin + at, begin + at);
+
+  it("rests for a second, and is not open", () => {
+    const state = slowedBy([[0, tooFast]]);
+    expect(state.open).toBeUndefined();
+    expect(next(state, 999)).toEqual({ until: begin + 1000, reason: tooFast.reply, spread: 500 });
+    expect(next(state, 1000)).toEqual({ state, at: begin + 1000 });
+  });
+
+  it("rests no longer because mails that were under way hear the same", () => {
+    const state = slowedBy([[0, tooFast]]);
+    expect(afterAttempt(state, tooFast, begin + 50)).toBe(state);
+    expect(afterAttempt(state, accepted, begin + 50)).toBe(state);
+  });
+
+  it("rests longer each time that no mail was taken in between", () => {
+    let state = newRoute("ses://eu-west-1");
+    const rests: number[] = [];
+    for (let at = 0; rests.length < 8; ) {
+      state = afterAttempt(state, tooFast, begin + at);
+      const wait = next(state, at);
+      if (!("until" in wait)) throw new Error("it does not rest");
+      rests.push((wait.until - begin - at) / 1000);
+      at = wait.until - begin;
+    }
+    expect(rests).toEqual([1, 2, 4, 8, 16, 30, 30, 30]);
+  });
+
+  it("rests for a second again once a mail was taken", () => {
+    const state = slowedBy([
+      [0, tooFast],
+      [1000, tooFast],
+      [3000, accepted],
+      [3100, tooFast],
+    ]);
+    expect(next(state, 3100)).toMatchObject({ until: begin + 4100 });
+  });
+
+  it("rests no longer than a second when a mail that was under way is taken after all", () => {
+    const state = slowedBy([
+      [0, tooFast],
+      [1000, tooFast],
+      [1010, accepted],
+    ]);
+    expect(next(state, 1010)).toMatchObject({ until: begin + 2010 });
+    const once = slowedBy([
+      [0, tooFast],
+      [10, accepted],
+    ]);
+    expect(next(once, 10)).toMatchObject({ until: begin + 1000 });
+  });
+
+  it("works: it is closed, and its failures are forgotten", () => {
+    const probed = routeAfter([
+      [0, login],
+      [30, tooFast],
+    ]);
+    expect([probed.open, probed.failures]).toEqual([undefined, 0]);
+    const state = routeAfter([
+      [0, away],
+      [1, tooFast],
+      [3, away],
+    ]);
+    expect(state.open).toBeUndefined();
+  });
+
+  it("stays open, and rests, if what fails next is its login", () => {
+    const state = slowedBy([
+      [0, tooFast],
+      [50, login],
+    ]);
+    expect(state.open).toMatchObject({ reason: login.reply });
+    expect(state.slowed).toMatchObject({ until: begin + 1000 });
+  });
+
+  it("does not rest until the clock is there that was set back by a year", () => {
+    const state = slowedBy([[0, tooFast]]);
+    expect("state" in next(state, -365 * 86_400_000)).toBe(true);
   });
 });
 
@@ -268,11 +365,24 @@ describe("a rate", () => {
   };
 
   it("is kept in every span of its length, and used in full", () => {
-    expect(begunAt(181).times).toEqual([0, 1, 2, 60, 61, 62, 120, 121, 122, 180]);
+    // A second mail may be 50 ms quicker to the relay.
+    expect(begunAt(184).times).toEqual([0, 1, 2, 61, 62, 63, 122, 123, 124, 183]);
   });
 
   it("that is reached says when the next mail may be begun", () => {
-    expect(beginning(begunAt(5).state, rate, seconds(5), 0)).toMatchObject({ until: seconds(60) });
+    expect(beginning(begunAt(5).state, rate, seconds(5), 0)).toMatchObject({ until: seconds(60.05) });
+  });
+
+  it("gives a mail that has patience its turn ahead of time, one after the other", () => {
+    let state = begunAt(55).state;
+    const turns = [1, 2, 3, 4].map(() => {
+      const begun = beginning(state, rate, seconds(55), 0, 30_000);
+      if (!("state" in begun)) return "not within 30 s";
+      state = begun.state;
+      return (begun.at - begin) / 1000;
+    });
+    expect(turns).toEqual([60.05, 61.05, 62.05, "not within 30 s"]);
+    expect(beginning(state, rate, seconds(62), 0)).toMatchObject({ until: seconds(120.1) });
   });
 
   it("remembers no more than it needs", () => {
@@ -287,6 +397,6 @@ describe("a rate", () => {
   it("holds for probes too", () => {
     const full = begunAt(5).state;
     const open = afterAttempt(full, login, seconds(6));
-    expect(beginning(open, rate, seconds(36), 0)).toMatchObject({ until: seconds(60) });
+    expect(beginning(open, rate, seconds(36), 0)).toMatchObject({ until: seconds(60.05) });
   });
 });

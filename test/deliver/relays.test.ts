@@ -12,7 +12,12 @@ let now: number;
 let states: Ledger;
 /** Which route was given a mail, in order. */
 let tried: string[];
+/** How long mails waited in their places. */
+let paused: number[];
+let stopping: AbortController;
 beforeEach(() => {
+  paused = [];
+  stopping = new AbortController();
   now = begin;
   states = sqliteLedger(":memory:");
   tried = [];
@@ -47,6 +52,11 @@ const open = (routes: Record<string, Route | DeliveryOutcome>) =>
     }),
     states,
     clock: () => now,
+    pause: async (milliseconds) => {
+      paused.push(milliseconds);
+      now += milliseconds;
+    },
+    stopping: stopping.signal,
   });
 
 let mails = 0;
@@ -368,8 +378,27 @@ describe("a rate", () => {
     await handOver(mail(), until());
     const late = { ...mail(), messageId: "<80000000@example.com>" };
     const { wait } = await handOver(late, until());
-    expect(wait?.until).toBeCloseTo(begin + 90_000, -1);
+    // Half of its span, and as much of it as the turn's milliseconds are of a second.
+    expect(wait?.until).toBeCloseTo(begin + 60_050 + 33_000, -1);
     expect((await handOver(late, until())).wait).toEqual(wait);
+  });
+
+  it("lets nobody be the last each time", async () => {
+    const order: boolean[] = [];
+    for (const milliseconds of [0, 300]) {
+      states = sqliteLedger(":memory:");
+      now = begin + milliseconds;
+      const handOver = open({ a: { rate, send: () => accepted } });
+      for (let count = 0; count < 2; count++) await handOver(mail(), until());
+      const [one, other] = await Promise.all(
+        ["<40000000@example.com>", "<c0000000@example.com>"].map(async (messageId) => {
+          const { wait } = await handOver({ ...mail(), messageId }, until());
+          return wait?.until ?? 0;
+        }),
+      );
+      order.push(Number(one) < Number(other));
+    }
+    expect(order).toEqual([true, false]);
   });
 
   it("of a route that is open delays no mail beyond its next probe", async () => {
@@ -377,6 +406,94 @@ describe("a rate", () => {
     await handOver(mail(), until());
     const last = { ...mail(), messageId: "<ffffffff@example.com>" };
     expect((await handOver(last, until())).wait?.until).toBe(begin + 30_000);
+  });
+});
+
+describe("a rate of which the next turn is near", () => {
+  const rate = { most: 2, milliseconds: 1000 };
+
+  it("lets a mail wait in its place for the last route", async () => {
+    const handOver = open({ a: { rate, send: () => accepted } });
+    for (let count = 0; count < 5; count++)
+      expect((await handOver(mail(), until())).attempts).toHaveLength(1);
+    expect(paused).toEqual([1050, 1050]);
+    expect(now).toBe(begin + 2100);
+  });
+
+  it("is not waited for if another route comes after it", async () => {
+    const handOver = open({ a: { rate, send: () => accepted }, b: accepted });
+    for (let count = 0; count < 4; count++) await handOver(mail(), until());
+    expect([tried, paused]).toEqual([["a", "a", "b", "b"], []]);
+  });
+
+  it("is not waited for by a process that is to end", async () => {
+    const handOver = open({ a: { rate, send: () => accepted } });
+    stopping.abort();
+    for (let count = 0; count < 2; count++) await handOver(mail(), until());
+    expect(await handOver(mail(), until())).toMatchObject({ attempts: [], paced: true });
+    expect(paused).toEqual([]);
+  });
+});
+
+describe("a route that is asked too fast", () => {
+  const tooFast: DeliveryOutcome = {
+    result: "deferred",
+    lostAfterData: false,
+    tooFast: true,
+    step: "connect",
+    reply: "Throttling: Maximum sending rate exceeded.",
+    durationMilliseconds: 1,
+  };
+
+  it("leaves the mail to the next route at once, and those that follow while it rests", async () => {
+    const handOver = open({ a: tooFast, b: accepted });
+    const { attempts } = await handOver(mail(), until());
+    expect(attempts.map(({ route }) => route)).toEqual(["a", "b"]);
+    await handOver(mail(), until());
+    expect(tried).toEqual(["a", "b", "b"]);
+  });
+
+  it("lets the mail wait for one to two seconds", async () => {
+    const { attempts, wait, paced } = await open({ a: tooFast })(mail(), until());
+    expect(attempts).toMatchObject([{ outcome: { tooFast: true } }]);
+    expect(wait?.reason).toBe("a: Throttling: Maximum sending rate exceeded.");
+    expect(wait?.until).toBeGreaterThanOrEqual(begin + 1000);
+    expect(wait?.until).toBeLessThan(begin + 2000);
+    expect(paced).toBe(true);
+  });
+
+  it("is left alone by the mails of all processes, and they wait in their places without an attempt", async () => {
+    const answers = [tooFast, accepted, accepted];
+    const send: Send = () => answers.shift() ?? accepted;
+    await open({ a: { send } })(mail(), until());
+    for (let count = 0; count < 2; count++)
+      expect((await open({ a: { send } })(mail(), until())).attempts).toMatchObject([{ outcome: accepted }]);
+    expect(paused).toHaveLength(1);
+    expect(tried).toHaveLength(3);
+    expect(now).toBeGreaterThanOrEqual(begin + 1000);
+  });
+
+  it("that rests for long is waited for in the queue", async () => {
+    const handOver = open({ a: tooFast });
+    let waited = 0;
+    for (let count = 0; count < 6; count++) {
+      const { wait } = await handOver(mail(), until());
+      waited = (wait?.until ?? 0) - now;
+      now = wait?.until ?? 0;
+    }
+    expect(waited).toBeGreaterThanOrEqual(30_000);
+    await handOver(mail(), until());
+    const before = tried.length;
+    expect(await handOver(mail(), now + 70_000)).toMatchObject({ attempts: [], paced: true });
+    expect(tried).toHaveLength(before);
+  });
+
+  it("and another one that defers: the first is tried again when it has rested", async () => {
+    const handOver = open({ a: tooFast, b: failed("recipient", 450) });
+    const { attempts, sooner, paced } = await handOver(mail(), until());
+    expect(attempts).toHaveLength(2);
+    expect(sooner).toBeLessThan(begin + 2000);
+    expect(paced).toBe(true);
   });
 });
 

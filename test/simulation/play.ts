@@ -223,6 +223,7 @@ export const simulator = (open = inMemory()) => {
         states: ledger,
         clock,
         timeout: on.timeoutOf(me),
+        pause: on.waitOf(me),
       });
       const handle = pipeline({
         ledger,
