@@ -191,7 +191,10 @@ describe("hardstate doctor ses://", () => {
 });
 
 describe("a bridge with ses:// as its route", () => {
-  it("mails an alert by SES, and the story has SES's id", async () => {
+  it.each([
+    ["?configuration-set=alerts", ""],
+    ["", " (without configuration-set= SES tells of no bounce: its delivery is unknown)"],
+  ])("mails an alert by SES, and the story has SES's id (ses://…%s)", async (parameters, more) => {
     await verify("nagios@example.com");
     const on = openLab();
     try {
@@ -200,7 +203,7 @@ describe("a bridge with ses:// as its route", () => {
         HARDSTATE_STATE: join(on.folder, "state"),
         HARDSTATE_PORT: "18907",
         HARDSTATE_TOKENS: `site=${token}`,
-        HARDSTATE_RELAYS: `ses://${region}?configuration-set=alerts`,
+        HARDSTATE_RELAYS: `ses://${region}${parameters}`,
         HARDSTATE_FROM: "nagios@example.com",
         HARDSTATE_RECIPIENTS: "example.com",
         AWS_ENDPOINT_URL_SES: url,
@@ -223,6 +226,9 @@ describe("a bridge with ses:// as its route", () => {
         status: "mailed",
         attempts: [{ route: `ses://${region}`, result: "accepted", queueId: message?.id }],
       });
+      expect(story.story.at(-1)).toBe(
+        `mailed: PROBLEM mail, first news of this problem (R1); MessageId ${message?.id}${more}`,
+      );
       expect(message?.destinations).toContain("ops@example.com");
       expect(message?.raw_data).toContain("Subject: PROBLEM CRITICAL: web01/HTTP");
     } finally {

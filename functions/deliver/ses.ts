@@ -180,6 +180,9 @@ const during = <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
       .finally(() => signal.removeEventListener("abort", aborted));
   });
 
+/** An alert's story says so too: SES tells nobody what becomes of such a mail. */
+const nobodyTells = " (without configuration-set= SES tells of no bounce: its delivery is unknown)";
+
 /** Sends by SendRawEmail of Amazon SES, each mail in one request; `client` must not retry (see `sesClient`). */
 export const sesTransport = (client: SESClient, relay: SesRelay, clock: () => number): Transport => ({
   route: relay.route,
@@ -210,7 +213,7 @@ export const sesTransport = (client: SESClient, relay: SesRelay, clock: () => nu
       if (!MessageId) throw Object.assign(new Error("no MessageId"), { $metadata });
       return {
         result: "accepted",
-        reply: printable(`MessageId ${MessageId}`),
+        reply: printable(`MessageId ${MessageId}${relay.configurationSet ? "" : nobodyTells}`),
         code: $metadata.httpStatusCode,
         queueId: MessageId,
         durationMilliseconds: clock() - startedAt,

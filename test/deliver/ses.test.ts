@@ -111,7 +111,7 @@ describe("a mail that SES takes", () => {
     expect(headers.authorization).toContain("/eu-west-1/ses/aws4_request");
     expect(outcome).toEqual({
       result: "accepted",
-      reply: `MessageId ${messageId}`,
+      reply: `MessageId ${messageId} (without configuration-set= SES tells of no bounce: its delivery is unknown)`,
       code: 200,
       queueId: messageId,
       durationMilliseconds: 0,
@@ -119,7 +119,8 @@ describe("a mail that SES takes", () => {
   });
 
   test("goes by the configuration set, if one is given, with its alert as a tag", async () => {
-    await transportOf(undefined, "alerts").send(mail(), patient());
+    const { reply } = await transportOf(undefined, "alerts").send(mail(), patient());
+    expect(reply).toBe(`MessageId ${messageId}`);
     const { Name, Value } = tagOf(mail().alert);
     expect(Object.fromEntries(ses.taken[0]?.form ?? [])).toMatchObject({
       ConfigurationSetName: "alerts",
