@@ -42,10 +42,12 @@ export type SesFailure = { step: Step } & Failure;
 
 const theRouteIsDown: SesFailure = { result: "deferred", step: "connect", lostAfterData: false };
 const tooFast: SesFailure = { ...theRouteIsDown, tooFast: true };
+const quotaIsUsedUp: SesFailure = { ...theRouteIsDown, quota: true };
 const theRouteIsWrong: SesFailure = { result: "unauthorised", step: "connect" };
 const theSenderIsWrong: SesFailure = { result: "unauthorised", step: "sender" };
 const theRecipientIsWrong: SesFailure = { result: "refused", about: "recipient", step: "recipient" };
 const theMessageIsWrong: SesFailure = { result: "refused", about: "message", step: "data" };
+const unclear = { result: "unauthorised", unclear: true } as const;
 
 const throttled = /^(Throttl|TooManyRequests|RequestThrottled|RequestLimitExceeded|LimitExceeded|SlowDown)/;
 const overRate = /\b(send|sending) rate exceeded/i;
@@ -68,7 +70,7 @@ const messageWords =
 /**
  * What a refusal is about. A sender that is not verified is our setting, as a refused MAIL FROM is. A recipient alone
  * is refused (a sandbox knows no others), for the verified ones still get their mail. What no word explains is about
- * us: burying every alert would help nobody.
+ * us, or about this mail alone: nothing is buried for it.
  */
 const refused = (message: string, { envelope, from }: Mail): SesFailure => {
   const words = new Set(message.toLowerCase().split(/[\s,;:"<>()]+|\.+(?=[\s,]|$)/));
@@ -85,7 +87,7 @@ const refused = (message: string, { envelope, from }: Mail): SesFailure => {
     return senders.every((address) => /^[\x21-\x7e]+$/.test(address))
       ? theRecipientIsWrong
       : theSenderIsWrong;
-  return messageWords.test(message) ? theMessageIsWrong : theRouteIsWrong;
+  return messageWords.test(message) ? theMessageIsWrong : { ...unclear, step: "data" };
 };
 
 /**
@@ -95,7 +97,7 @@ const refused = (message: string, { envelope, from }: Mail): SesFailure => {
  */
 export const sesFailure = ({ code, message, status, clockCorrected }: SesError, mail: Mail): SesFailure => {
   // The day's quota, like an outage, leaves nothing to do but probe; a rate that was exceeded is free again at once.
-  if (overQuota.test(message)) return theRouteIsDown;
+  if (overQuota.test(message)) return quotaIsUsedUp;
   if (throttled.test(code) || overRate.test(message)) return tooFast;
   if (credentialsRefused.test(code) || status === 401 || status === 403)
     // With SES's time, which the SDK has just learnt, the next signature is good.

@@ -148,11 +148,13 @@ const sender: SesFailure = { result: "unauthorised", step: "sender" };
 const recipient: SesFailure = { result: "refused", about: "recipient", step: "recipient" };
 const meanings: Record<string, SesFailure> = {
   "too fast": { ...deferred, tooFast: true },
+  quota: { ...deferred, quota: true },
   deferred,
   recipient,
   message: { result: "refused", about: "message", step: "data" },
   sender,
   settings: { result: "unauthorised", step: "connect" },
+  unclear: { result: "unauthorised", unclear: true, step: "data" },
   login: { result: "unauthorised", step: "auth" },
 };
 type Said = [code: string, status: number, message: string, source: string];
