@@ -260,9 +260,9 @@ const dkimChecks = async (
 };
 
 const asks = {
-  none: "to deliver",
-  quarantine: "to put into the spam folder",
-  reject: "to refuse",
+  none: "deliver mail that fails",
+  quarantine: "put mail that fails into the spam folder",
+  reject: "refuse mail that fails",
 } as const;
 
 /** What DMARC asks, and whether our mail passes by what is known of SPF and DKIM. */
@@ -287,7 +287,7 @@ const dmarcChecks = (from: string, { policy, faults }: Dmarc, spf: Helps, dkim: 
       },
     ];
   }
-  const words = `${policy.at} asks ${asks[policy.asked]} mail that fails${policy.test ? " (test mode)" : ""}: ${policy.record}`;
+  const words = `${policy.at} asks receivers to ${asks[policy.asked]}${policy.test ? " (test mode)" : ""}: ${policy.record}`;
   const helps = [spf, dkim];
   if (policy.asked === "none" || helps.includes("yes"))
     return [...wrong, { check, result: "pass", detail: words }];

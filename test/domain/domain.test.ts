@@ -473,7 +473,7 @@ const rows: Row[] = [
     {},
     "dmarc",
     "pass",
-    /^_dmarc\.example\.com asks to deliver mail that fails: v=DMARC1; p=none$/,
+    /^_dmarc\.example\.com asks receivers to deliver mail that fails: v=DMARC1; p=none$/,
   ],
   ["has no DMARC policy", dmarc(), {}, "dmarc", "warning", /no DMARC policy/, /Publish/],
   [
@@ -482,7 +482,7 @@ const rows: Row[] = [
     office,
     "dmarc",
     "pass",
-    /asks to refuse mail that fails/,
+    /asks receivers to refuse mail that fails/,
   ],
   [
     "rejects, and it is open whether our mail passes",
@@ -515,7 +515,7 @@ const rows: Row[] = [
     { ...office, ...s1 },
     "dmarc",
     "fail",
-    /spam folder mail that fails \(test mode\)/,
+    /spam folder \(test mode\)/,
   ],
   [
     "quarantines, in test mode",
@@ -523,7 +523,7 @@ const rows: Row[] = [
     { ...office, ...s1 },
     "dmarc",
     "pass",
-    /asks to deliver/,
+    /asks receivers to deliver/,
   ],
   [
     "has two DMARC records",
