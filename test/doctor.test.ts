@@ -482,6 +482,32 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     /later/,
   ],
   [
+    "has a daily limit that is used up, and says so at MAIL",
+    { script: { ...closed, MAIL: "550 5.4.5 Daily user sending limit exceeded. g-smtp\r\n" } },
+    "sender",
+    /^550 5\.4\.5/,
+    /limit|quota/i,
+  ],
+  [
+    "has our address on a blocklist",
+    {
+      script: {
+        ...closed,
+        RCPT: "554 5.7.1 Service unavailable; Client host [192.0.2.9] blocked using zen.spamhaus.org; https://www.spamhaus.org/query/ip/192.0.2.9\r\n",
+      },
+    },
+    "recipient",
+    /zen\.spamhaus\.org/,
+    /block/,
+  ],
+  [
+    "takes no mechanism that it offers",
+    { script: { ...closed, AUTH: "504 5.7.4 Unrecognized authentication type\r\n" } },
+    "auth",
+    /^504 5\.7\.4/,
+    /^(?!.*password is wrong).*auth=/,
+  ],
+  [
     "refuses the recipient",
     { script: { ...closed, RCPT: "550 5.1.1 no such user\r\n" }, question: { mail } },
     "recipient",
