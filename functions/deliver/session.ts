@@ -25,10 +25,13 @@ export type Onlooker = {
   passed?(point: "dns" | "connect" | "tls", address: string): void;
 };
 
+/** From whom and to whom a mail goes; where DSN is offered, `id` is what a report about it will say (ENVID). */
+export type SentEnvelope = { from: string; to: string; id?: string };
+
 /** A session after EHLO, and after STARTTLS if the relay is configured with it. */
 export type SmtpSession = {
   host: string;
-  /** Undefined without TLS, or when the connection was over before it was asked. */
+  /** Undefined without TLS. */
   tls(): Tls | undefined;
   /** What EHLO announced last, the greeting line apart. */
   extensions(): string[];
@@ -39,9 +42,11 @@ export type SmtpSession = {
   /** One command as it is; resolves to the whole reply. Refuses control characters. */
   command(line: string, signal: AbortSignal): Promise<string>;
   /** Resolves to the reply to the final dot. */
-  submit(envelope: { from: string; to: string }, bytes: Buffer, signal: AbortSignal): Promise<string>;
+  submit(envelope: SentEnvelope, bytes: Buffer, signal: AbortSignal): Promise<string>;
   reset(signal: AbortSignal): Promise<void>;
-  /** Whether another mail may follow: still open, and nothing was said that nobody asked for. */
+  /** Whether it is open, and each command has its reply. */
+  inStep(): boolean;
+  /** Whether another mail may follow: in step, and within the relay's LIMITS. */
   usable(): boolean;
   whenOver(tell: () => void): void;
   quit(): void;

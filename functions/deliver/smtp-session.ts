@@ -1,83 +1,32 @@
-import type { Socket } from "node:net";
-import { Readable } from "node:stream";
-import { type CipherNameAndProtocol, checkServerIdentity, type PeerCertificate, TLSSocket } from "node:tls";
-import SMTPConnection from "nodemailer/lib/smtp-connection";
+import { createHmac } from "node:crypto";
+import type { Duplex } from "node:stream";
 import { printable, type Step, type Tls, withoutSecrets } from "./delivery.ts";
 import type { TokenSource } from "./oauth.ts";
-import { isFullName, type SmtpRelay } from "./relay.ts";
-import { type Onlooker, SessionError, type SmtpSession } from "./session.ts";
+import { isFullName, type Mechanism, type SmtpRelay } from "./relay.ts";
+import { type Onlooker, type SentEnvelope, SessionError, type SmtpSession } from "./session.ts";
+import { nodeSockets } from "./smtp-socket.ts";
+import { contentOf, type Reply, type Sockets, tooLate, wireOver } from "./smtp-wire.ts";
 
-const timeouts = {
-  dnsTimeout: 5_000,
-  connectionTimeout: 15_000,
-  greetingTimeout: 10_000,
-  socketTimeout: 60_000,
-  socketCloseTimeout: 1_000,
-};
-/** For the reply to the final dot. RFC 5321 §4.5.3.2.6 asks for ten minutes: giving up early makes second copies. */
-const dotTimeout = 300_000;
+const connectMilliseconds = 15_000;
+/** Tarpits and slow look-ups take up to a minute. RFC 5321 §4.5.3.2.1 has five; another MX host may be better. */
+const greetingMilliseconds = 70_000;
+/** §4.5.3.2: five minutes for most commands. For the final dot it asks for ten: giving up early makes second copies. */
+const replyMilliseconds = 300_000;
+/** For what is owed when the outcome is known. */
+const leavingMilliseconds = 5_000;
 /** Of a domain's MX hosts so many are tried: each may take its connection timeout. */
 const mostHosts = 4;
+/** RFC 3461 §4.4. */
+const longestEnvelopeId = 100;
 
 /** Looks up who takes mail for a domain; rejects like node:dns. */
 export type ResolveMx = (domain: string) => Promise<{ exchange: string; priority: number }[]>;
 
-/** Opens a connection, in clear, to a host by its name. */
-export type Connect = (host: string, port: number, signal: AbortSignal) => Promise<Socket>;
+/** What sessions with one relay share. Without `sockets` they are Node's. */
+export type SessionParts = { resolveMx: ResolveMx; tokens?: TokenSource; sockets?: Sockets };
 
-/**
- * What sessions with one relay share. `connect` is for workerd, which checks a certificate for the name that was
- * connected to, where nodemailer would connect to an address.
- */
-export type SessionParts = { resolveMx: ResolveMx; tokens?: TokenSource; connect?: Connect };
-
-type ClientError = Error & {
-  code?: string;
-  originalCode?: string;
-  command?: string;
-  response?: string;
-};
-
-/** What nodemailer keeps for itself and we must see or use; its version is pinned. */
-type Inside = {
-  _supportedAuth: string[];
-  _ehloLines?: string[];
-  _responseQueue: string[];
-  /** What is not written yet of a mail's content. */
-  _currentDataStream: unknown;
-  lastServerResponse: string | false;
-  _responseActions: ((reply: string) => void)[];
-  /** Between the reply to STARTTLS and the end of the handshake. */
-  upgrading?: boolean;
-  _sendCommand(line: string): void;
-};
-
-const certificateRefused =
+const tlsRefused =
   /^(CERT_|UNSPECIFIED|ERR_TLS|ERR_SSL|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/;
-
-/** A reply's code; undefined if it is none of RFC 5321's, or its lines do not agree on one (§4.2). */
-const codeOf = (reply: string): number | undefined => {
-  const codes = new Set(reply.split("\n").map((line) => /^[2-5]\d\d(?![^ -])/.exec(line)?.[0]));
-  return codes.size === 1 ? Number([...codes][0]) || undefined : undefined;
-};
-
-/** The step in which a session failed that had come as far as `reached`. */
-const stepOf = (
-  reached: Step,
-  { code, originalCode, command, message, response }: ClientError,
-  replyCode: number | undefined,
-): Step => {
-  if (command === "RCPT TO") return "recipient";
-  if (command === "DATA" && response !== undefined && reached === "sender") return "data";
-  if (reached !== "connect") return reached;
-  // RFC 5321 §3.8: it may close so at any command, which says nothing of the command.
-  if (replyCode === 421) return "connect";
-  if (command === "EHLO" && (replyCode === undefined || replyCode < 500)) return "connect";
-  if (code === "ETLS" || command === "STARTTLS" || command === "EHLO") return "tls";
-  return certificateRefused.test(originalCode ?? "") || /wrong version number/.test(message)
-    ? "tls"
-    : "connect";
-};
 
 /** What an error without a reply says, without the parts that are about Node and OpenSSL. */
 const wordsOf = (error: Error): string => {
@@ -88,55 +37,6 @@ const wordsOf = (error: Error): string => {
     .replace(/^[0-9A-F]+:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+):.*/s, "TLS: $1");
 };
 
-/** Runs one step of a session: ends with its callback, the session's error or `signal`, whichever comes first. */
-const during = <T>(
-  connection: SMTPConnection,
-  signal: AbortSignal,
-  run: (done: (error?: Error | null, value?: T) => void) => void,
-): Promise<T | undefined> =>
-  new Promise((resolve, reject) => {
-    const finish = (error?: Error | null, value?: T) => {
-      connection.off("error", finish);
-      connection.off("end", ended);
-      signal.removeEventListener("abort", aborted);
-      if (error) reject(error);
-      else resolve(value);
-    };
-    const aborted = () => finish(tooLate());
-    // nodemailer closes first and tells the reply afterwards: the reply is to win.
-    const ended = () => queueMicrotask(() => finish(new Error("the relay closed the connection")));
-    if (signal.aborted) return aborted();
-    connection.on("error", finish);
-    connection.on("end", ended);
-    signal.addEventListener("abort", aborted);
-    run(finish);
-  });
-
-const tlsOf = (connection: SMTPConnection): Tls | undefined => {
-  const socket = connection._socket;
-  if (!(socket instanceof TLSSocket)) return undefined;
-  // A closed socket has forgotten all of this: then these are null, whatever their types say.
-  const cipher = socket.getCipher() as CipherNameAndProtocol | null;
-  const certificate = socket.getPeerCertificate() as PeerCertificate | null;
-  if (!cipher) return undefined;
-  return {
-    version: socket.getProtocol() ?? "",
-    cipher: cipher.name,
-    subject: String(certificate?.subject?.CN ?? certificate?.subjectaltname ?? ""),
-    validTo: certificate?.valid_to ?? "",
-  };
-};
-
-/** All that workerd tells of a session's protection: it has one, and the certificate is the host's. */
-const protectedBy = (host: string): Tls => ({
-  version: "TLS",
-  cipher: "of Cloudflare's choice",
-  subject: host,
-  validTo: "",
-});
-
-const tooLate = () => new Error("no answer within the time for this attempt");
-
 /** What `work` comes to, unless `signal` aborts first. */
 const within = async <T>(signal: AbortSignal, work: Promise<T>): Promise<T> => {
   const { promise: end, reject } = Promise.withResolvers<never>();
@@ -146,15 +46,41 @@ const within = async <T>(signal: AbortSignal, work: Promise<T>): Promise<T> => {
   return Promise.race([work, end]).finally(() => signal.removeEventListener("abort", aborted));
 };
 
-/** RFC 9525 §2: a certificate's common name is not a host's. Node takes it where there is no other name. */
-const identityFault = (host: string, certificate: PeerCertificate): Error | undefined =>
-  checkServerIdentity(host, { ...certificate, subject: { ...certificate.subject, CN: "" } });
-
 /** What an onlooker may see of a line that the client sent: of AUTH, the mechanism. */
 const shown = (line: string, inLogin: boolean): string => {
   const [, command] = /^(AUTH \S+) /i.exec(line) ?? [];
   if (command) return `${command} [redacted]`;
   return inLogin && line !== "" && !/^AUTH /i.test(line) ? "[redacted]" : line;
+};
+
+/** RFC 3461 §4: text as a parameter may have it. */
+const xtext = (text: string): string =>
+  text.replace(
+    /[^!-~]|[+=]/g,
+    (byte) => `+${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
+  );
+
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+
+/** What a login says: the line with AUTH, and then an answer to each challenge. */
+const loginLines: Record<
+  Mechanism,
+  (user: string, secret: string) => [string, ...((challenge: Buffer) => string)[]]
+> = {
+  PLAIN: (user, password) => [`AUTH PLAIN ${base64(`\0${user}\0${password}`)}`],
+  LOGIN: (user, password) => ["AUTH LOGIN", () => base64(user), () => base64(password)],
+  "CRAM-MD5": (user, password) => [
+    "AUTH CRAM-MD5",
+    (challenge) => {
+      if (challenge.length === 0) throw new Error("the relay's challenge is empty");
+      return base64(`${user} ${createHmac("md5", password).update(challenge).digest("hex")}`);
+    },
+  ],
+  // A refusal's reasons are in a challenge, and have to be answered before the relay says no (RFC 7628 §3.2.3).
+  XOAUTH2: (user, token) => [
+    `AUTH XOAUTH2 ${base64(`user=${user}\x01auth=Bearer ${token}\x01\x01`)}`,
+    () => "",
+  ],
 };
 
 const dnsCode = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? (error as Error).message;
@@ -190,224 +116,255 @@ const hostsOf = async (
   throw new SessionError("connect", `no MX record of ${host} names a host`);
 };
 
+/** RFC 9422 §4: how many mails the relay takes in one session. */
+const mostMailsOf = (limits = ""): number =>
+  Number(/\bMAILMAX=(\d+)/i.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
+
 const openAt = async (
   host: string,
   relay: SmtpRelay,
-  { tokens, connect }: SessionParts,
+  { tokens, sockets = nodeSockets }: SessionParts,
   signal: AbortSignal,
   onlooker: Onlooker,
 ): Promise<SmtpSession> => {
-  const inTime = () => AbortSignal.any([signal, AbortSignal.timeout(timeouts.connectionTimeout)]);
-  const socket = await connect?.(host, relay.port, inTime()).catch((error: Error) => {
-    throw new SessionError("connect", wordsOf(error));
-  });
+  const { credentials, protection } = relay;
+  // RFC 5321 §4.1.3: without a full name it is an address.
+  const name = relay.name && isFullName(relay.name) ? relay.name : "[127.0.0.1]";
   let step: Step = "connect";
   let inLogin = false;
-  let protection: Tls | undefined;
-  let refusal: SessionError | undefined;
-  const { credentials } = relay;
+  let tls: Tls | undefined;
+  let extensions: string[] = [];
+  let mails = 0;
+
   const secrets = credentials && "password" in credentials ? [credentials.password.reveal()] : [];
   /** Some relays repeat the command that they refuse, and some of these not to its end. */
   const safe = (text: string) =>
     withoutSecrets(text.replaceAll(/(\bAUTH +[\w-]+ +)[\w+/=]{16,}/gi, "$1[redacted]"), secrets);
-  // nodemailer throws such bytes away and goes on; they show that somebody sits in between (CVE-2011-0411).
-  let injected = false;
-  const unheard = () => undefined;
   const reached = (next: Step) => {
     step = next;
     onlooker.reached?.(next);
   };
-  const hear = ({ tnx, resolved }: { tnx?: string; resolved?: string }, text: unknown) => {
-    if (tnx === "dns") {
-      onlooker.passed?.("dns", resolved ?? "");
-      // The socket is made right after this line; of the connection before implicit TLS no line tells.
-      queueMicrotask(() => {
-        const socket = connection._socket;
-        if (socket) socket.once("connect", () => onlooker.passed?.("connect", socket.remoteAddress ?? ""));
-      });
-    }
-    if (tnx !== "client" && tnx !== "server") return;
-    const from = tnx === "client" ? "client" : "relay";
-    for (const line of safe(String(text)).split("\n"))
-      onlooker.heard?.({ from, text: printable(from === "client" ? shown(line, inLogin) : line) });
+  const heard = (from: "client" | "relay", text: string) => {
+    if (!onlooker.heard) return;
+    for (const line of safe(text).split("\n")) onlooker.heard({ from, text: printable(line) });
   };
-  const failed = (thrown: unknown): SessionError => {
-    if (thrown instanceof SessionError) return thrown;
-    const error = thrown as ClientError;
-    const { response } = error;
-    const code = response === undefined ? undefined : codeOf(response);
-    // workerd says "internal error" alone: a certificate that is not good, or no TLS that it knows.
-    if (socket && inside.upgrading && step === "connect")
-      return new SessionError("tls", `the TLS handshake failed: is the certificate good for ${host}?`);
-    return new SessionError(stepOf(step, error, code), safe(response ?? wordsOf(error)), code);
-  };
-  const connection = new SMTPConnection({
-    logger: {
-      level: unheard,
-      trace: unheard,
-      debug: hear,
-      info: ({ tnx, remoteAddress }: { tnx?: string; remoteAddress?: string }) => {
-        const secured = relay.protection === "implicit" && tnx === "network";
-        if (secured && remoteAddress) onlooker.passed?.("tls", remoteAddress);
-      },
-      warn: (entry: object) => {
-        injected ||= "discarded" in entry;
-      },
-      error: unheard,
-      fatal: unheard,
-    },
-    transactionLog: onlooker.heard !== undefined,
-    ...timeouts,
-    host,
-    port: relay.port,
-    secure: relay.protection === "implicit",
-    connection: socket,
-    requireTLS: relay.protection === "starttls",
-    ignoreTLS: relay.protection === "none",
-    name: relay.name,
-    // workerd has its own authorities and checks, and takes no others.
-    tls: socket ? {} : { ca: relay.ca, minVersion: "TLSv1.2", checkServerIdentity: identityFault },
-    maxResponseSize: 65_536,
-    customAuth: {
-      XOAUTH2: async ({ auth, sendCommand }) => {
-        let refused: string | undefined;
-        // A token may have been revoked before its time: then once more with a new one.
-        for (const again of [true, false]) {
-          const token = (await tokens?.token(refused)) ?? "";
-          secrets.push(token);
-          const response = Buffer.from(`user=${auth.user}\x01auth=Bearer ${token}\x01\x01`).toString(
-            "base64",
-          );
-          let { response: reply } = await sendCommand(`AUTH XOAUTH2 ${response}`);
-          let challenge = "";
-          if (codeOf(reply) === 334) {
-            // The error is in a challenge, and has to be answered before the relay says no (RFC 7628 §3.2.3).
-            challenge = ` (its challenge: ${Buffer.from(reply.slice(4), "base64")})`;
-            reply = (await sendCommand("")).response;
-          }
-          const code = codeOf(reply);
-          if (code === 235) return;
-          refused = token;
-          refusal = new SessionError("auth", safe(reply + challenge), code);
-          // nodemailer writes its own code and the whole reply into whatever is thrown here.
-          if (!again || code !== 535) throw new Error("refused");
-        }
-      },
-    },
-  });
-  const inside = connection as unknown as Inside;
-  // An idle session's error has nobody waiting for it; "end" follows.
-  connection.on("error", unheard);
-
-  // Read after TLS (RFC 3207 §4.2); nodemailer would take the first that it knows, we the first configured.
-  const offered = () => relay.auth.find((mechanism) => inside._supportedAuth.includes(mechanism));
-
-  const authenticate = async (signal: AbortSignal) => {
-    if (!credentials) return;
-    reached("auth-offered");
-    const method = offered();
-    if (!method) throw new SessionError(step, `the relay offers no AUTH ${relay.auth.join(" or ")}`);
-    // For XOAUTH2 nodemailer takes the first mechanism that it knows of all that are offered.
-    inside._supportedAuth = [method];
-    if (method === "XOAUTH2" && tokens) {
-      reached("token");
-      await within(signal, tokens.token());
-    }
-    reached("auth");
-    inLogin = true;
-    const pass = "password" in credentials ? credentials.password.reveal() : undefined;
-    try {
-      await during(connection, signal, (done) =>
-        connection.login({ method, user: credentials.user, pass }, done),
-      );
-    } catch (error) {
-      throw refusal ?? error;
-    } finally {
-      inLogin = false;
-    }
-  };
-  /** Runs a step, and tells of its failure by the step it was. */
+  /** Does a part of the session, and tells of its failure by the step that was reached. */
   const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
     } catch (error) {
-      throw failed(error);
+      if (error instanceof SessionError) throw error;
+      const { code = "", message } = error as NodeJS.ErrnoException;
+      const byTls = step === "connect" && (tlsRefused.test(code) || /wrong version number/.test(message));
+      throw new SessionError(byTls ? "tls" : step, safe(wordsOf(error as Error)));
+    }
+  };
+  const inTime = (milliseconds: number) => AbortSignal.any([signal, AbortSignal.timeout(milliseconds)]);
+
+  const protect = async (socket: Duplex): Promise<Duplex> => {
+    const secured = await sockets.secure(socket, host, relay.ca, inTime(greetingMilliseconds));
+    tls = secured.tls;
+    return secured.socket;
+  };
+  const wireOn = (socket: Duplex, owed: number) => wireOver(socket, owed, (text) => heard("relay", text));
+  reached("connect");
+  let wire = await guarded(async () => {
+    const socket = await sockets.connect(host, relay.port, inTime(connectMilliseconds), onlooker.passed);
+    if (protection !== "implicit") return wireOn(socket, 1);
+    const secured = await protect(socket);
+    onlooker.passed?.("tls", host);
+    return wireOn(secured, 1);
+  });
+
+  const say = (...lines: string[]) => {
+    for (const line of lines) heard("client", shown(line, inLogin));
+    wire.say(lines.map((line) => `${line}\r\n`).join(""), lines.length);
+  };
+  const command = (line: string, signal: AbortSignal, milliseconds = replyMilliseconds): Promise<Reply> => {
+    say(line);
+    return wire.reply(signal, milliseconds);
+  };
+  /** The reply if its code begins so; else it is the session's error. */
+  const expected = (reply: Reply, code: string, at = step): Reply => {
+    if (String(reply.code).startsWith(code)) return reply;
+    // After 421 the relay closes (RFC 5321 §3.8); of any but a refusal nobody knows what it answers.
+    if (reply.code < 400 || reply.code === 421) wire.close();
+    if (reply.code >= 400) throw new SessionError(at, safe(reply.text), reply.code);
+    throw new SessionError(at, `the relay's reply is out of step with our commands: ${safe(reply.text)}`);
+  };
+  /** What the relay said of an extension behind its name; undefined if it does not offer it. */
+  const offered = (extension: string): string | undefined =>
+    extensions
+      .find((line) => line.split(" ", 1)[0]?.toUpperCase() === extension)
+      ?.slice(extension.length + 1);
+  const mechanism = (): Mechanism | undefined => {
+    // "AUTH=" is how it was written before RFC 2554.
+    const lines = extensions.filter((line) => /^AUTH[ =]/i.test(line));
+    const names = lines.flatMap((line) => line.toUpperCase().split(/[ =]+/).slice(1));
+    return relay.auth.find((each) => names.includes(each));
+  };
+  const greet = async () => {
+    const reply = await command(`EHLO ${name}`, signal);
+    // Nothing counts that was said before TLS (RFC 3207 §4.2).
+    extensions = reply.text
+      .split("\n")
+      .slice(1)
+      .map((line) => printable(line.slice(4)));
+    if (reply.code < 500) return expected(reply, "2", "connect");
+    extensions = [];
+    // HELO knows no STARTTLS, and no AUTH.
+    if (protection === "starttls" && !tls) return expected(reply, "2", "tls");
+    return expected(await command(`HELO ${name}`, signal), "2");
+  };
+  const startTls = async () => {
+    const reply = await command("STARTTLS", signal);
+    expected(reply, "220", reply.code === 421 ? "connect" : "tls");
+    const socket = wire.release();
+    // It shows that somebody sits in between (CVE-2011-0411).
+    if (!socket) throw new SessionError("tls", "bytes in clear came behind the reply to STARTTLS");
+    wire = wireOn(await protect(socket), 0);
+  };
+  try {
+    await guarded(async () => {
+      expected(await wire.reply(signal, greetingMilliseconds), "220");
+      await greet();
+      if (protection !== "starttls") return;
+      await startTls();
+      await greet();
+    });
+  } catch (error) {
+    wire.close();
+    throw error;
+  }
+
+  const logIn = async (used: Mechanism, user: string, secret: string, signal: AbortSignal) => {
+    const [first, ...answers] = loginLines[used](user, secret);
+    let reply = await command(first, signal);
+    let reasons = "";
+    for (const answer of answers) {
+      if (reply.code !== 334) break;
+      const challenge = Buffer.from(reply.text.slice(4), "base64");
+      if (used === "XOAUTH2") reasons = ` (its challenge: ${challenge})`;
+      reply = await command(answer(challenge), signal);
+    }
+    expected({ ...reply, text: reply.text + reasons }, "235");
+  };
+  const authenticate = async (signal: AbortSignal) => {
+    if (!credentials) return;
+    reached("auth-offered");
+    const used = mechanism();
+    if (!used) throw new SessionError(step, `the relay offers no AUTH ${relay.auth.join(" or ")}`);
+    const tokenInPlaceOf = async (refused?: string) => {
+      const token = (await within(signal, Promise.resolve(tokens?.token(refused)))) ?? "";
+      secrets.push(token);
+      return token;
+    };
+    const byToken = "oauth" in credentials;
+    if (byToken) reached("token");
+    const secret = byToken ? await tokenInPlaceOf() : credentials.password.reveal();
+    reached("auth");
+    inLogin = true;
+    try {
+      await logIn(used, credentials.user, secret, signal);
+    } catch (error) {
+      if (!byToken || !(error instanceof SessionError) || error.code !== 535) throw error;
+      // A token may have been revoked before its time: then once more with a new one, if there is one.
+      try {
+        await logIn(used, credentials.user, await tokenInPlaceOf(secret), signal);
+      } catch (again) {
+        throw again instanceof SessionError && again.step === step ? again : error;
+      }
+    } finally {
+      inLogin = false;
     }
   };
 
-  try {
-    reached("connect");
-    await guarded(() => during(connection, signal, (done) => connection.connect(done)));
-    if (injected) throw new SessionError("tls", "bytes in clear came behind the reply to STARTTLS");
-  } catch (error) {
-    connection.close();
-    throw error;
-  }
+  /** MAIL and RCPT, with the parameters that this mail has and the relay offers to read. */
+  const envelopeLines = ({ from, to, id = "" }: SentEnvelope, bytes: Buffer): [string, string] => {
+    if (/[\p{Cc}\s<>]/u.test(from + to)) throw new Error("no address for a command");
+    const size = offered("SIZE");
+    if (Number(size) > 0 && bytes.length > Number(size))
+      throw new SessionError("data", `552 5.3.4 ${bytes.length} bytes are more than the relay takes`, 552);
+    const parameters = size === undefined ? [] : [`SIZE=${bytes.length}`];
+    if (offered("8BITMIME") !== undefined && bytes.some((byte) => byte > 127))
+      parameters.push("BODY=8BITMIME");
+    if (/[^\0-\x7f]/.test(from + to)) parameters.push("SMTPUTF8");
+    const envelopeId = xtext(id);
+    const reported = offered("DSN") !== undefined && id !== "" && envelopeId.length <= longestEnvelopeId;
+    if (reported) parameters.push("RET=HDRS", `ENVID=${envelopeId}`);
+    const notify = reported ? [`NOTIFY=FAILURE`, `ORCPT=rfc822;${xtext(to)}`] : [];
+    return [[`MAIL FROM:<${from}>`, ...parameters].join(" "), [`RCPT TO:<${to}>`, ...notify].join(" ")];
+  };
+  /** Reads what is still owed of commands that were sent along with a refused one; a DATA among them is ended. */
+  const catchUp = async (owed: number, signal: AbortSignal) => {
+    let last: Reply | undefined;
+    for (let left = owed; left > 0; left--) last = await wire.reply(signal, leavingMilliseconds);
+    if (last?.code !== 354) return;
+    wire.say(contentOf(Buffer.alloc(0)), 1);
+    await wire.reply(signal, leavingMilliseconds);
+  };
+  const submit: SmtpSession["submit"] = async (envelope, bytes, signal) => {
+    reached("sender");
+    const [mail, rcpt] = envelopeLines(envelope, bytes);
+    const content = contentOf(bytes);
+    const steps: [Step, string, wanted: string][] = [
+      ["sender", mail, "2"],
+      ["recipient", rcpt, "2"],
+      ["data", "DATA", "354"],
+    ];
+    mails += 1;
+    const pipelined = offered("PIPELINING") !== undefined;
+    if (pipelined) say(mail, rcpt, "DATA");
+    for (const [index, [at, line, wanted]] of steps.entries()) {
+      if (at !== "sender") reached(at);
+      if (!pipelined) say(line);
+      const reply = await wire.reply(signal, replyMilliseconds);
+      try {
+        expected(reply, wanted);
+      } catch (error) {
+        if (pipelined) await catchUp(steps.length - 1 - index, signal).catch(wire.close);
+        throw error;
+      }
+    }
+    wire.say(content, 1);
+    reached("after-data");
+    const reply = expected(await wire.reply(signal, replyMilliseconds), "2");
+    if (!wire.unsent()) return reply.text;
+    wire.close();
+    throw new SessionError(step, "the relay answered before it had the whole content");
+  };
+
   return {
     host,
-    // Read once: Node parses the certificate each time, which takes a twentieth of what a mail does.
-    tls: () => {
-      protection ??= socket && connection.secure ? protectedBy(host) : tlsOf(connection);
-      return protection;
-    },
-    extensions: () => (inside._ehloLines ?? []).map(printable),
-    mechanism: offered,
+    tls: () => tls,
+    extensions: () => extensions,
+    mechanism,
     authenticate: (signal) => guarded(() => authenticate(signal)),
-    command: async (line, signal) =>
+    command: (line, signal) =>
       guarded(async () => {
         if (/\p{Cc}/u.test(line)) throw new Error("a command of one line is wanted");
-        const reply = await during<string>(connection, signal, (done) => {
-          inside._responseActions.push((text) => done(null, text));
-          inside._sendCommand(line);
-        });
-        return safe(reply ?? "");
+        return safe((await command(line, signal)).text);
       }),
-    submit: (envelope, bytes, signal) =>
-      guarded(async () => {
-        reached("sender");
-        if (/[\p{Cc}\s<>]/u.test(envelope.from + envelope.to)) throw new Error("no address for a command");
-        // nodemailer reads the content only after its reply to DATA: then the final dot may be on its way.
-        const content = new Readable({
-          read() {
-            reached("data");
-            // It takes 250 for 354, and what came too early for the reply to the final dot: a refusal may be that.
-            const early = inside._responseQueue.some((reply) => !/^[45]/.test(reply));
-            if (early || codeOf(inside.lastServerResponse || "") !== 354)
-              return void this.destroy(new Error("the relay's replies are out of step with our commands"));
-            reached("after-data");
-            if (connection._socket) connection._socket.setTimeout(dotTimeout);
-            this.push(bytes);
-            this.push(null);
-          },
-        });
-        const info = await during<{ response: string }>(connection, signal, (done) =>
-          connection.send({ from: envelope.from, to: envelope.to }, content, done),
-        );
-        const reply = info?.response ?? "";
-        if (inside._currentDataStream || codeOf(reply) === undefined)
-          throw new SessionError(step, safe(reply) || "no reply to the final dot");
-        return reply;
-      }),
+    submit: (envelope, bytes, signal) => guarded(() => submit(envelope, bytes, signal)),
     reset: async (signal) => {
       reached("connect");
-      await guarded(() => during(connection, signal, (done) => connection.reset(done)));
+      await guarded(async () => expected(await command("RSET", signal, leavingMilliseconds), "2"));
     },
-    usable: () => {
-      // A reply that nobody asked for would be taken for the answer to the next command.
-      if (inside._responseQueue.length > 0) return false;
-      if (!connection.destroyed && connection._socket) connection._socket.setTimeout(timeouts.socketTimeout);
-      return !connection.destroyed;
+    inStep: () => !wire.over(),
+    usable: () => !wire.over() && mails < mostMailsOf(offered("LIMITS")),
+    whenOver: (tell) => wire.whenOver(tell),
+    quit: () => {
+      const leave = guarded(() => command("QUIT", new AbortController().signal, leavingMilliseconds));
+      leave.catch(() => undefined).finally(wire.close);
     },
-    whenOver: (tell) => connection.on("end", tell),
-    quit: () => connection.quit(),
-    close: () => connection.close(),
+    close: () => wire.close(),
   };
 };
 
 /**
  * Opens a session as the relay is configured: by MX or by name, STARTTLS or implicit TLS unless it is configured
  * without. Rejects with a SessionError. Where MX records name several hosts, one that cannot be reached gives way to
- * the next. No wait is longer than the timeouts above, nor than `signal`.
+ * the next. No wait is longer than the limits above, nor than `signal`.
  */
 export const openSession = async (
   relay: SmtpRelay,

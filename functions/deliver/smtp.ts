@@ -30,9 +30,17 @@ const outcomeOf = (error: unknown, circumstances: Circumstances, envelope?: Enve
   };
 };
 
-/** Whether a session ended before any content of its mail left it: unanswered, or by 421 to MAIL (RFC 5321 §3.8). */
-const wasOver = (error: unknown): boolean =>
-  error instanceof SessionError && error.step === "sender" && (error.code ?? 421) === 421;
+/**
+ * Whether a session that has carried a mail is used up: it ended, or the relay puts the next mail off before any of
+ * its content left. Some relays count the mails of a session (RFC 9422), and say so with any of these.
+ */
+const isUsedUp = (error: unknown): boolean =>
+  error instanceof SessionError &&
+  ["sender", "recipient", "data"].includes(error.step) &&
+  (error.code ?? 421) < 500;
+
+/** Ends a session: politely, if the relay is known to listen. */
+const leave = (session: SmtpSession) => (session.inStep() ? session.quit() : session.close());
 
 /**
  * Sends through one relay: STARTTLS or implicit TLS unless the relay is configured without, AUTH by the first
@@ -50,7 +58,7 @@ export const smtpTransport = (
     idle.delete(session);
   };
   const park = (session: SmtpSession, freshUntil: number) => {
-    if (!session.usable()) return session.close();
+    if (!session.usable()) return leave(session);
     const timer = setTimeout(() => {
       forget(session);
       session.quit();
@@ -59,13 +67,12 @@ export const smtpTransport = (
     idle.set(session, { timer, freshUntil });
   };
   /** An idle session, checked by RSET unless it is fresh: a relay may have closed it without our noticing. */
-  const idleSession = async (signal: AbortSignal) => {
+  const idleSession = async (signal: AbortSignal): Promise<SmtpSession | undefined> => {
     for (const [session, { freshUntil }] of idle) {
       forget(session);
-      const fresh = clock() < freshUntil;
       try {
-        if (!fresh) await session.reset(signal);
-        return { session, fresh };
+        if (clock() >= freshUntil) await session.reset(signal);
+        return session;
       } catch (error) {
         session.close();
         if (signal.aborted) throw error;
@@ -88,22 +95,22 @@ export const smtpTransport = (
       const circumstances = () => ({ durationMilliseconds: clock() - startedAt, tls: session?.tls() });
       try {
         const bytes = await mimeBytes(mail);
-        const submit = async (): Promise<string> => {
-          const found = await idleSession(signal);
-          session = found?.session ?? (await newSession(signal));
+        const envelope = { ...mail.envelope, id: mail.messageId.slice(1, mail.messageId.indexOf("@")) };
+        const submitBy = async (found?: SmtpSession): Promise<string> => {
+          session = found ?? (await newSession(signal));
           if (!found) await session.authenticate(signal);
           ready = true;
           loggedIn?.();
           try {
-            return await session.submit(mail.envelope, bytes, signal);
+            return await session.submit(envelope, bytes, signal);
           } catch (error) {
-            if (!found?.fresh || !wasOver(error) || signal.aborted) throw error;
-            session.close();
+            if (!found || !isUsedUp(error) || signal.aborted) throw error;
+            leave(session);
             [session, ready] = [undefined, false];
-            return submit();
+            return submitBy();
           }
         };
-        const reply = await submit();
+        const reply = await submitBy(await idleSession(signal));
         const outcome: DeliveryOutcome = {
           result: "accepted",
           reply: printable(reply),
@@ -115,8 +122,10 @@ export const smtpTransport = (
         return outcome;
       } catch (error) {
         const outcome = outcomeOf(error, circumstances(), mail.envelope);
-        // Only a session that answered in full is known to be in step with us.
-        if (session && ready && (outcome.code ?? 0) >= 400) park(session, 0);
+        // Of a session that refused something else nobody knows what it will say to the next mail.
+        const forNext = outcome.result === "refused" && outcome.about === "recipient";
+        if (session && ready && forNext) park(session, 0);
+        else if (session && ready) leave(session);
         else session?.close();
         return outcome;
       }

@@ -1,10 +1,12 @@
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { setTimeout } from "node:timers/promises";
+import { connect as connectTls } from "node:tls";
 import type { Fault } from "../alert.ts";
 import { readSettings, type Settings } from "../config.ts";
 import { webConsole } from "../console/http.ts";
 import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
-import type { Connect } from "../deliver/smtp-session.ts";
+import { SessionError } from "../deliver/session.ts";
+import type { Sockets } from "../deliver/smtp-wire.ts";
 import { intake, problem } from "../intake/http.ts";
 import openapi from "../intake/openapi.json" with { type: "json" };
 import { mostReportBytes, takeReport } from "../intake/returns.ts";
@@ -37,21 +39,47 @@ const visibilityTimeoutSeconds = 400;
 const mostMessages = 500;
 const mailConnections = 4;
 
-/** In clear also for TLS from the start: else a certificate that is not good would look like a dead host. */
-const connectByName: Connect = (host, port, signal) =>
+/** Resolves when a socket is `ready`. Afterwards an error stays handled: it would be nobody's. */
+const whenReady = <S extends Socket>(socket: S, ready: string, signal: AbortSignal): Promise<S> =>
   new Promise((resolve, reject) => {
-    const socket = connect({ host, port });
-    // What is read already cannot be handed to TLS; nodemailer resumes it.
-    socket.pause();
     const abandon = () => socket.destroy(new Error("no connection in time"));
     signal.addEventListener("abort", abandon);
-    // Stays on the socket: an error that comes later would be nobody's.
     socket.on("error", reject);
-    socket.once("connect", () => {
+    socket.once("close", () => reject(new Error("the relay closed the connection")));
+    socket.once(ready, () => {
       signal.removeEventListener("abort", abandon);
       resolve(socket);
     });
   });
+
+/**
+ * workerd checks a certificate for the name that was connected to, by its own authorities. In clear also for TLS from
+ * the start: else a certificate that is not good would look like a dead host.
+ */
+const workerSockets: Sockets = {
+  connect: (host, port, signal) => {
+    const socket = connect({ host, port });
+    // What is read already cannot be handed to TLS.
+    socket.pause();
+    return whenReady(socket, "connect", signal);
+  },
+  secure: async (clear, host, _ca, signal) => {
+    try {
+      const socket = connectTls({ socket: clear, host });
+      clear.resume();
+      await whenReady(socket, "secureConnect", signal);
+      // It tells no more than that.
+      return {
+        socket,
+        tls: { version: "TLS", cipher: "of Cloudflare's choice", subject: host, validTo: "" },
+      };
+    } catch {
+      // workerd says "internal error" alone: a certificate that is not good, or no TLS that it knows.
+      const words = `the TLS handshake failed: is the certificate good for ${host}?`;
+      throw new SessionError("tls", words);
+    }
+  },
+};
 
 type Bridge = {
   settings: Settings;
@@ -115,7 +143,7 @@ const sweepLedger = async ({ settings, queue, ledger }: Bridge) => {
 
 const work = async ({ settings, queue, ledger, ses }: Bridge) => {
   const until = clock() + drainMilliseconds;
-  const surroundings = { connect: connectByName, ses };
+  const surroundings = { sockets: workerSockets, ses };
   const used = settings.relays.map(({ route }) => route);
   await useRoutes(ledger, used, clock(), false);
   const share = Math.max(1, Math.floor(mailConnections / settings.relays.length));

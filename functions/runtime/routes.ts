@@ -7,28 +7,28 @@ import { isFullName, type Relay, type SmtpRelay } from "../deliver/relay.ts";
 import { sesClient, sesTransport } from "../deliver/ses.ts";
 import type { Onlooker } from "../deliver/session.ts";
 import { smtpTransport } from "../deliver/smtp.ts";
-import type { Connect, SessionParts } from "../deliver/smtp-session.ts";
+import type { SessionParts } from "../deliver/smtp-session.ts";
 
 /** The name for EHLO (RFC 5321 §4.1.1.1): this machine's, if it is a full one, else the domain that mails. */
 const ehloName = ({ from }: Sender): string =>
   isFullName(hostname()) ? hostname() : from.address.slice(from.address.lastIndexOf("@") + 1);
 
 /** What a runtime must bring that has it otherwise than Node: how to connect, and what the AWS SDK does not find. */
-type Surroundings = Pick<SessionParts, "connect"> & { ses?: Parameters<typeof sesClient>[1] };
+type Surroundings = Pick<SessionParts, "sockets"> & { ses?: Parameters<typeof sesClient>[1] };
 
 /** A relay with its name for EHLO, and what sessions with it need. */
 export const sessionsOf = (
   relay: SmtpRelay,
   sender: Sender,
   clock: () => number,
-  connect?: Connect,
+  sockets?: SessionParts["sockets"],
 ): [SmtpRelay, SessionParts] => {
   const { credentials } = relay;
   const tokens = credentials && "oauth" in credentials ? tokenSource(credentials.oauth, clock) : undefined;
   const resolveMx = (domain: string) => new Resolver({ timeout: 5_000, tries: 2 }).resolveMx(domain);
   return [
     { ...relay, name: relay.name ?? ehloName(sender) },
-    { resolveMx, tokens, connect },
+    { resolveMx, tokens, sockets },
   ];
 };
 
@@ -38,11 +38,11 @@ export const transportOf = (
   sender: Sender,
   clock: () => number,
   onlooker?: Onlooker,
-  { connect, ses }: Surroundings = {},
+  { sockets, ses }: Surroundings = {},
 ): Transport & { close(): void } => {
   if (relay.kind === "ses") {
     const client = sesClient(relay.region, ses);
     return { ...sesTransport(client, relay, clock), close: () => undefined };
   }
-  return smtpTransport(...sessionsOf(relay, sender, clock, connect), clock, onlooker);
+  return smtpTransport(...sessionsOf(relay, sender, clock, sockets), clock, onlooker);
 };

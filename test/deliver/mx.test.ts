@@ -1,14 +1,13 @@
-import { dnsCache } from "nodemailer/lib/shared";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { SmtpRelay } from "../../functions/deliver/relay.ts";
 import { openSession } from "../../functions/deliver/smtp-session.ts";
 import { certificate } from "./certificate.ts";
 import { resolverOf, type Zone } from "./name-server.ts";
 import type { Script } from "./scripted-relay.ts";
-import { brief, ca, mail, patient, relayAt, startScripted, transportTo } from "./sending.ts";
+import { brief, ca, mail, patient, relayAt, socketsTo, startScripted, transportTo } from "./sending.ts";
 
-/** Where the hosts are that the records name: nodemailer looks here first. Nobody listens on 127.0.0.9. */
-const addresses: Record<string, string> = {
+/** Where the hosts are that the records name. Nobody listens on 127.0.0.9. */
+const sockets = socketsTo({
   "mx1.example.net": "127.0.0.1",
   "mx2.example.net": "127.0.0.1",
   "dead1.example.net": "127.0.0.9",
@@ -16,12 +15,7 @@ const addresses: Record<string, string> = {
   "dead3.example.net": "127.0.0.9",
   "dead4.example.net": "127.0.0.9",
   "example.net": "127.0.0.1",
-};
-beforeAll(() => {
-  for (const [name, address] of Object.entries(addresses))
-    dnsCache.set(name, { value: { addresses: [address] }, expires: Number.POSITIVE_INFINITY });
 });
-afterAll(() => dnsCache.clear());
 
 /** A relay whose certificate is for `name`, and how a mail to it by these MX records ends. */
 const sendBy = async (
@@ -38,7 +32,7 @@ const sendBy = async (
   const transport = transportTo(
     relay.port,
     { mx: true, host: "example.net", ...change },
-    { resolveMx: (domain) => resolver.resolveMx(domain) },
+    { resolveMx: (domain) => resolver.resolveMx(domain), sockets },
   );
   return { relay, outcome: await transport.send(mail(), signal) };
 };
@@ -110,7 +104,7 @@ describe("with mx, no mail goes", () => {
 
   test("later than the attempt may last, however slow the lookup is", async () => {
     const resolveMx = () => new Promise<never>(() => {});
-    const transport = transportTo(1, { mx: true, host: "example.net" }, { resolveMx });
+    const transport = transportTo(1, { mx: true, host: "example.net" }, { resolveMx, sockets });
     expect(await transport.send(mail(), brief())).toMatchObject(deferred);
     expect(await transport.send(mail(), AbortSignal.abort())).toMatchObject(deferred);
   });
@@ -184,7 +178,7 @@ test("a session by mx says which host it is with, and without mx none is looked 
   const at = (
     change: Partial<SmtpRelay>,
     resolveMx: () => Promise<{ exchange: string; priority: number }[]>,
-  ) => openSession(relayAt(relay.port, change), { resolveMx }, patient());
+  ) => openSession(relayAt(relay.port, change), { resolveMx, sockets }, patient());
   const byMx = await at({ mx: true, host: "example.net" }, async () => [
     { exchange: "mx1.example.net", priority: 1 },
   ]);

@@ -3,6 +3,8 @@ import type { Mail } from "../../functions/compose/mail.ts";
 import type { SmtpRelay } from "../../functions/deliver/relay.ts";
 import { smtpTransport } from "../../functions/deliver/smtp.ts";
 import type { SessionParts } from "../../functions/deliver/smtp-session.ts";
+import { nodeSockets } from "../../functions/deliver/smtp-socket.ts";
+import type { Sockets } from "../../functions/deliver/smtp-wire.ts";
 import { Secret } from "../../functions/secret.ts";
 import { authority, type Certificate, certificate } from "./certificate.ts";
 import { type Script, scriptedRelay } from "./scripted-relay.ts";
@@ -44,6 +46,12 @@ export const relayAt = (port: number, change: Partial<SmtpRelay> = {}): SmtpRela
   connections: 3,
   ca: ca.cert,
   ...change,
+});
+
+/** Node's sockets, for hosts whose addresses are these. */
+export const socketsTo = (addresses: Record<string, string>): Sockets => ({
+  ...nodeSockets,
+  connect: (host, ...more) => nodeSockets.connect(addresses[host] ?? host, ...more),
 });
 
 /** A transport to it, closed when the test is over; no domain has MX records unless `parts` says so. */

@@ -467,35 +467,103 @@ describe("a session", () => {
     expect(relay.connections).toBe(2);
   });
 
-  test.for<[string, "MAIL" | "RCPT" | "DATA", Answer]>([
-    ["hangs up", "MAIL", hangUp],
-    ["says 421", "MAIL", "421 4.7.0 too many mails on one connection\r\n"],
-    ["says 421 and hangs up", "MAIL", ["421 4.7.0 too many mails on one connection\r\n", hangUp]],
-    ["hangs up", "RCPT", hangUp],
-    ["hangs up", "DATA", hangUp],
-  ])("is replaced if the relay %s at the next mail's %s", async ([, place, second]) => {
+  const enough: Answer[] = [
+    hangUp,
+    "421 4.7.0 too many mails on one connection\r\n",
+    ["421 4.7.0 too many mails on one connection\r\n", hangUp],
+    "452 4.4.5 too many mails in this session\r\n",
+    "450 4.2.0 greylisted\r\n",
+  ];
+  const atPlaces = (["MAIL", "RCPT", "DATA"] as const).flatMap((place) =>
+    enough.map((said): [Place, Answer] => [place, said]),
+  );
+  test.for(atPlaces)(
+    "that has carried a mail is replaced once if the next one's %s is answered with %j",
+    async ([place, said]) => {
+      for (const [offer, later] of [
+        ["", 0],
+        ["250-PIPELINING\r\n", 0],
+        ["", 1000],
+      ] as const) {
+        const relay = await startScripted({ "TLS-EHLO": `250-relay.example\r\n${offer}250 AUTH PLAIN\r\n` });
+        let now = 0;
+        const transport = transportTo(relay.port, {}, {}, () => now);
+        await transport.send(mail(), patient());
+        now += later;
+        const friendly = place === "DATA" ? "354 go ahead\r\n" : "250 2.1.0 Ok\r\n";
+        relay.script = { ...relay.script, [place]: () => (relay.connections === 1 ? said : friendly) };
+        expect(await transport.send(mail(), patient())).toMatchObject({ result: "accepted" });
+        expect(relay.connections).toBe(2);
+        expect(relay.contents.filter((content) => content.trim() !== "")).toHaveLength(2);
+      }
+    },
+  );
+
+  test("that took its place says what counts", async () => {
     const relay = await startScripted();
-    const transport = transportTo(relay.port, { connections: 1 });
+    const transport = transportTo(relay.port);
     await transport.send(mail(), patient());
-    const friendly = place === "DATA" ? "354 go ahead\r\n" : "250 2.1.0 Ok\r\n";
-    relay.script = { [place]: () => (relay.connections === 1 ? second : friendly) };
-    expect(await transport.send(mail(), patient())).toMatchObject({ result: "accepted" });
+    relay.script = { MAIL: () => `451 4.3.0 in session ${relay.connections}\r\n` };
+    expect(await transport.send(mail(), patient())).toMatchObject({
+      result: "deferred",
+      step: "sender",
+      reply: "451 4.3.0 in session 2",
+    });
     expect(relay.connections).toBe(2);
-    expect(relay.contents).toHaveLength(2);
   });
 
   test.for<[string, Script, object]>([
     ["refuses the sender", { MAIL: "550 5.7.1 not you\r\n" }, { result: "unauthorised", step: "sender" }],
-    ["puts the sender off", { MAIL: "451 4.3.0 later\r\n" }, { result: "deferred", step: "sender" }],
-    ["says goodbye to RCPT", { RCPT: "421 4.3.2 closing\r\n" }, { result: "deferred", step: "recipient" }],
+    ["refuses the recipient", { RCPT: "550 5.1.1 no\r\n" }, { result: "refused", step: "recipient" }],
+    [
+      "says goodbye to the final dot",
+      { dot: "421 4.3.2 closing\r\n" },
+      { result: "deferred", step: "after-data" },
+    ],
     ["hangs up at the final dot", { dot: hangUp }, { result: "deferred", lostAfterData: true }],
   ])("is not replaced if the relay %s", async ([, script, outcome]) => {
     const relay = await startScripted();
-    const transport = transportTo(relay.port, { connections: 1 });
+    const transport = transportTo(relay.port);
     await transport.send(mail(), patient());
     relay.script = script;
     expect(await transport.send(mail(), patient())).toMatchObject(outcome);
     expect(relay.connections).toBe(1);
+  });
+
+  test.for<[Place, string, connections: number]>([
+    ["RCPT", "550 5.1.1 no such user\r\n", 1],
+    ["RCPT", "450 4.2.0 greylisted\r\n", 2],
+    ["MAIL", "550 5.7.1 not you\r\n", 2],
+    ["DATA", "451 4.3.0 later\r\n", 2],
+    ["dot", "554 5.6.0 spam\r\n", 2],
+    ["dot", "451 4.3.0 later\r\n", 2],
+  ])(
+    "that answered %s with %j carries the next mail only if the recipient was refused",
+    async ([place, said, connections]) => {
+      const relay = await startScripted({ [place]: said });
+      const transport = transportTo(relay.port);
+      const quit = connections === 2 ? relay.reached("QUIT") : undefined;
+      await transport.send(mail(), patient());
+      await quit;
+      relay.script = {};
+      expect((await transport.send(mail(), patient())).result).toBe("accepted");
+      expect(relay.connections).toBe(connections);
+    },
+  );
+
+  test("carries as many mails as LIMITS MAILMAX allows, refused recipients too", async () => {
+    const relay = await startScripted({
+      "TLS-EHLO": "250-relay.example\r\n250-LIMITS RCPTMAX=1 MAILMAX=3\r\n250 AUTH PLAIN\r\n",
+    });
+    const transport = transportTo(relay.port);
+    for (const refused of [false, true, false, false, false, false]) {
+      relay.script = { ...relay.script, RCPT: refused ? "550 5.1.1 no such user\r\n" : "250 Ok\r\n" };
+      await transport.send(mail(), patient());
+    }
+    expect(relay.connections).toBe(2);
+    expect(relay.contents).toHaveLength(5);
+    await relay.allClosed();
+    expect(relay.verbs().filter((verb) => verb === "QUIT")).toHaveLength(2);
   });
 
   test("that is new is not replaced if the relay hangs up at MAIL", async () => {

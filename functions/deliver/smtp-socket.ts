@@ -1,0 +1,82 @@
+import { connect, isIP } from "node:net";
+import { clearTimeout, setImmediate, setTimeout } from "node:timers";
+import { checkServerIdentity, connect as connectTls, type PeerCertificate, type TLSSocket } from "node:tls";
+import type { Tls } from "./delivery.ts";
+import { type Sockets, tooLate } from "./smtp-wire.ts";
+
+/** Where a name has several addresses, the next is tried after so long. A SYN that was lost is repeated after 1 s. */
+const addressMilliseconds = 3_000;
+/** What a relay's reply is late by if its tickets are not acknowledged: Nagle's wait for our delayed ACK. */
+const ticketsMilliseconds = 40;
+
+/** RFC 9525 §2: a certificate's common name is not a host's. Node takes it where there is no other name. */
+const identityFault = (host: string, certificate: PeerCertificate): Error | undefined =>
+  checkServerIdentity(host, { ...certificate, subject: { ...certificate.subject, CN: "" } });
+
+const tlsOf = (socket: TLSSocket): Tls => {
+  const { subject, subjectaltname, valid_to } = socket.getPeerCertificate();
+  return {
+    version: socket.getProtocol() ?? "",
+    cipher: socket.getCipher().name,
+    subject: String(subject?.CN ?? subjectaltname ?? ""),
+    validTo: valid_to ?? "",
+  };
+};
+
+/** With TLS 1.3 the tickets come behind the handshake: what we say next is to acknowledge them. */
+const tickets = async (socket: TLSSocket): Promise<void> => {
+  if (socket.getProtocol() !== "TLSv1.3") return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ticketsMilliseconds);
+  // Not at once: Node tells of a ticket while it reads, and what is written then makes it deaf.
+  socket.once("session", () => setImmediate(resolve));
+  await promise;
+  clearTimeout(timer);
+};
+
+/** Resolves at `event`; rejects, and the socket is destroyed, at an error, at its end, or when `signal` aborts. */
+const ready = (socket: ReturnType<typeof connect>, event: string, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const abandon = () => socket.destroy(tooLate());
+    if (signal.aborted) abandon();
+    signal.addEventListener("abort", abandon);
+    // Stays on the socket: an error that comes later would be nobody's.
+    socket.on("error", reject);
+    socket.once("close", () => reject(new Error("the relay closed the connection")));
+    socket.once(event, () => {
+      signal.removeEventListener("abort", abandon);
+      resolve();
+    });
+  });
+
+/** Connections by Node's net and tls. All addresses of a name are tried. */
+export const nodeSockets: Sockets = {
+  connect: async (host, port, signal, passed) => {
+    const socket = connect({
+      host,
+      port,
+      noDelay: true,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: addressMilliseconds,
+    });
+    if (isIP(host)) passed?.("dns", host);
+    else socket.once("lookup", (error, address) => error || passed?.("dns", address));
+    await ready(socket, "connect", signal);
+    passed?.("connect", socket.remoteAddress ?? "");
+    return socket;
+  },
+  secure: async (socket, host, ca, signal) => {
+    const secured = connectTls({
+      socket,
+      host,
+      servername: isIP(host) ? undefined : host,
+      ca,
+      minVersion: "TLSv1.2",
+      checkServerIdentity: identityFault,
+    });
+    await ready(secured, "secureConnect", signal);
+    const tls = tlsOf(secured);
+    await tickets(secured);
+    return { socket: secured, tls };
+  },
+};

@@ -1,0 +1,167 @@
+import type { Duplex } from "node:stream";
+import { clearTimeout, setTimeout } from "node:timers";
+import type { Tls } from "./delivery.ts";
+import type { Onlooker } from "./session.ts";
+
+/** How a runtime reaches relays. A connection is a stream of bytes both ways. */
+export type Sockets = {
+  /** A connection in clear to a host by its name; `passed` hears of the address found and of the connection made. */
+  connect(host: string, port: number, signal: AbortSignal, passed?: Onlooker["passed"]): Promise<Duplex>;
+  /** The same connection under TLS. Rejects unless its certificate is good for `host`, by `ca` alone if there is one. */
+  secure(socket: Duplex, host: string, ca: string | undefined, signal: AbortSignal): Promise<Secured>;
+};
+export type Secured = { socket: Duplex; tls: Tls };
+
+/** One reply (RFC 5321 §4.2): its code, and its lines as they came, joined by line feeds. */
+export type Reply = { code: number; text: string };
+
+const mostReplyBytes = 65_536;
+
+export const tooLate = () => new Error("no answer within the time for this attempt");
+const outOfStep = () => new Error("the relay's replies are out of step with our commands");
+
+/** Text as UTF-8 if it is that; else each byte is a character, so that nothing is lost. */
+const decoded = (bytes: string): string => {
+  const text = Buffer.from(bytes, "latin1").toString("utf8");
+  return text.includes("\ufffd") ? bytes : text;
+};
+
+/**
+ * Reads replies from bytes, however they are cut. It keeps at most 64 KB, and throws at a longer reply. It throws what
+ * it read where that is no reply: a line without a code from 200 to 599, lines that do not agree on one.
+ */
+export const replyReader = () => {
+  let lines: string[] = [];
+  let rest = "";
+  let bytes = 0;
+  const count = (more: number) => {
+    bytes += more;
+    if (bytes > mostReplyBytes) throw new Error("the relay's reply is longer than 64 KB");
+  };
+  return {
+    *read(chunk: Buffer): Generator<Reply> {
+      const pieces = chunk.toString("latin1").split("\n");
+      const last = pieces.pop() ?? "";
+      for (const piece of pieces) {
+        count(piece.length + 1);
+        const line = (rest + piece).replace(/\r$/, "");
+        rest = "";
+        const [, code, mark] = /^([2-5]\d\d)([ -]|$)/.exec(line) ?? [];
+        if (code === undefined || (lines[0] ?? code).slice(0, 3) !== code)
+          throw new Error(line || "an empty line instead of a reply");
+        lines.push(line);
+        if (mark === "-") continue;
+        const text = decoded(lines.join("\n"));
+        [lines, bytes] = [[], 0];
+        yield { code: Number(code), text };
+      }
+      count(last.length);
+      rest += last;
+    },
+    /** Whether a reply has begun that has no end yet. */
+    midway: () => bytes > 0,
+  };
+};
+
+/** One connection, on which each reply belongs to a command. */
+export type Wire = {
+  /** Writes commands or content that so many replies answer. Throws if the connection is over. */
+  say(bytes: string | Buffer, replies: number): void;
+  /** The next reply that is owed. If `signal` or the time ends the wait, the connection is over. */
+  reply(signal: AbortSignal, milliseconds: number): Promise<Reply>;
+  /** Whether some of what was said has not left this machine. */
+  unsent(): boolean;
+  over(): boolean;
+  whenOver(tell: () => void): void;
+  close(): void;
+  /** The connection as it is, for TLS; undefined if a byte came that belongs to no reply owed. */
+  release(): Duplex | undefined;
+};
+
+/**
+ * Speaks over a connection on which so many replies are `owed` already (a greeting is). What the relay says unasked
+ * ends the connection, and never becomes the answer to a later command. Only a refusal counts that no command can
+ * have asked for: 421 at any time (RFC 5321 §3.8), and any right behind 354.
+ */
+export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) => void): Wire => {
+  const reader = replyReader();
+  const arrived: Reply[] = [];
+  let fault: Error | undefined;
+  let surplus = false;
+  let last = 0;
+  let waiting: PromiseWithResolvers<Reply> | undefined;
+  const end = (error: Error) => {
+    fault ??= error;
+    waiting?.reject(fault);
+    waiting = undefined;
+    socket.destroy();
+  };
+  const closed = () => end(new Error("the relay closed the connection"));
+  const take = (reply: Reply) => {
+    heard(reply.text);
+    const asked = owed > 0;
+    if (!asked && reply.code !== 421 && !(last === 354 && reply.code >= 400)) throw outOfStep();
+    last = reply.code;
+    if (asked) owed -= 1;
+    if (waiting) waiting.resolve(reply);
+    else arrived.push(reply);
+    waiting = undefined;
+    if (!asked) closed();
+  };
+  const hear = (chunk: Buffer) => {
+    if (fault) return;
+    try {
+      for (const reply of reader.read(chunk)) {
+        take(reply);
+        if (fault) return;
+      }
+      if (owed === 0 && reader.midway()) throw outOfStep();
+    } catch (error) {
+      surplus = owed === 0;
+      end(error as Error);
+    }
+  };
+  socket.on("data", hear).on("end", closed).on("error", end).on("close", closed);
+  // It may have been paused, to lose nothing before somebody heard.
+  socket.resume();
+  return {
+    say: (bytes, replies) => {
+      if (fault && arrived.length === 0) throw fault;
+      owed += replies;
+      if (!fault) socket.write(bytes);
+    },
+    reply: async (signal, milliseconds) => {
+      const first = arrived.shift();
+      if (first) return first;
+      if (signal.aborted) end(tooLate());
+      if (fault) throw fault;
+      const giveUp = () => end(tooLate());
+      const timer = setTimeout(giveUp, milliseconds);
+      signal.addEventListener("abort", giveUp);
+      waiting = Promise.withResolvers<Reply>();
+      try {
+        return await waiting.promise;
+      } finally {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", giveUp);
+      }
+    },
+    unsent: () => socket.writableLength > 0,
+    over: () => fault !== undefined,
+    whenOver: (tell) => socket.once("close", tell),
+    close: () => end(new Error("the session is closed")),
+    release: () => {
+      if (surplus) return undefined;
+      if (fault) throw fault;
+      socket.off("data", hear).off("end", closed).off("close", closed);
+      return socket;
+    },
+  };
+};
+
+/** Content as DATA wants it: CRLF alone ends lines, dots that begin one are doubled, and a lone dot ends it (§4.5.2). */
+export const contentOf = (bytes: Buffer): Buffer => {
+  const text = bytes.toString("latin1").replace(/\r\n?|\n/g, "\r\n");
+  const whole = text === "" || text.endsWith("\r\n") ? text : `${text}\r\n`;
+  return Buffer.from(`${whole.replace(/^\./gm, "..")}.\r\n`, "latin1");
+};
