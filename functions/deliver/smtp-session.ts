@@ -295,13 +295,19 @@ const openAt = async (
     const notify = reported ? [`NOTIFY=FAILURE`, `ORCPT=rfc822;${xtext(to)}`] : [];
     return [[`MAIL FROM:<${from}>`, ...parameters].join(" "), [`RCPT TO:<${to}>`, ...notify].join(" ")];
   };
-  /** Reads what is still owed of commands that were sent along with a refused one; a DATA among them is ended. */
-  const catchUp = async (owed: number, signal: AbortSignal) => {
+  /**
+   * Reads what is still owed of commands that were sent along with a refused one. A lone dot ends a DATA for which no
+   * recipient was taken (RFC 2920 §3.1). What says something else than no is out of step with us.
+   */
+  const catchUp = async (refused: Step, owed: number, signal: AbortSignal) => {
     let last: Reply | undefined;
     for (let left = owed; left > 0; left--) last = await wire.reply(signal, leavingMilliseconds);
-    if (last?.code !== 354) return;
-    wire.say(contentOf(Buffer.alloc(0)), 1);
-    await wire.reply(signal, leavingMilliseconds);
+    if (last?.code === 354 && refused === "recipient") {
+      wire.say(contentOf(Buffer.alloc(0)), 1);
+      last = await wire.reply(signal, leavingMilliseconds);
+      if (last.code < 300) return;
+    }
+    if (last && (last.code < 400 || last.code === 421)) wire.close();
   };
   const submit: SmtpSession["submit"] = async (envelope, bytes, signal) => {
     reached("sender");
@@ -322,7 +328,7 @@ const openAt = async (
       try {
         expected(reply, wanted);
       } catch (error) {
-        if (pipelined) await catchUp(steps.length - 1 - index, signal).catch(wire.close);
+        if (pipelined) await catchUp(at, steps.length - 1 - index, signal).catch(wire.close);
         throw error;
       }
     }
