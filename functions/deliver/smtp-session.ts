@@ -288,7 +288,6 @@ const openAt = async (
     const parameters = size === undefined ? [] : [`SIZE=${bytes.length}`];
     if (offered("8BITMIME") !== undefined && bytes.some((byte) => byte > 127))
       parameters.push("BODY=8BITMIME");
-    if (/[^\0-\x7f]/.test(from + to)) parameters.push("SMTPUTF8");
     const envelopeId = xtext(id);
     const reported = offered("DSN") !== undefined && id !== "" && envelopeId.length <= longestEnvelopeId;
     if (reported) parameters.push("RET=HDRS", `ENVID=${envelopeId}`);
