@@ -283,7 +283,8 @@ const openAt = async (
   const envelopeLines = ({ from, to, id = "" }: SentEnvelope, bytes: Buffer): [string, string] => {
     if (/[\p{Cc}\s<>]/u.test(from + to)) throw new Error("no address for a command");
     const size = offered("SIZE");
-    if (Number(size) > 0 && bytes.length > Number(size))
+    // RFC 1870 §4. What has another form is no limit: in doubt, mail.
+    if (/^[1-9]\d{0,19}$/.test(size ?? "") && bytes.length > Number(size))
       throw new SessionError("data", `552 5.3.4 ${bytes.length} bytes are more than the relay takes`, 552);
     const parameters = size === undefined ? [] : [`SIZE=${bytes.length}`];
     if (offered("8BITMIME") !== undefined && bytes.some((byte) => byte > 127))
