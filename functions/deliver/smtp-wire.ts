@@ -122,7 +122,10 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
     }
   };
   socket.on("data", hear).on("end", closed).on("error", end).on("close", closed);
-  // It may have been paused, to lose nothing before somebody heard.
+  // What the relay did before somebody heard: its end, or words that nobody asked for.
+  if (socket.destroyed) closed();
+  else if (owed === 0 && socket.readableLength > 0) end(outOfStep());
+  // It may have been paused, to lose nothing.
   socket.resume();
   return {
     say: (bytes, replies) => {
