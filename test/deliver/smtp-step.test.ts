@@ -1,0 +1,141 @@
+import { Duplex } from "node:stream";
+import { describe, expect, test } from "vitest";
+import type { Sockets } from "../../functions/deliver/smtp-wire.ts";
+import { mail, patient, relayAt, startScripted, transportTo } from "./sending.ts";
+
+const ehlo = (...extensions: string[]) =>
+  ["250-relay.example", ...extensions.map((one) => `250-${one}`), "250 AUTH PLAIN"]
+    .join("\r\n")
+    .concat("\r\n");
+const pipelining = { "TLS-EHLO": ehlo("PIPELINING") };
+
+describe("SIZE", () => {
+  test.for(["1e2", "0x10", " 12 ", "10 20", "-1", "0", "ten", ""])("as %j is no limit", async (size) => {
+    const relay = await startScripted({ "TLS-EHLO": ehlo(`SIZE ${size}`) });
+    expect(await transportTo(relay.port).send(mail(), patient())).toMatchObject({ result: "accepted" });
+  });
+
+  test("that is smaller than the mail refuses it before it leaves", async () => {
+    const relay = await startScripted({ "TLS-EHLO": ehlo("SIZE 100") });
+    const outcome = await transportTo(relay.port).send(mail(), patient());
+    expect(outcome).toMatchObject({ result: "refused", about: "message", code: 552 });
+    expect(relay.verbs()).not.toContain("MAIL");
+  });
+});
+
+describe("of commands that went out together", () => {
+  test.for(["221 bye\r\n", "250 Ok\r\n", "421 closing\r\n"])(
+    "DATA that is answered by %j behind a refused RCPT ends the session",
+    async (DATA) => {
+      const relay = await startScripted({ ...pipelining, RCPT: "550 5.1.1 unknown user\r\n", DATA });
+      const transport = transportTo(relay.port);
+      expect(await transport.send(mail(), patient())).toMatchObject({
+        result: "refused",
+        about: "recipient",
+      });
+      relay.script = pipelining;
+      expect(await transport.send(mail(), patient())).toMatchObject({ result: "accepted" });
+      expect(relay.connections).toBe(2);
+    },
+  );
+
+  test("DATA that is taken behind a refused RCPT is ended by a lone dot, and the session goes on", async () => {
+    const relay = await startScripted({
+      ...pipelining,
+      RCPT: "550 5.1.1 unknown user\r\n",
+      dot: "554 5.5.1 no valid recipients\r\n",
+    });
+    const transport = transportTo(relay.port);
+    expect(await transport.send(mail(), patient())).toMatchObject({ result: "refused", code: 550 });
+    relay.script = pipelining;
+    expect(await transport.send(mail(), patient())).toMatchObject({ result: "accepted" });
+    expect(relay.connections).toBe(1);
+    expect(relay.contents[0]).toBe("\r\n");
+  });
+
+  test("a refused MAIL leaves no empty mail for a recipient that the relay takes", async () => {
+    const relay = await startScripted({ ...pipelining, MAIL: "553 5.7.1 not you\r\n" });
+    expect(await transportTo(relay.port).send(mail(), patient())).toMatchObject({
+      result: "unauthorised",
+      code: 553,
+    });
+    await relay.allClosed();
+    expect(relay.contents).toEqual([]);
+  });
+});
+
+/** A transport over what `sockets` makes of connections. */
+const over = (sockets: Sockets, protection: "none" | "starttls" | "implicit") =>
+  transportTo(25, { ...relayAt(25), protection, credentials: undefined }, { sockets });
+const tls = { version: "TLSv1.3", cipher: "x", subject: "relay.example", validTo: "" };
+/** One end of a connection; the other says each of `replies` in answer to a write, and keeps what is written. */
+const end = (replies: string[], written: string[] = []): Duplex => {
+  const duplex: Duplex = new Duplex({
+    read: () => undefined,
+    write: (chunk: Buffer, _, done) => {
+      written.push(chunk.toString());
+      const reply = replies.shift();
+      if (reply !== undefined) setImmediate(() => duplex.destroyed || duplex.push(reply));
+      done();
+    },
+  });
+  return duplex;
+};
+
+describe("before the client listens", () => {
+  const gone = (): Duplex => end([]).destroy();
+  test.for<["none" | "implicit", Sockets]>([
+    ["none", { connect: async () => gone(), secure: async () => ({ socket: gone(), tls }) }],
+    ["implicit", { connect: async () => end([]), secure: async () => ({ socket: gone(), tls }) }],
+  ])("a connection that is over (%s) is not waited for", async ([protection, sockets]) => {
+    // Its "close" has been told by then.
+    const later: Sockets = {
+      connect: async (...all) => {
+        const socket = await sockets.connect(...all);
+        await new Promise(setImmediate);
+        return socket;
+      },
+      secure: async (...all) => {
+        const secured = await sockets.secure(...all);
+        await new Promise(setImmediate);
+        return secured;
+      },
+    };
+    expect(await over(later, protection).send(mail(), patient())).toMatchObject({
+      result: "deferred",
+      step: "connect",
+      reply: "the relay closed the connection",
+    });
+  });
+
+  test("a reply under TLS is not the answer to EHLO", async () => {
+    const clear = end(["250-x\r\n250 STARTTLS\r\n", "220 ready\r\n"]);
+    clear.push("220 hello\r\n");
+    const written: string[] = [];
+    const socket = end(["250 relay.example\r\n"], written);
+    socket.push("220 hello again\r\n");
+    const outcome = await over(
+      { connect: async () => clear, secure: async () => ({ socket, tls }) },
+      "starttls",
+    ).send(mail(), patient());
+    expect(outcome).toMatchObject({ result: "deferred", step: "connect" });
+    expect(written).toEqual([]);
+  });
+});
+
+test("content that is refused before it has left does not come to its end", async () => {
+  const clear = end(["250 x\r\n", "250 Ok\r\n", "250 Ok\r\n", "354 go\r\n"]);
+  clear.push("220 hello\r\n");
+  const write = clear._write.bind(clear);
+  clear._write = (chunk: Buffer, encoding, done) => {
+    if (!chunk.toString().endsWith("\r\n.\r\n")) return write(chunk, encoding, done);
+    // A network that takes no more for now.
+    clear.push("550 5.7.1 spam\r\n");
+  };
+  const sockets: Sockets = { connect: async () => clear, secure: async () => ({ socket: clear, tls }) };
+  expect(await over(sockets, "none").send(mail(), patient())).toMatchObject({
+    step: "after-data",
+    code: 550,
+  });
+  expect(clear.destroyed).toBe(true);
+});
