@@ -12,6 +12,11 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
     "AWS does not take our credentials: give the bridge a role or keys that may ses:SendRawEmail in this region.",
   ],
   [
+    ["auth"],
+    /^Request(Expired|InTheFuture|TimeTooSkewed)/,
+    "AWS finds that this machine's clock is wrong: set it, or keep it by NTP.",
+  ],
+  [
     ["sender"],
     /^(MessageRejected|MailFromDomainNotVerified)/,
     "SES does not know our sender: verify the address or domain of HARDSTATE_FROM as an identity in this region.",
@@ -22,14 +27,34 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
     "The SES account is in its sandbox, where only verified addresses are mailed: ask AWS for production access.",
   ],
   [
-    ["connect"],
-    /^Throttling|rate exceeded|quota exceeded/i,
-    "SES's sending rate or quota is reached: set rate= in HARDSTATE_RELAYS, or ask AWS for more.",
+    ["recipient"],
+    /^MessageRejected.*(blacklisted|suppression list)/,
+    "SES mails this address no more, for it bounced before: check it, and take it off the account's suppression list.",
+  ],
+  [
+    ["recipient"],
+    /^(InvalidParameter|Validation)/,
+    "SES cannot read this address: check the contact's address.",
   ],
   [
     ["connect"],
-    /paused|suspended|ConfigurationSet/,
+    /^\w+: .*\bquota exceeded/i,
+    "The SES account's quota for 24 hours is used up: ask AWS for more, or add a second relay to HARDSTATE_RELAYS.",
+  ],
+  [
+    ["connect"],
+    /^(Throttling|TooManyRequests)|rate exceeded/i,
+    "SES took as many mails as the account may send in a second, and takes more in the next: set rate= in HARDSTATE_RELAYS to the account's rate, or ask AWS for more.",
+  ],
+  [
+    ["connect"],
+    /^(Account|SendingPaused|ConfigurationSet)|paused|suspended|configuration ?set/i,
     "SES is not to be used as it is configured: look at the account's standing and the configuration set in AWS.",
+  ],
+  [
+    ["data"],
+    /^(MessageRejected|InvalidParameter|Validation|BadRequest|RequestEntity)/,
+    "SES refuses this mail as it is written: read its words.",
   ],
   [
     ["ehlo", "tls", "connect"],

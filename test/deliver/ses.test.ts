@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import type { Mail } from "../../functions/compose/mail.ts";
 import { mimeBytes } from "../../functions/compose/mime.ts";
+import { adviceFor } from "../../functions/deliver/advice.ts";
 import {
   type SesError,
   type SesFailure,
@@ -157,6 +158,16 @@ const meanings: Record<string, SesFailure> = {
   unclear: { result: "unauthorised", unclear: true, step: "data" },
   login: { result: "unauthorised", step: "auth" },
 };
+const advice: Record<string, RegExp> = {
+  "too fast": /rate=/,
+  quota: /quota for 24 hours/,
+  recipient: /sandbox|suppression list|check the contact's address/,
+  message: /as it is written/,
+  sender: /HARDSTATE_FROM/,
+  settings: /account's standing/,
+  unclear: /read its words/,
+  login: /ses:SendRawEmail|clock/,
+};
 type Said = [code: string, status: number, message: string, source: string];
 const replies: Record<string, Said[]> = parse(
   readFileSync(new URL("ses-replies.yaml", import.meta.url), "utf8"),
@@ -169,6 +180,14 @@ describe("what SES says", () => {
   test.each(said)("is about: %s (%s %i %s)", (about, code, status, message) => {
     expect(sesFailure({ code, message, status }, mail())).toEqual(meanings[about]);
   });
+
+  test.each(said.filter(([about, code]) => about !== "deferred" && code !== "SomethingNew"))(
+    "has advice: %s (%s %i %s)",
+    (about, code, status, message) => {
+      const { step } = sesFailure({ code, message, status }, mail());
+      expect(adviceFor(step, `${code}: ${message}`)).toMatch(advice[about] ?? "no advice");
+    },
+  );
 
   test("of an address that it cannot read is about the sender, if that is not ASCII", () => {
     const words: SesError = {
