@@ -508,6 +508,18 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     /^(?!.*password is wrong).*auth=/,
   ],
   [
+    "has banned our address, and speaks of sending too",
+    {
+      script: {
+        ...closed,
+        RCPT: "550 5.7.606 Access denied, banned sending IP [192.0.2.9]. To request removal, the sender may visit https://sender.office.com/\r\n",
+      },
+    },
+    "recipient",
+    /^550 5\.7\.606/,
+    /blocklist/,
+  ],
+  [
     "refuses the recipient",
     { script: { ...closed, RCPT: "550 5.1.1 no such user\r\n" }, question: { mail } },
     "recipient",

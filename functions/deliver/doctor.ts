@@ -230,7 +230,7 @@ const senderWords = /sender|send.?as|mail from|\bfrom address|not owned|\b5\.1\.
 const isAboutSender = (reply: string, from: string, to: string): boolean => {
   const names = (address: string) => reply.toLowerCase().includes(address.toLowerCase());
   if (names(from) !== names(to)) return names(from);
-  return senderWords.test(reply) && !/recipient/i.test(reply);
+  return senderWords.test(reply) && !/recipient|\bIP\b|relay/i.test(reply);
 };
 
 /** Replies that are about the domain of the recipient, not about who asks. */
