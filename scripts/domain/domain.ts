@@ -29,6 +29,7 @@ const unlessUnknown = async (check: string, work: () => Promise<Check>): Promise
   }
 };
 
+const absent = "does not exist in DNS";
 const noMail =
   "Give HARDSTATE_FROM and HARDSTATE_ENVELOPE_FROM a domain that takes mail: receivers refuse mail that cannot be answered.";
 
@@ -58,7 +59,7 @@ const mailCheck = async (domain: string, dns: Dns): Promise<Check> => {
   const { records: addresses, missing } = await dns.addresses(domain);
   if (addresses.length > 0)
     return { check, result: "pass", detail: `${domain} has no MX record, and takes mail at its own address` };
-  const why = missing ? "does not exist in DNS" : "has no MX record and no address";
+  const why = missing ? absent : "has no MX record and no address";
   return { check, result: "fail", detail: `${domain} ${why}`, advice: noMail };
 };
 
@@ -313,6 +314,8 @@ export const checkDomains = async (sending: Sending, dns: Dns): Promise<DomainCh
   const mail = await Promise.all(
     [...new Set([from, envelope])].map((domain) => unlessUnknown("mx", () => mailCheck(domain, dns))),
   );
+  // Of a domain that does not exist nothing else is worth a word.
+  if (mail.some(({ detail }) => detail.endsWith(absent))) return mail;
   const spf = await spfOf(envelope, dns);
   const relay = await relayCheck(sending, spf, dns);
   const checks = [...mail, spfCheck(envelope, spf), relay.check];

@@ -579,6 +579,11 @@ describe("a domain that", () => {
   });
 });
 
+it("of a domain that does not exist nothing else is told", async () => {
+  const checks = await checksOf({}, { from: "nowhere.example", envelope: "nowhere.example" });
+  expect(checks.map(({ check }) => check)).toEqual(["mx"]);
+});
+
 describe("the DMARC policy of a domain", () => {
   const deep = "a.b.c.d.e.f.g.h.example.com";
   it.each<[string, string, Zones, string, string | undefined]>([
