@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
@@ -872,6 +872,22 @@ describe("XOAUTH2", () => {
     expect(findingOf(found, "auth").advice).toMatch(/does not take the token/);
     expect(secretsIn(JSON.stringify(found), token)).toEqual([]);
   });
+});
+
+it.each([
+  ["waited for", 2_000, null],
+  ["given up after the limit of a stage", 150, "banner"],
+])("a greeting after 500 ms is %s", async (_, stageMilliseconds, failed) => {
+  const relay = await start(closed);
+  const slow = createTcpServer((socket) => {
+    const timer = setTimeout(() => socket.pipe(connect(relay.port, "127.0.0.1")).pipe(socket), 500);
+    socket.on("close", () => clearTimeout(timer)).on("error", () => undefined);
+  });
+  await new Promise<void>((resolve) => slow.listen(0, "127.0.0.1", () => resolve()));
+  ending.push(() => slow.close());
+  const limits = { stageMilliseconds, farewellMilliseconds: 200 };
+  const { port } = slow.address() as AddressInfo;
+  expect((await examination(port, {}, {}, { limits })).failed).toBe(failed);
 });
 
 describe("Amazon SES", () => {
