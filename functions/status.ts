@@ -1,5 +1,6 @@
 import type { RouteState } from "./deliver/breaker.ts";
 import { type Heartbeat, isSilent } from "./heartbeat.ts";
+import type { Bouncing } from "./ledger/bouncing.ts";
 import type { Flow } from "./ledger/flow.ts";
 import type { TurnedAway, WrongTokens } from "./ledger/rejection.ts";
 import type { Depth } from "./queue/queue.ts";
@@ -30,6 +31,8 @@ export type Status = {
   rejected: number;
   /** Posts without a token of any site in the last 24 hours. */
   wrong_tokens: WrongTokens;
+  /** Contacts of this site who get no mail, for it comes back. */
+  bouncing: Bouncing[];
 };
 
 /** The status of what queue and ledger tell; routes that the settings have no more are left out. */
@@ -41,6 +44,7 @@ export const statusOf = (
   heartbeats: readonly Heartbeat[],
   { acceptedAt, mailedAt }: Pick<Flow, "acceptedAt" | "mailedAt">,
   { rejected, wrongTokens }: TurnedAway,
+  bouncing: Bouncing[],
 ): Status => ({
   now,
   queue: { waiting, in_flight: handedOut, oldest: oldestAt },
@@ -59,13 +63,17 @@ export const statusOf = (
   last: { accepted: acceptedAt, mailed: mailedAt },
   rejected,
   wrong_tokens: wrongTokens,
+  bouncing,
 });
 
 const secondsSince = (now: number, at: number): number => Math.max(0, Math.floor((now - at) / 1000));
 
-/** The status as lines of a name and a number, for scripts without JSON; more lines may come. */
+/**
+ * The status as lines of a name and a number, for scripts without JSON; more lines may come. One that begins with
+ * `bouncing_contact` names one of those that `bouncing` counts.
+ */
 export const asLines = (status: Status): string => {
-  const { now, queue, dead_letters, routes, heartbeats, rejected, wrong_tokens } = status;
+  const { now, queue, dead_letters, routes, heartbeats, rejected, wrong_tokens, bouncing } = status;
   const count = <T>(all: readonly T[], which: (one: T) => boolean) => all.filter(which).length;
   // SQS does not tell since when its messages wait.
   const unknown = queue.oldest === undefined && queue.waiting + queue.in_flight > 0;
@@ -76,6 +84,7 @@ export const asLines = (status: Status): string => {
     dead_letters,
     rejected,
     wrong_tokens: wrong_tokens.count,
+    bouncing: bouncing.length,
     routes: routes.length,
     routes_open: count(routes, ({ open }) => open),
     routes_refused: count(routes, ({ refused }) => refused),
@@ -85,7 +94,8 @@ export const asLines = (status: Status): string => {
       heartbeat_seconds: secondsSince(now, Math.min(...heartbeats.map(({ last }) => last))),
     }),
   };
-  return Object.entries(lines)
-    .map(([name, value]) => `${name} ${value}\n`)
-    .join("");
+  return [
+    ...Object.entries(lines).map(([name, value]) => `${name} ${value}\n`),
+    ...bouncing.map(({ contact }) => `bouncing_contact ${contact}\n`),
+  ].join("");
 };

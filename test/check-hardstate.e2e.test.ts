@@ -154,7 +154,7 @@ describe.each(hosts)("with %s", (name, sh) => {
       stdout:
         "HARDSTATE OK - nothing waits, no dead letters | routes_refused=0;;0;0; oldest=0s;300;900;0; " +
         "dead_letters=0;;0;0; routes_open=0;0;;0; waiting=0;;;0; heartbeats_silent=0;;0;0; heartbeat=31s;300;900;0; " +
-        "rejected=0;0;;0; wrong_tokens=0;;;0;\n",
+        "rejected=0;0;;0; bouncing=0;0;;0; wrong_tokens=0;;;0;\n",
       stderr: "",
     });
   });
@@ -177,6 +177,7 @@ describe.each(hosts)("with %s", (name, sh) => {
       "dead_letters 0",
       "rejected 0",
       "wrong_tokens 0",
+      "bouncing 0",
       "routes 1",
       "routes_open 1",
       "routes_refused 1",
@@ -414,7 +415,7 @@ describe.each(hosts)("the spool of this host, by %s", (name, sh) => {
     expect([ended.status, dataOf(ended)]).toEqual([
       0,
       expect.stringMatching(
-        / spool_rejected=0;;0;0; spool_oldest=20\ds;300;900;0; spool_partly_rejected=0;0;;0; rejected=0;0;;0; wrong_tokens=0;;;0;$/,
+        / spool_rejected=0;;0;0; spool_oldest=20\ds;300;900;0; spool_partly_rejected=0;0;;0; rejected=0;0;;0; bouncing=0;0;;0; wrong_tokens=0;;;0;$/,
       ),
     ]);
   });
@@ -527,13 +528,30 @@ describe("what the bridge rejected in a day, for any monitor of the site", () =>
   });
 });
 
+describe("contacts whose mails come back", () => {
+  it("are named, and WARNING", async () => {
+    const status =
+      "waiting 0\nin_flight 0\ndead_letters 0\nroutes 0\nroutes_open 0\nroutes_refused 0\nheartbeats 0\nheartbeats_silent 0\nbouncing 2\n";
+    const named = "bouncing_contact ops@example.com\nbouncing_contact dba@example.com\n";
+    await between((response) => response.end(status + named));
+    expect(await check()).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(
+        /^HARDSTATE WARNING - mail to ops@example\.com, dba@example\.com comes back, on three days or more: see Now in the console \|/,
+      ),
+    });
+    expect((await check("--bouncing-critical", "1")).status).toBe(2);
+    expect((await check("--bouncing-warning", "")).status).toBe(0);
+  });
+});
+
 describe("-h and -V", () => {
   it("say every option that there is, and the version of this house", async () => {
     const help = await check("-h");
     expect(help.status).toBe(3);
     const script = readFileSync(plugin, "utf8");
     const values = new Set([...script.matchAll(/--([a-z-]+)-warning\)/g)].map(([, value = ""]) => value));
-    expect(values.size).toBe(11);
+    expect(values.size).toBe(12);
     for (const value of values) expect(help.stdout).toMatch(new RegExp(`^    ${value} `, "m"));
     for (const option of ["-w", "-c", "-t", "-v", "-h", "-V", "--spool"])
       expect(help.stdout).toContain(option);

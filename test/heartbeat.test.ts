@@ -125,6 +125,7 @@ it("is silent in the status until it is heard, though operators are told of it n
         rejected: 0,
         wrongTokens: { count: 0 },
       },
+      [],
     ).heartbeats;
   await beat(start);
   await sweep(parts, start + 61 * second);

@@ -3,6 +3,7 @@ import { getCookie, setCookie } from "hono/cookie";
 import { bodyWithin, type IntakeParts, journalOutcomes, problemOf } from "../intake/http.ts";
 import { rateLimiter, wrongTokens } from "../intake/limit.ts";
 import { tokenFinder } from "../intake/token.ts";
+import { bouncing } from "../ledger/bouncing.ts";
 import type { Outcome } from "../ledger/journal.ts";
 import { findRejection, listRejections, turnedAway } from "../ledger/rejection.ts";
 import { deduplicationId } from "../queue/queue.ts";
@@ -224,7 +225,7 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
 
   show("/", {}, async (c, _, site) => {
     const now = clock();
-    const [depth, dead, routes, heartbeats, totals, flow, turned] = await Promise.all([
+    const [depth, dead, routes, heartbeats, totals, flow, turned, lost] = await Promise.all([
       queue.depth(),
       queue.deadLetters(mostDeadLetters, site),
       ledger.routes(),
@@ -232,9 +233,10 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
       ledger.totals(site),
       ledger.flow(site, curveBegin(now)),
       turnedAway(ledger, site, now),
+      bouncing(ledger, site, now),
     ]);
     const own = heartbeats.filter((one) => one.site === site);
-    const status = statusOf(now, depth, dead.length, routes, own, flow, turned);
+    const status = statusOf(now, depth, dead.length, routes, own, flow, turned, lost);
     return c.html(nowPage(readerOf(c), { status, totals, flow }));
   });
 

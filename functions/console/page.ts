@@ -173,7 +173,7 @@ const wrongTokenWords = ({ count, last, monitor }: Status["wrong_tokens"], now: 
 
 /** Whether mail is flowing, in words; `mood` is one of bad, warn, good and calm. */
 const health = (
-  { routes, queue, dead_letters, heartbeats, last, rejected, wrong_tokens }: Status,
+  { routes, queue, dead_letters, heartbeats, last, rejected, wrong_tokens, bouncing }: Status,
   pending: number,
   now: number,
 ): { mood: string; title: string; worries: string[] } => {
@@ -192,6 +192,10 @@ const health = (
     ...(rejected > 0
       ? [`${plural(rejected, "alert")} rejected in the last 24 hours, and not mailed: see Rejected.`]
       : []),
+    ...bouncing.map(
+      ({ contact, days, reply }) =>
+        `${shown(contact, 100)} gets no mail: it came back on ${days} days, the last time with: ${shown(reply, 200)}.`,
+    ),
     ...wrongTokenWords(wrong_tokens, now),
   ];
   // Whether another route works is seen by the mails alone.

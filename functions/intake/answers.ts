@@ -248,6 +248,10 @@ export const statusPage = v.strictObject({
   rejected: count,
   /** Posts without a token of any site in the last 24 hours, and what the last one called itself. */
   wrong_tokens: v.strictObject({ count, last: optional(milliseconds), monitor: optional(v.string()) }),
+  /** Contacts whose last mails all came back, on three days or more: on how many, when last, and why. */
+  bouncing: v.array(
+    v.strictObject({ contact: v.string(), days: count, last: milliseconds, reply: v.string() }),
+  ),
 });
 export type StatusPage = v.InferOutput<typeof statusPage>;
 

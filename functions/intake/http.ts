@@ -5,6 +5,7 @@ import type { Aliases, AllowList } from "../address.ts";
 import { type Fault, objectName, read } from "../alert.ts";
 import type { SiteToken } from "../config.ts";
 import type { Heartbeat } from "../heartbeat.ts";
+import { bouncing } from "../ledger/bouncing.ts";
 import { openProblem } from "../ledger/entry.ts";
 import {
   type JournalRecord,
@@ -663,7 +664,17 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       const routes = await ledger.routes();
       await away.writeWrongTokens();
       const turned = await turnedAway(ledger, site, clock());
-      const status: StatusPage = statusOf(clock(), depth, dead.length, routes, heartbeats, flow, turned);
+      const lost = await bouncing(ledger, site, clock());
+      const status: StatusPage = statusOf(
+        clock(),
+        depth,
+        dead.length,
+        routes,
+        heartbeats,
+        flow,
+        turned,
+        lost,
+      );
       const plain = c.req.header("Accept")?.trim().toLowerCase().startsWith("text/plain");
       return plain ? c.text(asLines(status)) : answer(status);
     } catch (error) {

@@ -75,6 +75,7 @@ const pagesWith = (text: string): Record<string, () => string> => {
     last: { accepted: now, mailed: now },
     rejected: 2,
     wrong_tokens: { count: 3, last: now, monitor: text },
+    bouncing: [{ contact: text, days: 3, last: now, reply: text }],
   };
   const rejection: Rejection = {
     id: "a".repeat(32),
@@ -157,4 +158,23 @@ describe.each(names)("the page %s", (name) => {
       { numRuns: 50 },
     );
   });
+});
+
+it("names a contact whose mails come back, with the last reason", () => {
+  const status: Status = {
+    now,
+    queue: { waiting: 0, in_flight: 0 },
+    dead_letters: 0,
+    routes: [],
+    heartbeats: [],
+    last: { accepted: now, mailed: now },
+    rejected: 0,
+    wrong_tokens: { count: 0 },
+    bouncing: [{ contact: "ops@example.net", days: 3, last: now, reply: "550 5.1.1 <gone>" }],
+  };
+  const text = String(nowPage(reader, { status, totals, flow: { since: now, hours: [] } }));
+  expect(text).toContain("Mail is flowing, but …");
+  expect(text).toContain(
+    "ops@example.net gets no mail: it came back on 3 days, the last time with: 550 5.1.1 &lt;gone&gt;.",
+  );
 });

@@ -760,6 +760,7 @@ describe("the status", () => {
       last: {},
       rejected: 0,
       wrong_tokens: { count: 0 },
+      bouncing: [],
     });
   });
 
@@ -774,6 +775,7 @@ describe("the status", () => {
         "dead_letters 1",
         "rejected 0",
         "wrong_tokens 0",
+        "bouncing 0",
         "routes 3",
         "routes_open 2",
         "routes_refused 1",

@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
 import { readAllowList } from "../../functions/address.ts";
-import { webConsole } from "../../functions/console/http.ts";
 import { type IntakeParts, intake } from "../../functions/intake/http.ts";
 import { mostReportBytes } from "../../functions/intake/returns.ts";
 import type { Verdict } from "../../functions/ledger/case.ts";
@@ -32,7 +31,7 @@ let parts: IntakeParts;
 let app: ReturnType<typeof intake>;
 const start = (more: Partial<IntakeParts> = {}) => {
   parts = { ...parts, ...more };
-  app = described(intake(parts).route("/", webConsole(parts)));
+  app = described(intake(parts));
 };
 
 /** An alert whose mail, by this name, a relay has taken. */
@@ -200,6 +199,24 @@ describe("a report of a mail that did not arrive", () => {
     start({ queue, ledger: { ...parts.ledger, noteReturned: away } });
     expect((await post(sample("qmail"))).status).toBe(503);
     expect(counted()).toBe(0);
+  });
+});
+
+describe("a contact whose mails bounced on three days", () => {
+  it("is named by the status and its lines", async () => {
+    for (const days of [0, 1, 2]) {
+      const own = `0${days}`.repeat(20);
+      await mailed({ id: `alert-day-${days}` }, own);
+      now = mailedAt + days * 86_400_000 + 14_000;
+      await post(sample("qmail").replaceAll(name, own));
+    }
+    await post(sample("qmail"));
+    const headers = { Authorization: `Bearer ${tokens.site}` };
+    const status = await app.request("/v1/status", { headers });
+    const reply = "Remote host said: 550 5.1.1 <ops@example.net>: User unknown Giving up on 192.0.2.33.";
+    expect(await status.json()).toMatchObject({ bouncing: [{ contact, days: 3, last: now, reply }] });
+    const lines = await app.request("/v1/status", { headers: { ...headers, Accept: "text/plain" } });
+    expect(await lines.text()).toMatch(/^bouncing 1$[\s\S]*^bouncing_contact ops@example\.net$/m);
   });
 });
 
