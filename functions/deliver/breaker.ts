@@ -155,8 +155,8 @@ const slowedAfter = (
 
 /**
  * The route after an attempt to mail a contact, or after a session without a mail in which all went well. Any answer
- * about the mail itself closes it, whatever it says, and so does "too fast". A failure that began before the route was opened is no probe and
- * changes nothing. A refusal that may be the recipient's counts once for each recipient in a row.
+ * about the mail itself closes it, whatever it says, and so does "too fast". A failure that began before the route was
+ * opened is no probe and changes nothing. A refusal that may be the recipient's counts once for each recipient in a row.
  */
 export const afterAttempt = (
   state: RouteState,
