@@ -217,12 +217,12 @@ const openAt = async (
     return expected(await command(`HELO ${name}`, signal), "2");
   };
   const startTls = async () => {
-    const reply = await command("STARTTLS", signal);
+    say("STARTTLS");
+    const { reply, secured } = await wire.startTls(protect, signal, replyMilliseconds);
     expected(reply, "220", reply.code === 421 ? "connect" : "tls");
-    const socket = wire.release();
     // It shows that somebody sits in between (CVE-2011-0411).
-    if (!socket) throw new SessionError("tls", "bytes in clear came behind the reply to STARTTLS");
-    wire = wireOn(await protect(socket), 0);
+    if (!secured) throw new SessionError("tls", "bytes in clear came behind the reply to STARTTLS");
+    wire = wireOn(await secured, 0);
   };
   try {
     await guarded(async () => {
@@ -335,7 +335,7 @@ const openAt = async (
     wire.say(content, 1);
     reached("after-data");
     const reply = await wire.reply(signal, replyMilliseconds);
-    const early = wire.unsent();
+    const early = await wire.unsent();
     // Or it would get the final dot all the same, and might take what it has refused.
     if (early) wire.close();
     expected(reply, "2");

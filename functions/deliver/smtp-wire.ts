@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { clearTimeout, setTimeout } from "node:timers";
+import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import type { Tls } from "./delivery.ts";
 import type { Onlooker } from "./session.ts";
 
@@ -69,13 +69,20 @@ export type Wire = {
   say(bytes: string | Buffer, replies: number): void;
   /** The next reply that is owed. If `signal` or the time ends the wait, the connection is over. */
   reply(signal: AbortSignal, milliseconds: number): Promise<Reply>;
-  /** Whether some of what was said has not left this machine. */
-  unsent(): boolean;
+  /** Whether some of what was said has not left this process; what has just left may be told of later than a reply. */
+  unsent(): Promise<boolean>;
   over(): boolean;
   whenOver(tell: () => void): void;
   close(): void;
-  /** The connection as it is, for TLS; undefined if a byte came that belongs to no reply owed. */
-  release(): Duplex | undefined;
+  /**
+   * The next reply, and if it is 220, what `secure` makes of the connection, which is its own from then on. It is
+   * called while the reply is read, for workerd must not begin to read on; and not at all if bytes came behind the reply.
+   */
+  startTls<T>(
+    secure: (socket: Duplex) => Promise<T>,
+    signal: AbortSignal,
+    milliseconds: number,
+  ): Promise<{ reply: Reply; secured?: Promise<T> }>;
 };
 
 /**
@@ -87,7 +94,7 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
   const reader = replyReader();
   const arrived: Reply[] = [];
   let fault: Error | undefined;
-  let surplus = false;
+  let handOver: (() => void) | undefined;
   let last = 0;
   let waiting: PromiseWithResolvers<Reply> | undefined;
   const end = (error: Error) => {
@@ -116,8 +123,8 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
         if (fault) return;
       }
       if (owed === 0 && reader.midway()) throw outOfStep();
+      if (last === 220) handOver?.();
     } catch (error) {
-      surplus = owed === 0;
       end(error as Error);
     }
   };
@@ -127,38 +134,46 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
   else if (owed === 0 && socket.readableLength > 0) end(outOfStep());
   // It may have been paused, to lose nothing.
   socket.resume();
+  const reply = async (signal: AbortSignal, milliseconds: number): Promise<Reply> => {
+    const first = arrived.shift();
+    if (first) return first;
+    if (signal.aborted) end(tooLate());
+    if (fault) throw fault;
+    const giveUp = () => end(tooLate());
+    const timer = setTimeout(giveUp, milliseconds);
+    signal.addEventListener("abort", giveUp);
+    waiting = Promise.withResolvers<Reply>();
+    try {
+      return await waiting.promise;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", giveUp);
+    }
+  };
   return {
     say: (bytes, replies) => {
       if (fault && arrived.length === 0) throw fault;
       owed += replies;
       if (!fault) socket.write(bytes);
     },
-    reply: async (signal, milliseconds) => {
-      const first = arrived.shift();
-      if (first) return first;
-      if (signal.aborted) end(tooLate());
-      if (fault) throw fault;
-      const giveUp = () => end(tooLate());
-      const timer = setTimeout(giveUp, milliseconds);
-      signal.addEventListener("abort", giveUp);
-      waiting = Promise.withResolvers<Reply>();
-      try {
-        return await waiting.promise;
-      } finally {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", giveUp);
-      }
+    reply,
+    startTls: async (secure, signal, milliseconds) => {
+      let secured: ReturnType<typeof secure> | undefined;
+      handOver = () => {
+        socket.off("data", hear).off("end", closed).off("close", closed);
+        secured = secure(socket);
+        // Whoever waits for it hears of it.
+        secured.catch(() => undefined);
+      };
+      return { reply: await reply(signal, milliseconds), secured };
     },
-    unsent: () => socket.writableLength > 0,
+    unsent: async () => {
+      if (socket.writableLength > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+      return socket.writableLength > 0;
+    },
     over: () => fault !== undefined,
     whenOver: (tell) => socket.once("close", tell),
     close: () => end(new Error("the session is closed")),
-    release: () => {
-      if (surplus) return undefined;
-      if (fault) throw fault;
-      socket.off("data", hear).off("end", closed).off("close", closed);
-      return socket;
-    },
   };
 };
 
