@@ -38,7 +38,7 @@ import {
 
 import { readAuthenticationResults, verdictsOf } from "./domain/authentication-results.ts";
 import { type Dns, dnsOf } from "./domain/dns.ts";
-import { checkDomains } from "./domain/domain.ts";
+import { checkDomains, sendingHost } from "./domain/domain.ts";
 
 const clock = () => Date.now();
 
@@ -137,21 +137,15 @@ const nameServers = (given: string | undefined): Dns => {
 const domainOf = (address: string): string => address.slice(address.lastIndexOf("@") + 1);
 
 /** What DNS says of the domains of From and envelope sender when this relay sends. */
-const domainChecks = (
+const domainChecks = async (
   relay: Relay,
   { from, envelopeFrom }: Settings["sender"],
   selectors: readonly string[],
   dns: Dns,
-): Promise<DomainCheck[]> =>
-  checkDomains(
-    {
-      from: domainOf(from.address),
-      envelope: domainOf(envelopeFrom),
-      relay: relay.kind === "ses" ? `email-smtp.${relay.region}.amazonaws.com` : relay.host,
-      selectors,
-    },
-    dns,
-  );
+): Promise<DomainCheck[]> => {
+  const domains = { from: domainOf(from.address), envelope: domainOf(envelopeFrom) };
+  return checkDomains({ ...domains, relay: await sendingHost(relay, dns), selectors }, dns);
+};
 
 const head = (result: string, stage: string) => `  ${result.padEnd(8)} ${stage.padEnd(13)}`;
 

@@ -1,5 +1,6 @@
 import { isIP, isIPv6 } from "node:net";
 import type { DomainCheck } from "../../functions/deliver/doctor.ts";
+import type { Relay } from "../../functions/deliver/relay.ts";
 import { type Dkim, dkimOf } from "./dkim.ts";
 import { type Dmarc, dmarcOf, organizationalDomain } from "./dmarc.ts";
 import { type Answer, type Dns, NoAnswer } from "./dns.ts";
@@ -10,10 +11,23 @@ import { listOf, type Spf, spfOf, type ValidSpf } from "./spf.ts";
 export type Sending = {
   from: string;
   envelope: string;
-  /** Its host; for the API of Amazon SES, that of the same region's relay. */
+  /** Its host, as `sendingHost` finds it. */
   relay: string;
   /** DKIM selectors that the relay is said to sign with. */
   selectors: readonly string[];
+};
+
+/** The host that tells who runs a relay: with `mx` the first of the domain's; for SES that of the region's relay. */
+export const sendingHost = async (relay: Relay, dns: Dns): Promise<string> => {
+  if (relay.kind === "ses") return `email-smtp.${relay.region}.amazonaws.com`;
+  if (!relay.mx) return relay.host;
+  try {
+    const { records } = await dns.mx(relay.host);
+    return records.toSorted((a, b) => a.priority - b.priority)[0]?.exchange || relay.host;
+  } catch (error) {
+    if (error instanceof NoAnswer) return relay.host;
+    throw error;
+  }
 };
 
 /** Whether something helps a mail through DMARC. */

@@ -1,10 +1,12 @@
 import { generateKeyPairSync } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import type { SmtpRelay } from "../../functions/deliver/relay.ts";
 import { dmarcOf } from "../../scripts/domain/dmarc.ts";
 import { dnsOf } from "../../scripts/domain/dns.ts";
-import { checkDomains, type Sending } from "../../scripts/domain/domain.ts";
+import { checkDomains, type Sending, sendingHost } from "../../scripts/domain/domain.ts";
 import { spfOf } from "../../scripts/domain/spf.ts";
 import { resolverOfZones, type Zones } from "../deliver/name-server.ts";
+import { relayAt } from "../deliver/sending.ts";
 
 const keyOf = (bits: number) =>
   generateKeyPairSync("rsa", { modulusLength: bits })
@@ -577,6 +579,26 @@ describe("a domain that", () => {
     if (advice) expect(found[0]?.advice).toMatch(advice);
     if (result === "pass" || result === "unknown") expect(found[0]?.advice).toBeUndefined();
   });
+});
+
+it.each<[string, Partial<SmtpRelay>, Zones, string]>([
+  ["is its own", {}, {}, "corp.example"],
+  [
+    "with mx is the domain's first",
+    { mx: true },
+    { "corp.example": ["MX 20 b.example", "MX 10 corp.mail.protection.outlook.com"] },
+    "corp.mail.protection.outlook.com",
+  ],
+  ["with mx and no record is the domain itself", { mx: true }, {}, "corp.example"],
+  [
+    "with mx that cannot be looked up is the domain itself",
+    { mx: true },
+    { "corp.example": "SERVFAIL" },
+    "corp.example",
+  ],
+])("the host of a relay %s", async (_, change, zones, host) => {
+  const relay = relayAt(587, { host: "corp.example", ...change });
+  expect(await sendingHost(relay, dnsOf(await resolverOfZones(zones)))).toBe(host);
 });
 
 it("of a domain that does not exist nothing else is told", async () => {
