@@ -3,9 +3,10 @@ export const tagsOf = (record: string): ReadonlyMap<string, string> | undefined 
   const tags = new Map<string, string>();
   for (const part of record.split(";")) {
     if (part.trim() === "") continue;
-    const [, name, value = ""] = /^\s*([a-z][a-z0-9_]*)\s*=\s*(.*?)\s*$/is.exec(part) ?? [];
-    if (!name || tags.has(name.toLowerCase())) return undefined;
-    tags.set(name.toLowerCase(), value);
+    const equals = part.indexOf("=");
+    const name = part.slice(0, equals).trim().toLowerCase();
+    if (equals < 0 || !/^[a-z][a-z0-9_]*$/.test(name) || tags.has(name)) return undefined;
+    tags.set(name, part.slice(equals + 1).trim());
   }
   return tags;
 };
