@@ -122,14 +122,22 @@ const spfCheck = (domain: string, spf: Spf): Check => {
   return { check, result: "pass", detail: rest === "neutral" ? `${words}; it ends without "all"` : words };
 };
 
-/** Whether the networks of a record are all among those of another. */
+/** The first and the last address of an IPv4 network; of an IPv6 one, the first. */
+const endsOf = (network: string): string[] => {
+  const [address = "", prefix] = network.split("/");
+  if (isIPv6(address)) return [address];
+  const size = 2 ** (32 - Number(prefix));
+  const number = address.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0);
+  const last = number - (number % size) + size - 1;
+  return [address, [24, 16, 8, 0].map((bits) => Math.floor(last / 2 ** bits) % 256).join(".")];
+};
+
+/** Whether the networks of a record are all among those of another, by their ends. */
 const contains = (whole: ValidSpf, part: Spf): boolean => {
   if (part.result !== "valid" || part.networks.length === 0) return false;
   const list = listOf(whole.networks);
-  return part.networks.every((network) => {
-    const [address = ""] = network.split("/");
-    return list.check(address, isIPv6(address) ? "ipv6" : "ipv4");
-  });
+  const holds = (address: string) => list.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+  return part.networks.flatMap(endsOf).every(holds);
 };
 
 /** The addresses of a host; none if DNS does not tell. */
@@ -158,6 +166,11 @@ const relayCheck = async (
     return unknown(
       `${byName.name} puts an envelope sender of its own into each mail, unless a domain for it is set up there: then the SPF record of ${envelope} is not asked, and DKIM must be set up at ${byName.name}`,
     );
+  const empty = spf.result === "valid" && spf.networks.length === 0 && !spf.depends;
+  if (empty && !byName) {
+    const detail = "SPF does not cover the relay: it allows nobody to send";
+    return { check: { check, result: "warning", detail }, helps: "no" };
+  }
   if (spf.result === "none" || spf.result === "wrong") {
     const result = byName && spf.result === "none" ? ("fail" as const) : ("warning" as const);
     return {

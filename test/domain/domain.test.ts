@@ -342,6 +342,23 @@ const rows: Row[] = [
     /covers Microsoft 365/,
   ],
   [
+    "covers half of Microsoft 365's networks",
+    spf("v=spf1 ip4:40.92.0.0/16 ip6:2a01:111:f400::/48 -all"),
+    office,
+    "relay",
+    "fail",
+    /does not cover Microsoft 365/,
+  ],
+  ["lets nobody send, not even a private relay", spf("v=spf1 -all"), {}, "relay", "warning", /allows nobody/],
+  [
+    "rejects all mail, for nobody may send it",
+    { ...dmarc("v=DMARC1; p=reject"), ...spf("v=spf1 -all") },
+    s1,
+    "dmarc",
+    "fail",
+    /our mail fails by SPF and by DKIM/,
+  ],
+  [
     "does not cover Microsoft 365",
     {},
     office,
