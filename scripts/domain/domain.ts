@@ -4,7 +4,7 @@ import type { Relay } from "../../functions/deliver/relay.ts";
 import { type Dkim, dkimOf } from "./dkim.ts";
 import { type Dmarc, dmarcOf, organizationalDomain } from "./dmarc.ts";
 import { type Answer, type Dns, NoAnswer } from "./dns.ts";
-import { providerOf } from "./providers.ts";
+import { type Provider, providerOf } from "./providers.ts";
 import { listOf, type Spf, spfOf, type ValidSpf } from "./spf.ts";
 
 /** What is asked about: the domains of From and of the envelope sender, and the relay that takes our mail. */
@@ -150,73 +150,64 @@ const addressesOf = async (host: string, dns: Dns): Promise<string[]> => {
   }
 };
 
-/** Whether the SPF record covers the relay. */
-const relayCheck = async (
-  { envelope, relay }: Sending,
-  spf: Spf,
+/** What SPF says of the relay, and whether that helps a mail through DMARC. */
+type Coverage = { check: Check; helps: Helps };
+
+const coverage = (result: Check["result"], helps: Helps, detail: string, advice?: string): Coverage => ({
+  check: { check: "relay", result, detail, ...(advice && { advice }) },
+  helps,
+});
+const unknownCoverage = (detail: string) => coverage("unknown", "unknown", detail);
+
+/** Whether a valid SPF record covers a provider. */
+const providerCoverage = async (
+  { name, includes }: Provider,
+  envelope: string,
+  spf: ValidSpf,
   dns: Dns,
-): Promise<{ check: Check; helps: Helps }> => {
-  const check = "relay";
-  const byName = providerOf(relay);
-  const unknown = (detail: string) => ({
-    check: { check, result: "unknown" as const, detail },
-    helps: "unknown" as const,
-  });
-  if (byName?.ownEnvelope)
-    return unknown(
-      `${byName.name} puts an envelope sender of its own into each mail, unless a domain for it is set up there: then the SPF record of ${envelope} is not asked, and DKIM must be set up at ${byName.name}`,
+): Promise<Coverage> => {
+  const covered = () => coverage("pass", "yes", `SPF covers ${name}`);
+  if (includes.some((include) => spf.domains.has(include))) return covered();
+  if (spf.depends)
+    return unknownCoverage(
+      `whether SPF covers ${name}: the record depends on who sends (macros, exists or ptr)`,
     );
-  const empty = spf.result === "valid" && spf.networks.length === 0 && !spf.depends;
-  if (empty && !byName) {
-    const detail = "SPF does not cover the relay: it allows nobody to send";
-    return { check: { check, result: "warning", detail }, helps: "no" };
-  }
-  if (spf.result === "none" || spf.result === "wrong") {
-    const result = byName && spf.result === "none" ? ("fail" as const) : ("warning" as const);
-    return {
-      check: {
-        check,
-        result,
-        detail: "SPF does not cover the relay: there is no valid record",
-        ...(byName && {
-          advice: `Publish "v=spf1 include:${byName.includes[0]} ~all" at ${envelope}, with all others who send for it.`,
-        }),
-      },
-      helps: "no",
-    };
-  }
-  if (spf.result === "unknown") return unknown("there is no SPF record to look into");
-  if (byName) {
-    const { name, includes } = byName;
-    const covered = () => ({
-      check: { check, result: "pass" as const, detail: `SPF covers ${name}` },
-      helps: "yes" as const,
-    });
-    if (includes.some((include) => spf.domains.has(include))) return covered();
-    if (spf.depends)
-      return unknown(`whether SPF covers ${name}: the record depends on who sends (macros, exists or ptr)`);
-    const theirs = await spfOf(includes[0] ?? "", dns);
-    if (contains(spf, theirs)) return covered();
-    if (theirs.result === "unknown") return unknown(`whether SPF covers ${name}: ${theirs.detail}`);
-    return {
-      check: {
-        check,
-        result: "fail",
-        detail: `SPF of ${envelope} does not cover ${name}, which runs the relay: receivers take its mail for forged`,
-        advice: `Add include:${includes[0]} to the SPF record of ${envelope}.`,
-      },
-      helps: "no",
-    };
-  }
+  const theirs = await spfOf(includes[0] ?? "", dns);
+  if (contains(spf, theirs)) return covered();
+  if (theirs.result === "unknown") return unknownCoverage(`whether SPF covers ${name}: ${theirs.detail}`);
+  return coverage(
+    "fail",
+    "no",
+    `SPF of ${envelope} does not cover ${name}, which runs the relay: receivers take its mail for forged`,
+    `Add include:${includes[0]} to the SPF record of ${envelope}.`,
+  );
+};
+
+/** Whether the SPF record covers the relay. */
+const relayCoverage = async ({ envelope, relay }: Sending, spf: Spf, dns: Dns): Promise<Coverage> => {
+  const provider = providerOf(relay);
+  if (provider?.ownEnvelope)
+    return unknownCoverage(
+      `${provider.name} puts an envelope sender of its own into each mail, unless a domain for it is set up there: then the SPF record of ${envelope} is not asked, and DKIM must be set up at ${provider.name}`,
+    );
+  if (spf.result === "unknown") return unknownCoverage("there is no SPF record to look into");
+  if (spf.result !== "valid")
+    return coverage(
+      provider && spf.result === "none" ? "fail" : "warning",
+      "no",
+      "SPF does not cover the relay: there is no valid record",
+      provider &&
+        `Publish "v=spf1 include:${provider.includes[0]} ~all" at ${envelope}, with all others who send for it.`,
+    );
+  if (provider) return providerCoverage(provider, envelope, spf, dns);
+  if (spf.networks.length === 0 && !spf.depends)
+    return coverage("warning", "no", "SPF does not cover the relay: it allows nobody to send");
   const addresses = isIP(relay) ? [relay] : await addressesOf(relay, dns);
   const list = listOf(spf.networks);
   const own = addresses.find((address) => list.check(address, isIPv6(address) ? "ipv6" : "ipv4"));
   if (own === undefined)
-    return unknown(`by which address ${relay} sends to the world, and so whether SPF covers it`);
-  return {
-    check: { check, result: "pass", detail: `SPF covers ${own}, the address of ${relay}, if it sends by it` },
-    helps: "unknown",
-  };
+    return unknownCoverage(`by which address ${relay} sends to the world, and so whether SPF covers it`);
+  return coverage("pass", "unknown", `SPF covers ${own}, the address of ${relay}, if it sends by it`);
 };
 
 const alignmentCheck = async (
@@ -344,7 +335,7 @@ export const checkDomains = async (sending: Sending, dns: Dns): Promise<DomainCh
   // Of a domain that does not exist nothing else is worth a word.
   if (mail.some(({ detail }) => detail.endsWith(absent))) return mail;
   const spf = await spfOf(envelope, dns);
-  const relay = await relayCheck(sending, spf, dns);
+  const relay = await relayCoverage(sending, spf, dns);
   const checks = [...mail, spfCheck(envelope, spf), relay.check];
   try {
     const dmarc = await dmarcOf(from, dns);

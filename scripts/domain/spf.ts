@@ -125,100 +125,124 @@ export const listOf = (networks: readonly string[]): BlockList => {
   return list;
 };
 
+/** What was met on the way through a record and all that it includes. */
+type Audit = {
+  dns: Dns;
+  domains: Set<string>;
+  networks: string[];
+  oddities: string[];
+  lookups: number;
+  voids: number;
+  depends: boolean;
+};
+
+/** The SPF record of a domain; undefined if it has none. Throws Wrong if it has several. */
+const recordOf = async (name: string, dns: Dns): Promise<string | undefined> => {
+  const { records } = await dns.txt(name);
+  const found = records.filter((text) => spfRecord.test(text));
+  if (found.length > 1)
+    throw new Wrong(`${name} has ${found.length} SPF records, and only one is allowed: join them`);
+  return found[0];
+};
+
+const count = (audit: Audit) => {
+  audit.lookups += 1;
+  if (audit.lookups > enough)
+    throw new Wrong(`it needs more than ${enough} look-ups, and ${mostLookups} are allowed`);
+};
+
+/** The addresses of a host, put among those that may send if a match is a pass. */
+const addressesOf = async (audit: Audit, host: string, { bits }: Term, grants: boolean) => {
+  const { records } = await audit.dns.addresses(host);
+  if (grants)
+    for (const address of records)
+      audit.networks.push(`${address}/${(isIPv6(address) ? bits?.six : bits?.four) ?? 128}`);
+  return records;
+};
+
+/** A record on the way: of which domain, and whether a match in it is a pass of the whole. */
+type Place = { name: string; grants: boolean; path: readonly string[] };
+
+/** Follows an include or a redirect. */
+const followTo = async (audit: Audit, target: string, term: string, { grants, path }: Place) => {
+  const name = target.toLowerCase().replace(/\.$/, "");
+  if (path.includes(name)) throw new Wrong(`${term} leads back to itself (${[...path, name].join(" → ")})`);
+  const text = await recordOf(name, audit.dns);
+  if (text === undefined) throw new Wrong(`${term} leads to a domain without an SPF record`);
+  return follow(audit, text, { name, grants, path: [...path, name] });
+};
+
+/** Follows a term that makes a receiver ask DNS. */
+const followTerm = async (audit: Audit, term: Term, place: Place) => {
+  const target = term.domain ?? place.name;
+  const grants = place.grants && term.sign === "+";
+  count(audit);
+  if (term.name === "ptr" || term.name === "exists" || isMacro(target)) audit.depends ||= grants;
+  else if (term.name === "include") await followTo(audit, target, `include:${target}`, { ...place, grants });
+  else if (term.name === "a") {
+    if ((await addressesOf(audit, target, term, grants)).length === 0) audit.voids += 1;
+  } else {
+    const { records } = await audit.dns.mx(target);
+    if (records.length === 0) audit.voids += 1;
+    if (records.length > mostMxHosts) throw new Wrong(`${target} has more than ${mostMxHosts} MX hosts`);
+    for (const { exchange } of records) await addressesOf(audit, exchange, term, grants);
+  }
+};
+
+/** Follows a record; tells what becomes of a sender that no term of it names. */
+const follow = async (audit: Audit, text: string, place: Place): Promise<ValidSpf["rest"]> => {
+  const { grants } = place;
+  if (grants) audit.domains.add(place.name.toLowerCase());
+  const { terms, oddities } = readTerms(text);
+  audit.oddities.push(...oddities);
+  for (const term of terms) {
+    const { name, sign, network } = term;
+    if (name === "all") {
+      if (grants && sign === "+") audit.networks.push("0.0.0.0/0", "::/0");
+      // Nothing behind it is read, nor a redirect before it (RFC 7208 §5.1).
+      return rests[sign];
+    }
+    if (network && grants && sign === "+") audit.networks.push(network);
+    if (!network && name !== "redirect") await followTerm(audit, term, place);
+  }
+  const { domain: target } = terms.find(({ name }) => name === "redirect") ?? {};
+  if (target === undefined) return "neutral";
+  count(audit);
+  if (!isMacro(target)) return followTo(audit, target, `redirect=${target}`, place);
+  audit.depends ||= grants;
+  return "neutral";
+};
+
 /**
  * Reads the SPF record of a domain with all that it includes, as a receiver does that finds no earlier match. It
  * counts look-ups, and names whatever makes a receiver answer `permerror`.
  */
 export const spfOf = async (domain: string, dns: Dns): Promise<Spf> => {
-  const domains = new Set<string>();
-  const networks: string[] = [];
-  const oddities: string[] = [];
-  let [lookups, voids, depends] = [0, 0, false];
-  const count = () => {
-    lookups += 1;
-    if (lookups > enough)
-      throw new Wrong(`it needs more than ${enough} look-ups, and ${mostLookups} are allowed`);
+  const met = {
+    domains: new Set<string>(),
+    networks: [],
+    oddities: [],
+    lookups: 0,
+    voids: 0,
+    depends: false,
   };
-  const countVoid = (records: readonly unknown[]) => {
-    if (records.length === 0) voids += 1;
-  };
-  const record = async (name: string): Promise<string | undefined> => {
-    const { records } = await dns.txt(name);
-    const found = records.filter((text) => spfRecord.test(text));
-    if (found.length > 1)
-      throw new Wrong(`${name} has ${found.length} SPF records, and only one is allowed: join them`);
-    return found[0];
-  };
-  const addressesOf = async (host: string, { bits }: Term, granting: boolean) => {
-    const { records } = await dns.addresses(host);
-    if (granting)
-      for (const address of records)
-        networks.push(`${address}/${(isIPv6(address) ? bits?.six : bits?.four) ?? 128}`);
-    return records;
-  };
-  /** Follows a record; tells what becomes of a sender that no term of it names. `grants`: a match is a pass. */
-  const follow = async (
-    name: string,
-    text: string,
-    grants: boolean,
-    path: readonly string[],
-  ): Promise<ValidSpf["rest"]> => {
-    if (grants) domains.add(name.toLowerCase());
-    const read = readTerms(text);
-    oddities.push(...read.oddities);
-    const end = read.terms.findIndex((term) => term.name === "all");
-    // Nothing behind `all` is read, and with `all` no redirect (RFC 7208 §5.1).
-    const terms =
-      end < 0 ? read.terms : read.terms.slice(0, end + 1).filter((one) => one.name !== "redirect");
-    const next = async (target: string, granting: boolean, term: string) => {
-      const key = target.toLowerCase().replace(/\.$/, "");
-      if (path.includes(key)) throw new Wrong(`${term} leads back to itself (${[...path, key].join(" → ")})`);
-      const there = await record(key);
-      if (there === undefined) throw new Wrong(`${term} leads to a domain without an SPF record`);
-      return follow(key, there, granting, [...path, key]);
-    };
-    for (const term of terms) {
-      const { sign, domain: target = name, network } = term;
-      const granting = grants && sign === "+";
-      if (term.name === "all") {
-        if (granting) networks.push("0.0.0.0/0", "::/0");
-        return rests[sign];
-      }
-      if (network && granting) networks.push(network);
-      if (network || term.name === "redirect") continue;
-      count();
-      if (term.name === "ptr" || term.name === "exists" || isMacro(target)) depends ||= granting;
-      else if (term.name === "include") await next(target, granting, `include:${target}`);
-      else if (term.name === "a") countVoid(await addressesOf(target, term, granting));
-      else {
-        const { records } = await dns.mx(target);
-        countVoid(records);
-        if (records.length > mostMxHosts) throw new Wrong(`${target} has more than ${mostMxHosts} MX hosts`);
-        for (const { exchange } of records) await addressesOf(exchange, term, granting);
-      }
-    }
-    const { domain: target } = terms.find((term) => term.name === "redirect") ?? {};
-    if (target === undefined) return "neutral";
-    count();
-    if (!isMacro(target)) return next(target, grants, `redirect=${target}`);
-    depends ||= grants;
-    return "neutral";
-  };
+  const audit: Audit = { dns, ...met };
   try {
-    const text = await record(domain);
-    if (text === undefined) {
-      const { records } = await dns.txt(domain);
-      const like = records.find((one) => /^\W*(v\s*=\s*)?spf/i.test(one));
+    const record = await recordOf(domain, dns);
+    if (record === undefined) {
+      const like = (await dns.txt(domain)).records.find((one) => /^\W*(v\s*=\s*)?spf/i.test(one));
       return { result: "none", detail: like ? `"${like}" is none: it must begin with "v=spf1 "` : "none" };
     }
-    const rest = await follow(domain, text, true, [domain.toLowerCase()]);
+    const rest = await follow(audit, record, { name: domain, grants: true, path: [domain.toLowerCase()] });
+    const { lookups, voids } = audit;
     if (lookups > mostLookups)
       throw new Wrong(
         `it needs ${lookups} look-ups, and ${mostLookups} are allowed: leave out what is not used`,
       );
     if (voids > mostVoid)
       throw new Wrong(`${voids} of its terms lead to names without records, and ${mostVoid} are allowed`);
-    return { result: "valid", record: text, lookups, rest, domains, depends, networks, oddities };
+    const { domains, depends, networks, oddities } = audit;
+    return { result: "valid", record, lookups, rest, domains, depends, networks, oddities };
   } catch (error) {
     if (error instanceof Wrong) return { result: "wrong", detail: error.message };
     if (error instanceof NoAnswer) return { result: "unknown", detail: error.message };
