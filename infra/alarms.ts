@@ -126,12 +126,33 @@ const watched = ({ queue, deadLetters, returnedUnread, lambdas }: Watched): Watc
         'Something has gone wrong in each of three times 5 minutes. Alerts stay in the queue and are tried again. Search the logs for "event":"failed".',
     },
     {
+      name: "returned",
+      metric: ours("hardstate_returned_total", 5),
+      atLeast: 1,
+      periods: 1,
+      meaning:
+        'A mail did not arrive, though SES or a relay had taken it, or its reader called it spam. The operators have a mail with the reason; the log of the function feedback or intake has it too, as "event":"returned".',
+    },
+    {
+      name: "bounce-rate",
+      metric: new Metric({
+        namespace: "AWS/SES",
+        metricName: "Reputation.BounceRate",
+        period: Duration.hours(1),
+        statistic: Stats.MAXIMUM,
+      }),
+      atLeast: 0.04,
+      periods: 1,
+      meaning:
+        "4 % of the mails of this account bounce, in the count by which AWS judges it. At 5 % AWS reviews the account, at 10 % it may stop its mail. GET /v1/status names contacts whose mails come back: correct their addresses.",
+    },
+    {
       name: "returned-unread",
       metric: returnedUnread.metricApproximateNumberOfMessagesVisible({ ...five, statistic: Stats.MAXIMUM }),
       atLeast: 1,
       periods: 1,
       meaning:
-        "A bounce or complaint of SES could not be written to the journal: it is in the queue ReturnedUnread. Read the log of the function feedback.",
+        "A bounce, complaint or delay of SES could not be written to the journal: it is in the queue ReturnedUnread. Read the log of the function feedback.",
     },
     ...Object.entries(lambdas).map(
       ([name, lambda]): Watch => ({

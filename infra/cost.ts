@@ -77,7 +77,7 @@ export const idleMonth = {
   sqsRequests: (730 * 3600 * 5) / 20,
   lambda: [{ calls: 730 * 60, megabytes: 256, milliseconds: 200 }],
   tableReadUnits: 730 * 60 * 4.5,
-  alarmedMetrics: 19,
+  alarmedMetrics: 21,
   // CloudWatch bills a metric for the hours in which it is written: without alerts that is hardstate_sweeps_total.
   metrics: 1,
   dashboards: 1,

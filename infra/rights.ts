@@ -26,7 +26,7 @@ export type Rights = {
   /** Indexes that it may query, and those that it may read from one end to the other. */
   indexes: readonly string[];
   scannedIndexes: readonly string[];
-  /** Whether it notes heartbeats and what it rejects: it may write these of the table's items, and no other. */
+  /** Whether it notes heartbeats, what it rejects and reports of returned mail: it may write these of the table's items, and no other. */
   notes: boolean;
   mails: boolean;
   /** Actions on the queue of events that could not be journalled. */
@@ -108,7 +108,8 @@ export const functions: Record<FunctionName, Rights> = {
     timeoutSeconds: 30,
     sourceMaps: true,
     withheld: tokens,
-    queue: [],
+    // It tells operators of what came back.
+    queue: ["SendMessage"],
     deadLetters: [],
     table: ["GetItem", "Query", "UpdateItem"],
     indexes: [],
@@ -198,7 +199,7 @@ export const statementsOf = (
     ...onIndexes("Query", rights.indexes),
     ...onIndexes("Scan", rights.scannedIndexes),
     ...allow("dynamodb", rights.notes ? ["UpdateItem"] : [], [tableArn], {
-      "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": ["heartbeats", "rejected"] },
+      "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": ["heartbeats", "rejected", "returned"] },
     }),
     ...allow(
       "ses",

@@ -95,7 +95,12 @@ const makeConfigurationSet = (stack: Stack) => {
   configurationSet.addEventDestination("Returned", {
     destination: EventDestination.eventBus(bus),
     // Rejected: SES took the mail and found a virus. Rendering can fail for templates alone, which we have not.
-    events: [EmailSendingEvent.BOUNCE, EmailSendingEvent.COMPLAINT, EmailSendingEvent.REJECT],
+    events: [
+      EmailSendingEvent.BOUNCE,
+      EmailSendingEvent.COMPLAINT,
+      EmailSendingEvent.DELIVERY_DELAY,
+      EmailSendingEvent.REJECT,
+    ],
   });
   return configurationSet;
 };
@@ -171,7 +176,7 @@ export const bridge = (app: App, options: Options): Stack => {
   sweep.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: Duration.minutes(1) });
 
   new Rule(stack, "Returned", {
-    description: "Bounces, complaints and rejects of our mails, to the journal",
+    description: "Bounces, complaints, delays and rejects of our mails, to the journal",
     eventPattern: {
       source: ["aws.ses"],
       detail: { mail: { tags: { "ses:configuration-set": [configurationSet.configurationSetName] } } },

@@ -180,7 +180,7 @@ describe("a function", () => {
       [
         ...onLedger("BatchGetItem", "GetItem", "Query"),
         ...onIndexes("Query", "contact", "ending", "object", "open", "time"),
-        ...onLedger("UpdateItem").map((right) => `${right} of heartbeats, rejected`),
+        ...onLedger("UpdateItem").map((right) => `${right} of heartbeats, rejected, returned`),
         ...onQueue("Alerts", "GetQueueAttributes", "SendMessage"),
         ...onQueue(
           "DeadLetters",
@@ -220,7 +220,11 @@ describe("a function", () => {
     ],
     [
       "feedback",
-      [...onLedger("GetItem", "Query", "UpdateItem"), ...onQueue("ReturnedUnread", "SendMessage")],
+      [
+        ...onLedger("GetItem", "Query", "UpdateItem"),
+        ...onQueue("Alerts", "SendMessage"),
+        ...onQueue("ReturnedUnread", "SendMessage"),
+      ],
     ],
   ])("may do what it does and nothing else: %s", (name, rights) => {
     expect(linesOf(name)).toEqual([...rights, ...log(name)].sort());
@@ -257,9 +261,14 @@ describe("an alert's way", () => {
     });
   });
 
-  it("hands bounces, complaints and rejects of our own mails to feedback, and keeps those it fails on", () => {
+  it("hands bounces, complaints, delays and rejects of our own mails to feedback, and keeps those it fails on", () => {
     expect(propertiesOf("AWS::SES::ConfigurationSetEventDestination")).toMatchObject([
-      { EventDestination: { Enabled: true, MatchingEventTypes: ["bounce", "complaint", "reject"] } },
+      {
+        EventDestination: {
+          Enabled: true,
+          MatchingEventTypes: ["bounce", "complaint", "deliveryDelay", "reject"],
+        },
+      },
     ]);
     const rule = propertiesOf("AWS::Events::Rule").find(({ EventPattern }) => EventPattern) ?? {};
     expect(rule.EventPattern).toMatchObject({
@@ -339,10 +348,27 @@ describe("an alarm", () => {
         "credentials-refused",
         "unavailable",
         "failed",
+        "returned",
+        "bounce-rate",
         "returned-unread",
         ...functionNames.map((name) => `errors-${name}`),
       ].map((name) => `hardstate-${name}`),
     );
+  });
+
+  it("tells of each mail that came back, and of bounces before AWS judges the account by them", () => {
+    expect(alarm("returned")).toMatchObject({
+      Namespace: "Hardstate",
+      MetricName: "hardstate_returned_total",
+      Threshold: 1,
+      EvaluationPeriods: 1,
+    });
+    expect(alarm("bounce-rate")).toMatchObject({
+      Namespace: "AWS/SES",
+      MetricName: "Reputation.BounceRate",
+      ComparisonOperator: "GreaterThanOrEqualToThreshold",
+      Threshold: 0.04,
+    });
   });
 
   it("takes silence for good news, but silence of the bridge's own pulse after 5 minutes for its end", () => {

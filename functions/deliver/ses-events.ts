@@ -41,8 +41,17 @@ const complaint = v.object({
   mail,
   complaint: v.object({ timestamp: time, complaintFeedbackType: text, complainedRecipients: recipients }),
 });
+const delay = v.object({
+  eventType: v.literal("DeliveryDelay"),
+  mail,
+  deliveryDelay: v.object({ timestamp: time, delayType: text, delayedRecipients: recipients }),
+});
 const reject = v.object({ eventType: v.literal("Reject"), mail, reject: v.object({ reason: text }) });
-const events = v.variant("eventType", [bounce, complaint, reject], "a Bounce, a Complaint or a Reject");
+const events = v.variant(
+  "eventType",
+  [bounce, complaint, delay, reject],
+  "a Bounce, Complaint, DeliveryDelay or Reject",
+);
 
 const returnedBy = (event: v.InferOutput<typeof events>): Omit<Returned, "reply"> & { said: string[] } => {
   switch (event.eventType) {
@@ -50,7 +59,13 @@ const returnedBy = (event: v.InferOutput<typeof events>): Omit<Returned, "reply"
       const { timestamp: at, bounceType, bounceSubType, bouncedRecipients } = event.bounce;
       const { emailAddress = "", status = "", diagnosticCode = "" } = bouncedRecipients[0] ?? {};
       const said = [`${bounceType} ${bounceSubType}`, status, diagnosticCode];
-      return { at, kind: "bounce", contact: emailAddress, said };
+      const permanent = bounceType === "Permanent" && { permanent: true as const };
+      return { at, kind: "bounce", contact: emailAddress, said, ...permanent };
+    }
+    case "DeliveryDelay": {
+      const { timestamp: at, delayType, delayedRecipients } = event.deliveryDelay;
+      const { emailAddress = "", status = "", diagnosticCode = "" } = delayedRecipients[0] ?? {};
+      return { at, kind: "delay", contact: emailAddress, said: [delayType, status, diagnosticCode] };
     }
     case "Complaint": {
       const { timestamp: at, complaintFeedbackType, complainedRecipients } = event.complaint;
@@ -73,7 +88,7 @@ export const readFeedback = (input: unknown): Reading<Feedback> => {
   if (!reading.ok) return reading;
   const { messageId, tags } = reading.value.mail;
   const [site = "", id = ""] = Buffer.from(tags[tagName][0], "base64url").toString().split(" ");
-  const { at, kind, contact, said } = returnedBy(reading.value);
+  const { contact, said, ...returned } = returnedBy(reading.value);
   const reply = said
     .map((words) => words.trim())
     .filter(Boolean)
@@ -84,7 +99,7 @@ export const readFeedback = (input: unknown): Reading<Feedback> => {
       site,
       id,
       messageId,
-      returned: { at, kind, contact: printable(contact), reply: printable(reply) },
+      returned: { ...returned, contact: printable(contact), reply: printable(reply) },
     },
   };
 };

@@ -12,6 +12,7 @@ import {
   retryDelaySeconds,
 } from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
+import { noteReturned } from "../returned.ts";
 import { sweep as sweepLedger } from "../sweep.ts";
 import type { Report } from "../telemetry.ts";
 import { lambdaSettings, madeOf, toLog } from "./lambda.ts";
@@ -130,7 +131,7 @@ export const sweep = async (_event: unknown, context: Context): Promise<void> =>
   await probeUnused({ routes, states: ledger, clock }, limit);
 };
 
-/** Adds to an alert's story what SES tells of its mail by EventBridge: bounces and complaints. */
+/** Adds to an alert's story what SES tells of its mail by EventBridge: bounces, delays and complaints. */
 export const feedback = async ({ detail }: EventBridgeEvent<string, unknown>): Promise<void> => {
   const reading = readFeedback(detail);
   if (!reading.ok) {
@@ -138,20 +139,13 @@ export const feedback = async ({ detail }: EventBridgeEvent<string, unknown>): P
     return failed("reading an event of SES", faults);
   }
   const { site, id, messageId, returned } = reading.value;
-  const { ledger } = await bridge();
+  const { known, queue, ledger } = await bridge();
   const record = await ledger.story(site, id);
   const ours = record?.attempts.some(
     ({ outcome }) => outcome.result === "accepted" && outcome.queueId === messageId,
   );
   // Lambda gives an event again that came before the ledger knew of the mail.
-  if (!ours) throw new Error(`the ledger knows no mail ${messageId} of alert ${id}`);
-  await ledger.noteReturned(site, id, returned);
-  report({
-    event: "returned",
-    id,
-    site,
-    contact: returned.contact,
-    kind: returned.kind,
-    reply: returned.reply,
-  });
+  if (!record || !ours) throw new Error(`the ledger knows no mail ${messageId} of alert ${id}`);
+  const { operators } = known;
+  await noteReturned({ ledger, queue, operators, clock, report }, record, returned);
 };

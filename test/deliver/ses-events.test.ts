@@ -35,6 +35,35 @@ describe("an event of SES", () => {
           kind: "bounce",
           contact: "ops@example.com",
           reply: "Permanent General: 5.1.1: smtp; 550 5.1.1 no such user",
+          permanent: true,
+        },
+      },
+    });
+  });
+
+  it("of a bounce that may pass does not say that the next mail will bounce too", () => {
+    const full = { ...bounce, bounceType: "Transient", bounceSubType: "MailboxFull" };
+    const reading = readFeedback({ eventType: "Bounce", mail, bounce: full });
+    expect(reading).toMatchObject({ ok: true, value: { returned: { kind: "bounce" } } });
+    expect(JSON.stringify(reading)).not.toContain("permanent");
+  });
+
+  it("of a delay tells that the mail is late, and why", () => {
+    const deliveryDelay = {
+      timestamp: "2026-11-25T10:15:00Z",
+      delayType: "TransientCommunicationFailure",
+      expirationTime: "2026-11-26T00:15:00Z",
+      delayedRecipients: [
+        { emailAddress: "ops@example.com", status: "4.4.1", diagnosticCode: "smtp; 421 4.4.1 no answer" },
+      ],
+    };
+    expect(readFeedback({ eventType: "DeliveryDelay", mail, deliveryDelay })).toMatchObject({
+      ok: true,
+      value: {
+        returned: {
+          kind: "delay",
+          contact: "ops@example.com",
+          reply: "TransientCommunicationFailure: 4.4.1: smtp; 421 4.4.1 no answer",
         },
       },
     });

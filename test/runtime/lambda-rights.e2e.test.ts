@@ -249,6 +249,28 @@ describe("functions that may do no more than their roles in the template", () =>
     expect((await ask(`/v1/alerts/${id}`)).text).toContain("Bad content");
   });
 
+  it("write to an alert's story what a report says of its mail, and tell operators", async () => {
+    const { id } = await oneThatWas("mailed");
+    const { message_id, contact } = JSON.parse((await ask(`/v1/alerts/${id}`)).text);
+    const report = [
+      "From: MAILER-DAEMON@mx.example.com",
+      "Subject: failure notice",
+      "",
+      `<${contact}>:`,
+      "550 5.1.1 this mailbox is gone",
+      "",
+      "--- Below this line is a copy of the message.",
+      "",
+      `Message-ID: ${message_id}`,
+      "",
+    ].join("\n");
+    const post = { method: "POST", headers: { ...headers, "Content-Type": "message/rfc822" }, body: report };
+    const { status, text } = await ask("/v1/returns", post);
+    expect([status, text]).toEqual([200, expect.stringContaining('"status":"noted"')]);
+    expect((await ask(`/v1/alerts/${id}`)).text).toContain("550 5.1.1 this mailbox is gone");
+    expect((await ask("/v1/status")).text).toContain('"bouncing":[]');
+  });
+
   it("give back what a relay wants later", async () => {
     const body = JSON.stringify(alert("slow-first", "slow@example.com", "one"));
     expect((await ask("/v1/alerts", { method: "POST", body })).status).toBe(202);
