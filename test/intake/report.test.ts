@@ -142,6 +142,14 @@ describe("a report", () => {
     expect(readReport(sample("ses-smtp"), `bounces+0${name}@example.com`)?.sentTo).toEqual([]);
   });
 
+  it("that returns nothing of the mail is known by the ENVID, in whatever case a server writes it", () => {
+    const [words = "", ...more] = sample("postfix").split("\n--");
+    const bare = [words, ...more.slice(0, 2)].join("\n--").replaceAll(name, name.toUpperCase());
+    expect(bare).not.toMatch(/^message-id: *<e0d1/im);
+    expect(readReport(bare)).toMatchObject({ returned: [name] });
+    expect(readReport(bare.replace("Original-Envelope-Id", "X-Other"))).toMatchObject({ returned: [] });
+  });
+
   it("that names several recipients says of each its own", () => {
     const two = sample("gmail").replace(
       "Final-Recipient: rfc822; ops@example.net\n",
