@@ -6,7 +6,6 @@ import type { Attempt } from "./deliver/delivery.ts";
 import { digest } from "./identity.ts";
 import { clockOf } from "./ledger/case.ts";
 import { openProblem } from "./ledger/entry.ts";
-import type { Returned } from "./ledger/journal.ts";
 import type { OpenProblem } from "./ledger/ledger.ts";
 import { countOf, type Rejection } from "./ledger/rejection.ts";
 import type { QueuedAlert } from "./queue/queue.ts";
@@ -27,8 +26,6 @@ export type Notice =
       last?: Attempt;
     }
   | { about: "unreadable"; reason: string }
-  /** Something came back of an alert's mail. */
-  | { about: "returned"; id: string; object: string; returned: Returned }
   /** A monitor whose clock is wrong, and how. */
   | { about: "clock"; site: string; monitor: string; reason: string }
   /** What the bridge rejected of a site on one day for one contact or, where none can be read, from one monitor. */
@@ -44,8 +41,8 @@ const day = 24 * hour;
 const counted = (problems: number): string =>
   problems === 1 ? "one problem is" : `${problems} problems are`;
 
-/** `key` is the same for what is to be told once. */
-type Words = {
+/** A notice in words; `key` is the same for what is to be told once. */
+export type Words = {
   service: string;
   state?: "WARNING";
   recovered?: boolean;
@@ -63,13 +60,6 @@ const remedyFor = ({ field, expected }: Fault, contact: string | undefined): str
   if (expected === "an address that HARDSTATE_RECIPIENTS allows")
     return `HARDSTATE_RECIPIENTS does not allow ${contact}. If the address is right, add it or its domain to HARDSTATE_RECIPIENTS. If it is misspelt, correct the contact's definition in the monitor.`;
   return `${field}: the bridge needs ${expected}.`;
-};
-
-const whatCameBack: Record<Returned["kind"], string> = {
-  bounce: "did not arrive",
-  delay: "is late",
-  complaint: "was reported as spam",
-  reject: "was thrown away by SES, which found a virus in it",
 };
 
 const mostNamed = 10;
@@ -172,19 +162,6 @@ const wordsOf = (notice: Notice, now: number): Words => {
         todo: `${lines.join("\n")}${more ? "\nand more" : ""}`,
       };
     }
-    case "returned": {
-      const { id, object, returned } = notice;
-      const { kind, contact, reply, permanent } = returned;
-      const remedy = permanent
-        ? "The next mail will not arrive either. Correct the contact's address in the monitor, or ask for the mailbox to be repaired."
-        : "The relay had taken this mail, so the bridge does not send it again.";
-      return {
-        service: `returned mail: ${contact}`,
-        key: `returned ${contactKey(contact)} ${Math.floor(now / day)}`,
-        output: `A mail to ${contact} ${whatCameBack[kind]}: ${reply}`,
-        todo: `${remedy}\nThe mail was about ${object}. What became of it: hardstate explain ${id}\nNo more mail about returned mail of ${contact} today.`,
-      };
-    }
     case "unreadable":
       return {
         service: "unreadable messages",
@@ -195,13 +172,14 @@ const wordsOf = (notice: Notice, now: number): Words => {
   }
 };
 
-/**
- * The alerts that tell operators of something, one for each address: they go the way of all alerts, so they are kept,
- * retried and journaled, by whichever route works. The same cause within its hour (refused mail and rejected posts:
- * day) has the same id, and so is one alert.
- */
-export const noticeAlerts = (notice: Notice, operators: readonly string[], now: number): QueuedAlert[] => {
-  const { service, state = "CRITICAL", recovered = false, key, output, todo } = wordsOf(notice, now);
+/** The alerts that tell operators of something in these words, one for each address. `volatile`: it has no end. */
+export const alertsOf = (
+  words: Words,
+  volatile: boolean,
+  operators: readonly string[],
+  now: number,
+): QueuedAlert[] => {
+  const { service, state = "CRITICAL", recovered = false, key, output, todo } = words;
   const reading = readAlert({
     v: 1,
     source: "other",
@@ -209,8 +187,7 @@ export const noticeAlerts = (notice: Notice, operators: readonly string[], now: 
     type: recovered ? "RECOVERY" : "PROBLEM",
     object: { host: "hardstate", service: cut(service, 255) },
     state: recovered ? "OK" : state,
-    // What has no end of its own is news each time.
-    notification: { volatile: !service.startsWith("route ") && notice.about !== "heartbeat" },
+    notification: { volatile },
     output,
     long_output: todo,
     time: Math.floor(now / 1000),
@@ -225,4 +202,16 @@ export const noticeAlerts = (notice: Notice, operators: readonly string[], now: 
     receivedAt: now,
     alert,
   }));
+};
+
+/**
+ * The alerts that tell operators of something, one for each address: they go the way of all alerts, so they are kept,
+ * retried and journaled, by whichever route works. The same cause within its hour (refused mail and rejected posts:
+ * day) has the same id, and so is one alert.
+ */
+export const noticeAlerts = (notice: Notice, operators: readonly string[], now: number): QueuedAlert[] => {
+  const words = wordsOf(notice, now);
+  // What has no end of its own is news each time.
+  const volatile = !words.service.startsWith("route ") && notice.about !== "heartbeat";
+  return alertsOf(words, volatile, operators, now);
 };

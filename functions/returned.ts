@@ -1,6 +1,7 @@
+import { contactKey } from "./address.ts";
 import { type JournalRecord, objectOf, type Returned } from "./ledger/journal.ts";
 import type { Ledger } from "./ledger/ledger.ts";
-import { noticeAlerts, operatorSite } from "./operator.ts";
+import { alertsOf, operatorSite, type Words } from "./operator.ts";
 import { type Queue, toMessage } from "./queue/queue.ts";
 import type { Report } from "./telemetry.ts";
 
@@ -10,6 +11,31 @@ export type ReturnParts = {
   operators: readonly string[];
   clock: () => number;
   report: Report;
+};
+
+const whatCameBack: Record<Returned["kind"], string> = {
+  bounce: "did not arrive",
+  delay: "is late",
+  complaint: "was reported as spam",
+  reject: "was thrown away by SES, which found a virus in it",
+};
+const dayMilliseconds = 86_400_000;
+
+/** What operators are told once a day of a contact's mail that came back. */
+export const returnedWords = (
+  { id, host, service }: Pick<JournalRecord, "id" | "host" | "service">,
+  { kind, contact, reply, permanent }: Returned,
+  now: number,
+): Words => {
+  const remedy = permanent
+    ? "The next mail will not arrive either. Correct the contact's address in the monitor, or ask for the mailbox to be repaired."
+    : "The relay had taken this mail, so the bridge does not send it again.";
+  return {
+    service: `returned mail: ${contact}`,
+    key: `returned ${contactKey(contact)} ${Math.floor(now / dayMilliseconds)}`,
+    output: `A mail to ${contact} ${whatCameBack[kind]}: ${reply}`,
+    todo: `${remedy}\nThe mail was about ${objectOf({ host, service })}. What became of it: hardstate explain ${id}\nNo more mail about returned mail of ${contact} today.`,
+  };
 };
 
 /**
@@ -24,8 +50,9 @@ export const noteReturned = async (
   const { site, id } = record;
   const { kind, contact, reply } = returned;
   if (kind !== "delay" && site !== operatorSite && operators.length > 0) {
-    const notice = { about: "returned", id, object: objectOf(record), returned } as const;
-    const taken = await queue.send(noticeAlerts(notice, operators, clock()).map(toMessage));
+    const now = clock();
+    const notices = alertsOf(returnedWords(record, returned, now), true, operators, now);
+    const taken = await queue.send(notices.map(toMessage));
     if (!taken.every(Boolean)) throw new Error("the queue took only some of the notices for the operators");
   }
   await ledger.noteReturned(site, id, returned);

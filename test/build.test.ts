@@ -28,6 +28,7 @@ const credentialSearch =
 describe("the bundle of Lambda's intake", () => {
   it.each([
     ["mailer", /nodemailer|functions\/deliver\/(smtp|ses|relays)/],
+    ["advice about relays", /deliver\/advice/],
     ["decisions", /functions\/(pipeline|sweep)|ledger\/(verdict|problem|recovery)/],
     ["SQLite", /sqlite/],
     ["search for credentials", credentialSearch],

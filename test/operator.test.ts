@@ -47,12 +47,6 @@ const refused: Notice = {
   },
 };
 const dead: Notice = { ...refused, about: "dead" };
-const returned: Notice = {
-  about: "returned",
-  id: "alert-0001",
-  object: "web01/HTTP",
-  returned: { at: now, kind: "bounce", contact: "ops@example.com", reply: "550 5.1.1 gone", permanent: true },
-};
 const unreadable: Notice = { about: "unreadable", reason: "body, expected JSON" };
 const idsOf = (notice: Notice, at = now) => noticeAlerts(notice, operators, at).map(({ id }) => id);
 
@@ -80,11 +74,6 @@ describe("a notice for operators", () => {
       /550 5\.1\.1 no such user[\s\S]*contact's address[\s\S]*redrive alert-0001/,
     ],
     ["of a dead letter names the command that puts it back", dead, /redrive alert-0001/],
-    [
-      "of a mail that came back has the reason, and what can be done about it",
-      returned,
-      /ops@example\.com did not arrive: 550 5\.1\.1 gone[\s\S]*contact's address[\s\S]*explain alert-0001/,
-    ],
     ["of what is no alert says so", unreadable, /body, expected JSON/],
   ])("%s", (_, notice, words) => {
     const [queued, ...more] = noticeAlerts(notice, operators, now);
@@ -104,7 +93,6 @@ describe("a notice for operators", () => {
     ["dead letters", dead, hour],
     ["what is no alert", unreadable, hour],
     ["a contact's refused mail", refused, 24 * hour],
-    ["a contact's mail that came back", returned, 24 * hour],
   ])("about %s is the same within its time, and another after it", (_, notice, once) => {
     const begin = Math.floor(now / once) * once;
     expect(idsOf(notice, begin)).toEqual(idsOf(notice, begin + once - 1));
@@ -115,7 +103,6 @@ describe("a notice for operators", () => {
     const all = [
       ...noticeAlerts(refused, ["a@example.com", "b@example.com"], now),
       ...noticeAlerts({ ...refused, contact: "dba@example.com" }, ["a@example.com"], now),
-      ...noticeAlerts(returned, ["a@example.com"], now),
       ...noticeAlerts(dead, ["a@example.com"], now),
       ...noticeAlerts(unreadable, ["a@example.com"], now),
       ...noticeAlerts({ about: "route", state: open }, ["a@example.com"], now),

@@ -115,8 +115,15 @@ describe("a report of a mail that did not arrive", () => {
       expect(notices.map((notice) => notice.contact)).toEqual(parts.operators);
       expect(notices[0]).toMatchObject({
         site: operatorSite,
-        alert: { output: `A mail to ops@example.net did not arrive: ${answer.reply}` },
+        alert: {
+          object: { service: "returned mail: ops@example.net" },
+          notification: { volatile: true },
+          output: `A mail to ops@example.net did not arrive: ${answer.reply}`,
+          long_output: expect.stringContaining("What became of it: hardstate explain alert-0001"),
+        },
       });
+      const remedy = answer.permanent ? "Correct the contact's address" : "does not send it again";
+      expect(notices[0]?.alert.long_output).toContain(remedy);
     },
   );
 
@@ -157,11 +164,16 @@ describe("a report of a mail that did not arrive", () => {
   });
 
   it("makes one notice a day for a contact", async () => {
-    await mailed({ id: "alert-0002" }, "0a".repeat(20));
+    const [second, third] = ["0a".repeat(20), "0b".repeat(20)];
+    await mailed({ id: "alert-0002" }, second);
+    await mailed({ id: "alert-0003" }, third);
     await post(sample("qmail"));
-    await post(sample("qmail").replaceAll(name, "0a".repeat(20)));
+    await post(sample("qmail").replaceAll(name, second));
     expect(await takenFrom(parts.queue)).toHaveLength(2);
     expect(counted()).toBe(2);
+    now += 86_400_000;
+    await post(sample("qmail").replaceAll(name, third));
+    expect(await takenFrom(parts.queue)).toHaveLength(2);
   });
 
   it.each(delays)("yet, as in %s, is in the story alone: it is neither counted nor told", async (file) => {
