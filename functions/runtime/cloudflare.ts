@@ -6,7 +6,7 @@ import { readSettings, type Settings } from "../config.ts";
 import { webConsole } from "../console/http.ts";
 import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
 import { SessionError } from "../deliver/session.ts";
-import type { Sockets } from "../deliver/smtp-wire.ts";
+import { type Sockets, tooLate } from "../deliver/smtp-wire.ts";
 import { intake, problem } from "../intake/http.ts";
 import openapi from "../intake/openapi.json" with { type: "json" };
 import { mostReportBytes, takeReport } from "../intake/returns.ts";
@@ -42,7 +42,12 @@ const mailConnections = 4;
 /** Resolves when a socket is `ready`. Afterwards an error stays handled: it would be nobody's. */
 const whenReady = <S extends Socket>(socket: S, ready: string, signal: AbortSignal): Promise<S> =>
   new Promise((resolve, reject) => {
-    const abandon = () => socket.destroy(new Error("no connection in time"));
+    // In a handshake workerd tells nobody that a socket was destroyed.
+    const abandon = () => {
+      reject(tooLate());
+      socket.destroy();
+    };
+    if (signal.aborted) abandon();
     signal.addEventListener("abort", abandon);
     socket.on("error", reject);
     socket.once("close", () => reject(new Error("the relay closed the connection")));
@@ -73,7 +78,8 @@ const workerSockets: Sockets = {
         socket,
         tls: { version: "TLS", cipher: "of Cloudflare's choice", subject: host, validTo: "" },
       };
-    } catch {
+    } catch (error) {
+      if (signal.aborted) throw error;
       // workerd says "internal error" alone: a certificate that is not good, or no TLS that it knows.
       const words = `the TLS handshake failed: is the certificate good for ${host}?`;
       throw new SessionError("tls", words);
