@@ -71,13 +71,27 @@ const formsOf = (secret: string): string[] => {
   return [secret, ...[...encoded, ...within].filter(({ length }) => length > 3)];
 };
 
-/** A text with `[redacted]` for each of these secrets, whatever form it has. */
+/** A text with `[redacted]` for each occurrence of a form, also where it is cut off behind its first half. */
+const withoutForm = (text: string, form: string): string => {
+  const half = form.slice(0, Math.min(form.length, Math.max(8, Math.ceil(form.length / 2))));
+  const [before = "", ...parts] = text.split(half);
+  return [
+    before,
+    ...parts.map((part) => {
+      let cut = 0;
+      while (cut < form.length - half.length && part[cut] === form[half.length + cut]) cut += 1;
+      return part.slice(cut);
+    }),
+  ].join("[redacted]");
+};
+
+/** A text with `[redacted]` for each of these secrets, whatever form it has, whole or cut off. */
 export const withoutSecrets = (text: string, secrets: readonly string[]): string =>
   secrets
     .filter(Boolean)
     .flatMap(formsOf)
     .sort((one, other) => other.length - one.length)
-    .reduce((safe, form) => safe.replaceAll(form, "[redacted]"), text);
+    .reduce(withoutForm, text);
 
 /**
  * What a failed attempt says. Deferred `tooFast`: the route works, and asks for a slower pace; `quota`: it takes no
