@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import { describe, expect, test } from "vitest";
 import type { Sockets } from "../../functions/deliver/smtp-wire.ts";
-import { mail, patient, relayAt, startScripted, transportTo } from "./sending.ts";
+import { base64, mail, password, patient, relayAt, startScripted, transportTo } from "./sending.ts";
 
 const ehlo = (...extensions: string[]) =>
   ["250-relay.example", ...extensions.map((one) => `250-${one}`), "250 AUTH PLAIN"]
@@ -138,4 +138,19 @@ test("content that is refused before it has left does not come to its end", asyn
     code: 550,
   });
   expect(clear.destroyed).toBe(true);
+});
+
+test.for([
+  base64(password).slice(0, -6),
+  password.slice(0, -3),
+  base64(`\0bridge\0${password}`).slice(0, -8),
+  encodeURIComponent(password).slice(0, -4),
+])("a refusal that repeats %j, cut off before its end, tells nobody", async (said) => {
+  const relay = await startScripted({
+    "TLS-EHLO": "250-relay.example\r\n250 AUTH LOGIN\r\n",
+    password: `535 5.7.8 cannot read ${said}, nor ${said}\r\n`,
+  });
+  const outcome = await transportTo(relay.port, { auth: ["LOGIN"] }).send(mail(), patient());
+  expect(outcome.reply).toMatch(/^535 5\.7\.8 cannot read .*\[redacted\], nor .*\[redacted\]$/);
+  expect(outcome.reply).not.toContain(said.slice(-12));
 });
