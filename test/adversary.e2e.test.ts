@@ -122,6 +122,15 @@ describe("smtp-sink", () => {
     expect(performance.now() - begun).toBeLessThan(3000);
   });
 
+  it("that greets after 25 seconds is waited for", async () => {
+    const { port } = await sink(["-p", "-W", "CONNECT:25", "-t", "1000"]);
+    const begun = performance.now();
+    expect(await transportTo(port, inClear).send(mail(), AbortSignal.timeout(60_000))).toMatchObject(
+      accepted,
+    );
+    expect(performance.now() - begun).toBeGreaterThan(24_000);
+  });
+
   it("that loses the final 250 gets the same bytes again, Message-ID and all, and in the end takes them", async () => {
     const { port, dump, end } = await sink(["-q", "."]);
     const transport = transportTo(port, inClear);

@@ -53,6 +53,7 @@ describe("the bundle of Lambda's worker", () => {
     ["search for credentials", credentialSearch],
     ["test equipment", /fauxqs|dynalite|smtp-server|selfsigned/],
     ["doctor", /doctor/],
+    ["SMTP of nodemailer's", /nodemailer.*(smtp|dns)/],
   ])("has no %s", (_, words) => {
     expect(having("lambda-worker", words)).toEqual([]);
   });
@@ -75,6 +76,7 @@ describe("the bundle of the Worker", () => {
     ["numbers for Prometheus", /prom-client|prometheus|tdigest|opentelemetry/],
     ["test equipment", /fauxqs|dynalite|smtp-server|selfsigned|miniflare/],
     ["doctor", /doctor/],
+    ["SMTP of nodemailer's", /nodemailer.*(smtp|dns)/],
     ["XML by a DOM", /xml-builder\/dist-es/],
   ])("has no %s", (_, words) => {
     expect(having("cloudflare", words)).toEqual([]);

@@ -8,10 +8,12 @@ import { nodeSockets } from "./smtp-socket.ts";
 import { contentOf, type Reply, type Sockets, tooLate, wireOver } from "./smtp-wire.ts";
 
 const connectMilliseconds = 15_000;
-/** Tarpits and slow look-ups take up to a minute. RFC 5321 §4.5.3.2.1 has five; another MX host may be better. */
+/** Tarpits and slow look-ups take up to a minute. RFC 5321 §4.5.3.2 has five: another host or route may be better. */
 const greetingMilliseconds = 70_000;
-/** §4.5.3.2: five minutes for most commands. For the final dot it asks for ten: giving up early makes second copies. */
-const replyMilliseconds = 300_000;
+/** Look-ups of senders and recipients take their time; again RFC 5321 has five minutes. */
+const replyMilliseconds = 120_000;
+/** For the reply to the final dot RFC 5321 asks for ten minutes: giving up early makes second copies. */
+const dotMilliseconds = 300_000;
 /** For what is owed when the outcome is known. */
 const leavingMilliseconds = 5_000;
 /** Of a domain's MX hosts so many are tried: each may take its connection timeout. */
@@ -116,10 +118,6 @@ const hostsOf = async (
   throw new SessionError("connect", `no MX record of ${host} names a host`);
 };
 
-/** RFC 9422 §4: how many mails the relay takes in one session. */
-const mostMailsOf = (limits = ""): number =>
-  Number(/\bMAILMAX=(\d+)/i.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
-
 const openAt = async (
   host: string,
   relay: SmtpRelay,
@@ -134,7 +132,7 @@ const openAt = async (
   let inLogin = false;
   let tls: Tls | undefined;
   let extensions: string[] = [];
-  let mails = 0;
+  let [mails, mostMails] = [0, Number.POSITIVE_INFINITY];
 
   const secrets = credentials && "password" in credentials ? [credentials.password.reveal()] : [];
   /** Some relays repeat the command that they refuse, and some of these not to its end. */
@@ -210,10 +208,12 @@ const openAt = async (
       .split("\n")
       .slice(1)
       .map((line) => printable(line.slice(4)));
-    if (reply.code < 500) return expected(reply, "2", "connect");
+    // RFC 9422 §4.
+    mostMails = Number(/\bMAILMAX=(\d+)/i.exec(offered("LIMITS") ?? "")?.[1] ?? Number.POSITIVE_INFINITY);
+    if (reply.code < 400 || reply.code === 421) return expected(reply, "2");
     extensions = [];
     // HELO knows no STARTTLS, and no AUTH.
-    if (protection === "starttls" && !tls) return expected(reply, "2", "tls");
+    if (protection === "starttls" && !tls) return expected(reply, "2", reply.code < 500 ? step : "tls");
     return expected(await command(`HELO ${name}`, signal), "2");
   };
   const startTls = async () => {
@@ -285,7 +285,11 @@ const openAt = async (
     const size = offered("SIZE");
     // RFC 1870 §4. What has another form is no limit: in doubt, mail.
     if (/^[1-9]\d{0,19}$/.test(size ?? "") && bytes.length > Number(size))
-      throw new SessionError("data", `552 5.3.4 ${bytes.length} bytes are more than the relay takes`, 552);
+      throw new SessionError(
+        "data",
+        `552 5.3.4 ${bytes.length} bytes are more than the ${size} that the relay takes`,
+        552,
+      );
     const parameters = size === undefined ? [] : [`SIZE=${bytes.length}`];
     if (offered("8BITMIME") !== undefined && bytes.some((byte) => byte > 127))
       parameters.push("BODY=8BITMIME");
@@ -334,7 +338,7 @@ const openAt = async (
     }
     wire.say(content, 1);
     reached("after-data");
-    const reply = await wire.reply(signal, replyMilliseconds);
+    const reply = await wire.reply(signal, dotMilliseconds);
     const early = await wire.unsent();
     // Or it would get the final dot all the same, and might take what it has refused.
     if (early) wire.close();
@@ -360,7 +364,7 @@ const openAt = async (
       await guarded(async () => expected(await command("RSET", signal, leavingMilliseconds), "2"));
     },
     inStep: () => !wire.over(),
-    usable: () => !wire.over() && mails < mostMailsOf(offered("LIMITS")),
+    usable: () => !wire.over() && mails < mostMails,
     whenOver: (tell) => wire.whenOver(tell),
     quit: () => {
       const leave = guarded(() => command("QUIT", new AbortController().signal, leavingMilliseconds));

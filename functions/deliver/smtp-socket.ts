@@ -6,7 +6,7 @@ import { type Sockets, tooLate } from "./smtp-wire.ts";
 
 /** Where a name has several addresses, the next is tried after so long. A SYN that was lost is repeated after 1 s. */
 const addressMilliseconds = 3_000;
-/** What a relay's reply is late by if its tickets are not acknowledged: Nagle's wait for our delayed ACK. */
+/** By so much a reply is late while the relay's tickets are not acknowledged: Nagle waits for our delayed ACK. */
 const ticketsMilliseconds = 40;
 
 /** RFC 9525 §2: a certificate's common name is not a host's. Node takes it where there is no other name. */
@@ -24,10 +24,10 @@ const tlsOf = (socket: TLSSocket): Tls => {
 };
 
 /** With TLS 1.3 the tickets come behind the handshake: what we say next is to acknowledge them. */
-const tickets = async (socket: TLSSocket): Promise<void> => {
+const tickets = async (socket: TLSSocket, roundTripMilliseconds: number): Promise<void> => {
   if (socket.getProtocol() !== "TLSv1.3") return;
   const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ticketsMilliseconds);
+  const timer = setTimeout(resolve, roundTripMilliseconds + ticketsMilliseconds);
   // Not at once: Node tells of a ticket while it reads, and what is written then makes it deaf.
   socket.once("session", () => setImmediate(resolve));
   await promise;
@@ -66,6 +66,7 @@ export const nodeSockets: Sockets = {
     return socket;
   },
   secure: async (socket, host, ca, signal) => {
+    const begun = performance.now();
     const secured = connectTls({
       socket,
       host,
@@ -75,8 +76,7 @@ export const nodeSockets: Sockets = {
       checkServerIdentity: identityFault,
     });
     await ready(secured, "secureConnect", signal);
-    const tls = tlsOf(secured);
-    await tickets(secured);
-    return { socket: secured, tls };
+    await tickets(secured, performance.now() - begun);
+    return { socket: secured, tls: tlsOf(secured) };
   },
 };

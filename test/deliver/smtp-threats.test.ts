@@ -234,7 +234,7 @@ describe("reply parsing", () => {
     );
     onTestFinished(() => session.close());
     await expect(
-      session.submit(mail().envelope, Buffer.alloc(32_000_000, "x\r\n"), patient()),
+      session.submit(mail().envelope, Buffer.alloc(8_000_000, "x\r\n"), patient()),
     ).rejects.toMatchObject({ step: "after-data", code: undefined });
   });
 
