@@ -123,7 +123,7 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
         if (fault) return;
       }
       if (owed === 0 && reader.midway()) throw outOfStep();
-      if (last === 220) handOver?.();
+      if (last === 220 && owed === 0) handOver?.();
     } catch (error) {
       end(error as Error);
     }
