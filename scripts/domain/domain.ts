@@ -161,7 +161,7 @@ const unknownCoverage = (detail: string) => coverage("unknown", "unknown", detai
 
 /** Whether a valid SPF record covers a provider. */
 const providerCoverage = async (
-  { name, includes }: Provider,
+  { name, includes }: Extract<Provider, { ownEnvelope: false }>,
   envelope: string,
   spf: ValidSpf,
   dns: Dns,
@@ -172,7 +172,7 @@ const providerCoverage = async (
     return unknownCoverage(
       `whether SPF covers ${name}: the record depends on who sends (macros, exists or ptr)`,
     );
-  const theirs = await spfOf(includes[0] ?? "", dns);
+  const theirs = await spfOf(includes[0], dns);
   if (contains(spf, theirs)) return covered();
   if (theirs.result === "unknown") return unknownCoverage(`whether SPF covers ${name}: ${theirs.detail}`);
   return coverage(
@@ -188,7 +188,7 @@ const relayCoverage = async ({ envelope, relay }: Sending, spf: Spf, dns: Dns): 
   const provider = providerOf(relay);
   if (provider?.ownEnvelope)
     return unknownCoverage(
-      `${provider.name} puts an envelope sender of its own into each mail, unless a domain for it is set up there: then the SPF record of ${envelope} is not asked, and DKIM must be set up at ${provider.name}`,
+      `${provider.name} replaces the envelope sender by one of its own, or of a domain that is set up there. Receivers then look at that domain's SPF record, not at that of ${envelope}: set up DKIM at ${provider.name}`,
     );
   if (spf.result === "unknown") return unknownCoverage("there is no SPF record to look into");
   if (spf.result !== "valid")

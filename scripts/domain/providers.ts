@@ -1,48 +1,52 @@
 /** A provider whose relays are known by name. */
-export type Provider = {
-  name: string;
-  /** SPF includes of which one covers it; the first is advised. */
-  includes: readonly string[];
-  /** It puts an envelope sender of its own into each mail, unless a domain for that is set up there. */
-  ownEnvelope: boolean;
-};
+export type Provider =
+  | {
+      name: string;
+      ownEnvelope: false;
+      /** Each of these SPF includes covers the provider. The first is advised. */
+      includes: readonly [string, ...string[]];
+    }
+  /** It replaces the envelope sender by one of its own, or of a domain that is set up there. */
+  | { name: string; ownEnvelope: true };
 
-const provider = (name: string, hosts: RegExp, includes: readonly string[], ownEnvelope = false) => ({
-  hosts,
-  provider: { name, includes, ownEnvelope },
+const ownEnvelope = (name: string): Provider => ({ name, ownEnvelope: true });
+const covered = (name: string, ...includes: [string, ...string[]]): Provider => ({
+  name,
+  ownEnvelope: false,
+  includes,
 });
 
-// Each from the provider's own help pages on SPF.
-const known: readonly { hosts: RegExp; provider: Provider }[] = [
-  provider("Microsoft 365", /\.office365\.com$|\.mail\.protection\.outlook\.com$|\.mx\.microsoft$/, [
-    "spf.protection.outlook.com",
-  ]),
-  provider("Google", /^smtp(-relay)?\.(gmail|googlemail)\.com$|^aspmx\.l\.google\.com$/, ["_spf.google.com"]),
-  provider("Amazon SES", /^email-smtp[.-].*\.amazonaws\.com$/, ["amazonses.com"], true),
-  provider("SendGrid", /^smtp(\.eu)?\.sendgrid\.net$/, ["sendgrid.net"], true),
-  provider("Mailgun", /^smtp(\.eu)?\.mailgun\.org$/, ["mailgun.org", "eu.mailgun.org"], true),
-  provider("Mailjet", /\.mailjet\.com$/, ["spf.mailjet.com"], true),
-  provider("Brevo", /^smtp-relay\.(brevo|sendinblue)\.com$/, ["spf.brevo.com", "spf.sendinblue.com"], true),
-  provider("Postmark", /^smtp(-broadcasts)?\.postmarkapp\.com$/, ["spf.mtasv.net"], true),
-  provider("SparkPost", /\.sparkpostmail\.com$/, ["sparkpostmail.com"], true),
-  provider("SMTP2GO", /\.smtp2go\.com$/, ["spf.smtp2go.com"], true),
-  provider("Zoho", /^smtp(pro)?\.zoho\.[a-z.]+$/, [
-    "zohomail.com",
-    "zoho.com",
-    "zoho.eu",
-    "zohomail.eu",
-    "zoho.in",
-    "zohomail.in",
-    "one.zoho.com",
-    "one.zoho.eu",
-  ]),
-  provider("Fastmail", /^smtp\.fastmail\.com$/, ["spf.messagingengine.com"]),
-  provider("Proton", /^smtp\.(protonmail\.ch|proton\.me)$/, ["_spf.protonmail.ch"]),
-  provider("Gandi", /^mail\.gandi\.net$/, ["_mailcust.gandi.net"]),
-  provider("OVH", /\.ovh\.net$/, ["mx.ovh.com", "mx.ovh.ca"]),
-  provider("Yandex", /^smtp\.yandex\.[a-z.]+$/, ["_spf.yandex.net"]),
+/** Above each row stands the provider's own page that says so, as it was in November 2026. */
+const known: readonly [hosts: RegExp, provider: Provider][] = [
+  // https://learn.microsoft.com/defender-office-365/email-authentication-spf-configure
+  [
+    /\.office365\.com$|\.mail\.protection\.outlook\.com$|\.mx\.microsoft$/,
+    covered("Microsoft 365", "spf.protection.outlook.com"),
+  ],
+  // https://support.google.com/a/answer/10684623
+  [/^smtp(-relay)?\.(gmail|googlemail)\.com$|^aspmx\.l\.google\.com$/, covered("Google", "_spf.google.com")],
+  // https://proton.me/support/anti-spoofing-custom-domain
+  [/^smtp\.(protonmail\.ch|proton\.me)$/, covered("Proton", "_spf.protonmail.ch")],
+  // https://helpdesk.gandi.net/hc/en-us/articles/14001808469404-What-is-an-SPF-record
+  [/^mail\.gandi\.net$/, covered("Gandi", "_mailcust.gandi.net")],
+  // https://github.com/ovh/docs/tree/develop/pages/web_cloud/domains/dns_zone_spf (guides of Europe and of Canada)
+  [/^(ssl0|[a-z0-9-]+\.mail)\.ovh\.net$/, covered("OVH", "mx.ovh.com", "mx.ovh.ca")],
+  // https://yandex.com.tr/support/connect/dns/spf.html
+  [/^smtp\.yandex\.[a-z.]+$/, covered("Yandex", "_spf.yandex.net")],
+  // https://docs.aws.amazon.com/ses/latest/dg/send-email-authentication-spf.html
+  [/^email-smtp[.-].*\.amazonaws\.com$/, ownEnvelope("Amazon SES")],
+  // https://www.twilio.com/docs/sendgrid/api-reference/domain-authentication/authenticate-a-domain
+  [/^smtp(\.eu)?\.sendgrid\.net$/, ownEnvelope("SendGrid")],
+  // https://www.mailjet.com/blog/deliverability/mailjet-dmarcbis-is-dead-long-live-dmarc/
+  [/\.mailjet\.com$/, ownEnvelope("Mailjet")],
+  // https://postmarkapp.com/blog/introducing-full-dmarc-support-with-custom
+  [/^smtp(-broadcasts)?\.postmarkapp\.com$/, ownEnvelope("Postmark")],
+  // https://www.sparkpost.com/docs/tech-resources/custom-bounce-domain/
+  [/\.sparkpostmail\.com$/, ownEnvelope("SparkPost")],
+  // https://www.smtp2go.com/blog/spf-record
+  [/\.smtp2go\.com$/, ownEnvelope("SMTP2GO")],
 ];
 
-/** Who runs a relay, if its name tells. */
+/** The provider that runs a relay, if the relay's name tells. */
 export const providerOf = (host: string): Provider | undefined =>
-  known.find(({ hosts }) => hosts.test(host.toLowerCase()))?.provider;
+  known.find(([hosts]) => hosts.test(host.toLowerCase()))?.[1];

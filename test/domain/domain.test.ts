@@ -398,7 +398,7 @@ const rows: Row[] = [
     { relay: "email-smtp.us-gov-west-1.amazonaws.com" },
     "relay",
     "unknown",
-    /Amazon SES puts an envelope sender of its own/,
+    /Amazon SES replaces the envelope sender by one of its own/,
   ],
   ["uses SES by SMTP", {}, { relay: "email-smtp.eu-west-1.amazonaws.com" }, "relay", "unknown", /Amazon SES/],
   // Alignment.
