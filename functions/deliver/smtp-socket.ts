@@ -1,4 +1,4 @@
-import { connect, isIP } from "node:net";
+import { connect, isIP, type LookupFunction } from "node:net";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { checkServerIdentity, connect as connectTls, type PeerCertificate, type TLSSocket } from "node:tls";
 import type { Tls } from "./delivery.ts";
@@ -8,6 +8,15 @@ import { type Sockets, tooLate } from "./smtp-wire.ts";
 const addressMilliseconds = 3_000;
 /** By so much a reply is late while the relay's tickets are not acknowledged: Nagle waits for our delayed ACK. */
 const ticketsMilliseconds = 40;
+
+/** RFC 6761 §6.3: localhost is both, whatever a hosts file says. */
+const loopback: LookupFunction = (_host, _options, found) =>
+  setImmediate(() =>
+    found(null, [
+      { address: "127.0.0.1", family: 4 },
+      { address: "::1", family: 6 },
+    ]),
+  );
 
 /** RFC 9525 §2: a certificate's common name is not a host's. Node takes it where there is no other name. */
 const identityFault = (host: string, certificate: PeerCertificate): Error | undefined =>
@@ -56,6 +65,7 @@ export const nodeSockets: Sockets = {
       host,
       port,
       noDelay: true,
+      ...(host === "localhost" && { lookup: loopback }),
       autoSelectFamily: true,
       autoSelectFamilyAttemptTimeout: addressMilliseconds,
     });
