@@ -129,7 +129,10 @@ const addressIn = (typed: string): string =>
     .replace(/[<>\s]/g, "")
     .toLowerCase();
 
-/** Each recipient of a message/delivery-status (RFC 3464 §2.3), and what is said of it. */
+/**
+ * Each recipient of a message/delivery-status (RFC 3464 §2.3). What is said of it is looked for when it is asked for: a
+ * hostile report has thousands of recipients, and thousands of lines to be searched for each.
+ */
 const readStatus = (body: string, words: (address: string) => Said | undefined) =>
   body.split(/\n[ \t]*\n/, mostParts).flatMap((group) => {
     const told = unfold(group);
@@ -138,15 +141,14 @@ const readStatus = (body: string, words: (address: string) => Said | undefined) 
       .map((name) => addressIn(field(told, name)))
       .filter(Boolean);
     if (addresses.length === 0) return [];
-    const diagnosis = field(told, "diagnostic-code").replace(/^[\w-]+ *; */, "");
-    const reason = diagnosis || addresses.map((address) => words(address)?.reply).find(Boolean) || "";
-    const reply = printable(reason.includes(status) ? reason : `${status} ${reason}`);
-    const said: Said | undefined =
-      action === "failed"
-        ? { kind: "bounce", reply, ...(status.startsWith("5") && { permanent: true }) }
-        : action === "delayed"
-          ? { kind: "delay", reply }
-          : undefined;
+    const said = (): Said | undefined => {
+      if (action !== "failed" && action !== "delayed") return undefined;
+      const diagnosis = field(told, "diagnostic-code").replace(/^[\w-]+ *; */, "");
+      const reason = diagnosis || addresses.map((address) => words(address)?.reply).find(Boolean) || "";
+      const reply = printable(reason.includes(status) ? reason : `${status} ${reason}`);
+      if (action === "delayed") return { kind: "delay", reply };
+      return { kind: "bounce", reply, ...(status.startsWith("5") && { permanent: true }) };
+    };
     return [{ addresses, said }];
   });
 
@@ -178,8 +180,8 @@ export const readReport = (mail: string, to = ""): Report | undefined => {
     sentTo: namesIn([to, ...addressed].join("\n"), /(?<![\da-f])([\da-f]{40})(?![\da-f])/gi),
     about: (address) => {
       if (statusParts.length === 0) return words(address?.toLowerCase());
-      if (address === undefined) return status.length === 1 ? status[0]?.said : undefined;
-      return status.find(({ addresses }) => addresses.includes(address.toLowerCase()))?.said;
+      if (address === undefined) return status.length === 1 ? status[0]?.said() : undefined;
+      return status.find(({ addresses }) => addresses.includes(address.toLowerCase()))?.said();
     },
   };
 };

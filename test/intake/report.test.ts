@@ -204,6 +204,12 @@ describe("a report", () => {
     ["nested parts", "Content-Type: multipart/mixed; boundary=b\n\n--b\n".repeat(20_000)],
     ["recipients", "Final-Recipient: rfc822; ops@example.net\nAction: failed\n\n".repeat(16_000)],
     ["folds", "\n ".repeat(500_000)],
+    [
+      "recipients, and of lines to search for each",
+      `\n--b\nContent-Type: message/delivery-status\n\n${"Action: failed\nFinal-Recipient: a;b\n\n".repeat(49)}`.repeat(
+        24,
+      ) + `\n--b\n\n${"b\n".repeat(5000)}`.repeat(24),
+    ],
   ])("of a megabyte of %s is read in a moment", (_, hostile) => {
     const heads = [
       "From: MAILER-DAEMON@x\nContent-Type: text/plain\n\n",
