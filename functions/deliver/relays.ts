@@ -94,6 +94,7 @@ const places = (connections: number) => {
           line.splice(line.indexOf(turn), 1);
           resolve(false);
         };
+        if (signal.aborted) return resolve(false);
         line.push(turn);
         signal.addEventListener("abort", leave, { once: true });
       });
@@ -184,7 +185,8 @@ export const relays = ({
       const seen = begin(await states.route(relay.route));
       if (!("state" in seen) && askAgainAt(seen) === undefined) return seen;
     }
-    if (!line || !(await line.take(timeout(waitable()))))
+    const patient = timeout(waitable());
+    if (!line || !(await line.take(stopping ? AbortSignal.any([patient, stopping]) : patient)))
       return { until: clock() + busyMilliseconds, reason: "all its connections are busy" };
     try {
       const begun = await takeTurn();

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Mail } from "../../functions/compose/mail.ts";
 import type { DeliveryOutcome, Step } from "../../functions/deliver/delivery.ts";
@@ -338,6 +339,23 @@ describe("the places on a route", () => {
     expect(Math.max(...waits)).toBeLessThanOrEqual(395_000 - 60_000);
     answer.resolve(accepted);
     await Promise.all(both);
+  });
+
+  it("are left alone, by who stands in line and who comes, once the process is to end", async () => {
+    const answer = Promise.withResolvers<DeliveryOutcome>();
+    const handOver = open({ a: { connections: 1, send: () => answer.promise } });
+    const first = handOver(mail(), until());
+    const inLine = handOver(mail(), until());
+    await new Promise((resolve) => setImmediate(resolve));
+    stopping.abort();
+    const busy = { attempts: [], wait: { reason: "a: all its connections are busy" } };
+    const late = handOver(mail(), until());
+    const soon = setTimeout(100, "still in line");
+    expect(await Promise.race([inLine, soon])).toMatchObject(busy);
+    expect(await Promise.race([late, soon])).toMatchObject(busy);
+    answer.resolve(accepted);
+    expect((await first).attempts).toHaveLength(1);
+    expect(tried).toHaveLength(1);
   });
 
   it("are free again after a transport threw", async () => {
