@@ -126,9 +126,16 @@ const failuresThatOpen = (outcome: DeliveryOutcome): number | undefined => {
   return ["recipient", "data", "after-data"].includes(outcome.step) ? undefined : 2;
 };
 
-/** A reply without the address of the contact: each site may read what a route said last, whosever mail that was. */
-const withoutContact = (reply: string, contact: string | undefined): string =>
-  contact ? reply.replaceAll(new RegExp(contact.replaceAll(/\W/g, "\\$&"), "gi"), "[recipient]") : reply;
+/**
+ * A reply without the address of the contact and the name of the mail (identity.ts), which the sender's address may
+ * have: each site may read what a route said last, whosever mail that was, and who has a name may say that it bounced.
+ */
+const withoutContact = (reply: string, contact: string | undefined): string => {
+  const nameless = reply.replaceAll(/(?<![\da-f])[\da-f]{40}(?![\da-f])/gi, "*");
+  return contact
+    ? nameless.replaceAll(new RegExp(contact.replaceAll(/\W/g, "\\$&"), "gi"), "[recipient]")
+    : nameless;
+};
 
 const slowedFor = (times: number, now: number, reason: string): RouteState["slowed"] => {
   const seconds = slowedSeconds[Math.min(times, slowedSeconds.length) - 1] ?? 30;

@@ -100,6 +100,13 @@ describe("a route", () => {
     expect(state.refusal?.reason).toBe("530 5.7.0 Authentication required for [recipient]");
   });
 
+  it("keeps no name of a mail in what it said, with which another site could say that it bounced", () => {
+    const name = "0123456789abcdef0123456789abcdef01234567";
+    const reply = `553 5.7.1 <bounce+${name}@example.com>: Sender address rejected: not owned by user nagios`;
+    const state = afterAttempt(newRoute("r"), failed("recipient", 553, reply), seconds(0), "ops@example.com");
+    expect(state.refusal?.reason).toBe(reply.replace(name, "*"));
+  });
+
   it("is told of at its first refusal, and not again when that opens it, nor on that day", () => {
     const first = afterAttempt(newRoute("smtp://relay:587"), sendAs, seconds(0));
     const told = afterTelling(first, seconds(1));
