@@ -1,4 +1,4 @@
-import type { RouteState } from "./deliver/breaker.ts";
+import { type RouteState, refusing } from "./deliver/breaker.ts";
 import { type Heartbeat, isSilent } from "./heartbeat.ts";
 import type { Bouncing } from "./ledger/bouncing.ts";
 import type { Flow } from "./ledger/flow.ts";
@@ -51,14 +51,18 @@ export const statusOf = (
   dead_letters: deadLetters,
   routes: routes
     .filter(({ removed }) => !removed)
-    .map(({ route, open, refusal }) => ({
-      route,
-      open: open !== undefined,
-      refused: refusal !== undefined,
-      since: open?.since ?? refusal?.at,
-      reason: (open ?? refusal)?.reason,
-      probe_at: open?.probeAt,
-    })),
+    .map((state) => {
+      const { route, open } = state;
+      const refusal = refusing(state);
+      return {
+        route,
+        open: open !== undefined,
+        refused: refusal !== undefined,
+        since: open?.since ?? refusal?.at,
+        reason: (open ?? refusal)?.reason,
+        probe_at: open?.probeAt,
+      };
+    }),
   heartbeats: heartbeats.map((one) => ({ monitor: one.monitor, last: one.at, silent: isSilent(one) })),
   last: { accepted: acceptedAt, mailed: mailedAt },
   rejected,

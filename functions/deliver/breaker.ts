@@ -12,8 +12,11 @@ export type RouteState = {
   open?: { since: number; probes: number; probeAt: number; probing: boolean; reason: string; step: Step };
   /** Of the failures that may be about one recipient alone: whose mail the last one was. */
   failedFor?: string;
-  /** What it said of us last, open or not: sender, login, quota or policy. No mail that it took came after that. */
-  refusal?: { at: number; reason: string; step: Step };
+  /**
+   * What it said of us last, open or not: sender, login, quota or policy. `over`: it has taken a mail since, and the
+   * operators are still to be told; else no mail that it took came after that.
+   */
+  refusal?: { at: number; reason: string; step: Step; over?: true };
   /** It asked for a slower pace, so many times in a row: no mail is begun before `until`. */
   slowed?: { until: number; times: number; reason: string };
   /** What the operators were told last, when that it is open, and when that it refuses us. */
@@ -137,6 +140,13 @@ const withoutContact = (reply: string, contact: string | undefined): string => {
     : nameless;
 };
 
+/** Operators hear once an hour at most that a route is open, and that it is back only if they heard it was open. */
+const tellMilliseconds = 3_600_000;
+/** They hear at once that a route refuses us, before it is open, and no more of that for a day. */
+const refusalMilliseconds = 86_400_000;
+const lately = (at: number | undefined, span: number, now: number): boolean =>
+  at !== undefined && Math.abs(now - at) < span;
+
 const slowedFor = (times: number, now: number, reason: string): RouteState["slowed"] => {
   const seconds = slowedSeconds[Math.min(times, slowedSeconds.length) - 1] ?? 30;
   return { until: now + seconds * 1000, times, reason };
@@ -175,9 +185,9 @@ export const afterAttempt = (
   const limit = outcome && failuresThatOpen(outcome);
   if (!outcome || outcome.result === "accepted" || limit === undefined) {
     const slowed = slowedAfter(state.slowed, outcome, now, contact);
-    return open || before || failures > 0 || slowed !== state.slowed
-      ? { ...rest, failures: 0, slowed }
-      : state;
+    if (!open && (!before || before.over) && failures === 0 && slowed === state.slowed) return state;
+    const untold = before && !open && !lately(state.told.refusalAt, refusalMilliseconds, now);
+    return { ...rest, ...(untold && { refusal: { ...before, over: true } }), failures: 0, slowed };
   }
   if (open && !open.probing) return state;
   const said = { reason: withoutContact(outcome.reply, contact), step: outcome.step };
@@ -205,25 +215,23 @@ export const afterAttempt = (
   };
 };
 
-/** Operators hear once an hour at most that a route is open, and that it is back only if they heard it was open. */
-const tellMilliseconds = 3_600_000;
-/** They hear at once that a route refuses us, before it is open, and no more of that for a day. */
-const refusalMilliseconds = 86_400_000;
-
 /** The route once the operators were told how it is; undefined: there is nothing to be told now. */
 export const afterTelling = (state: RouteState, now: number): RouteState | undefined => {
-  const { open, refusal, told } = state;
-  const lately = (at: number | undefined, span: number) => at !== undefined && Math.abs(now - at) < span;
+  const { refusal, ...rest } = state;
+  const { open, told } = state;
   if (open) {
-    const known = refusal && lately(told.refusalAt, tellMilliseconds);
-    if (told.open || known || lately(told.at, tellMilliseconds)) return undefined;
+    const known = refusal && lately(told.refusalAt, tellMilliseconds, now);
+    if (told.open || known || lately(told.at, tellMilliseconds, now)) return undefined;
     return { ...state, told: { ...told, open: true, at: now } };
   }
   if (told.open) return { ...state, told: { ...told, open: false } };
-  return refusal && !lately(told.refusalAt, refusalMilliseconds)
-    ? { ...state, told: { ...told, refusalAt: now } }
-    : undefined;
+  if (!refusal || lately(told.refusalAt, refusalMilliseconds, now)) return undefined;
+  return { ...rest, ...(!refusal.over && { refusal }), told: { ...told, refusalAt: now } };
 };
+
+/** What the route says of us now; undefined: it takes our mail, or never said anything. */
+export const refusing = ({ refusal }: RouteState): RouteState["refusal"] =>
+  refusal?.over ? undefined : refusal;
 
 /**
  * The route as a bridge finds it that has just been started, perhaps with better settings: it may be probed at once,

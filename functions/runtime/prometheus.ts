@@ -1,5 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { refusing } from "../deliver/breaker.ts";
 import type { Heartbeat } from "../heartbeat.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { type Counter as CounterName, samplesOf } from "../metrics.ts";
@@ -151,7 +152,7 @@ export const prometheus = (parts: PrometheusParts) => {
     for (const route of known ? routes : []) {
       const state = known?.states.find((one) => one.route === route);
       open.set({ route }, state?.open ? 1 : 0);
-      unauthorised.set({ route }, state?.refusal ? 1 : 0);
+      unauthorised.set({ route }, state && refusing(state) ? 1 : 0);
     }
     const own = heartbeatsOf(site, known?.heartbeats ?? []);
     const texts = await Promise.all([registry.metrics(), own.metrics()]);

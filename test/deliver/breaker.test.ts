@@ -6,6 +6,7 @@ import {
   beginning,
   newRoute,
   type RouteState,
+  refusing,
 } from "../../functions/deliver/breaker.ts";
 import type { DeliveryOutcome, Step } from "../../functions/deliver/delivery.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
@@ -119,6 +120,19 @@ describe("a route", () => {
     const again = afterAttempt(afterAttempt(told, accepted, seconds(9)), sendAs, seconds(7200));
     expect(afterTelling(again, seconds(7201))).toBeUndefined();
     expect(afterTelling(again, seconds(90_000))?.told.refusalAt).toBe(seconds(90_000));
+  });
+
+  it("is told of its refusal though it takes the next mail before that, and works meanwhile", () => {
+    const refused = afterAttempt(newRoute("r"), sendAs, seconds(0));
+    const works = afterAttempt(refused, accepted, seconds(1));
+    expect(refusing(works)).toBeUndefined();
+    expect(afterAttempt(works, accepted, seconds(2))).toBe(works);
+    const told = afterTelling(works, seconds(60));
+    expect(told).toMatchObject({ told: { refusalAt: seconds(60) } });
+    expect(told?.refusal).toBeUndefined();
+    expect(told && afterTelling(told, seconds(61))).toBeUndefined();
+    const again = afterAttempt(works, sendAs, seconds(3));
+    expect(refusing(again)).toMatchObject({ at: seconds(0) });
   });
 
   it("is told of when its host dies within an hour of a refusal", () => {
