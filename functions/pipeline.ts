@@ -273,7 +273,10 @@ export const pipeline = (parts: PipelineParts) => {
     return refusal ? reduced(mail, refusal) : mail;
   };
 
-  /** Offers the mail to the routes; once more in its reduced form if all refuse it and one does so for the message. */
+  /**
+   * Offers the mail to the routes; once more in its reduced form if one refuses it for the message and none that could
+   * be tried puts it off. A route that is open or refuses us may stay so: the one that answers may take that form.
+   */
   const deliver = async (
     queued: QueuedAlert,
     claimed: Claimed,
@@ -284,8 +287,9 @@ export const pipeline = (parts: PipelineParts) => {
     const refusal = whole.attempts.find(
       ({ outcome }) => outcome.result === "refused" && outcome.about === "message",
     );
-    if (!whole.refused || !refusal) return whole;
-    const again = await handOver(await mailOf(queued, claimed, refusal.outcome.reply), until);
+    const isNo = ({ outcome: { result } }: Attempt) => result === "refused" || result === "unauthorised";
+    if (!refusal || !whole.attempts.every(isNo)) return whole;
+    const again = await handOver(await mailOf(queued, claimed, refusal.outcome.reply), until, first);
     const attempts = again.attempts.map((attempt): Attempt => ({ ...attempt, reduced: true }));
     return { ...again, attempts: [...whole.attempts, ...attempts] };
   };

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Mail } from "../functions/compose/mail.ts";
+import { afterAttempt, newRoute } from "../functions/deliver/breaker.ts";
 import type { DeliveryOutcome } from "../functions/deliver/delivery.ts";
 import { relays } from "../functions/deliver/relays.ts";
 import { released } from "../functions/ledger/entry.ts";
@@ -41,6 +42,13 @@ const refused: DeliveryOutcome = {
   code: 550,
   durationMilliseconds: 3,
 };
+const away: DeliveryOutcome = {
+  result: "deferred",
+  step: "connect",
+  reply: "ECONNREFUSED",
+  lostAfterData: false,
+  durationMilliseconds: 3,
+};
 const unauthorised: DeliveryOutcome = {
   result: "unauthorised",
   step: "auth",
@@ -62,7 +70,12 @@ beforeEach(() => {
 
 type Send = (mail: Mail) => Promise<DeliveryOutcome>;
 /** A worker whose relay answers by `send`. */
-const worker = (send: Send = async () => accepted, using: Ledger = ledger, policy: Partial<Policy> = {}) => {
+const worker = (
+  send: Send = async () => accepted,
+  using: Ledger = ledger,
+  policy: Partial<Policy> = {},
+  by?: ReturnType<typeof relays>,
+) => {
   const route = "smtp://relay:587";
   const transport = {
     route,
@@ -74,11 +87,13 @@ const worker = (send: Send = async () => accepted, using: Ledger = ledger, polic
   return pipeline({
     ledger: using,
     queue: { send: async (messages) => messages.map(() => true) },
-    handOver: relays({
-      routes: [{ relay: { route, connections: 3 }, transport }],
-      states: using,
-      clock: () => now,
-    }),
+    handOver:
+      by ??
+      relays({
+        routes: [{ relay: { route, connections: 3 }, transport }],
+        states: using,
+        clock: () => now,
+      }),
     operators: [],
     sender: { from: { address: "nagios@example.com" }, envelopeFrom: "nagios@example.com" },
     policy: { ...defaultPolicy, flapHoldSeconds: 0, ...policy },
@@ -144,6 +159,34 @@ describe("a mail that the relay refuses for its size or content", () => {
     await worker()(handOut(long, 2));
     expect(mails.map(({ html }) => html === undefined)).toEqual([false, true, false]);
     expect((await story())?.ending?.as).toBe("mailed");
+  });
+
+  it.each<[string, DeliveryOutcome[]]>([
+    ["refuses us", [unauthorised]],
+    ["refuses us for this recipient", [{ ...unauthorised, step: "recipient", unclear: true }]],
+    ["is down already", [away, away]],
+  ])("is offered reduced, and taken, though another route %s", async (_, others) => {
+    const second = others.at(-1) ?? away;
+    const routes = [
+      { route: "first", send: async ({ html }: Mail) => (html === undefined ? accepted : tooLarge) },
+      { route: "second", send: async () => second },
+    ].map((transport) => ({ relay: { route: transport.route, connections: 3 }, transport }));
+    const handOver = relays({ routes, states: ledger, clock: () => now });
+    await ledger.writeRoute(others.reduce((state, one) => afterAttempt(state, one, now), newRoute("second")));
+    expect(await worker(undefined, ledger, {}, handOver)(handOut(long))).toEqual({ message: "remove" });
+    expect((await story())?.ending?.as).toBe("mailed");
+  });
+
+  it("waits for a route that puts it off, which may take it whole", async () => {
+    const routes = [
+      { route: "first", send: async () => tooLarge },
+      { route: "second", send: async () => deferred },
+    ].map((transport) => ({ relay: { route: transport.route, connections: 3 }, transport }));
+    const handOver = relays({ routes, states: ledger, clock: () => now });
+    expect(await worker(undefined, ledger, {}, handOver)(handOut(long))).toMatchObject({
+      message: "give-back",
+    });
+    expect((await story())?.attempts).toHaveLength(2);
   });
 
   it("is not offered reduced for a refusal of its recipient", async () => {
