@@ -270,7 +270,7 @@ export const pipeline = (parts: PipelineParts) => {
     const mail = members
       ? composeDigest(queued, await ledger.stories(queued.site, members), decidedAt, sender, meanwhile)
       : compose(refusal ? withoutLongOutput(queued) : queued, verdict, decidedAt, sender);
-    return refusal ? reduced(mail, refusal) : mail;
+    return refusal ? reduced(mail, refusal, members !== undefined) : mail;
   };
 
   /**

@@ -130,12 +130,13 @@ export const withoutLongOutput = (queued: QueuedAlert): QueuedAlert => ({
 });
 
 /**
- * A mail in the form that is tried after every route refused it for its size or content: plain text of at most 4,000
- * characters, which says so and repeats what the relay said.
+ * A mail in the form that is tried after a relay refused it for its size or content: plain text of at most 4,000
+ * characters, which says so and repeats what the relay said. A digest keeps every line: what it tells is told nowhere else.
  */
-export const reduced = ({ html: _, ...mail }: Mail, reply: string): Mail => {
+export const reduced = ({ html: _, ...mail }: Mail, reply: string, isDigest = false): Mail => {
   const end = mail.text.lastIndexOf("\n-- \n");
   const [body, footer] = [mail.text.slice(0, end), mail.text.slice(end)];
   const mark = `This mail is reduced: without HTML, long output and performance data. The relay refused the whole one:\n${reply}`;
-  return { ...mail, text: `${body.slice(0, mostReducedCharacters)}\n${mark}\n${footer}` };
+  const kept = isDigest ? body : body.slice(0, mostReducedCharacters);
+  return { ...mail, text: `${kept}\n${mark}\n${footer}` };
 };

@@ -2,6 +2,7 @@ import PostalMime from "postal-mime";
 import { describe, expect, it } from "vitest";
 import type { State } from "../../functions/alert.ts";
 import { composeDigest } from "../../functions/compose/digest.ts";
+import { reduced } from "../../functions/compose/mail.ts";
 import { mimeBytes } from "../../functions/compose/mime.ts";
 import { type JournalRecord, newRecord } from "../../functions/ledger/journal.ts";
 import { queuedAlert } from "../alerts.ts";
@@ -109,6 +110,13 @@ describe("the mail of a digest", () => {
     expect(html?.match(/<s>.*?<\/s>/g)).toEqual([
       '<s><a href="https://nagios.example.com/?h=a&amp;s=s1" style="color:inherit">s1</a></s>',
     ]);
+  });
+
+  it("has every line in its reduced form too: what is cut would be told by no mail", () => {
+    const names = Array.from({ length: 300 }, (_, index) => `web${String(index).padStart(3, "0")}`);
+    const { html, text } = reduced(mail(...names.map((name) => told([name], "DOWN"))), "552 too large", true);
+    expect(html).toBeUndefined();
+    expect(names.filter((name) => !text.includes(`\n${name}\n`))).toEqual([]);
   });
 
   it("escapes whatever comes from outside, and has no content from elsewhere", () => {
