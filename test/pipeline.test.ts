@@ -771,4 +771,25 @@ describe("a relay that is asked too fast", () => {
     // SQS buries what it hands out more than a thousand times.
     expect(receives).toBeLessThan(700);
   });
+
+  it("makes no story that DynamoDB could not hold", async () => {
+    const tls = {
+      version: "TLSv1.3",
+      cipher: "TLS_AES_256_GCM_SHA384",
+      subject: "relay.example.com",
+      validTo: "x".repeat(24),
+    };
+    const long: DeliveryOutcome = { ...tooFast, reply: `450 4.7.1 rate limit ${"x".repeat(479)}`, tls };
+    const handle = worker(async () => long);
+    const alert = queued("alert-0001");
+    for (let receives = 1; ; receives++) {
+      const disposition = await handle(handOut(alert, receives));
+      if (disposition.message !== "give-back") break;
+      now += disposition.afterSeconds * 1000;
+    }
+    const record = await story();
+    expect(JSON.stringify(record).length).toBeLessThan(200_000);
+    expect(record?.attempts).toHaveLength(200);
+    expect(record && storyOf(record).filter((line) => /\d more attempts failed/.test(line))).toHaveLength(1);
+  });
 });

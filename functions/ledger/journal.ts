@@ -60,7 +60,9 @@ export type JournalRecord = {
   queued?: QueuedAlert;
   /** Set while a worker may be sending: before `until` nobody sends who was not handed the message after it. */
   claim?: { attempt: number; since: number; until: number; receiveCount: number };
+  /** The first and the last; `leftOut` tells how many are not kept of those between (`withAttempts`). */
   attempts: Attempt[];
+  leftOut?: number;
   /** It was decided on, but no route could be tried. */
   waiting?: { since: number; until: number; reason: string };
   /** A relay may have the mail, though it never said so. */
@@ -101,6 +103,18 @@ export const newRecord = (queued: QueuedAlert): JournalRecord => {
     holds: [],
     attempts: [],
   };
+};
+
+const firstAttempts = 20;
+const mostAttempts = 200;
+
+/** The record after more attempts. It keeps 200 at most: a relay may say "too fast" for days, and DynamoDB has 400 KB. */
+export const withAttempts = (record: JournalRecord, more: readonly Attempt[]): JournalRecord => {
+  const all = [...record.attempts, ...more];
+  const over = all.length - mostAttempts;
+  if (over <= 0) return { ...record, attempts: all };
+  const leftOut = (record.leftOut ?? 0) + over;
+  return { ...record, attempts: all.toSpliced(firstAttempts, over), leftOut };
 };
 
 /** The record as an alert meets it: it goes on if that is a dead letter which was put back by hand since. */
@@ -214,7 +228,17 @@ export const eventsOf = (record: JournalRecord): { at: number; line: string }[] 
       at: record.receivedAt,
       line: `${from}: ${record.type} ${record.state} of ${objectOf(record)} for ${record.contact}`,
     },
-    ...record.attempts.map((attempt) => ({ at: attempt.at, line: attemptLine(attempt) })),
+    ...record.attempts.flatMap((attempt, index) => [
+      ...(index === firstAttempts && record.leftOut !== undefined
+        ? [
+            {
+              at: attempt.at,
+              line: `before this, ${record.leftOut} more attempts failed, which are not kept`,
+            },
+          ]
+        : []),
+      { at: attempt.at, line: attemptLine(attempt) },
+    ]),
     ...record.holds.map((hold) => ({
       at: hold.at,
       line: `held until ${time(hold.until)}: ${because(hold)}`,

@@ -6,7 +6,7 @@ import type { QueuedAlert } from "../queue/queue.ts";
 import type { Known, Verdict } from "./case.ts";
 import { type Entry, type Told, told, withHeld, withoutHeld } from "./entry.ts";
 import type { Flow } from "./flow.ts";
-import { type JournalRecord, newRecord, type Outcome, type Returned } from "./journal.ts";
+import { type JournalRecord, newRecord, type Outcome, type Returned, withAttempts } from "./journal.ts";
 import type { Numbered } from "./order.ts";
 import type { Rejection } from "./rejection.ts";
 
@@ -237,7 +237,12 @@ export const claim = async (
       kind,
       episode: episode && { id: episode.id, since: episode.since },
     },
-    claim: { attempt: page.record.attempts.length + 1, since: now, until: visibleAgainAt, receiveCount },
+    claim: {
+      attempt: page.record.attempts.length + (page.record.leftOut ?? 0) + 1,
+      since: now,
+      until: visibleAgainAt,
+      receiveCount,
+    },
     messageId,
     queued: undefined,
   };
@@ -363,12 +368,11 @@ const tried = (
   { attempts, wait }: Handover,
   now: number,
 ): JournalRecord => ({
-  ...record,
+  ...withAttempts(record, attempts),
   claim:
     record.claim?.since === mine?.since && record.claim?.receiveCount === mine?.receiveCount
       ? undefined
       : record.claim,
-  attempts: [...record.attempts, ...attempts],
   waiting: wait && { since: (attempts.length === 0 && record.waiting?.since) || now, ...wait },
   ...(attempts.some(isLost) && { inDoubt: true }),
 });
