@@ -129,7 +129,7 @@ const nameServers = (given: string | undefined): Dns => {
   try {
     if (given !== undefined) resolver.setServers([given]);
   } catch {
-    throw new WrongUse("--dns wants the address of a name server, such as 192.0.2.53");
+    throw new WrongUse("--dns needs the address of a name server, such as 192.0.2.53");
   }
   return dnsOf(resolver);
 };
@@ -202,7 +202,7 @@ const tellResults = (file: string, json: boolean): Status => {
   const read = readAuthenticationResults(fileText(file === "-" ? "/dev/stdin" : file, "The mail's source"));
   if (!read)
     throw new NotFoundOut(
-      "there is no header Authentication-Results. Save the whole source of the received mail (in Gmail: Show original), at a provider that writes it.",
+      "there is no header Authentication-Results. Save the whole source of the received mail (in Gmail: Show original). If it has none, use another provider.",
     );
   const checks = verdictsOf(read);
   const { result } = checks[2];
@@ -213,14 +213,14 @@ const tellResults = (file: string, json: boolean): Status => {
     for (const check of checks)
       for (const line of lines(check.check, { ...check, detail: printable(check.detail) })) say(line);
     const good = result === "pass" ? "Good: receivers can tell that the mail is ours." : "";
-    const open = "It is not certain that every receiver takes such mail.";
-    say(`\n${result === "fail" ? "Bad: receivers may refuse such mail or call it spam." : good || open}`);
+    const open = "Not every receiver may accept such mail.";
+    say(`\n${result === "fail" ? "Bad: receivers may refuse such mail or treat it as spam." : good || open}`);
   }
   return result === "fail" ? 1 : 0;
 };
 
 const howToSee =
-  "What is unknown here, a received mail tells: send one with --to to your address at another provider, save its source there, and run hardstate doctor --results FILE.";
+  "A received mail shows what is unknown here. Send one with --to to your address at another provider, save its source there, and run hardstate doctor --results FILE.";
 
 type Report = {
   verdict: "pass" | "fail";
@@ -252,12 +252,12 @@ const teller = () => {
 
 const waitSeconds = 10;
 
-/** Says every ten seconds that it still waits, until a word is heard; on the terminal alone. */
+/** Tells on the terminal every ten seconds that the relay has not replied yet. */
 const patience = () => {
   let since = clock();
   const timer = setInterval(() => {
     const seconds = Math.round((clock() - since) / 1000);
-    if (seconds >= waitSeconds) complain(`  waiting  ${seconds} s for the next word of the relay`);
+    if (seconds >= waitSeconds) complain(`  waiting  ${seconds} s for the relay's next reply`);
   }, waitSeconds * 1000);
   return {
     heard: () => {
@@ -375,23 +375,23 @@ exit status: 0 all is well  1 a stage after connect failed  2 wrong use, or
       return tellResults(results, values.json === true);
     }
     if (more.length > 0 || (word !== undefined && file !== undefined))
-      throw new WrongUse("doctor wants at most one URL");
+      throw new WrongUse("doctor takes at most one URL");
     const url = file === undefined ? word : fileText(file, "The file");
-    if (url !== undefined && url.split(/\s+/).length !== 1) throw new WrongUse("doctor wants one URL");
+    if (url !== undefined && url.split(/\s+/).length !== 1) throw new WrongUse("doctor takes one URL");
     if (word && URL.canParse(word) && new URL(word).password)
       complain(
         "warning: others can see a password on a command line; --url-file FILE reads the URL from a file.\n",
       );
     const selectors = wordOf(values.selector)?.split(",") ?? [];
     if (!selectors.every((name) => /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/i.test(name)))
-      throw new WrongUse("--selector wants names such as s1, with commas between them");
+      throw new WrongUse("--selector needs names such as s1, with commas between them");
     const dns = nameServers(wordOf(values.dns));
     const asked = settingsFor(url);
     if ("faults" in asked) return faultsReport(asked.faults, values.json === true);
     for (const name of ["to", "outside"]) {
       const address = wordOf(values[name]);
       if (address !== undefined && !parseAddress(address).ok)
-        throw new WrongUse(`--${name} wants an address`);
+        throw new WrongUse(`--${name} needs an address`);
       if (name === "to" && address !== undefined && !asked.settings.allowed(address))
         throw new WrongUse(`HARDSTATE_RECIPIENTS does not allow ${address}`);
     }

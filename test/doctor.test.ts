@@ -197,14 +197,14 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     { script: { greeting: silence } },
     "banner",
     /no answer/,
-    /says nothing: a port for TLS from the start \(465\) wants smtps/,
+    /says nothing\. A port for TLS from the start \(465\) needs smtps/,
   ],
   [
     "turns us away",
     { script: { greeting: "554 5.7.1 not you\r\n" } },
     "banner",
     /^554/,
-    /turns this machine away/,
+    /refuses the connection of this machine/,
   ],
   [
     "is another service",
@@ -214,7 +214,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     /Another service/,
   ],
   ["hangs up", { script: { greeting: hangUp } }, "banner", /closed/, /broke off/],
-  ["knows no EHLO", { script: { EHLO: "502 5.5.1 what\r\n" } }, "ehlo", /^502/, /knows no EHLO/],
+  ["knows no EHLO", { script: { EHLO: "502 5.5.1 what\r\n" } }, "ehlo", /^502/, /does not know EHLO/],
   [
     "does not like our name",
     { script: { EHLO: "550 5.7.1 Helo command rejected: Host not found\r\n" } },
@@ -322,7 +322,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     },
     "auth",
     /^550 5\.7\.30/,
-    /Microsoft 365 takes no passwords .* use auth=XOAUTH2/,
+    /Microsoft 365 refuses passwords .* use auth=XOAUTH2/,
   ],
   [
     "repeats the password",
@@ -364,7 +364,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     /HARDSTATE_FROM/,
   ],
   [
-    "wants a full domain of our sender",
+    "requires a full domain of our sender",
     {
       script: {
         ...closed,
@@ -422,7 +422,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     /is retried/,
   ],
   [
-    "wants a login at RCPT",
+    "requires a login at RCPT",
     {
       script: { RCPT: "530 5.7.0 Authentication required\r\n" },
       change: () => ({ credentials: undefined }),
@@ -432,7 +432,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     /requires a login/,
   ],
   [
-    "wants a login at MAIL",
+    "requires a login at MAIL",
     {
       script: { MAIL: "530 5.7.57 Client not authenticated to send mail\r\n" },
       change: () => ({ credentials: undefined }),
@@ -453,7 +453,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     { script: { ...closed, AUTH: "454 4.7.0 Too many login attempts, please try again later. g-smtp\r\n" } },
     "auth",
     /^454 4\.7\.0/,
-    /tried again/,
+    /tries again/,
   ],
   [
     "has authenticated SMTP switched off",
@@ -479,7 +479,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     { script: { ...closed, MAIL: "421 4.7.0 Try again later, closing connection\r\n" } },
     "sender",
     /^421/,
-    /later/,
+    /defers/,
   ],
   [
     "has a daily limit that is used up, and says so at MAIL",
@@ -531,7 +531,7 @@ const table: [string, Broken, stage: string, detail: RegExp, advice: RegExp][] =
     { script: { ...closed, DATA: "452 4.3.1 disk\r\n" }, question: { mail } },
     "data",
     /^452/,
-    /later/,
+    /defers/,
   ],
   [
     "takes no DATA",
@@ -564,7 +564,7 @@ describe("a relay that", () => {
 
 describe("what a test mail shows", () => {
   it.each<[string, Script["dot"], RegExp, RegExp]>([
-    ["full", "452 4.3.1 disk full\r\n", /^452/, /says later/],
+    ["full", "452 4.3.1 disk full\r\n", /^452/, /defers the mail/],
     ["against what it holds", "554 5.7.1 spam\r\n", /^554/, /filter refuses the content/],
     [
       "against our From",
@@ -572,7 +572,7 @@ describe("what a test mail shows", () => {
       /^554/,
       /refuses this sender/,
     ],
-    ["silent", silence, /no answer/, /never said so/],
+    ["silent", silence, /no answer/, /answer is lost/],
   ])("of a relay that after the dot is %s", async (_, dot, detail, advice) => {
     const relay = await start({ ...closed, dot });
     const found = await examination(relay.port, {}, { mail });
@@ -869,7 +869,7 @@ describe("XOAUTH2", () => {
     expect(findingOf(found, "auth").detail).toBe(
       `535 5.7.3 Authentication unsuccessful (its challenge: ${JSON.stringify(challenge)})`,
     );
-    expect(findingOf(found, "auth").advice).toMatch(/does not take the token/);
+    expect(findingOf(found, "auth").advice).toMatch(/refuses the token/);
     expect(secretsIn(JSON.stringify(found), token)).toEqual([]);
   });
 });
@@ -999,7 +999,7 @@ describe("hardstate doctor", () => {
       /^smtp:\/\/127\.0\.0\.1:\d+\n {2}pass {5}config {7}login bridge by PLAIN, LOGIN; STARTTLS;/,
     );
     expect(out).toMatch(
-      /\n\nGood, .*\n[\s\S]*FAIL {5}tls {10}STARTTLS is not offered[\s\S]*Bad: tls failed\.\n\nWhat is unknown/,
+      /\n\nGood, .*\n[\s\S]*FAIL {5}tls {10}STARTTLS is not offered[\s\S]*Bad: tls failed\.\n\nA received mail shows/,
     );
     narrow(out);
     const memory = join(folder, "state", "doctor.json");
@@ -1043,7 +1043,7 @@ describe("hardstate doctor", () => {
       / {2}pass {5}domain {7}good: mx, spf, alignment, dmarc; cannot be told: relay,\s+dkim\n/,
     );
     expect(out).toMatch(/ {2}pass {7}spf {8}v=spf1 ip4:192\.0\.2\.0\/24 -all \(0 of 10 look-ups\)\n/);
-    expect(out).toMatch(/What is unknown here, a received mail tells: [\s\S]*doctor\s+--results\s+FILE\.\n$/);
+    expect(out).toMatch(/A received mail shows what is unknown here\. [\s\S]*doctor\s+--results\s+FILE\.\n$/);
     narrow(out);
     const elsewhere = { ...environment, HARDSTATE_ENVELOPE_FROM: "nagios@example.net" };
     const json = JSON.parse((await run([...words, "--selector", "s1,s2", "--json"], elsewhere)).out);
@@ -1056,7 +1056,7 @@ describe("hardstate doctor", () => {
   it.each<[string, string, number, RegExp]>([
     ["passed", "spf=pass smtp.mailfrom=example.com; dkim=none; dmarc=pass", 0, /Good: receivers can tell/],
     ["failed", "spf=fail smtp.mailfrom=example.com; dkim=none; dmarc=fail", 1, /FAIL {5}dmarc[\s\S]*Bad: /],
-    ["is open", "spf=pass smtp.mailfrom=example.com; dkim=none", 0, /It is not certain/],
+    ["is open", "spf=pass smtp.mailfrom=example.com; dkim=none", 0, /Not every receiver may accept/],
   ])("reads in a received mail what %s", async (_, results, expected, words) => {
     const source = `Authentication-Results: mx\u001b[31m.example.org; ${results}\r\nFrom: a@example.com\r\n\r\nx`;
     const { status, out, err } = await run(["--results", file("mail.eml", source)]);
@@ -1107,9 +1107,9 @@ describe("hardstate doctor", () => {
   it.each<[string, string[], RegExp]>([
     ["two URLs", ["smtp://a.example", "smtp://b.example"], /at most one URL/],
     ["results of a relay", ["smtp://127.0.0.1:1", "--results", "x"], /--results reads a received mail/],
-    ["a name server that is none", ["smtp://127.0.0.1:1", "--dns", "ns.example"], /--dns wants the address/],
-    ["a selector that is none", ["smtp://127.0.0.1:1", "--selector", "a b"], /--selector wants names/],
-    ["an address that is none", ["smtp://127.0.0.1:1", "--to", "ops"], /--to wants an address/],
+    ["a name server that is none", ["smtp://127.0.0.1:1", "--dns", "ns.example"], /--dns needs the address/],
+    ["a selector that is none", ["smtp://127.0.0.1:1", "--selector", "a b"], /--selector needs names/],
+    ["an address that is none", ["smtp://127.0.0.1:1", "--to", "ops"], /--to needs an address/],
     ["a recipient that is not allowed", ["smtp://127.0.0.1:1", "--to", "x@evil.example"], /does not allow/],
   ])("says what is wrong with %s", async (_, words, text) => {
     const { status, out, err } = await run(words, { HARDSTATE_RECIPIENTS: "example.org" });

@@ -1,20 +1,20 @@
 import type { Step } from "./delivery.ts";
 import { todoAfter } from "./refusal.ts";
 
-/** Where a failure may be; `dns`, `banner` and `ehlo` are parts of the step `connect` that only hardstate doctor tells. */
+/** Where a failure may be; `dns`, `banner` and `ehlo` are parts of the step `connect`, which only hardstate doctor tells apart. */
 type Place = Step | "dns" | "banner" | "ehlo";
 
-/** What can be done about a failure: the first line whose place and words fit is the advice. */
+/** What can be done about a failure: the advice is of the first row whose place and words match. */
 const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   [
     ["auth"],
     /^(AccessDenied|InvalidClientToken|SignatureDoesNotMatch|Unrecognized|IncompleteSignature|ExpiredToken|OptIn|\w*Credentials)/,
-    "AWS does not take our credentials: give the bridge a role or keys that may ses:SendRawEmail in this region.",
+    "AWS refuses our credentials: give the bridge a role or keys that may ses:SendRawEmail in this region.",
   ],
   [
     ["auth"],
     /^Request(Expired|InTheFuture|TimeTooSkewed)/,
-    "AWS finds that this machine's clock is wrong: set it, or keep it by NTP.",
+    "AWS says that this machine's clock is wrong: set it by NTP.",
   ],
   [
     ["sender"],
@@ -29,7 +29,7 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   [
     ["recipient"],
     /^MessageRejected.*(blacklisted|suppression list)/,
-    "SES mails this address no more, for it bounced before: check it, and take it off the account's suppression list.",
+    "SES no longer mails this address, because mail to it bounced. Check the address, and remove it from the account's suppression list.",
   ],
   [
     ["recipient"],
@@ -44,27 +44,27 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   [
     ["connect"],
     /^(Throttling|TooManyRequests)|rate exceeded/i,
-    "SES took as many mails as the account may send in a second, and takes more in the next: set rate= in HARDSTATE_RELAYS to the account's rate, or ask AWS for more.",
+    "The account's sending rate at SES is reached, and the bridge slows down by itself. To avoid this, set rate= in HARDSTATE_RELAYS to the account's rate, or ask AWS for a higher one.",
   ],
   [
     ["connect"],
     /^(Account|SendingPaused|ConfigurationSet)|paused|suspended|configuration ?set/i,
-    "SES is not to be used as it is configured: look at the account's standing and the configuration set in AWS.",
+    "SES does not send with this configuration: check the account's status and the configuration set in AWS.",
   ],
   [
     ["data"],
     /^(MessageRejected|InvalidParameter|Validation|BadRequest|RequestEntity)/,
-    "SES refuses this mail as it is written: read its words.",
+    "SES refuses the content of this mail: read its reply.",
   ],
   [
     ["ehlo", "tls", "connect"],
     /\b(helo|ehlo)\b.*reject|fully.qualified host ?name/i,
-    "The relay does not take the name that we give in EHLO: give one that it knows with name= in HARDSTATE_RELAYS.",
+    "The relay does not accept the name that the bridge gives in EHLO: set one that it knows with name= in HARDSTATE_RELAYS.",
   ],
   [
     ["auth"],
     /5\.7\.30\b/,
-    "Microsoft 365 takes no passwords for sending mail any more: use auth=XOAUTH2 with HARDSTATE_OAUTH (README: XOAUTH2).",
+    "Microsoft 365 refuses passwords for sending mail: use auth=XOAUTH2 with HARDSTATE_OAUTH (README: XOAUTH2).",
   ],
   [
     ["auth"],
@@ -74,25 +74,29 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   [
     ["auth"],
     /5\.7\.9\b|application-specific password/i,
-    "The provider wants an app password, or XOAUTH2, instead of the account's own password.",
+    "The provider requires an app password, or XOAUTH2, instead of the account's own password.",
   ],
   [
     ["auth"],
     /^535\b.*challenge/,
-    "The relay does not take the token: check user, scope and the application's right to send as this mailbox.",
+    "The relay refuses the token: check user, scope and the application's right to send as this mailbox.",
   ],
   [
     ["auth"],
     /^50[0-4]|(unrecogni[sz]ed|unsupported|unknown|invalid) (authentication|auth) (type|mechanism|method)/i,
-    "The relay does not take this way to log in: give another with auth= in HARDSTATE_RELAYS (LOGIN, PLAIN, CRAM-MD5 or XOAUTH2).",
+    "The relay does not support this way to log in: set another with auth= in HARDSTATE_RELAYS (LOGIN, PLAIN, CRAM-MD5 or XOAUTH2).",
   ],
-  [["auth"], /^4/, "The relay cannot check logins at the moment; it is tried again."],
+  [["auth"], /^4/, "The relay cannot check logins at the moment. The bridge tries again."],
   [
     ["auth"],
     /^(53[045]|5)/,
     "User or password is wrong, or the account is locked or not allowed to send: check them at the relay's side, and the percent-encoding in HARDSTATE_RELAYS.",
   ],
-  [["auth"], /./, "The relay broke the login off: check auth= in HARDSTATE_RELAYS and the relay's log."],
+  [
+    ["auth"],
+    /./,
+    "The relay ended the connection during the login: check auth= in HARDSTATE_RELAYS and the relay's log.",
+  ],
   [
     ["token"],
     /HTTP 4/,
@@ -116,7 +120,7 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   [
     ["tls"],
     /does not contain a DNS name/i,
-    "The certificate has its host's name as common name alone: have it made anew with a subjectAltName.",
+    "The certificate names its host only as common name: replace it by one with a subjectAltName.",
   ],
   [
     ["tls"],
@@ -174,7 +178,7 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   [
     ["banner"],
     /never received|no answer|timed? ?out/i,
-    "It is connected and says nothing: a port for TLS from the start (465) wants smtps://; else the relay is overloaded, or a firewall is in between.",
+    "The relay accepts the connection and says nothing. A port for TLS from the start (465) needs smtps://. Otherwise the relay is overloaded, or a firewall is in between.",
   ],
   [
     ["connect"],
@@ -184,17 +188,17 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   [
     ["connect", "banner", "ehlo"],
     /^4/,
-    "The relay has too many connections or closes for a while: lower connections= or set rate=.",
+    "The relay has too many connections, or takes none for a while: lower connections= or set rate=.",
   ],
   [
     ["connect", "banner"],
     /^5/,
-    "The relay turns this machine away before anything was said: ask its administrator whether its address is blocked.",
+    "The relay refuses the connection of this machine: ask its administrator whether this machine's address is blocked.",
   ],
   [
     ["ehlo"],
     /^5/,
-    "The relay knows no EHLO or not this name, so there is no TLS and no login: check name= in HARDSTATE_RELAYS and what listens on this port.",
+    "The relay does not know EHLO, or refuses the name in it, so there is no TLS and no login: check name= in HARDSTATE_RELAYS and what listens on this port.",
   ],
   [
     ["connect", "banner", "ehlo"],
@@ -204,7 +208,7 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   [
     ["after-data"],
     /^(?![45]\d\d)/,
-    "The relay took the mail and never said so: it is sent again with the same Message-ID. Read the relay's log.",
+    "The relay may have taken the mail, but its answer is lost. The mail is sent again with the same Message-ID. Read the relay's log.",
   ],
 ];
 

@@ -1,12 +1,12 @@
 import type { Envelope, Failure, Step } from "./delivery.ts";
 
 /**
- * What a relay's no is about. `us`: sender, account, quota, address or policy, so every mail will hear it. `unclear`:
- * perhaps us, perhaps this recipient alone; nothing is buried for it.
+ * What a relay's refusal is about. `us`: sender, account, quota, address or policy, so it will refuse every mail.
+ * `unclear`: perhaps us, perhaps this recipient alone. Only `recipient` and `message` make dead letters.
  */
 type Fault = "recipient" | "message" | "us" | "unclear" | "too-fast" | "quota" | "later";
 
-/** One kind of refusal after login: where it comes, how systems word it, and what an operator can do. */
+/** One kind of refusal after the login: at which steps it comes, how systems word it, and what an operator can do. */
 type Refusal = {
   fault: Fault;
   reply: RegExp;
@@ -21,9 +21,9 @@ const content: readonly Step[] = ["data", "after-data"];
 const notSender: readonly Step[] = ["recipient", "data", "after-data"];
 
 const accountStanding =
-  "The account at the relay may not send at the moment: log in to the provider's pages and look at its standing.";
+  "The account at the relay may not send at the moment: check its status in the provider's web pages.";
 
-/** The first row that fits is meant: words about us come before those that a recipient's refusal shares with them. */
+/** The first row that matches counts. Words about us come first, because refusals of recipients share some of them. */
 const refusals: readonly Refusal[] = [
   {
     fault: "quota",
@@ -36,12 +36,12 @@ const refusals: readonly Refusal[] = [
     steps: everyStep,
     reply:
       /^(432\b|4\d\d (?!4\.(2\.|5\.3|7\.6|7\.28)|.*\b(connections|in this (connection|session))\b).*\b(rate|throttl\w*|too (fast|quickly|many|much)|per (second|minute)|concurren\w*|thread limit|slow down)\b|4.*\bpeak\b)/i,
-    todo: "The relay asks for a slower pace, and gets it by itself. To avoid this, set rate= and a lower connections= in HARDSTATE_RELAYS.",
+    todo: "The relay asks for a slower pace, and the bridge slows down by itself. To avoid this, set rate= and a lower connections= in HARDSTATE_RELAYS.",
   },
   {
     fault: "later",
     reply: /^4/,
-    todo: "The relay says later (greylisting, a limit, a full disk). The mail is retried. If this lasts, read the relay's log.",
+    todo: "The relay defers the mail (greylisting, a limit, a full disk). The mail is retried. If this lasts, read the relay's log.",
   },
   {
     fault: "unclear",
@@ -53,20 +53,20 @@ const refusals: readonly Refusal[] = [
     fault: "unclear",
     reply:
       /^5\d\d (5\.7\.(124|13[3-6])\b|.*(allowed[- ]senders?|only accepts? (mail|messages)|not authenticated for group|restricted (group|list|recipient)))/i,
-    todo: "This recipient takes mail from chosen senders alone: have its owner add the sender, or give the contact another address.",
+    todo: "This recipient accepts mail only from chosen senders: ask its owner to add the sender, or give the contact another address.",
   },
   {
     fault: "message",
     reply:
       /^5\d\d (5\.3\.4\b|5\.2\.3\b|5\.6\.\d|.*(\bsize (limit|exceed)|exceed\w*.{0,30}\bsize\b|(message|mail|content|data|body)\b.{0,30}\btoo (large|big|long)))/i,
-    todo: "The mail is larger than the relay allows, or has a form that it does not take: raise the limit there (message_size_limit of Postfix), or have the check print less.",
+    todo: "The mail is larger than the relay allows, or has a form that it does not accept: raise the limit there (message_size_limit of Postfix), or have the check print less.",
   },
   {
     fault: "us",
     steps: everyStep,
     reply:
       /^5\d\d (5\.7\.([57]\d\d|60[6-9])\b|.*(\breputation\b|(host|\bIP\b|address \[|network|\[[\d.]+\]).{0,80}\b(block|black|list|bann|denied)|blocked using|spamhaus|\blisted (by|in|on|at)\b|spammer|sending spam|\bspam (source|complaints?|ips?|from)\b|listed as .{0,20}\bspam\b|geoip|\b(dns)?[rb]bl\b|dnsbl|blacklist|blocklist))/i,
-    todo: "The relay's address, or this machine's, is on a blocklist: look it up at the address in the reply, have it taken off, and add a second relay to HARDSTATE_RELAYS.",
+    todo: "The relay's address, or this machine's, is on a blocklist: look it up at the address in the reply, have it removed there, and add a second relay to HARDSTATE_RELAYS.",
   },
   {
     fault: "us",
@@ -78,12 +78,12 @@ const refusals: readonly Refusal[] = [
     fault: "us",
     reply:
       /^5\d\d (5\.1\.[78]\b|5\.7\.60\b|.*(send ?as\b|SendAs|\bsender\b(?!'?s? (submission|sending)? ?(quota|limit))|not owned by|mail from\b|from:? address|\bfrom header|envelope.?from|return.?path|not verified|not a verified|unverified (address|identity|domain)|not authori[sz]ed to (send|use)))/i,
-    todo: "The relay refuses this sender for this login: set HARDSTATE_FROM and HARDSTATE_ENVELOPE_FROM to an address that the login may send as, or have the right given or the address verified there.",
+    todo: "The relay refuses this sender for this login: set HARDSTATE_FROM and HARDSTATE_ENVELOPE_FROM to an address that the login may send as, or get the right, or verify the address, at the relay.",
   },
   {
     fault: "us",
     reply: /^5\d\d.*(\b(helo|ehlo)\b.*reject|fully.qualified host ?name)/i,
-    todo: "The relay does not take the name that the bridge gives in EHLO: give one that it knows with name= in HARDSTATE_RELAYS.",
+    todo: "The relay does not accept the name that the bridge gives in EHLO: set one that it knows with name= in HARDSTATE_RELAYS.",
   },
   {
     fault: "us",
@@ -107,14 +107,14 @@ const refusals: readonly Refusal[] = [
     steps: notSender,
     reply:
       /^5\d\d (5\.2\.2\b|.*(mailbox (is |has )?(full|exceed|over)|over ?quota|(mailbox|user|recipient|account)\b.{0,30}quota (is |was )?(exceeded|full)|exhausted.{0,20}storage|(exceed|out of|insufficient).{0,20}(storage|disk space|mailbox)|\bfull\b.{0,20}mailbox))/i,
-    todo: "The recipient's mailbox is full: have it emptied.",
+    todo: "The recipient's mailbox is full: ask the recipient to empty it.",
   },
   {
     fault: "message",
     steps: content,
     reply:
       /^5\d\d.*(virus|malware|infected|spam\b|unsolicited|\bcontents?\b|attachment|phish|suspicious|banned|(headers?|line)\b.{0,30}\b(missing|invalid|malformed|duplicate|too long)|line length|RFC ?[258]\d\d)/i,
-    todo: "A filter refuses the content of the mail: read its reply and the relay's log, and have mail of this sender excepted.",
+    todo: "A filter refuses the content of the mail: read its reply and the relay's log, and have mail of this sender exempted.",
   },
   {
     fault: "recipient",
@@ -156,7 +156,7 @@ const refusals: readonly Refusal[] = [
   {
     fault: "unclear",
     reply: /^5/,
-    todo: "The relay refuses this mail for a reason of its own: read its reply and its log. Nothing is lost; the mail is retried and takes the next route if there is one.",
+    todo: "The relay refuses this mail for a reason that the bridge does not know: read its reply and its log. Nothing is lost. The mail takes the next route, or is retried.",
   },
 ];
 
@@ -177,7 +177,7 @@ const refusalOf = (step: Step, reply: string, envelope?: Envelope): Refusal | un
     ({ fault, reply: words, steps = mailSteps }) =>
       steps.includes(step) &&
       words.test(text) &&
-      // Relays look up senders as they look up recipients, and say of both that they are unknown.
+      // Relays look up senders as they look up recipients, and use the same words for both.
       !(fault === "recipient" && namesUsAlone),
   );
 };
@@ -199,8 +199,8 @@ const failures: Record<Fault, Failure> = {
 
 /**
  * Classifies a failed attempt by the step it failed in and the relay's reply, if there was one; at step `token` by the
- * code of HTTP. Nothing but a recipient's or a message's own fault is refused for good; missing protection, refused
- * credentials and any other refusal are about our settings or account; all else passes with time.
+ * HTTP status. Only a fault of the recipient or of the message is refused for good. Missing protection, refused
+ * credentials and any other refusal are about our settings or account. Everything else passes with time.
  */
 export const failure = (
   step: Step,
@@ -216,7 +216,7 @@ export const failure = (
   if (code === undefined || code < 400) return { ...deferred, lostAfterData: step === "after-data" };
   const refusal = refusalOf(step, reply, envelope);
   if (refusal) return failures[refusal.fault];
-  // RFC 4954 §6: these codes say at any step that authentication or encryption is wanting.
+  // RFC 4954 §6: these codes say at any step that authentication or encryption is missing.
   if ([530, 534, 535, 538].includes(code) || (step === "auth" && code >= 500)) return failures.us;
   return deferred;
 };

@@ -107,7 +107,7 @@ const domainOf = (text: string | undefined): string =>
 const spfWords: Record<string, string> = {
   fail: "the relay's address is not among those that may send for it",
   softfail: "the relay's address is not among those that may send for it",
-  neutral: "its SPF record says nothing of the relay's address",
+  neutral: "its SPF record says nothing about the relay's address",
   none: "it has no SPF record",
   permerror: "its SPF record is faulty",
   temperror: "DNS did not answer the receiver",
@@ -115,7 +115,7 @@ const spfWords: Record<string, string> = {
 
 const spfVerdict = ({ results, from }: AuthenticationResults): Verdict => {
   const found = results.find(({ method }) => method === "spf");
-  if (!found) return { check: "spf", result: "unknown", detail: "the receiver says nothing of SPF" };
+  if (!found) return { check: "spf", result: "unknown", detail: "the receiver says nothing about SPF" };
   const { result, comment, properties } = found;
   const domain = domainOf(properties.get("smtp.mailfrom") ?? properties.get("smtp.helo"));
   const said = comment ? ` (${comment})` : "";
@@ -130,10 +130,10 @@ const spfVerdict = ({ results, from }: AuthenticationResults): Verdict => {
   return {
     check: "spf",
     result: "fail",
-    detail: `${result} for ${domain || "the envelope sender"}: ${spfWords[result] ?? "the receiver does not take it"}${said}`,
+    detail: `${result} for ${domain || "the envelope sender"}: ${spfWords[result] ?? "the receiver does not accept it"}${said}`,
     advice:
       result === "permerror"
-        ? "Mend the record: hardstate doctor names what is wrong with it."
+        ? "Correct the record: hardstate doctor names what is wrong with it."
         : `Add the relay to the SPF record of ${domain || "the envelope sender's domain"}: its provider's include, or the address that the receiver names.`,
   };
 };
@@ -150,7 +150,7 @@ const dkimVerdict = ({ results, from }: AuthenticationResults): Verdict => {
     return {
       check: "dkim",
       result: "warning",
-      detail: found.length > 0 ? "the mail has no signature" : "the receiver says nothing of a signature",
+      detail: found.length > 0 ? "the mail has no signature" : "the receiver says nothing about a signature",
       advice: `Have the relay sign with DKIM for ${from || "the domain of From"}: then DMARC does not depend on SPF, and forwarded mail passes too.`,
     };
   if (first.result === "temperror")
@@ -160,7 +160,7 @@ const dkimVerdict = ({ results, from }: AuthenticationResults): Verdict => {
     result: "fail",
     detail: `${first.result} for ${signer(first)}${first.comment ? ` (${first.comment})` : ""}`,
     advice:
-      "Compare the key in DNS with the relay's (hardstate doctor --selector NAME), and look for a program behind the signing that changes the mail.",
+      "Compare the key in DNS with the relay's (hardstate doctor --selector NAME), and look for a program that changes the mail after it is signed.",
   };
 };
 
@@ -183,10 +183,10 @@ const dmarcVerdict = ({ results, from }: AuthenticationResults, spf: Verdict, dk
       check: "dmarc",
       result: "fail",
       detail: `${found.result} for ${domain}${said}${other ? ": what passed is of another domain" : ""}`,
-      advice: other ? align : `Mend SPF or DKIM first. ${align}`,
+      advice: other ? align : `Correct SPF or DKIM first. ${align}`,
     };
   }
-  const none = found ? `${domain} has no DMARC policy` : "the receiver says nothing of DMARC";
+  const none = found ? `${domain} has no DMARC policy` : "the receiver says nothing about DMARC";
   if (spf.result === "pass" || dkim.result === "pass")
     return { check: "dmarc", result: "warning", detail: none };
   return {
@@ -197,7 +197,7 @@ const dmarcVerdict = ({ results, from }: AuthenticationResults, spf: Verdict, dk
   };
 };
 
-/** What a receiver's results say of our mail, in words: of SPF, DKIM and DMARC, which is the one that counts. */
+/** What a receiver's results say about our mail, in words: SPF, DKIM and then DMARC, which decides. */
 export const verdictsOf = (read: AuthenticationResults): [spf: Verdict, dkim: Verdict, dmarc: Verdict] => {
   const [spf, dkim] = [spfVerdict(read), dkimVerdict(read)];
   const dmarc = dmarcVerdict(read, spf, dkim);

@@ -2,7 +2,7 @@ import { createPublicKey } from "node:crypto";
 import { type Dns, NoAnswer } from "./dns.ts";
 import { tagsOf } from "./tags.ts";
 
-/** What the DKIM key of a selector is worth (RFC 6376 §3.6.1, RFC 8301, RFC 8463). */
+/** How good the DKIM key of a selector is (RFC 6376 §3.6.1, RFC 8301, RFC 8463). */
 export type Dkim = { result: "good" | "weak" | "bad" | "unknown"; detail: string };
 
 /** A key's kind and strength; undefined if the bytes are no key. */
@@ -45,11 +45,12 @@ export const dkimOf = async (selector: string, domain: string, dns: Dns): Promis
   if (!split("h", "sha256").includes("sha256")) return bad("allows no SHA-256");
   if (!split("s", "*").some((service) => ["*", "email"].includes(service))) return bad("is not for mail");
   const kind = (tags.get("k") ?? "rsa").toLowerCase();
-  if (kind !== "rsa" && kind !== "ed25519") return bad(`is of a kind that nobody knows (k=${kind})`);
+  if (kind !== "rsa" && kind !== "ed25519")
+    return bad(`has a key type that receivers do not know (k=${kind})`);
   const found = keyWords(kind, Buffer.from(key, "base64"));
   if (!found) return bad("has a p= that is no key, perhaps cut off");
   const { words, bits } = found;
-  if (bits < 1024) return bad(`is ${words}, and receivers take no signature of less than 1024`);
+  if (bits < 1024) return bad(`is ${words}, and receivers accept no signature by a key below 1024`);
   const weak = [
     ...(bits < 2048 ? ["2048 bits are recommended"] : []),
     ...(split("t", "").includes("y") ? ["t=y says that it is only a test"] : []),

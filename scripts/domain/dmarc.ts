@@ -7,7 +7,7 @@ export type Policy = "none" | "quarantine" | "reject";
 export type Dmarc = {
   /** The organizational domain: two domains with the same one are aligned where `relaxed` is enough. */
   organization: string;
-  /** What keeps receivers from reading a record as it was meant. */
+  /** Why receivers do not read a record as it was meant. */
   faults: readonly string[];
   /** Undefined: there is no policy. */
   policy?: {
@@ -45,10 +45,10 @@ const walk = async (domain: string, dns: Dns, faults: string[]): Promise<Found[]
     const other = records.find((record) => /dmarc1/i.test(record) && !valid.includes(record));
     if (other)
       faults.push(
-        `the record at _dmarc.${name} does not begin with "v=DMARC1;", so that receivers ignore it: "${other}"`,
+        `the record at _dmarc.${name} does not begin with "v=DMARC1;", so receivers ignore it: "${other}"`,
       );
     if (valid.length > 1)
-      faults.push(`_dmarc.${name} has ${valid.length} DMARC records, so that receivers ignore them all`);
+      faults.push(`_dmarc.${name} has ${valid.length} DMARC records, so receivers ignore all of them`);
     const [record, second] = valid;
     if (record === undefined || second !== undefined) continue;
     const tags = tagsOf(record);
@@ -73,7 +73,7 @@ const organizationOf = (domain: string, found: readonly Found[]): string => {
   return found.at(-1)?.name ?? domain;
 };
 
-/** Finds the policy for a domain by walking up the tree of names. Rejects with NoAnswer if DNS does not tell. */
+/** Finds the policy for a domain by walking up the tree of names. Rejects with NoAnswer if DNS gives no answer. */
 export const dmarcOf = async (domain: string, dns: Dns): Promise<Dmarc> => {
   const faults: string[] = [];
   const found = await walk(domain, dns, faults);
@@ -93,12 +93,10 @@ export const dmarcOf = async (domain: string, dns: Dns): Promise<Dmarc> => {
   const given = (tag: string) => tags.get(tag)?.toLowerCase();
   const wrong = ["p", "sp", "np"].filter((tag) => (tag === "p" || tags.has(tag)) && !isPolicy(given(tag)));
   for (const tag of wrong)
-    faults.push(
-      `${tag}= at ${at} is none of none, quarantine and reject, and the rest counts as p=none at best`,
-    );
+    faults.push(`${tag}= at ${at} is not none, quarantine or reject; receivers then use p=none at most`);
   for (const tag of ["aspf", "adkim"])
     if (tags.has(tag) && !/^[rs]$/.test(given(tag) ?? "")) faults.push(`${tag}= at ${at} is neither r nor s`);
-  // RFC 9989 §4.7: who asks for reports and says no valid policy has "none", else there is no policy.
+  // RFC 9989 §4.7: without a valid policy, a record that asks for reports counts as p=none. Else there is no policy.
   if (wrong.length > 0 && !/^mailto:/i.test(tags.get("rua") ?? "")) return { organization, faults };
   const [own, sub, missing] = ["p", "sp", "np"].map((tag) => {
     const policy = wrong.length > 0 ? "none" : given(tag);

@@ -1,12 +1,12 @@
 import type { Resolver } from "node:dns/promises";
 
-/** What DNS says: the records of a name, of which there may be none; `missing`: there is no such name at all. */
+/** The records of a name, perhaps none. `missing`: the name does not exist. */
 export type Answer<T> = { records: T[]; missing: boolean };
 
-/** DNS has not answered, or with an error: nothing is known. */
+/** DNS gave no answer, or an error. */
 export class NoAnswer extends Error {}
 
-/** Looks up a name. Each rejects with NoAnswer if DNS does not tell. */
+/** Looks up a name. Each rejects with NoAnswer if DNS gives no answer. */
 export type Dns = {
   /** Each record as one text. */
   txt(name: string): Promise<Answer<string>>;
@@ -17,7 +17,7 @@ export type Dns = {
 
 const absent: readonly string[] = ["ENODATA", "ENOTFOUND"];
 
-/** Asks a resolver, for each name once. */
+/** Asks a resolver, once for each name and type. */
 export const dnsOf = (
   resolver: Pick<Resolver, "resolveTxt" | "resolveMx" | "resolve4" | "resolve6">,
 ): Dns => {

@@ -17,7 +17,7 @@ export type Sending = {
   selectors: readonly string[];
 };
 
-/** The host that tells who runs a relay: with `mx` the first of the domain's; for SES that of the region's relay. */
+/** The host whose name tells the relay's provider: with `mx` the domain's first MX host; for SES the region's SMTP host. */
 export const sendingHost = async (relay: Relay, dns: Dns): Promise<string> => {
   if (relay.kind === "ses") return `email-smtp.${relay.region}.amazonaws.com`;
   if (!relay.mx) return relay.host;
@@ -30,7 +30,7 @@ export const sendingHost = async (relay: Relay, dns: Dns): Promise<string> => {
   }
 };
 
-/** Whether something helps a mail through DMARC. */
+/** Whether something makes a mail pass DMARC. */
 type Helps = "yes" | "no" | "unknown";
 type Check = DomainCheck;
 
@@ -39,13 +39,13 @@ const unlessUnknown = async (check: string, work: () => Promise<Check>): Promise
     return await work();
   } catch (error) {
     if (!(error instanceof NoAnswer)) throw error;
-    return { check, result: "unknown", detail: `DNS does not tell (${error.message})` };
+    return { check, result: "unknown", detail: `DNS gives no answer (${error.message})` };
   }
 };
 
 const absent = "does not exist in DNS";
 const noMail =
-  "Give HARDSTATE_FROM and HARDSTATE_ENVELOPE_FROM a domain that takes mail: receivers refuse mail that cannot be answered.";
+  "Give HARDSTATE_FROM and HARDSTATE_ENVELOPE_FROM a domain that takes mail: many receivers refuse mail whose sender takes no mail.";
 
 /** Whether a domain takes mail (RFC 5321 §5.1). */
 const mailCheck = async (domain: string, dns: Dns): Promise<Check> => {
@@ -80,20 +80,20 @@ const mailCheck = async (domain: string, dns: Dns): Promise<Check> => {
 const spfCheck = (domain: string, spf: Spf): Check => {
   const check = "spf";
   if (spf.result === "unknown")
-    return { check, result: "unknown", detail: `DNS does not tell (${spf.detail})` };
+    return { check, result: "unknown", detail: `DNS gives no answer (${spf.detail})` };
   if (spf.result === "none")
     return {
       check,
       result: "warning",
       detail: `${domain} has no SPF record${spf.detail === "none" ? "" : `: ${spf.detail}`}`,
-      advice: `Publish one TXT record at ${domain} that names all who send its mail, such as "v=spf1 mx include:PROVIDER ~all".`,
+      advice: `Publish one TXT record at ${domain} that names every server that sends its mail, such as "v=spf1 mx include:PROVIDER ~all".`,
     };
   if (spf.result === "wrong")
     return {
       check,
       result: "fail",
-      detail: `the SPF record of ${domain} is of no use: ${spf.detail}`,
-      advice: "Mend the record: receivers treat a faulty one as a failure or as none.",
+      detail: `the SPF record of ${domain} does not work: ${spf.detail}`,
+      advice: "Correct the record: receivers treat a faulty one as a failure, or ignore it.",
     };
   const { record, lookups, rest, networks, depends, oddities } = spf;
   const words = `${record} (${lookups} of 10 look-ups)`;
@@ -103,14 +103,14 @@ const spfCheck = (domain: string, spf: Spf): Check => {
       result: "fail",
       detail: `${words} allows everybody to send`,
       advice:
-        'Replace "+all" by "~all" or "-all": as it is, anybody can send as this domain, and receivers distrust it.',
+        'Replace "+all" by "~all" or "-all": now anybody can send as this domain, and receivers distrust it.',
     };
   if (networks.length === 0 && !depends)
     return {
       check,
       result: "fail",
       detail: `${words} allows nobody to send`,
-      advice: "Name the relay in the record, or send from a domain that may.",
+      advice: "Add the relay to the record, or send from a domain that allows it.",
     };
   if (oddities.length > 0)
     return {
@@ -132,7 +132,7 @@ const endsOf = (network: string): string[] => {
   return [address, [24, 16, 8, 0].map((bits) => Math.floor(last / 2 ** bits) % 256).join(".")];
 };
 
-/** Whether the networks of a record are all among those of another, by their ends. */
+/** Whether the networks of one record cover all those of another, judged by the first and last address of each. */
 const contains = (whole: ValidSpf, part: Spf): boolean => {
   if (part.result !== "valid" || part.networks.length === 0) return false;
   const list = listOf(whole.networks);
@@ -150,7 +150,7 @@ const addressesOf = async (host: string, dns: Dns): Promise<string[]> => {
   }
 };
 
-/** What SPF says of the relay, and whether that helps a mail through DMARC. */
+/** What SPF says about the relay, and whether that makes a mail pass DMARC. */
 type Coverage = { check: Check; helps: Helps };
 
 const coverage = (result: Check["result"], helps: Helps, detail: string, advice?: string): Coverage => ({
@@ -178,7 +178,7 @@ const providerCoverage = async (
   return coverage(
     "fail",
     "no",
-    `SPF of ${envelope} does not cover ${name}, which runs the relay: receivers take its mail for forged`,
+    `SPF of ${envelope} does not cover ${name}, which runs the relay: receivers treat its mail as forged`,
     `Add include:${includes[0]} to the SPF record of ${envelope}.`,
   );
 };
@@ -197,7 +197,7 @@ const relayCoverage = async ({ envelope, relay }: Sending, spf: Spf, dns: Dns): 
       "no",
       "SPF does not cover the relay: there is no valid record",
       provider &&
-        `Publish "v=spf1 include:${provider.includes[0]} ~all" at ${envelope}, with all others who send for it.`,
+        `Publish "v=spf1 include:${provider.includes[0]} ~all" at ${envelope}, together with every other server that sends for it.`,
     );
   if (provider) return providerCoverage(provider, envelope, spf, dns);
   if (spf.networks.length === 0 && !spf.depends)
@@ -206,8 +206,8 @@ const relayCoverage = async ({ envelope, relay }: Sending, spf: Spf, dns: Dns): 
   const list = listOf(spf.networks);
   const own = addresses.find((address) => list.check(address, isIPv6(address) ? "ipv6" : "ipv4"));
   if (own === undefined)
-    return unknownCoverage(`by which address ${relay} sends to the world, and so whether SPF covers it`);
-  return coverage("pass", "unknown", `SPF covers ${own}, the address of ${relay}, if it sends by it`);
+    return unknownCoverage(`which address ${relay} sends from, and so whether SPF covers it`);
+  return coverage("pass", "unknown", `SPF covers ${own}, the address of ${relay}, if it sends from there`);
 };
 
 const alignmentCheck = async (
@@ -232,7 +232,7 @@ const alignmentCheck = async (
       },
       aligned,
     };
-  const why = same ? `DMARC's aspf=s wants ${from} itself` : `it is another domain than ${from} (From)`;
+  const why = same ? `DMARC's aspf=s requires ${from} itself` : `it is another domain than ${from} (From)`;
   return {
     check: {
       check,
@@ -252,9 +252,7 @@ const dkimChecks = async (
   const check = "dkim";
   if (selectors.length === 0)
     return {
-      checks: [
-        { check, result: "unknown", detail: "whether the relay signs; --selector NAME looks at a key" },
-      ],
+      checks: [{ check, result: "unknown", detail: "whether the relay signs; --selector NAME checks a key" }],
       helps: "unknown",
     };
   const results = { good: "pass", weak: "warning", bad: "fail", unknown: "unknown" } as const;
@@ -269,7 +267,7 @@ const dkimChecks = async (
   const checks = found.map(({ result, detail }): Check => {
     const advice = {
       good: undefined,
-      weak: "Have a new key made at the relay.",
+      weak: "Create a new key at the relay.",
       bad: "Publish the key that the relay's administrator or provider shows for this selector.",
       unknown: undefined,
     }[result];
@@ -292,7 +290,7 @@ const dmarcChecks = (from: string, { policy, faults }: Dmarc, spf: Helps, dkim: 
       check,
       result: "fail",
       detail,
-      advice: "Mend the record: as it is, receivers do not do what it is meant to ask.",
+      advice: "Correct the record: receivers do not do what it is meant to ask.",
     }),
   );
   if (!policy) {
@@ -324,15 +322,15 @@ const dmarcChecks = (from: string, { policy, faults }: Dmarc, spf: Helps, dkim: 
 };
 
 /**
- * Tells whether the world has reason to take our mail: whether the domains of From and envelope sender take mail, and
- * what SPF, DKIM and DMARC say of them and of the relay. What DNS alone cannot tell has the result `unknown`.
+ * Checks by DNS whether receivers have reason to accept our mail: whether the domains of From and envelope sender take
+ * mail, and what SPF, DKIM and DMARC say about them and the relay. What DNS alone cannot tell is `unknown`.
  */
 export const checkDomains = async (sending: Sending, dns: Dns): Promise<DomainCheck[]> => {
   const { from, envelope } = sending;
   const mail = await Promise.all(
     [...new Set([from, envelope])].map((domain) => unlessUnknown("mx", () => mailCheck(domain, dns))),
   );
-  // Of a domain that does not exist nothing else is worth a word.
+  // A domain that does not exist has nothing else to check.
   if (mail.some(({ detail }) => detail.endsWith(absent))) return mail;
   const spf = await spfOf(envelope, dns);
   const relay = await relayCoverage(sending, spf, dns);
@@ -345,6 +343,9 @@ export const checkDomains = async (sending: Sending, dns: Dns): Promise<DomainCh
     return [...checks, check, ...dkim.checks, ...dmarcChecks(from, dmarc, spfHelps, dkim.helps)];
   } catch (error) {
     if (!(error instanceof NoAnswer)) throw error;
-    return [...checks, { check: "dmarc", result: "unknown", detail: `DNS does not tell (${error.message})` }];
+    return [
+      ...checks,
+      { check: "dmarc", result: "unknown", detail: `DNS gives no answer (${error.message})` },
+    ];
   }
 };

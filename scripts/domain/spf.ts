@@ -5,9 +5,9 @@ import { type Dns, NoAnswer } from "./dns.ts";
 export type ValidSpf = {
   result: "valid";
   record: string;
-  /** Terms that make a receiver ask DNS, in the worst case. */
+  /** How many terms make a receiver ask DNS, in the worst case. */
   lookups: number;
-  /** What is said of every sender that no term names. */
+  /** What the record says about every sender that no term names. */
   rest: "pass" | "neutral" | "softfail" | "fail";
   /** Each domain whose record is a part of this one, by include or redirect, unless that excludes it. */
   domains: ReadonlySet<string>;
@@ -21,16 +21,16 @@ export type ValidSpf = {
 export type Spf =
   | ValidSpf
   | { result: "none"; detail: string }
-  /** Receivers answer `permerror`, as if there was no record or worse. */
+  /** Receivers answer `permerror`, which counts as no record, or as a failure. */
   | { result: "wrong"; detail: string }
-  /** DNS did not tell. */
+  /** DNS gave no answer. */
   | { result: "unknown"; detail: string };
 
 /** RFC 7208 §4.6.4. */
 const mostLookups = 10;
 const mostVoid = 2;
 const mostMxHosts = 10;
-/** Nobody's record needs as many; whoever controls one could keep us busy with more. */
+/** No real record needs more. Without this limit, a hostile record could keep us busy. */
 const enough = 50;
 
 class Wrong extends Error {}
@@ -111,7 +111,7 @@ const readTerms = (record: string): { terms: Term[]; oddities: string[] } => {
   const oddities = words.filter((word) => /^(all|include|a|mx|ptr|ip[46]|exists)=/i.test(word));
   const terms = words.flatMap((word) => readTerm(word) ?? []);
   const modifiers = words.map((word) => /^(redirect|exp)=/i.exec(word)?.[1]?.toLowerCase()).filter(Boolean);
-  if (new Set(modifiers).size < modifiers.length) throw new Wrong(`"${modifiers[0]}=" stands in it twice`);
+  if (new Set(modifiers).size < modifiers.length) throw new Wrong(`"${modifiers[0]}=" is in it twice`);
   return { terms, oddities };
 };
 
@@ -125,7 +125,7 @@ export const listOf = (networks: readonly string[]): BlockList => {
   return list;
 };
 
-/** What was met on the way through a record and all that it includes. */
+/** What a record and its includes have shown so far. */
 type Audit = {
   dns: Dns;
   domains: Set<string>;
@@ -214,8 +214,8 @@ const follow = async (audit: Audit, text: string, place: Place): Promise<ValidSp
 };
 
 /**
- * Reads the SPF record of a domain with all that it includes, as a receiver does that finds no earlier match. It
- * counts look-ups, and names whatever makes a receiver answer `permerror`.
+ * Reads the SPF record of a domain and all that it includes, as a receiver does when no term matches. Counts the
+ * look-ups, and names what makes a receiver answer `permerror`.
  */
 export const spfOf = async (domain: string, dns: Dns): Promise<Spf> => {
   const met = {

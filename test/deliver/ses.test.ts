@@ -162,10 +162,10 @@ const advice: Record<string, RegExp> = {
   "too fast": /rate=/,
   quota: /quota for 24 hours/,
   recipient: /sandbox|suppression list|check the contact's address/,
-  message: /as it is written/,
+  message: /content of this mail/,
   sender: /HARDSTATE_FROM/,
-  settings: /account's standing/,
-  unclear: /read its words/,
+  settings: /account's status/,
+  unclear: /read its reply/,
   login: /ses:SendRawEmail|clock/,
 };
 type Said = [code: string, status: number, message: string, source: string];

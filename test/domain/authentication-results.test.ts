@@ -58,7 +58,7 @@ const rows: [string, string, server: string, spf: Words, dkim: Words, dmarc: Wor
       /SPF record of example\.com/,
     ],
     ["warning", /has no signature/, /sign with DKIM for example\.com/],
-    ["fail", /^fail for example\.com \(p=REJECT/, /^Mend SPF or DKIM first/],
+    ["fail", /^fail for example\.com \(p=REJECT/, /^Correct SPF or DKIM first/],
   ],
   [
     "passes by DKIM alone",
@@ -147,9 +147,9 @@ const rows: [string, string, server: string, spf: Words, dkim: Words, dmarc: Wor
     "has results of nothing",
     mailWith("Authentication-Results: mx.example.org; none"),
     "mx.example.org",
-    ["unknown", /nothing of SPF/],
-    ["warning", /nothing of a signature/],
-    ["fail", /nothing of DMARC, and neither/],
+    ["unknown", /nothing about SPF/],
+    ["warning", /nothing about a signature/],
+    ["fail", /nothing about DMARC, and neither/],
   ],
 ];
 

@@ -104,7 +104,7 @@ const rows: Row[] = [
     "mx",
     "fail",
     /says that it takes no mail/,
-    /cannot be answered/,
+    /whose sender takes no mail/,
   ],
   [
     "has an MX host without an address",
@@ -152,7 +152,7 @@ const rows: Row[] = [
     "spf",
     "fail",
     /2 SPF records, and only one is allowed/,
-    /Mend/,
+    /Correct the record/,
   ],
   [
     "has a term that is none",
@@ -210,7 +210,7 @@ const rows: Row[] = [
     {},
     "spf",
     "fail",
-    /"redirect=" stands in it twice/,
+    /"redirect=" is in it twice/,
   ],
   ["needs ten look-ups", includes(10), {}, "spf", "pass", /\(10 of 10 look-ups\)/],
   ["needs eleven look-ups", includes(11), {}, "spf", "fail", /11 look-ups, and 10 are allowed/],
@@ -312,7 +312,7 @@ const rows: Row[] = [
     {},
     "relay",
     "unknown",
-    /by which address relay\.example\.com sends/,
+    /which address relay\.example\.com sends from/,
   ],
   [
     "covers Microsoft 365",
@@ -417,7 +417,7 @@ const rows: Row[] = [
     { envelope: "b.example.com" },
     "alignment",
     "warning",
-    /aspf=s wants example\.com itself/,
+    /aspf=s requires example\.com itself/,
     /DKIM/,
   ],
   [
@@ -447,7 +447,7 @@ const rows: Row[] = [
     s1,
     "dkim",
     "fail",
-    /512 bits, and receivers take no signature/,
+    /512 bits, and receivers accept no signature/,
   ],
   ["has a key for tests", dkim(`v=DKIM1; t=y; p=${key2048}`), s1, "dkim", "warning", /only a test/],
   [
@@ -551,7 +551,7 @@ const rows: Row[] = [
     "dmarc",
     "fail",
     /2 DMARC records/,
-    /Mend/,
+    /Correct the record/,
   ],
   [
     "has a DMARC record in small letters",
@@ -562,12 +562,12 @@ const rows: Row[] = [
     /does not begin with "v=DMARC1;"/,
   ],
   [
-    "has a policy that there is not",
+    "has a policy that does not exist",
     dmarc("v=DMARC1; p=block"),
     {},
     "dmarc",
     "fail",
-    /p= at _dmarc\.example\.com is none of/,
+    /p= at _dmarc\.example\.com is not none, quarantine or reject/,
   ],
   [
     "has a tag twice",
