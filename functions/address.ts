@@ -32,7 +32,7 @@ export const parseAddress = (text: string): Reading<string> => {
   return { ok: true, value: `${local}@${domain}` };
 };
 
-/** Whether other mail servers may know the domain of an address: it has a dot and is not this machine's own (RFC 6761). */
+/** Whether other mail servers can know the domain of an address: it has a dot and is not a local name (RFC 6761). */
 export const hasMailDomain = (address: string): boolean =>
   /@.*\.(?!(localhost|localdomain|invalid)$)[^.]+$/i.test(address);
 

@@ -124,7 +124,7 @@ const mailbox = (text: string): { name?: string; address: string } | undefined =
   return name ? { name, address: reading.value } : { address: reading.value };
 };
 
-/** A bare address, or one in whose local part a * stands for the name of each mail. */
+/** A bare address. A * in its local part stands for the name of each mail. */
 const readReversePath = (text: string): Reading<string> => {
   const reading = parseAddress(reversePath(text));
   if (!reading.ok || !text.includes("*")) return reading;
@@ -204,7 +204,7 @@ export const readSettings = (
     expecting("HARDSTATE_ENVELOPE_FROM")(
       "a bare address; one * in it stands for 40 characters: bounces+*@example.com",
     );
-  // Many relays refuse such a sender, and some only later, when nobody hears of it.
+  // Many relays refuse other senders, some only after they accepted the mail.
   const mailDomain = "a domain that other mail servers know: not localhost, and not a name without a dot";
   if (from && !hasMailDomain(from.address)) expecting("HARDSTATE_FROM")(mailDomain);
   if (envelopeFrom?.ok && !hasMailDomain(envelopeFrom.value))

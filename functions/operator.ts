@@ -74,7 +74,7 @@ const wordsOf = (notice: Notice, now: number): Words => {
           state: "WARNING",
           key: `${route} refuses ${refusal.at}`,
           output: `${route} refuses mail: ${refusal.reason}`,
-          todo: `${adviceFor(refusal.step, refusal.reason)}\nThe mail takes the next route, or is retried; nothing is lost.\nMore: hardstate doctor\nNo more mail about refusals by this route today.`,
+          todo: `${adviceFor(refusal.step, refusal.reason)}\nThe mail takes the next route, or is retried. Nothing is lost.\nMore: hardstate doctor\nNo more mail about refusals by this route within 24 hours.`,
         };
       const over = removed ? `${route} is in the settings no more` : `Mail goes by ${route} again`;
       return {

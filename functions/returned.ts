@@ -17,30 +17,30 @@ const whatCameBack: Record<Returned["kind"], string> = {
   bounce: "did not arrive",
   delay: "is late",
   complaint: "was reported as spam",
-  reject: "was thrown away by SES, which found a virus in it",
+  reject: "was discarded by SES, which found a virus in it",
 };
 const dayMilliseconds = 86_400_000;
 
-/** What operators are told once a day of a contact's mail that came back. */
+/** The words of the notice about a contact's mail that came back, once a day for each contact. */
 export const returnedWords = (
   { id, host, service }: Pick<JournalRecord, "id" | "host" | "service">,
   { kind, contact, reply, permanent }: Returned,
   now: number,
 ): Words => {
   const remedy = permanent
-    ? "The next mail will not arrive either. Correct the contact's address in the monitor, or ask for the mailbox to be repaired."
-    : "The relay had taken this mail, so the bridge does not send it again.";
+    ? "The next mails will bounce too. Correct the contact's address in the monitor, or have the mailbox repaired."
+    : "The relay had accepted this mail, so the bridge does not send it again.";
   return {
     service: `returned mail: ${contact}`,
     key: `returned ${contactKey(contact)} ${Math.floor(now / dayMilliseconds)}`,
     output: `A mail to ${contact} ${whatCameBack[kind]}: ${reply}`,
-    todo: `${remedy}\nThe mail was about ${objectOf({ host, service })}. What became of it: hardstate explain ${id}\nNo more mail about returned mail of ${contact} today.`,
+    todo: `${remedy}\nThe mail was about ${objectOf({ host, service })}. What became of it: hardstate explain ${id}\nNo more mail about returned mail of ${contact} today (UTC).`,
   };
 };
 
 /**
- * Notes what came back of an alert's mail, and tells operators once a day for each contact; not of a delay, nor of
- * their own mails. The queue has the notice before the ledger says so: who is told of the same again tells it again.
+ * Notes in an alert's story what came back of its mail. Operators are told once a day for each contact, except about
+ * delays and about their own mails. The notice is queued before the story is written, so a retry repeats both.
  */
 export const noteReturned = async (
   { ledger, queue, operators, clock, report }: ReturnParts,

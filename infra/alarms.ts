@@ -131,7 +131,7 @@ const watched = ({ queue, deadLetters, returnedUnread, lambdas }: Watched): Watc
       atLeast: 1,
       periods: 1,
       meaning:
-        'A mail did not arrive, though SES or a relay had taken it, or its reader called it spam. The operators have a mail with the reason; the log of the function feedback or intake has it too, as "event":"returned".',
+        'A mail did not arrive although SES or a relay had accepted it, or its recipient reported it as spam. The operators have a mail with the reason. The log of the function feedback or intake has it too, as "event":"returned".',
     },
     {
       name: "bounce-rate",
@@ -144,7 +144,7 @@ const watched = ({ queue, deadLetters, returnedUnread, lambdas }: Watched): Watc
       atLeast: 0.04,
       periods: 1,
       meaning:
-        "4 % of the mails of this account bounce, in the count by which AWS judges it. At 5 % AWS reviews the account, at 10 % it may stop its mail. GET /v1/status names contacts whose mails come back: correct their addresses.",
+        "4 % of this account's mails bounce, as AWS counts them. At 5 % AWS reviews the account, at 10 % it may stop its mail. GET /v1/status names contacts whose mails come back: correct their addresses.",
     },
     {
       name: "returned-unread",

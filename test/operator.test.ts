@@ -66,7 +66,7 @@ describe("a notice for operators", () => {
           refusal: { at: now, step: "recipient", reason: "553 5.7.1 Sender address rejected: not owned" },
         },
       },
-      /refuses mail: 553[\s\S]*HARDSTATE_FROM[\s\S]*nothing is lost/,
+      /refuses mail: 553[\s\S]*HARDSTATE_FROM[\s\S]*Nothing is lost/,
     ],
     [
       "of refused mail has what can be done about it",

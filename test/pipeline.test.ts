@@ -137,7 +137,7 @@ describe("a mail that the relay refuses for its size or content", () => {
     const [whole, small] = mails;
     expect(small?.messageId).toBe(whole?.messageId);
     expect(small?.text).toContain("disk full");
-    expect(small?.text).toContain(`This mail is reduced: without HTML, long output and performance data.`);
+    expect(small?.text).toContain(`This mail is reduced: it has no HTML, long output or performance data.`);
     expect(small?.text).toContain(tooLarge.reply);
     expect(small?.text).not.toMatch(/xxx|a=1/);
     expect(small?.text).toMatch(/\n-- \nAlert alert-0001, by Hardstate\n$/);

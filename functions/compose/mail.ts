@@ -44,9 +44,9 @@ export const domainOf = (address: string) => address.slice(address.lastIndexOf("
 export const messageIdOf = ({ site, id, contact }: QueuedAlert, { from }: Sender): string =>
   `<${digest("mail", site, id, contactKey(contact)).slice(0, 40)}@${domainOf(from.address)}>`;
 
-/** A name that no mail has. */
+/** Stands in for the name of a mail where there is none. */
 export const anyName = "0".repeat(40);
-/** The reverse-path of the mail of this name, or of one that is not sent. */
+/** The reverse-path of the mail with this name; without a name, one to test with. */
 export const reversePath = (envelopeFrom: string, name = anyName): string => envelopeFrom.replace("*", name);
 
 /** The headers of every mail: that no person wrote it (RFC 3834), and why it was sent. */
@@ -123,20 +123,21 @@ export const compose = (
 
 const mostReducedCharacters = 4000;
 
-/** An alert without what makes its mail long. */
+/** An alert without its long output and performance data. */
 export const withoutLongOutput = (queued: QueuedAlert): QueuedAlert => ({
   ...queued,
   alert: { ...queued.alert, long_output: undefined, perfdata: undefined },
 });
 
 /**
- * A mail in the form that is tried after a relay refused it for its size or content: plain text of at most 4,000
- * characters, which says so and repeats what the relay said. A digest keeps every line: what it tells is told nowhere else.
+ * The reduced form of a mail, offered after a relay refused the whole one for its size or content: plain text of at
+ * most 4,000 characters, which says so and repeats the relay's reply. A digest keeps every line, for no other mail
+ * tells what it tells.
  */
 export const reduced = ({ html: _, ...mail }: Mail, reply: string, isDigest = false): Mail => {
   const end = mail.text.lastIndexOf("\n-- \n");
   const [body, footer] = [mail.text.slice(0, end), mail.text.slice(end)];
-  const mark = `This mail is reduced: without HTML, long output and performance data. The relay refused the whole one:\n${reply}`;
+  const mark = `This mail is reduced: it has no HTML, long output or performance data. The relay refused the whole mail:\n${reply}`;
   const kept = isDigest ? body : body.slice(0, mostReducedCharacters);
   return { ...mail, text: `${kept}\n${mark}\n${footer}` };
 };

@@ -4,21 +4,21 @@ import { noteReturned, type ReturnParts } from "../returned.ts";
 import type { ReturnAnswer } from "./answers.ts";
 import { readReport } from "./report.ts";
 
-/** A report is no longer than a mail of ours and what a server says of it. */
+/** A report is no longer than a mail of ours and what a server says about it. */
 export const mostReportBytes = 1024 * 1024;
 
-/** How much one alert's story has of what came back: whoever knows a Message-ID may send reports without end. */
+/** Reports in one alert's story: a sender that knows a Message-ID may send reports without end. */
 const mostOfMail = 20;
 
-/** Whether a token of a site may tell of this alert's mail; one of the operators' own site may of all. */
+/** Whether a token of this site may report this alert's mail. The operators' own site may report all. */
 const mayTell = (site: string, record: JournalRecord): boolean =>
   site === operatorSite || site === record.site;
 
 /**
- * Takes a mail that came to the address that bounces go to, and notes in the story of the mail that it returns what it
- * says of the story's contact. Anybody can write such a mail: it is believed if it has the name of a mail of ours, which
- * nobody else knows, and the name's own contact; one sent to the mail's own reverse-path may name another address, where
- * a forwarder sent the mail. Whatever else comes is ignored, and changes nothing.
+ * Takes a mail that came to the bounce address, and notes in the story of the mail it returns what it says about that
+ * mail's contact. Anybody can write such a mail. It counts only if it has the name of a mail of ours, which nobody else
+ * knows, and names that mail's contact. If it came to the mail's own reverse-path, it may name another address, to which
+ * the mail was forwarded. Everything else is ignored and changes nothing.
  */
 export const takeReport = async (
   parts: ReturnParts,
@@ -32,7 +32,7 @@ export const takeReport = async (
     return { status: "ignored", reason };
   };
   const read = readReport(mail, to);
-  if (!read) return ignored("it is no non-delivery report");
+  if (!read) return ignored("it is not a non-delivery report");
   let known = false;
   for (const name of new Set([...read.sentTo, ...read.returned])) {
     const found = await ledger.mailed(name);
@@ -45,7 +45,8 @@ export const takeReport = async (
     const before = (await ledger.story(found.site, id))?.returned ?? [];
     if (before.some(({ kind, reply }) => kind === said.kind && reply === said.reply))
       return { status: "known", ...about };
-    if (before.length >= mostOfMail) return ignored("that mail's story has enough of what came back");
+    if (before.length >= mostOfMail)
+      return ignored(`the story of that mail already has ${mostOfMail} reports`);
     await noteReturned(parts, found, { at: clock(), contact, ...said });
     return { status: "noted", ...about };
   }

@@ -166,7 +166,7 @@ const howItCameBack: Record<Returned["kind"], string> = {
   bounce: "bounced",
   delay: "was late",
   complaint: "was reported as spam",
-  reject: "was thrown away by SES",
+  reject: "was discarded by SES",
 };
 const spans: [milliseconds: number, unit: string][] = [
   [172_800_000, "d"],

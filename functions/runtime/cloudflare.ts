@@ -220,7 +220,7 @@ export default {
     const parts = { ...settings, queue, ledger, clock, report };
     const answer = await takeReport(parts, operatorSite, await beginningOf(message.raw), message.to);
     if (answer.status === "ignored")
-      message.setReject(`Reports of undelivered mail alone are read here: ${answer.reason}`);
+      message.setReject(`Only reports of undelivered mail are read here: ${answer.reason}`);
   },
   scheduled: async (_: unknown, bindings: Bindings): Promise<void> => {
     const bridge = bridgeOf(bindings);

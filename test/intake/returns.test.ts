@@ -275,9 +275,9 @@ describe("a mail that changes nothing", () => {
     [
       "by a person",
       sample("qmail").replace("From: MAILER-DAEMON@mx6", "From: eve@mx6"),
-      "no non-delivery report",
+      "not a non-delivery report",
     ],
-    ["of nothing", "", "no non-delivery report"],
+    ["of nothing", "", "not a non-delivery report"],
   ];
   it.each(forged)("is a report %s", async (_, mail, reason) => {
     const answer = await answerTo(mail);

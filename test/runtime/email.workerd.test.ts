@@ -78,7 +78,7 @@ beforeAll(async () => {
 
 it("rejects a mail by Email Routing that is no report of ours, with the reason", async () => {
   expect(await arrive("From: eve@example.com\n\nHello")).toBe(
-    "Reports of undelivered mail alone are read here: it is no non-delivery report",
+    "Only reports of undelivered mail are read here: it is not a non-delivery report",
   );
   expect(await arrive(reportOf("0e".repeat(20)))).toContain("it returns no mail that the bridge sent");
   expect(await returned()).toEqual([]);
