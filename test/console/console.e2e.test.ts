@@ -52,19 +52,23 @@ const alert = (id: string, contact: string, change: Record<string, unknown> = {}
 beforeAll(async () => {
   lab = openLab();
   const ca = await authority();
-  relay = await scriptedRelay(await certificate({ ca }), {
-    RCPT: (line) => {
+  const knows = {
+    RCPT: (line: string) => {
       const contact = /<([^>]*)>/.exec(line)?.[1] ?? "";
       return gone.has(contact)
         ? `550 5.1.1 <${contact}>: Recipient address rejected: User unknown in virtual mailbox table\r\n`
         : "250 2.1.5 Ok\r\n";
     },
-  });
+  };
+  relay = await scriptedRelay(await certificate({ ca }), knows);
+  // It closes when it has refused its part: a dead letter needs the refusal of every route.
+  const first = await scriptedRelay(await certificate({ ca }), knows);
+  lab.onStop(() => first.close());
   lab.onStop(() => relay.close());
   const state = join(lab.folder, "state");
   mkdirSync(state, { mode: 0o700 });
   await writeHistory(join(state, "ledger.sqlite"), Date.now(), "site");
-  const [port, dead] = [await freePort(), await freePort()];
+  const port = await freePort();
   bridge = await startBridge(lab, {
     port,
     token,
@@ -72,7 +76,7 @@ beforeAll(async () => {
       HARDSTATE_STATE: state,
       HARDSTATE_PORT: String(port),
       HARDSTATE_TOKENS: `site=${token} other=${"o".repeat(30)}`,
-      HARDSTATE_RELAYS: `smtp://bridge:secret-of-it@127.0.0.1:${dead} smtp://bridge:secret-of-it@127.0.0.1:${relay.port}`,
+      HARDSTATE_RELAYS: `smtp://bridge:secret-of-it@127.0.0.1:${first.port} smtp://bridge:secret-of-it@127.0.0.1:${relay.port}`,
       HARDSTATE_RELAY_CA: ca.cert,
       HARDSTATE_FROM: "nagios@example.com",
       HARDSTATE_RECIPIENTS: "example.com",
@@ -91,6 +95,7 @@ beforeAll(async () => {
   expect((await fetch(`${bridge.url}/v1/heartbeat`, beat)).status).toBe(200);
   for (const id of ["undelivered-0", "undelivered-1", "undelivered-2"])
     await until(`${id} is refused`, 30, async () => (await statusOf(id)) === "refused");
+  await first.close();
   for (const name of Object.keys(hostile))
     await until(`${name} is mailed`, 30, async () => (await statusOf(`hostile-${name}`)) === "mailed");
   browser = await chromium.launch({
