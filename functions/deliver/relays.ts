@@ -187,7 +187,9 @@ export const relays = ({
     }
     const patient = timeout(waitable());
     if (!line || !(await line.take(stopping ? AbortSignal.any([patient, stopping]) : patient)))
-      return { until: clock() + busyMilliseconds, reason: "all its connections are busy" };
+      return stopping?.aborted
+        ? { until: clock(), reason: "this process ends", spread: 0 }
+        : { until: clock() + busyMilliseconds, reason: "all its connections are busy" };
     try {
       const begun = await takeTurn();
       if (!("state" in begun)) return begun;
@@ -254,7 +256,8 @@ export const relays = ({
 
 /** In these steps a session without a mail shows all that a mail would. */
 const withoutMail: readonly string[] = ["connect", "tls", "auth-offered", "token", "auth"];
-const probeMilliseconds = 60_000;
+/** Longer than the slowest greeting that is waited for. */
+const probeMilliseconds = 90_000;
 /** So long after its time a route is probed without a mail: those that wait for it come sooner. */
 const unusedMilliseconds = 10_000;
 
