@@ -106,28 +106,6 @@ export type Failure =
 /** The addresses of a mail's envelope, of which a reply may speak. */
 export type Envelope = { from: string; to: string };
 
-/**
- * Classifies a failed SMTP attempt by the step it failed in and the reply's code, if there was a reply (design §4), at
- * step `token` that of HTTP: missing protection, refused credentials and a refused sender are about our settings, other 5yz about this mail;
- * all else passes with time.
- */
-export const failure = (step: Step, code: number | undefined, _reply = "", _envelope?: Envelope): Failure => {
-  if (step === "token") {
-    const passes = code === undefined || code < 400 || code >= 500 || code === 408 || code === 429;
-    return passes ? { result: "deferred", lostAfterData: false } : { result: "unauthorised" };
-  }
-  // RFC 4954 §6: these codes say at any step that authentication or encryption is wanting.
-  if (code !== undefined && [530, 534, 535, 538].includes(code)) return { result: "unauthorised" };
-  if (step === "tls" || step === "auth-offered") return { result: "unauthorised" };
-  if (code !== undefined && code >= 500) {
-    // A sender that is refused once is refused for every mail: burying them all would help nobody.
-    if (step === "auth" || step === "sender") return { result: "unauthorised" };
-    if (step !== "connect")
-      return { result: "refused", about: step === "recipient" ? "recipient" : "message" };
-  }
-  return { result: "deferred", lostAfterData: step === "after-data" && (code === undefined || code < 400) };
-};
-
 /** How relays name the id under which they queued a mail, in the reply to the final dot. */
 const queueIds: readonly RegExp[] = [
   // Postfix, SendGrid, Mailjet; Yandex says on which host
