@@ -9,9 +9,18 @@ export type RouteState = {
   /** Failures in a row that say that the route itself is of no use. */
   failures: number;
   /** While it is open, nobody sends by it but one probe at a time, the next at `probeAt`. */
-  open?: { since: number; probes: number; probeAt: number; probing: boolean; reason: string; step: Step };
-  /** Of the failures that may be about one recipient alone: whose mail the last one was. */
-  failedFor?: string;
+  open?: {
+    since: number;
+    probes: number;
+    probeAt: number;
+    probing: boolean;
+    reason: string;
+    step: Step;
+    /** It may refuse the recipients in `failedFor` alone: mail to others probes it at any time. */
+    unclear?: true;
+  };
+  /** The recipients to whom it refused mail in a row for what may be their own fault. */
+  failedFor?: string[];
   /**
    * What it said of us last, open or not: sender, login, quota or policy. `over`: it has taken a mail since, and the
    * operators are still to be told; else no mail that it took came after that.
@@ -59,6 +68,10 @@ const probeDelay = (probes: number, outcome: DeliveryOutcome): number => {
  */
 export type Wait = { until: number; reason: string; spread?: number };
 
+/** So many recipients in a row open a route: a few that it does not take must not hold up the mail of all others. */
+const failedForThatOpen = 5;
+const mostFailedFor = 100;
+
 /** A mail may be quicker to the relay by so much than the one before it: its rate is counted there. */
 const travelMilliseconds = 50;
 
@@ -87,9 +100,12 @@ export const beginning = (
   now: number,
   probeEnds: number,
   patience = 0,
+  contact?: string,
 ): { state: RouteState; at: number } | Wait => {
-  const { open, slowed, begun } = state;
-  if (open && now < open.probeAt && open.probeAt - now < farMilliseconds) {
+  const { open, slowed, begun, failedFor = [] } = state;
+  const isOther = contact !== undefined && failedFor.length < mostFailedFor && !failedFor.includes(contact);
+  const probesNow = open?.unclear && !open.probing && isOther;
+  if (open && !probesNow && now < open.probeAt && open.probeAt - now < farMilliseconds) {
     const until = open.probing ? Math.min(open.probeAt, now + lookAgainMilliseconds) : open.probeAt;
     return { until, reason: open.reason };
   }
@@ -173,7 +189,7 @@ const slowedAfter = (
 /**
  * The route after an attempt to mail a contact, or after a session without a mail in which all went well. Any answer
  * about the mail itself closes it, whatever it says, and so does "too fast". A failure that began before the route was
- * opened is no probe and changes nothing. A refusal that may be the recipient's counts once for each recipient in a row.
+ * opened is no probe and changes nothing. A refusal that may be the recipient's opens it at the fifth recipient in a row.
  */
 export const afterAttempt = (
   state: RouteState,
@@ -181,7 +197,7 @@ export const afterAttempt = (
   now: number,
   contact?: string,
 ): RouteState => {
-  const { open, failures, failedFor, refusal: before, ...rest } = state;
+  const { open, failures, failedFor = [], refusal: before, ...rest } = state;
   const limit = outcome && failuresThatOpen(outcome);
   if (!outcome || outcome.result === "accepted" || limit === undefined) {
     const slowed = slowedAfter(state.slowed, outcome, now, contact);
@@ -193,15 +209,15 @@ export const afterAttempt = (
   const said = { reason: withoutContact(outcome.reply, contact), step: outcome.step };
   const refused = outcome.result === "unauthorised" || (outcome.result === "deferred" && outcome.quota);
   const refusal = refused ? { at: before?.at ?? now, ...said } : before;
-  const unclear = outcome.result === "unauthorised" && outcome.unclear;
-  const again = unclear && failures > 0 && failedFor !== undefined && failedFor === contact;
+  const unclear = limit > 1 && outcome.result === "unauthorised" && outcome.unclear && contact !== undefined;
+  const recipients = unclear ? [...new Set([...failedFor, contact])].slice(0, mostFailedFor) : failedFor;
   const next = {
     ...rest,
     ...(refusal && { refusal }),
-    ...(unclear && contact !== undefined && { failedFor: contact }),
-    failures: again ? failures : failures + 1,
+    ...(recipients.length > 0 && { failedFor: recipients }),
+    failures: unclear ? failures : failures + 1,
   };
-  if (!open && next.failures < limit) return next;
+  if (!open && (unclear ? recipients.length < failedForThatOpen : next.failures < limit)) return next;
   const probes = open ? open.probes + 1 : 0;
   return {
     ...next,
@@ -211,6 +227,7 @@ export const afterAttempt = (
       probeAt: now + probeDelay(probes, outcome),
       probing: false,
       ...said,
+      ...(unclear && { unclear }),
     },
   };
 };

@@ -160,7 +160,8 @@ export const relays = ({
     // A later route may take it at once.
     const patience = () =>
       isLast && !stopping?.aborted ? Math.min(waitable(), mostPatienceMilliseconds) : 0;
-    const begin = (state: RouteState) => beginning(state, relay.rate, clock(), until, patience());
+    const begin = (state: RouteState) =>
+      beginning(state, relay.rate, clock(), until, patience(), mail.envelope.to);
     /** When a mail in its place is to ask again; undefined: it is to wait elsewhere. */
     const askAgainAt = (wait: Wait) => {
       const at = comeAt(wait, mail);

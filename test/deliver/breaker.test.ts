@@ -90,10 +90,30 @@ describe("a route", () => {
     expect(refusedFor(...Array<string>(9).fill("guarded@example.com")).open).toBeUndefined();
   });
 
-  it("is opened by it when another recipient gets it next", () => {
-    expect(refusedFor("guarded@example.com", "ops@example.com").open).toBeDefined();
-    const between = afterAttempt(refusedFor("guarded@example.com"), accepted, seconds(1), "dba@example.com");
-    expect(afterAttempt(between, guarded, seconds(2), "ops@example.com").open).toBeUndefined();
+  const five = ["a", "b", "c", "d", "e"].map((name) => `${name}@example.com`);
+
+  it("is opened by it when five recipients get it in a row, and not by fewer again and again", () => {
+    const few = five.slice(0, 4);
+    expect(refusedFor(...few, ...few, ...few).open).toBeUndefined();
+    expect(refusedFor(...five).open).toBeDefined();
+    const between = afterAttempt(refusedFor(...few), accepted, seconds(9), "dba@example.com");
+    expect(afterAttempt(between, guarded, seconds(10), "e@example.com").open).toBeUndefined();
+  });
+
+  it("that is open for it takes mail to other recipients at any time, one at a time", () => {
+    const open = refusedFor(...five);
+    const at = (state: RouteState, contact: string) =>
+      beginning(state, undefined, seconds(6), seconds(300), 0, contact);
+    expect(at(open, "a@example.com")).toMatchObject({ until: open.open?.probeAt });
+    const begun = at(open, "dba@example.com");
+    if (!("state" in begun)) throw new Error("it waits");
+    expect(at(begun.state, "web@example.com")).toMatchObject({ until: seconds(11) });
+    expect(afterAttempt(begun.state, accepted, seconds(7), "dba@example.com").open).toBeUndefined();
+    const refused = afterAttempt(begun.state, guarded, seconds(7), "dba@example.com");
+    expect(at(refused, "dba@example.com")).toHaveProperty("until");
+    expect(at(refused, "web@example.com")).toHaveProperty("state");
+    const login = afterAttempt(begun.state, failed("auth", 535), seconds(7), "dba@example.com");
+    expect(at(login, "web@example.com")).toHaveProperty("until");
   });
 
   it("keeps no contact's address in what it said: each site may read that", () => {
