@@ -66,7 +66,7 @@ export type Event =
       retryAt?: number;
     }
   | { event: "route"; route: string; open: boolean; reason?: string; probeAt?: number }
-  /** Something came back of a mail that a relay or SES had taken. */
+  /** A mail came back after a relay or SES had accepted it. */
   | {
       event: "returned";
       id: string;
@@ -75,7 +75,7 @@ export type Event =
       kind: Returned["kind"];
       reply: string;
     }
-  /** What was posted as a report of such a mail, and changes nothing. */
+  /** A mail that was posted as a report, and changes nothing. */
   | { event: "return-ignored"; site: string; reason: string }
   /** A monitor has been silent for too long, or is heard again. */
   | { event: "heartbeat"; site: string; monitor: string; silent: boolean; since: number }

@@ -537,7 +537,7 @@ describe("contacts whose mails come back", () => {
     expect(await check()).toMatchObject({
       status: 1,
       stdout: expect.stringMatching(
-        /^HARDSTATE WARNING - mail to ops@example\.com, dba@example\.com comes back, on three days or more: see Now in the console \|/,
+        /^HARDSTATE WARNING - mail to ops@example\.com, dba@example\.com came back on three days or more: see Now in the console \|/,
       ),
     });
     expect((await check("--bouncing-critical", "1")).status).toBe(2);

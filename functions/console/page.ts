@@ -194,7 +194,7 @@ const health = (
       : []),
     ...bouncing.map(
       ({ contact, days, reply }) =>
-        `${shown(contact, 100)} gets no mail: it came back on ${days} days, the last time with: ${shown(reply, 200)}.`,
+        `Mail to ${shown(contact, 100)} came back on ${days} days, the last time with: ${shown(reply, 200)}.`,
     ),
     ...wrongTokenWords(wrong_tokens, now),
   ];

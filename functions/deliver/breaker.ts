@@ -30,7 +30,7 @@ export type RouteState = {
   slowed?: { until: number; times: number; reason: string };
   /** What the operators were told last, when that it is open, and when that it refuses us. */
   told: { open: boolean; at: number; refusalAt?: number };
-  /** When mails were begun, or are to begin; as far back as its rate looks. */
+  /** When mails began or will begin, as far back as its rate counts. */
   begun: number[];
   /** The settings have it no more. */
   removed?: true;
@@ -63,8 +63,8 @@ const probeDelay = (probes: number, outcome: DeliveryOutcome): number => {
 };
 
 /**
- * Until when a route is not to be tried, and why. With `spread` the route works and only its pace is in the way: those
- * that wait come spread over so many milliseconds after that.
+ * Until when a route must not be tried, and why. With `spread` the route works, and only its pace is in the way: the
+ * mails that wait are spread over this many milliseconds after that.
  */
 export type Wait = { until: number; reason: string; spread?: number };
 
@@ -75,11 +75,11 @@ const mostFailedFor = 100;
 /** A mail may be quicker to the relay by so much than the one before it: its rate is counted there. */
 const travelMilliseconds = 50;
 
-/** How long a route rests that asks for a slower pace again and again. SES's bucket is full after one second. */
+/** How long a route rests each time it asks for a slower pace. SES allows mail again after one second. */
 const slowedSeconds = [1, 2, 4, 8, 16, 30];
 const slowedSpreadMilliseconds = 500;
 
-/** The wait of a mail that finds a route at rest, or that was told "too fast" itself. */
+/** How long a mail waits when the route rests, or when the relay told this mail "too fast". */
 export const slowedWait = ({ until, reason }: NonNullable<RouteState["slowed"]>): Wait => ({
   until,
   reason,
@@ -113,7 +113,7 @@ export const beginning = (
   const probe = open && { ...open, probing: true, probeAt: probeEnds };
   if (!rate) return { state: probe ? { ...state, open: probe, begun: [] } : state, at: now };
   const span = rate.milliseconds + travelMilliseconds;
-  // What is further ahead than anyone waits was begun before the clock was set back.
+  // A time further ahead than any wait was noted before the clock was set back.
   const recent = begun.filter((at) => Math.abs(now - at) < span + patience);
   const first = recent.at(-rate.most) ?? Number.NEGATIVE_INFINITY;
   const at = Math.max(now, first + span);
@@ -130,7 +130,7 @@ export const beginning = (
 const beforeMail: readonly Step[] = ["tls", "auth-offered", "token", "auth", "sender"];
 
 /**
- * How many failures like this in a row open a route; undefined: it says nothing against the route. A refusal that
+ * How many failures like this in a row open a route; undefined: it says nothing about the route. A refusal that
  * comes at a mail may be that mail's; a dead host may be one lost packet; replies to the final dot that are lost again
  * and again say that the relay is broken.
  */
@@ -169,8 +169,8 @@ const slowedFor = (times: number, now: number, reason: string): RouteState["slow
 };
 
 /**
- * The pace after an answer. While the route rests, mails end that were under way: a further "too fast" says nothing
- * new, but one that is taken says that no long rest is needed.
+ * The pace after an answer. Mails that were under way end while the route rests. Another "too fast" to them changes
+ * nothing, but if the relay accepts one, no long rest is needed.
  */
 const slowedAfter = (
   slowed: RouteState["slowed"],

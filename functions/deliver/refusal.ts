@@ -78,7 +78,7 @@ const refusals: readonly Refusal[] = [
     fault: "us",
     reply:
       /^5\d\d (5\.1\.[78]\b|5\.7\.60\b|.*(send ?as\b|SendAs|\bsender\b(?!'?s? (submission|sending)? ?(quota|limit))|not owned by|mail from\b|from:? address|\bfrom header|envelope.?from|return.?path|not verified|not a verified|unverified (address|identity|domain)|not authori[sz]ed to (send|use)))/i,
-    todo: "The relay refuses this sender for this login: set HARDSTATE_FROM and HARDSTATE_ENVELOPE_FROM to an address that the login may send as, or get the right, or verify the address, at the relay.",
+    todo: "The relay refuses this sender for this login: set HARDSTATE_FROM and HARDSTATE_ENVELOPE_FROM to an address that the login may send as, or have this address allowed or verified at the relay.",
   },
   {
     fault: "us",

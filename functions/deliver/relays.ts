@@ -41,7 +41,7 @@ export type RoutesParts = {
   timeout?: (milliseconds: number) => AbortSignal;
   /** Resolves after so many milliseconds of `clock`; the platform's own if absent. */
   pause?: (milliseconds: number) => Promise<unknown>;
-  /** Once it aborts no mail waits here for its turn: the process is to end soon. */
+  /** After it aborts no mail waits here for its turn, because the process ends soon. */
   stopping?: AbortSignal;
 };
 
@@ -54,7 +54,7 @@ const unhurriedAttemptMilliseconds = 60_000;
 const laterRouteMilliseconds = 40_000;
 const busyMilliseconds = 10_000;
 const othersFirstMilliseconds = 5_000;
-/** So long a mail waits in its place for the pace of the last route: to wait in the queue costs the ledger two writes. */
+/** How long a mail waits here for the pace of the last route: waiting in the queue costs two writes to the ledger. */
 const mostPatienceMilliseconds = 30_000;
 const mostConflicts = 1000;
 
@@ -112,13 +112,13 @@ const places = (connections: number) => {
 };
 
 /**
- * A number from 0 to 1 that is always the same for a mail and a time: spreads those that wait for a route's pace, each
- * time in another order.
+ * A number from 0 to 1, always the same for one mail and one time. It spreads the mails that wait for a route's pace,
+ * in another order each time.
  */
 const shareOf = ({ messageId }: Mail, at: number): number =>
   (Number.parseInt(messageId.slice(1, 9), 16) / 0xffff_ffff + (at % 1000) / 1000 || 0) % 1;
 
-/** When a mail that waits for a route may come. */
+/** When a mail that waits for a route may be tried again. */
 const comeAt = ({ until, spread = 0 }: Wait, mail: Mail): number =>
   until + Math.floor(spread * shareOf(mail, until));
 
@@ -167,7 +167,7 @@ export const relays = ({
       const at = comeAt(wait, mail);
       return wait.spread !== undefined && at <= clock() + patience() ? at : undefined;
     };
-    /** In its place, waits until the mail may be begun, or tells for how long it is to wait elsewhere. */
+    /** Waits here until the mail may begin, or tells how long it must wait in the queue. */
     const takeTurn = async (): Promise<ReturnType<typeof beginning>> => {
       for (;;) {
         let begun = begin(newRoute(relay.route));

@@ -182,7 +182,7 @@ const during = <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
       .finally(() => signal.removeEventListener("abort", aborted));
   });
 
-/** An alert's story says so too: SES tells nobody what becomes of such a mail. */
+/** An alert's story says so too: without a configuration set SES reports nothing about the mail. */
 const nobodyTells = " (without configuration-set= SES tells of no bounce: its delivery is unknown)";
 
 /** Sends by SendRawEmail of Amazon SES, each mail in one request; `client` must not retry (see `sesClient`). */

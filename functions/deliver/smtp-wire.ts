@@ -177,7 +177,7 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
   };
 };
 
-/** Content as DATA wants it: CRLF alone ends lines, dots that begin one are doubled, and a lone dot ends it (§4.5.2). */
+/** Content as DATA requires it: CRLF alone ends lines, dots that begin one are doubled, and a lone dot ends it (§4.5.2). */
 export const contentOf = (bytes: Buffer): Buffer => {
   const text = bytes.toString("latin1").replace(/\r\n?|\n/g, "\r\n");
   const whole = text === "" || text.endsWith("\r\n") ? text : `${text}\r\n`;

@@ -1,16 +1,16 @@
 import { printable } from "../deliver/delivery.ts";
 import type { Returned } from "../ledger/journal.ts";
 
-/** What a report says of one recipient. */
+/** What a report says about one recipient. */
 export type Said = { kind: Extract<Returned["kind"], "bounce" | "delay">; reply: string; permanent?: true };
 
-/** A non-delivery report, by what is of use here. Whether it is true, its reader must find out. */
+/** What the bridge needs from a non-delivery report. The caller must check whether it is true. */
 export type Report = {
   /** The names (identity.ts) of the mails that it returns. */
   returned: string[];
-  /** Those in the addresses that it was sent to. */
+  /** The names in the addresses that it was sent to. */
   sentTo: string[];
-  /** What it says of an address, or without one of its only recipient; undefined: nothing, or that the mail arrived. */
+  /** What it says about an address, or about its only recipient; undefined: nothing, or that the mail arrived. */
   about(address?: string): Said | undefined;
 };
 
@@ -20,13 +20,13 @@ type Part = { head: string; type: string; body: string };
 const deepest = 6;
 const mostParts = 50;
 const mostNames = 10;
-/** Characters of a head, and lines of words, that are looked at. */
+/** How many characters of a head, and how many lines of text, are read. */
 const mostHead = 65_536;
 const mostLines = 5000;
 const copies = /^(?:message\/(?:rfc822|global)|(?:text|message)\/(?:rfc822|global)-headers)$/;
 const statuses = /^message\/(?:global-)?delivery-status$/;
 
-// Every expression here sees a hostile text of up to a megabyte: none may go over a character again and again.
+// Every expression here may see a hostile megabyte of text, so none may backtrack.
 const field = (head: string, name: string): string =>
   new RegExp(`^${name}:(.*)`, "im").exec(head)?.[1]?.trim() ?? "";
 const unfold = (text: string): string => text.replace(/\n[ \t]/g, " ");
@@ -58,7 +58,7 @@ const partsOf = (text: string, depth = 0): Part[] => {
     .flatMap((part) => partsOf(part.slice(part.indexOf("\n") + 1), depth + 1));
 };
 
-/** The text of a page, good enough to find addresses and replies in it. */
+/** The text of an HTML page, good enough to find addresses and replies in it. */
 const plain = (html: string): string =>
   html
     .replace(/<style[^<>]*>[^<]*/gi, "")
@@ -80,7 +80,7 @@ const beginsCopy = (line: string): boolean =>
 const mostCharacters = 1000;
 const linesAfter = 12;
 
-/** Reads what a report says to people. It may have said it of an address if the address is there. */
+/** Reads the text of a report that is written for people. It speaks about an address only if it contains it. */
 const readWords = (parts: readonly Part[], mailHead: string) => {
   const all = parts
     .filter(({ type }) => type.startsWith("text/") && !copies.test(type))
@@ -103,7 +103,7 @@ const readWords = (parts: readonly Part[], mailHead: string) => {
     const coded = lines.findIndex(
       (line, index) => code.test(line) && naming.some((at) => at <= index && index < at + linesAfter),
     );
-    // Where no code is near: the line that begins with the address, for an earlier one may only say whom it was for.
+    // Where no code is near, the line that begins with the address counts: an earlier one may only name the recipient.
     const own = naming.find(
       (index) =>
         /^[\s<"'(]*/.exec(lines[index] ?? "")?.[0].length ===
@@ -157,7 +157,7 @@ const namesIn = (text: string, pattern: RegExp): string[] =>
 
 /**
  * Reads a mail as a non-delivery report: by RFC 3464, or by the words of Exchange, Exim, Sendmail, qmail and their
- * like. `to` is the address that it came for, where that is known. Undefined: it is none, or says nothing.
+ * like. `to` is the address that it came for, where that is known. Undefined: it is no report, or says nothing.
  */
 export const readReport = (mail: string, to = ""): Report | undefined => {
   const text = mail.replaceAll("\r\n", "\n").replace(/^\n+/, "");

@@ -2,7 +2,7 @@ import { contactKey } from "../address.ts";
 import type { Ledger } from "./ledger.ts";
 import { dayOf } from "./rejection.ts";
 
-/** A contact whose mails bounced for good on so many days, with none in between that stayed. */
+/** A contact whose last mails all bounced for good, on `days` different days. */
 export type Bouncing = {
   contact: string;
   days: number;
@@ -18,8 +18,8 @@ const mostMails = 500;
 const mostContacts = 20;
 
 /**
- * The contacts of a site whose last mails all bounced for good, on three days of UTC or more; at most 20. Reads what
- * came back of the site's mails, and only of contacts with three such days their mails.
+ * The contacts of a site whose last mails all bounced for good, on three days (UTC) or more; at most 20. Reads the
+ * site's reports first, and then the mails of those contacts alone that have three such days.
  */
 export const bouncing = async (ledger: Ledger, site: string, now: number): Promise<Bouncing[]> => {
   const bounces = (await ledger.returned(site)).filter(({ permanent }) => permanent);

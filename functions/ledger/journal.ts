@@ -256,7 +256,7 @@ export const eventsOf = (record: JournalRecord): { at: number; line: string }[] 
         ]),
     ...(record.returned ?? []).map(({ at, kind, contact, reply }) => ({
       at,
-      line: `${kind} of the mail to ${contact}: ${reply}`,
+      line: `the mail to ${contact} ${howItCameBack[kind]}: ${reply}`,
     })),
     ...(record.putBackAt === undefined ? [] : [{ at: record.putBackAt, line: "put back by hand" }]),
   ].sort((a, b) => a.at - b.at);

@@ -64,7 +64,7 @@ const whenReady = <S extends Socket>(socket: S, ready: string, signal: AbortSign
 const workerSockets: Sockets = {
   connect: (host, port, signal) => {
     const socket = connect({ host, port });
-    // What is read already cannot be handed to TLS.
+    // Bytes that were read already cannot be given to TLS.
     socket.pause();
     return whenReady(socket, "connect", signal);
   },
@@ -73,7 +73,7 @@ const workerSockets: Sockets = {
       const socket = connectTls({ socket: clear, host });
       clear.resume();
       await whenReady(socket, "secureConnect", signal);
-      // It tells no more than that.
+      // workerd tells nothing more.
       return {
         socket,
         tls: { version: "TLS", cipher: "of Cloudflare's choice", subject: host, validTo: "" },
@@ -185,7 +185,7 @@ const work = async ({ settings, queue, ledger, ses }: Bridge) => {
   }
 };
 
-/** The part of a mail that is of use. */
+/** The part of a mail that is used here. */
 const beginningOf = async (mail: ReadableStream<Uint8Array>): Promise<string> => {
   const chunks: Uint8Array[] = [];
   let left = mostReportBytes;
@@ -197,7 +197,7 @@ const beginningOf = async (mail: ReadableStream<Uint8Array>): Promise<string> =>
   return Buffer.concat(chunks).toString();
 };
 
-/** A mail that Email Routing brings (https://developers.cloudflare.com/email-routing/email-workers/runtime-api/). */
+/** A mail from Email Routing (https://developers.cloudflare.com/email-routing/email-workers/runtime-api/). */
 type ArrivedMail = {
   to: string;
   raw: ReadableStream<Uint8Array>;
@@ -214,7 +214,7 @@ export default {
       return problem("unavailable", "The settings are wrong; the Worker's log names them.");
     }
   },
-  /** Takes mail of the address that bounces go to. What is thrown here makes Cloudflare's sender try again. */
+  /** Takes the mail to the bounce address. If this throws, the sending server tries again. */
   email: async (message: ArrivedMail, bindings: Bindings): Promise<void> => {
     const { settings, queue, ledger } = bridgeOf(bindings);
     const parts = { ...settings, queue, ledger, clock, report };

@@ -175,6 +175,6 @@ it("names a contact whose mails come back, with the last reason", () => {
   const text = String(nowPage(reader, { status, totals, flow: { since: now, hours: [] } }));
   expect(text).toContain("Mail is flowing, but …");
   expect(text).toContain(
-    "ops@example.net gets no mail: it came back on 3 days, the last time with: 550 5.1.1 &lt;gone&gt;.",
+    "Mail to ops@example.net came back on 3 days, the last time with: 550 5.1.1 &lt;gone&gt;.",
   );
 });

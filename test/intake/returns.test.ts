@@ -132,7 +132,7 @@ describe("a report of a mail that did not arrive", () => {
     expect(await storyOf()).toEqual([
       expect.stringContaining("received from monitor1"),
       "1970-01-02 03:46:40 UTC  smtp://relay accepted in 0.0 s: 250 queued as 4Q",
-      "1970-01-02 03:46:54 UTC  bounce of the mail to ops@example.net: 5.1.1 no such user here",
+      "1970-01-02 03:46:54 UTC  the mail to ops@example.net bounced: 5.1.1 no such user here",
       "mailed: PROBLEM mail, first news of this problem (R1); 250 queued as 4Q; bounced 14 s later: 5.1.1 no such user here",
     ]);
   });
@@ -159,7 +159,7 @@ describe("a report of a mail that did not arrive", () => {
       permanent: true,
     });
     expect(counted()).toBe(1);
-    expect((await storyOf()).filter((line) => line.includes("bounce of"))).toHaveLength(1);
+    expect((await storyOf()).filter((line) => line.includes(" bounced: "))).toHaveLength(1);
     expect(await takenFrom(parts.queue)).toHaveLength(2);
   });
 

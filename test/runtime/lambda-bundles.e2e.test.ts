@@ -424,7 +424,7 @@ describe("a bridge on Lambda", () => {
       expect.objectContaining({ kind: "bounce", reply: "Permanent: smtp; 550 no such user" }),
     ]);
     expect(story.join("\n")).toContain(
-      "bounce of the mail to ops@example.com: Permanent: smtp; 550 no such user",
+      "the mail to ops@example.com bounced: Permanent: smtp; 550 no such user",
     );
   });
 
