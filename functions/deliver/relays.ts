@@ -135,9 +135,9 @@ const changing =
   };
 
 /**
- * Offers a mail to the routes in their order until one takes it: the next at once if one defers or refuses it, for
- * that makes no second copy, but not after a reply to the final dot was lost, for then one would be certain. All ends
- * before `until` (Unix milliseconds). Breakers and rates are kept in `states`.
+ * Offers a mail to the routes in their order until one accepts it. If a route defers or refuses it, the next one is tried
+ * at once, which makes no second copy. If the reply to the final dot is lost, no other is tried, because that may make
+ * one. Ends before `until` (Unix milliseconds). Breakers and rates are kept in `states`.
  */
 export const relays = ({
   routes,

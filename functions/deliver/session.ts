@@ -25,7 +25,7 @@ export type Onlooker = {
   passed?(point: "dns" | "connect" | "tls", address: string): void;
 };
 
-/** From whom and to whom a mail goes; where DSN is offered, `id` is what a report about it will say (ENVID). */
+/** Sender and recipient of a mail. Where DSN is offered, a report about the mail repeats `id` (ENVID). */
 export type SentEnvelope = { from: string; to: string; id?: string };
 
 /** A session after EHLO, and after STARTTLS if the relay is configured with it. */
@@ -44,7 +44,7 @@ export type SmtpSession = {
   /** Resolves to the reply to the final dot. */
   submit(envelope: SentEnvelope, bytes: Buffer, signal: AbortSignal): Promise<string>;
   reset(signal: AbortSignal): Promise<void>;
-  /** Whether it is open, and each command has its reply. */
+  /** Whether it is open and every command has its reply. */
   inStep(): boolean;
   /** Whether another mail may follow: in step, and within the relay's LIMITS. */
   usable(): boolean;

@@ -24,7 +24,7 @@ const longestEnvelopeId = 100;
 /** Looks up who takes mail for a domain; rejects like node:dns. */
 export type ResolveMx = (domain: string) => Promise<{ exchange: string; priority: number }[]>;
 
-/** What sessions with one relay share. Without `sockets` they are Node's. */
+/** What sessions with one relay share. Without `sockets` they use Node's. */
 export type SessionParts = { resolveMx: ResolveMx; tokens?: TokenSource; sockets?: Sockets };
 
 const tlsRefused =
@@ -55,7 +55,7 @@ const shown = (line: string, inLogin: boolean): string => {
   return inLogin && line !== "" && !/^AUTH /i.test(line) ? "[redacted]" : line;
 };
 
-/** RFC 3461 §4: text as a parameter may have it. */
+/** RFC 3461 §4: text as a parameter may contain it. */
 const xtext = (text: string): string =>
   text.replace(
     /[^!-~]|[+=]/g,
@@ -78,7 +78,7 @@ const loginLines: Record<
       return base64(`${user} ${createHmac("md5", password).update(challenge).digest("hex")}`);
     },
   ],
-  // A refusal's reasons are in a challenge, and have to be answered before the relay says no (RFC 7628 §3.2.3).
+  // The reasons of a refusal come as a challenge. The relay refuses only after we answer it (RFC 7628 §3.2.3).
   XOAUTH2: (user, token) => [
     `AUTH XOAUTH2 ${base64(`user=${user}\x01auth=Bearer ${token}\x01\x01`)}`,
     () => "",
@@ -126,7 +126,7 @@ const openAt = async (
   onlooker: Onlooker,
 ): Promise<SmtpSession> => {
   const { credentials, protection } = relay;
-  // RFC 5321 §4.1.3: without a full name it is an address.
+  // RFC 5321 §4.1.3: a host without a full name gives its address.
   const name = relay.name && isFullName(relay.name) ? relay.name : "[127.0.0.1]";
   let step: Step = "connect";
   let inLogin = false;
@@ -146,7 +146,7 @@ const openAt = async (
     if (!onlooker.heard) return;
     for (const line of safe(text).split("\n")) onlooker.heard({ from, text: printable(line) });
   };
-  /** Does a part of the session, and tells of its failure by the step that was reached. */
+  /** Does a part of the session. A failure names the step that was reached. */
   const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -182,28 +182,28 @@ const openAt = async (
     say(line);
     return wire.reply(signal, milliseconds);
   };
-  /** The reply if its code begins so; else it is the session's error. */
+  /** The reply, if its code begins with these digits. Else throws it as the session's error. */
   const expected = (reply: Reply, code: string, at = step): Reply => {
     if (String(reply.code).startsWith(code)) return reply;
-    // After 421 the relay closes (RFC 5321 §3.8); of any but a refusal nobody knows what it answers.
+    // After 421 the relay closes (RFC 5321 §3.8). A reply that is no refusal may belong to another command.
     if (reply.code < 400 || reply.code === 421) wire.close();
     if (reply.code >= 400) throw new SessionError(at, safe(reply.text), reply.code);
     throw new SessionError(at, `the relay's reply is out of step with our commands: ${safe(reply.text)}`);
   };
-  /** What the relay said of an extension behind its name; undefined if it does not offer it. */
+  /** The parameters of an extension that the relay offers; undefined if it does not offer it. */
   const offered = (extension: string): string | undefined =>
     extensions
       .find((line) => line.split(" ", 1)[0]?.toUpperCase() === extension)
       ?.slice(extension.length + 1);
   const mechanism = (): Mechanism | undefined => {
-    // "AUTH=" is how it was written before RFC 2554.
+    // Before RFC 2554 it was written "AUTH=".
     const lines = extensions.filter((line) => /^AUTH[ =]/i.test(line));
     const names = lines.flatMap((line) => line.toUpperCase().split(/[ =]+/).slice(1));
     return relay.auth.find((each) => names.includes(each));
   };
   const greet = async () => {
     const reply = await command(`EHLO ${name}`, signal);
-    // Nothing counts that was said before TLS (RFC 3207 §4.2).
+    // What the relay said before TLS does not count (RFC 3207 §4.2).
     extensions = reply.text
       .split("\n")
       .slice(1)
@@ -220,7 +220,7 @@ const openAt = async (
     say("STARTTLS");
     const { reply, secured } = await wire.startTls(protect, signal, replyMilliseconds);
     expected(reply, "220", reply.code === 421 ? "connect" : "tls");
-    // It shows that somebody sits in between (CVE-2011-0411).
+    // Such bytes show that somebody sits in between (CVE-2011-0411).
     if (!secured) throw new SessionError("tls", "bytes in clear came behind the reply to STARTTLS");
     wire = wireOn(await secured, 0);
   };
@@ -268,7 +268,7 @@ const openAt = async (
       await logIn(used, credentials.user, secret, signal);
     } catch (error) {
       if (!byToken || !(error instanceof SessionError) || error.code !== 535) throw error;
-      // A token may have been revoked before its time: then once more with a new one, if there is one.
+      // A token may have been revoked early: tries once more with a new one, if there is one.
       try {
         await logIn(used, credentials.user, await tokenInPlaceOf(secret), signal);
       } catch (again) {
@@ -283,7 +283,7 @@ const openAt = async (
   const envelopeLines = ({ from, to, id = "" }: SentEnvelope, bytes: Buffer): [string, string] => {
     if (/[\p{Cc}\s<>]/u.test(from + to)) throw new Error("no address for a command");
     const size = offered("SIZE");
-    // RFC 1870 §4. What has another form is no limit: in doubt, mail.
+    // RFC 1870 §4. Another form is no limit: in doubt, mail.
     if (/^[1-9]\d{0,19}$/.test(size ?? "") && bytes.length > Number(size))
       throw new SessionError(
         "data",
@@ -300,8 +300,8 @@ const openAt = async (
     return [[`MAIL FROM:<${from}>`, ...parameters].join(" "), [`RCPT TO:<${to}>`, ...notify].join(" ")];
   };
   /**
-   * Reads what is still owed of commands that were sent along with a refused one. A lone dot ends a DATA for which no
-   * recipient was taken (RFC 2920 §3.1). What says something else than no is out of step with us.
+   * Reads the replies still due to commands that were sent together with a refused one. A lone dot ends a DATA without
+   * an accepted recipient (RFC 2920 §3.1). If a reply is not a refusal, the relay is out of step with us.
    */
   const catchUp = async (refused: Step, owed: number, signal: AbortSignal) => {
     let last: Reply | undefined;
@@ -340,7 +340,7 @@ const openAt = async (
     reached("after-data");
     const reply = await wire.reply(signal, dotMilliseconds);
     const early = await wire.unsent();
-    // Or it would get the final dot all the same, and might take what it has refused.
+    // Otherwise the relay would get the final dot all the same, and might accept what it has refused.
     if (early) wire.close();
     expected(reply, "2");
     if (early) throw new SessionError(step, "the relay answered before it had the whole content");

@@ -4,7 +4,7 @@ import { checkServerIdentity, connect as connectTls, type PeerCertificate, type 
 import type { Tls } from "./delivery.ts";
 import { type Sockets, tooLate } from "./smtp-wire.ts";
 
-/** Where a name has several addresses, the next is tried after so long. A SYN that was lost is repeated after 1 s. */
+/** After this time the next address of a name is tried. A lost SYN is repeated after 1 s. */
 const addressMilliseconds = 3_000;
 /** By so much a reply is late while the relay's tickets are not acknowledged: Nagle waits for our delayed ACK. */
 const ticketsMilliseconds = 40;
@@ -49,7 +49,7 @@ const ready = (socket: ReturnType<typeof connect>, event: string, signal: AbortS
     const abandon = () => socket.destroy(tooLate());
     if (signal.aborted) abandon();
     signal.addEventListener("abort", abandon);
-    // Stays on the socket: an error that comes later would be nobody's.
+    // Stays on the socket: else a later error would be unhandled.
     socket.on("error", reject);
     socket.once("close", () => reject(new Error("the relay closed the connection")));
     socket.once(event, () => {

@@ -5,9 +5,9 @@ import type { Onlooker } from "./session.ts";
 
 /** How a runtime reaches relays. A connection is a stream of bytes both ways. */
 export type Sockets = {
-  /** A connection in clear to a host by its name; `passed` hears of the address found and of the connection made. */
+  /** A connection in clear to a host by its name. `passed` is told the address found and that it is connected. */
   connect(host: string, port: number, signal: AbortSignal, passed?: Onlooker["passed"]): Promise<Duplex>;
-  /** The same connection under TLS. Rejects unless its certificate is good for `host`, by `ca` alone if there is one. */
+  /** The same connection under TLS. Rejects unless its certificate is valid for `host`; with `ca`, by that authority only. */
   secure(socket: Duplex, host: string, ca: string | undefined, signal: AbortSignal): Promise<Secured>;
 };
 export type Secured = { socket: Duplex; tls: Tls };
@@ -20,15 +20,15 @@ const mostReplyBytes = 65_536;
 export const tooLate = () => new Error("no answer within the time for this attempt");
 const outOfStep = () => new Error("the relay's replies are out of step with our commands");
 
-/** Text as UTF-8 if it is that; else each byte is a character, so that nothing is lost. */
+/** Text as UTF-8 if it is valid. Else each byte becomes a character, so that nothing is lost. */
 const decoded = (bytes: string): string => {
   const text = Buffer.from(bytes, "latin1").toString("utf8");
   return text.includes("\ufffd") ? bytes : text;
 };
 
 /**
- * Reads replies from bytes, however they are cut. It keeps at most 64 KB, and throws at a longer reply. It throws what
- * it read where that is no reply: a line without a code from 200 to 599, lines that do not agree on one.
+ * Reads replies from bytes, however they are cut. Keeps at most 64 KB and throws at a longer reply. If the bytes are no
+ * reply (a line without a code from 200 to 599, or lines with different codes), it throws what it read.
  */
 export const replyReader = () => {
   let lines: string[] = [];
@@ -58,25 +58,25 @@ export const replyReader = () => {
       count(last.length);
       rest += last;
     },
-    /** Whether a reply has begun that has no end yet. */
+    /** Whether a reply has begun and not ended. */
     midway: () => bytes > 0,
   };
 };
 
 /** One connection, on which each reply belongs to a command. */
 export type Wire = {
-  /** Writes commands or content that so many replies answer. Throws if the connection is over. */
+  /** Writes commands or content, which that many replies answer. Throws if the connection is over. */
   say(bytes: string | Buffer, replies: number): void;
-  /** The next reply that is owed. If `signal` or the time ends the wait, the connection is over. */
+  /** The next reply that is due. If `signal` or the time limit ends the wait, the connection is over. */
   reply(signal: AbortSignal, milliseconds: number): Promise<Reply>;
-  /** Whether some of what was said has not left this process; what has just left may be told of later than a reply. */
+  /** Whether some bytes have not left this process. The news that bytes have left may come later than a reply. */
   unsent(): Promise<boolean>;
   over(): boolean;
   whenOver(tell: () => void): void;
   close(): void;
   /**
-   * The next reply, and if it is 220, what `secure` makes of the connection, which is its own from then on. It is
-   * called while the reply is read, for workerd must not begin to read on; and not at all if bytes came behind the reply.
+   * The next reply, and if it is 220, the result of `secure`, which owns the connection from then on. `secure` is called
+   * while the reply is read, because workerd must not read on. It is not called if bytes came behind the reply.
    */
   startTls<T>(
     secure: (socket: Duplex) => Promise<T>,
@@ -86,9 +86,9 @@ export type Wire = {
 };
 
 /**
- * Speaks over a connection on which so many replies are `owed` already (a greeting is). What the relay says unasked
- * ends the connection, and never becomes the answer to a later command. Only a refusal counts that no command can
- * have asked for: 421 at any time (RFC 5321 §3.8), and any right behind 354.
+ * Speaks over a connection on which some replies are `owed` already (the greeting is one). A reply that no command asked
+ * for ends the connection, and never answers a later command. It is read as a refusal in two cases: 421 at any time
+ * (RFC 5321 §3.8), and any refusal right behind 354.
  */
 export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) => void): Wire => {
   const reader = replyReader();
@@ -129,10 +129,10 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
     }
   };
   socket.on("data", hear).on("end", closed).on("error", end).on("close", closed);
-  // What the relay did before somebody heard: its end, or words that nobody asked for.
+  // What happened before anyone listened: the connection's end, or an unasked reply.
   if (socket.destroyed) closed();
   else if (owed === 0 && socket.readableLength > 0) end(outOfStep());
-  // It may have been paused, to lose nothing.
+  // The socket may be paused, so that nothing is lost.
   socket.resume();
   const reply = async (signal: AbortSignal, milliseconds: number): Promise<Reply> => {
     const first = arrived.shift();
@@ -162,7 +162,7 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
       handOver = () => {
         socket.off("data", hear).off("end", closed).off("close", closed);
         secured = secure(socket);
-        // Whoever waits for it hears of it.
+        // The caller that waits for a reply gets the error.
         secured.catch(() => undefined);
       };
       return { reply: await reply(signal, milliseconds), secured };

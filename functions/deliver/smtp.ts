@@ -31,15 +31,15 @@ const outcomeOf = (error: unknown, circumstances: Circumstances, envelope?: Enve
 };
 
 /**
- * Whether a session that has carried a mail is used up: it ended, or the relay puts the next mail off before any of
- * its content left. Some relays count the mails of a session (RFC 9422), and say so with any of these.
+ * Whether a session that has carried a mail is used up: it ended, or the relay defers the next mail before its content
+ * left. Some relays allow a number of mails in a session (RFC 9422), and end it in any of these ways.
  */
 const isUsedUp = (error: unknown): boolean =>
   error instanceof SessionError &&
   ["sender", "recipient", "data"].includes(error.step) &&
   (error.code ?? 421) < 500;
 
-/** Ends a session: politely, if the relay is known to listen. */
+/** Ends a session, with QUIT if the relay still answers. */
 const leave = (session: SmtpSession) => (session.inStep() ? session.quit() : session.close());
 
 /**
@@ -122,7 +122,7 @@ export const smtpTransport = (
         return outcome;
       } catch (error) {
         const outcome = outcomeOf(error, circumstances(), mail.envelope);
-        // Of a session that refused something else nobody knows what it will say to the next mail.
+        // A session that refused anything else may refuse the next mail too.
         const forNext = outcome.result === "refused" && outcome.about === "recipient";
         if (session && ready && forNext) park(session, 0);
         else if (session && ready) leave(session);
