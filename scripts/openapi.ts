@@ -219,7 +219,7 @@ const paths: Record<string, Record<string, Json>> = {
   "/v1/returns": {
     post: {
       summary: "Takes a report of a mail that was not delivered",
-      description: `The mail as it came, at most ${mostReportBytes} bytes of it. A token tells of its own site's mails, one of the site operator of all. A report that is not about a mail of ours and its contact changes nothing.`,
+      description: `The mail as it came, at most ${mostReportBytes} bytes of it. The token of a site can report mails of that site, a token of the site operator all mails. A report that is not about a mail of ours and its contact changes nothing.`,
       requestBody: {
         required: true,
         content: { "message/rfc822": { schema: { type: "string" } } },

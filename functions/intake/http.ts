@@ -53,7 +53,7 @@ export type IntakeParts = {
   allowed: AllowList;
   queue: Queue;
   ledger: Ledger;
-  /** Who is mailed about the bridge itself. */
+  /** The addresses that are mailed about the bridge itself. */
   operators: readonly string[];
   clock: () => number;
   report: Report;
@@ -67,7 +67,7 @@ export type IntakeParts = {
 
 export const mostBytes = 256 * 1024;
 export const mostAlerts = 100;
-/** How many reports of undelivered mail a site may post: none of its alerts waits behind them. */
+/** How many reports of undelivered mail a site may post. They do not count against its alerts. */
 const reportRate: Rate = { most: 600, milliseconds: 60_000 };
 const retryAfterSeconds = 10;
 const cutOffWords = "The body was cut off.";

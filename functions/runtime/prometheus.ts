@@ -8,7 +8,7 @@ import { operatorSite } from "../operator.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Report } from "../telemetry.ts";
 
-/** Of each counter: what it counts, and by which labels. */
+/** What each counter counts, and its labels. */
 const counters: Record<CounterName, [help: string, ...labels: string[]]> = {
   hardstate_accepted_total: ["Alerts that were taken, by notification type.", "type"],
   hardstate_rejected_total: ["Alerts, or mailboxes of alerts, that were posted and not taken for good."],
@@ -40,7 +40,7 @@ const counters: Record<CounterName, [help: string, ...labels: string[]]> = {
   ],
   hardstate_recoveries_without_problem_total: ["Recoveries whose problem never reached the bridge (R26)."],
   hardstate_returned_total: [
-    "Mails that bounced, or were reported as spam, after a relay had taken them.",
+    "Mails that bounced, or were reported as spam, after a relay had accepted them.",
     "kind",
   ],
   hardstate_sweeps_total: ["How often the ledger was searched for what is due; once a second."],

@@ -361,7 +361,7 @@ describe("a route that is asked too fast", () => {
     expect(next(once, 10)).toMatchObject({ until: begin + 1000 });
   });
 
-  it("works: it is closed, and its failures are forgotten", () => {
+  it("works: it closes, and its failures are forgotten", () => {
     const probed = routeAfter([
       [0, login],
       [30, tooFast],
@@ -384,7 +384,7 @@ describe("a route that is asked too fast", () => {
     expect(state.slowed).toMatchObject({ until: begin + 1000 });
   });
 
-  it("does not rest until the clock is there that was set back by a year", () => {
+  it("does not rest for a year when the clock is set back by a year", () => {
     const state = slowedBy([[0, tooFast]]);
     expect("state" in next(state, -365 * 86_400_000)).toBe(true);
   });

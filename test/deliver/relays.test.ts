@@ -132,7 +132,7 @@ describe("a mail", () => {
     },
   );
 
-  it("that one route refuses is kept while the other is open", async () => {
+  it("is kept when one route refuses it and the other is open", async () => {
     const handOver = open({ a: failed("auth", 535), b: unknown });
     await handOver(mail(), until());
     const { refused, attempts, sooner } = await handOver(mail(), until());
@@ -401,7 +401,7 @@ describe("a rate", () => {
     expect((await handOver(late, until())).wait).toEqual(wait);
   });
 
-  it("lets nobody be the last each time", async () => {
+  it("does not let the same mail be the last each time", async () => {
     const order: boolean[] = [];
     for (const milliseconds of [0, 300]) {
       states = sqliteLedger(":memory:");

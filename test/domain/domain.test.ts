@@ -618,7 +618,7 @@ it.each<[string, Partial<SmtpRelay>, Zones, string]>([
   expect(await sendingHost(relay, dnsOf(await resolverOfZones(zones)))).toBe(host);
 });
 
-it("of a domain that does not exist nothing else is told", async () => {
+it("a domain that does not exist is checked no further", async () => {
   const checks = await checksOf({}, { from: "nowhere.example", envelope: "nowhere.example" });
   expect(checks.map(({ check }) => check)).toEqual(["mx"]);
 });
@@ -720,7 +720,7 @@ describe("the DMARC policy of a domain", () => {
   });
 });
 
-it("an SPF record of a stranger does not keep us busy", async () => {
+it("a stranger's SPF record does not keep us busy", async () => {
   const found = await spfOf("example.com", dnsOf(await resolverOfZones(includes(200))));
   expect(found).toMatchObject({ result: "wrong", detail: expect.stringMatching(/more than 50 look-ups/) });
 });

@@ -191,7 +191,7 @@ describe("a report of a mail that did not arrive", () => {
     expect(counted()).toBe(1);
   });
 
-  it("is told by a token of its site or of the operators' own", async () => {
+  it("is accepted with a token of its site or of the operators' own site", async () => {
     expect(await answerTo(sample("qmail"), operatorSite)).toMatchObject({ status: "noted", site: "site" });
   });
 
@@ -202,7 +202,7 @@ describe("a report of a mail that did not arrive", () => {
     expect(await answerTo(forwarded)).toMatchObject({ status: "noted", contact, kind: "bounce" });
   });
 
-  it("tells on a ledger that is away, and on a queue that is: nothing was noted, send it again", async () => {
+  it("gets 503 while the ledger or the queue is away: nothing was noted, send it again", async () => {
     const away = () => Promise.reject(new Error("disk I/O error"));
     const { queue } = parts;
     start({ queue: { ...queue, send: away } });
@@ -291,7 +291,7 @@ describe("a mail that changes nothing", () => {
     await nothing();
   });
 
-  it("is the twenty-first that says something else of one mail", async () => {
+  it("is the twenty-first different report about one mail", async () => {
     for (let turn = 0; turn < 25; turn++) {
       now += 1000;
       await post(sample("qmail").replace("User unknown", `User unknown ${turn}`));

@@ -56,7 +56,7 @@ describe("a contact", () => {
     expect(await found(begin + 3 * day, "other")).toEqual([]);
   });
 
-  it("is not for three bounces of one day", async () => {
+  it("is not bouncing after three bounces on one day", async () => {
     for (const hours of [0, 1, 2, 3]) await mail(begin + hours * hour, "bounce");
     expect(await found(begin + day)).toEqual([]);
   });
@@ -66,7 +66,7 @@ describe("a contact", () => {
     expect(await found(begin + 3 * day)).toEqual([]);
   });
 
-  it("is not once a mail stayed, and is again after three more days", async () => {
+  it("is no longer bouncing once a mail stayed, and is again after three more days", async () => {
     for (const days of [0, 1, 2]) await mail(begin + days * day, "bounce");
     await mail(begin + 3 * day, "nothing");
     // It may still bounce.
@@ -78,7 +78,7 @@ describe("a contact", () => {
     expect(await found(begin + 7 * day)).toEqual(["ops@example.com 3"]);
   });
 
-  it("is counted alone, whatever comes of others' mails", async () => {
+  it("is counted by its own mails, whatever happens to others' mails", async () => {
     for (const days of [0, 1, 2, 3]) {
       await mail(begin + days * day, "bounce");
       await mail(begin + days * day, "nothing", "dba@example.com");
