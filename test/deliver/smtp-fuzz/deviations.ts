@@ -192,7 +192,9 @@ export const deviations: Record<string, Deviation> = {
       .toString("latin1")
       .replaceAll(/\p{Cc}/gu, " ");
     const code = draw.of(["535", "454", "501", "421", "334", honest.slice(0, 3)]);
-    return [`${code} ${draw.of([line, word, plain, `-> ${plain} <-`, line.slice(0, -3)])}\r\n`];
+    return [
+      `${code} ${draw.of([line, word, plain, `-> ${plain} <-`, word.slice(0, -4), plain.slice(0, -2)])}\r\n`,
+    ];
   },
   challenge: (draw) => [draw.of(challenges)],
 };

@@ -5,7 +5,7 @@ import { paragraph } from "../../../scripts/command.ts";
 import { plantInModules } from "../../simulation/plants.ts";
 import { kinds } from "./kinds.ts";
 import { plants } from "./plants.ts";
-import { type Played, play, type Stage, uncaught } from "./play.ts";
+import { noteUncaught, type Played, play, type Stage } from "./play.ts";
 import { shrink } from "./shrink.ts";
 import { stageOf } from "./stage.ts";
 
@@ -68,8 +68,7 @@ if (values.list) {
   for (const [name, { about }] of Object.entries(kinds)) say(paragraph(name.padEnd(14), about));
   process.exit(0);
 }
-for (const event of ["uncaughtException", "unhandledRejection"])
-  process.on(event, (error: unknown) => uncaught.push(error));
+for (const event of ["uncaughtException", "unhandledRejection"]) process.on(event, noteUncaught);
 const names = values.kind?.split(",") ?? Object.keys(kinds);
 for (const name of names) if (!kinds[name]) fail(`There is no kind ${name}. --list shows them.`);
 const caseOf = (index: number) => ({

@@ -30,6 +30,9 @@ type Verb =
 /** One of a client's words that a reply is due for. */
 export type Due = { verb: Verb; line: string; transaction?: Transaction };
 
+/** A reply that came in step, with what it was to. */
+type Said = { due: Due; reply: Reply };
+
 type Transaction = {
   mail: number;
   replies: Partial<Record<Verb, Reply>>;
@@ -98,6 +101,10 @@ const formsOf = (secret: string): string[] => [
   }),
 ];
 
+/** Whether a text tells a secret in any form, or more than the first half of it. */
+export const tells = (text: string, secret: string): boolean =>
+  formsOf(secret).some((form) => text.includes(form.slice(0, Math.ceil(form.length * 0.6))));
+
 const stuffed = (content: string) => content.replace(/^\./gm, "..");
 
 /** A connection as somebody sees it who stands in between and knows SMTP. */
@@ -105,7 +112,7 @@ export const connectionJudge = (terms: Terms, number: number, wrong: (says: stri
   const due: Due[] = [];
   const transactions: Transaction[] = [];
   /** All replies that came in step, with what each was to. */
-  const heard: { due: Due; reply: Reply }[] = [];
+  const heard: Said[] = [];
   /** Refusals that no command can have asked for: 421 at any time, any behind 354 and before its content's reply. */
   const unasked: Reply[] = [];
   let dues = 0;
@@ -172,15 +179,23 @@ export const connectionJudge = (terms: Terms, number: number, wrong: (says: stri
       if (verb === "dot" || (verb === "MAIL" && !good)) if (transaction === mine) transaction = undefined;
     }
   };
+  /** Whether a reply has begun before the final dot was sent. */
+  let astride = false;
   const hear = replyReader(
     () => {
       if (due.length > 0) return;
+      // While content is on its way nobody can tell what of it the relay had when its reply began.
+      astride = mode === "content" && receiving?.content !== "";
+      if (astride) return;
       const last = heard.at(-1);
       if (!secured && last?.due.verb === "STARTTLS" && last.reply.code === 220) injected = true;
       lose("a reply that nobody asked for");
     },
     (reply) => {
       const one = due.shift();
+      if (astride && one && reply.quality === "good") reply.quality = "odd";
+      if (astride && !one) lose("a reply that nobody asked for");
+      astride = false;
       if (one && !outOfStep) return take(one, reply);
       const behind354 = heard.at(-1)?.due.verb === "DATA" && reply.code >= 400;
       if (reply.quality !== "bad" && (reply.code === 421 || behind354)) {
@@ -346,7 +361,7 @@ export const connectionJudge = (terms: Terms, number: number, wrong: (says: stri
       if (!secure && terms.protection !== "none") {
         if (terms.protection === "implicit") wrong("bytes in clear where TLS is from the start");
         clear += bytes;
-        if (formsOf(terms.secret).some((form) => clear.includes(form))) wrong("the secret in clear");
+        if (tells(clear, terms.secret)) wrong("the secret in clear");
       }
       let rest = bytes;
       while (rest !== "") {
@@ -401,7 +416,7 @@ export const judgeOutcome = (
   wrong: (says: string) => void,
 ) => {
   const shown = JSON.stringify(outcome);
-  if (formsOf(terms.secret).some((form) => shown.includes(form))) wrong("the secret in an outcome");
+  if (tells(shown, terms.secret)) wrong("the secret in an outcome");
   if (/\p{Cc}/u.test(outcome.reply) || outcome.reply.length > 500) wrong("an outcome that cannot be printed");
 
   const mine = used.flatMap(({ judge }) => judge.transactions.filter((one) => one.mail === mail));
@@ -434,7 +449,13 @@ export const judgeOutcome = (
   );
   const loggedIn = !terms.credentials || (relay?.isLoggedIn() ?? false);
   const unhurt =
-    relay && !relay.ended() && !relay.outOfStep() && relay.due.length === 0 && !unreached && !aborted;
+    relay &&
+    !relay.ended() &&
+    !relay.outOfStep() &&
+    relay.due.length === 0 &&
+    !relay.expectsContent() &&
+    !unreached &&
+    !aborted;
   if (friendly && unhurt && loggedIn && (terms.mails[mail]?.content.length ?? 0) <= relay.mostBytes())
     wrong(`${outcome.result} at step ${outcome.step}, but the relay refused nothing`);
 
@@ -464,8 +485,12 @@ export const judgeOutcome = (
     if (failed?.due.transaction && failed.reply.code !== code && failed.reply.quality === "good")
       wrong(`${outcome.result} by ${code} at step ${step}, but first there was ${failed.reply.code}`);
   }
+  // Before it there is nothing at which a client may break off.
+  const inForm = replies
+    .slice(0, replies.indexOf(failed as Said))
+    .every(({ reply }) => reply.quality === "good");
   const clearly =
-    failed && failed.reply.quality === "good" && failed.reply.code >= 400 && failed.due.transaction;
+    failed && inForm && failed.reply.quality === "good" && failed.reply.code >= 400 && failed.due.transaction;
   if (clearly && !aborted && code !== failed.reply.code)
     wrong(
       `${outcome.result} without a code at ${step}, but ${failed.due.verb} was answered with ${failed.reply.code}`,

@@ -15,8 +15,10 @@ import {
   type Due,
   judgeOutcome,
   type Terms,
+  tells,
 } from "./judge.ts";
 import { kinds } from "./kinds.ts";
+import { forgetTimers, longestTimer, passTime } from "./timers.ts";
 
 export type Place =
   | "greeting"
@@ -59,6 +61,10 @@ const secret = "Pa55-phrase;not-for-all";
 const turnsAtRest = 4;
 const mostUnbroken = 1_048_576;
 const patienceMilliseconds = 500;
+/** RFC 5321 §4.5.3.2.6: the longest wait is that for the reply to the final dot. */
+const mostWaitMilliseconds = 600_000;
+const mostIdleMilliseconds = 30_000;
+const aMomentMilliseconds = 1_000;
 
 const honest = (due: Due, secure: boolean, terms: Terms, draw: Draw): string => {
   const { verb, line } = due;
@@ -77,6 +83,8 @@ const honest = (due: Due, secure: boolean, terms: Terms, draw: Draw): string => 
     AUTH: "235 2.7.0 welcome\r\n",
     EHLO: "",
   }[verb];
+  const asked = line === Buffer.from(user).toString("base64");
+  if (verb === "SASL" && asked) return "334 UGFzc3dvcmQ6\r\n";
   if (verb === "AUTH" && line === "AUTH LOGIN") return "334 VXNlcm5hbWU6\r\n";
   if (verb === "AUTH" && line.startsWith("AUTH LOGIN ")) return "334 UGFzc3dvcmQ6\r\n";
   if (verb === "AUTH" && line === "AUTH CRAM-MD5") return "334 PDEyMy40NTZAcmVsYXk+\r\n";
@@ -103,8 +111,13 @@ const shown = (text: string) => {
   return plain.replaceAll(/[\x7f-\xff]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`);
 };
 
-/** What was thrown where nobody catches it; the process tells of it. */
-export const uncaught: unknown[] = [];
+/** What was thrown where nobody catches it while a case is played; undefined while none is. */
+let uncaught: unknown[] | undefined;
+/** Takes what nobody catches for a finding of the case that is played. Throws it if there is none. */
+export const noteUncaught = (error: unknown) => {
+  if (!uncaught) throw error;
+  uncaught.push(error);
+};
 
 /** Plays one case: a few mails by one transport over connections in memory to a relay that misbehaves by its draws. */
 export const play = async (
@@ -182,7 +195,6 @@ export const play = async (
   };
   const lines: Line[] = [];
   let attempt: (Attempt & { abort: AbortController }) | undefined;
-  let heardLine = "";
 
   const use = (line: Line) => {
     if (attempt && attempt.used.at(-1)?.judge !== line.judge)
@@ -394,10 +406,14 @@ export const play = async (
       const used = lines.filter(({ judge }) => attempt?.used.some((one) => one.judge === judge));
       const owes = owing > 0 || used.some(({ owes, judge, endless }) => (owes || endless) && !judge.ended());
       if (owes && !attempt.aborted) {
-        abort();
         waitedFrom = 0;
+        // Its own limits end it too, if nobody does before; that for a connection is no timer of this kind.
+        if (owing > 0 || !strays(`patience.${attempt.mail}`, 0.3)) abort();
+        else if (!passTime(mostWaitMilliseconds)) return wrong("it waits without a limit");
+        else transcript.push("  - time passes");
         continue;
       }
+      if (passTime(aMomentMilliseconds)) continue;
       if (waited > patienceMilliseconds)
         return wrong(
           attempt.aborted
@@ -410,7 +426,8 @@ export const play = async (
   };
 
   let now = 1_800_000_000_000;
-  const thrown = uncaught.length;
+  const thrown: unknown[] = [];
+  uncaught = thrown;
   const transport = stage.transport(
     relay,
     {
@@ -422,9 +439,8 @@ export const play = async (
     () => now,
     {
       heard: ({ from, text }) => {
-        heardLine = text;
-        if (text.includes(secret)) wrong(`an onlooker sees the secret from the ${from}`);
-        if (/\p{Cc}/u.test(heardLine)) wrong("an onlooker sees control bytes");
+        if (tells(text, secret)) wrong(`an onlooker sees the secret from the ${from}`);
+        if (/\p{Cc}/u.test(text)) wrong("an onlooker sees control bytes");
       },
     },
   );
@@ -456,6 +472,8 @@ export const play = async (
       if (violations.length === 0) judgeOutcome(terms, mine, outcome, wrong);
     }
     attempt = undefined;
+    if (violations.length === 0 && longestTimer() > mostIdleMilliseconds)
+      wrong(`a limit of ${longestTimer()} ms is left of a wait that is over`);
     if (violations.length > 0) break;
     // What the relay says of its own accord while the session is idle.
     for (const line of lines) {
@@ -465,20 +483,24 @@ export const play = async (
       line.outbox.push(...unasked(draw));
     }
     await converse(() => false);
-    now += setup.of([10, 10, 2_000, 20_000]);
+    const pause = setup.of([10, 10, 2_000, 20_000, 40_000]);
+    now += pause;
+    while (passTime(pause)) await converse(() => false);
   }
   if (violations.length === 0) {
     transcript.push("  - the transport is closed");
     transport.close();
     await converse(() => false);
+    while (passTime(mostWaitMilliseconds)) await converse(() => false);
     for (const { wire, judge, number } of lines)
-      if (!wire.left() && !judge.due.some(({ verb }) => verb === "QUIT") && violations.length === 0)
+      if (!wire.left() && !judge.ended() && violations.length === 0)
         wrong(`connection ${number} is left open`);
   } else transport.close();
   for (const { wire } of lines) wire.reset();
   await rest(2);
-  for (const error of uncaught.slice(thrown)) wrong(`nobody catches ${(error as Error)?.stack ?? error}`);
-  uncaught.length = 0;
+  for (const error of thrown) wrong(`nobody catches ${(error as Error)?.stack ?? error}`);
+  uncaught = undefined;
+  forgetTimers();
   return {
     violations,
     transcript,

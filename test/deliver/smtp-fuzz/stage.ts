@@ -4,6 +4,7 @@ import { mimeBytes } from "../../../functions/compose/mime.ts";
 import type { smtpTransport } from "../../../functions/deliver/smtp.ts";
 import { authority, certificate } from "../certificate.ts";
 import type { Stage } from "./play.ts";
+import { plantTimers } from "./timers.ts";
 
 const mailTo = (number: number): Mail => ({
   alert: { site: "site", id: `alert-000${number}` },
@@ -22,8 +23,12 @@ const mailTo = (number: number): Mail => ({
   html: `<p>web${number}/HTTP is CRITICAL</p>`,
 });
 
+let hasTimers = false;
+
 /** The client as it is or with a planted fault, and TLS by Node itself or made believe. */
 export const stageOf = async (options: { plant?: string; realTls?: boolean } = {}): Promise<Stage> => {
+  if (!hasTimers) plantTimers();
+  hasTimers = true;
   const query = options.plant === undefined ? "" : `?plant=${options.plant}`;
   const smtp = (await import(`../../../functions/deliver/smtp.ts${query}`)) as {
     smtpTransport: typeof smtpTransport;
