@@ -8,6 +8,8 @@ import { type Sockets, tooLate } from "./smtp-wire.ts";
 const addressMilliseconds = 3_000;
 /** By so much a reply is late while the relay's tickets are not acknowledged: Nagle waits for our delayed ACK. */
 const ticketsMilliseconds = 40;
+/** A handshake that takes longer says how busy the relay is, not how far. */
+const longestRoundTripMilliseconds = 1_000;
 
 /** RFC 6761 §6.3: localhost is both, whatever a hosts file says. */
 const loopback: LookupFunction = (_host, _options, found) =>
@@ -33,10 +35,17 @@ const tlsOf = (socket: TLSSocket): Tls => {
 };
 
 /** With TLS 1.3 the tickets come behind the handshake: what we say next is to acknowledge them. */
-const tickets = async (socket: TLSSocket, roundTripMilliseconds: number): Promise<void> => {
+const tickets = async (
+  socket: TLSSocket,
+  roundTripMilliseconds: number,
+  signal: AbortSignal,
+): Promise<void> => {
   if (socket.getProtocol() !== "TLSv1.3") return;
   const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, roundTripMilliseconds + ticketsMilliseconds);
+  const most = Math.min(roundTripMilliseconds, longestRoundTripMilliseconds) + ticketsMilliseconds;
+  const timer = setTimeout(resolve, most);
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  socket.once("close", resolve);
   // Not at once: Node tells of a ticket while it reads, and what is written then makes it deaf.
   socket.once("session", () => setImmediate(resolve));
   await promise;
@@ -86,7 +95,9 @@ export const nodeSockets: Sockets = {
       checkServerIdentity: identityFault,
     });
     await ready(secured, "secureConnect", signal);
-    await tickets(secured, performance.now() - begun);
-    return { socket: secured, tls: tlsOf(secured) };
+    // A socket that is closed has forgotten it.
+    const tls = tlsOf(secured);
+    await tickets(secured, performance.now() - begun, signal);
+    return { socket: secured, tls };
   },
 };

@@ -1,7 +1,9 @@
+import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { Duplex } from "node:stream";
-import { describe, expect, test } from "vitest";
+import { createServer as createTlsServer } from "node:tls";
+import { describe, expect, onTestFinished, test } from "vitest";
 import type { Sockets } from "../../functions/deliver/smtp-wire.ts";
-import { base64, mail, password, patient, relayAt, startScripted, transportTo } from "./sending.ts";
+import { base64, mail, password, patient, relayAt, startScripted, transportTo, trusted } from "./sending.ts";
 
 const ehlo = (...extensions: string[]) =>
   ["250-relay.example", ...extensions.map((one) => `250-${one}`), "250 AUTH PLAIN"]
@@ -153,4 +155,46 @@ test.for([
   const outcome = await transportTo(relay.port, { auth: ["LOGIN"] }).send(mail(), patient());
   expect(outcome.reply).toMatch(/^535 5\.7\.8 cannot read .*\[redacted\], nor .*\[redacted\]$/);
   expect(outcome.reply).not.toContain(said.slice(-12));
+});
+
+describe("while the relay's TLS tickets are waited for", () => {
+  const listening = async <S extends Server>(server: S): Promise<number> => {
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+    onTestFinished(() => void server.close());
+    return (server.address() as AddressInfo).port;
+  };
+  const tlsRelay = (hangUp: boolean) =>
+    createTlsServer(trusted, (socket) => {
+      socket.on("error", () => undefined);
+      if (hangUp) socket.destroy();
+    });
+
+  test("a relay that hangs up is told as that", async () => {
+    const port = await listening(tlsRelay(true));
+    expect(await transportTo(port, { protection: "implicit" }).send(mail(), patient())).toMatchObject({
+      result: "deferred",
+      step: "connect",
+      reply: "the relay closed the connection",
+    });
+  });
+
+  test("an attempt ends when its time is over, however long the handshake took", async () => {
+    const target = await listening(tlsRelay(false));
+    // The first flight comes late, and the tickets never.
+    const slow = createServer((socket) => {
+      const onward = connect(target, "127.0.0.1");
+      for (const end of [socket, onward]) end.on("error", () => undefined);
+      socket.pipe(onward);
+      onward.once("data", (chunk) => setTimeout(() => socket.write(chunk), 500));
+      onTestFinished(() => void onward.destroy());
+    });
+    const port = await listening(slow);
+    const begun = performance.now();
+    const outcome = await transportTo(port, { protection: "implicit" }).send(
+      mail(),
+      AbortSignal.timeout(600),
+    );
+    expect(outcome).toMatchObject({ result: "deferred", step: "connect" });
+    expect(performance.now() - begun).toBeLessThan(900);
+  });
 });
