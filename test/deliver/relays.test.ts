@@ -348,7 +348,7 @@ describe("the places on a route", () => {
     const inLine = handOver(mail(), until());
     await new Promise((resolve) => setImmediate(resolve));
     stopping.abort();
-    const busy = { attempts: [], wait: { reason: "a: all its connections are busy" } };
+    const busy = { attempts: [], wait: { until: now, reason: "a: this process ends" }, paced: true };
     const late = handOver(mail(), until());
     const soon = setTimeout(100, "still in line");
     expect(await Promise.race([inLine, soon])).toMatchObject(busy);

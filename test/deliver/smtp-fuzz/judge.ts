@@ -174,7 +174,10 @@ export const connectionJudge = (terms: Terms, number: number, wrong: (says: stri
     if (mine && ["MAIL", "RCPT", "DATA", "dot"].includes(verb)) {
       const { RCPT: rcpt } = mine.replies;
       // What came along with a refused RCPT is refused with it.
-      const ofRecipient = verb === "RCPT" ? code >= 500 : rcpt !== undefined && !goesOn.RCPT(rcpt.code);
+      const withRcpt = rcpt !== undefined && !goesOn.RCPT(rcpt.code);
+      // Some relays know their recipients only when they have the content.
+      const named = code >= 500 && verb !== "MAIL" && /\b5\.1\.1\b|unknown user/.test(reply.lines.join(""));
+      const ofRecipient = verb === "RCPT" ? code >= 500 : withRcpt || named;
       if (!good && !(ofRecipient && code >= 400)) spent ??= `${code} to ${verb}`;
       if (verb === "dot" || (verb === "MAIL" && !good)) if (transaction === mine) transaction = undefined;
     }
