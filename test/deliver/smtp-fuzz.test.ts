@@ -13,13 +13,13 @@ const run = (...words: string[]): Promise<{ status: number; text: string }> =>
   );
 
 describe("the fuzz of relays' replies", () => {
-  it.concurrent("finds nothing in 540 cases", async () => {
-    const { status, text } = await run("--cases", "540");
+  it.concurrent("finds nothing in 270 cases", async () => {
+    const { status, text } = await run("--cases", "270");
     expect(status, text).toBe(0);
   });
 
   it.concurrent("finds nothing by Node's own TLS", async () => {
-    const { status, text } = await run("--cases", "90", "--tls");
+    const { status, text } = await run("--cases", "54", "--tls");
     expect(status, text).toBe(0);
   });
 

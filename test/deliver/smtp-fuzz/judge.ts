@@ -355,7 +355,7 @@ export const connectionJudge = (terms: Terms, number: number, wrong: (says: stri
     injected: () => injected,
     secured: () => secured,
     isLoggedIn: () => loggedIn,
-    offered: () => (ehlo ? parametersOf(ehlo, "AUTH").flat() : []),
+    offered: () => (ehlo?.quality === "good" ? parametersOf(ehlo, "AUTH").flat() : []),
     expectsContent: () => mode === "content",
     said: () => dues > 1,
     /** The relay's bytes, as the client has them before it says anything more. */
