@@ -173,12 +173,15 @@ const refusalOf = (step: Step, reply: string, envelope?: Envelope): Refusal | un
   const text = onOneLine(reply);
   const names = (address: string) => text.toLowerCase().includes(address.toLowerCase());
   const namesUsAlone = envelope !== undefined && names(envelope.from) && !names(envelope.to);
+  // 5.7 is about security and policy (RFC 3463 §3.8): a user or mailbox without an address may be our own.
+  const namesRecipient = envelope ? names(envelope.to) : /@|\[recipient\]/.test(text);
+  const isPolicy = /^5\d\d 5\.7\./.test(text) && !namesRecipient;
   return refusals.find(
     ({ fault, reply: words, steps = mailSteps }) =>
       steps.includes(step) &&
       words.test(text) &&
-      // Relays look up senders as they look up recipients, and use the same words for both.
-      !(fault === "recipient" && namesUsAlone),
+      // Relays look up senders as they look up recipients, and say of both that they are unknown.
+      !(fault === "recipient" && (namesUsAlone || isPolicy)),
   );
 };
 

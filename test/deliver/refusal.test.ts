@@ -150,6 +150,19 @@ describe("a failed attempt", () => {
   });
 });
 
+test.for<[Step, string]>([
+  ["recipient", "550 5.7.1 User nagios is disabled"],
+  ["recipient", "550 5.7.1 no such user nagios in authentication database"],
+  ["after-data", "554 5.7.1 Mailbox nagios is disabled for outgoing mail"],
+  ["after-data", "550 5.7.1 Message rejected: mailbox suspended due to unusual sending activity"],
+])(
+  "a refusal by policy (5.7) that does not name the recipient is not the recipient's: %s %s",
+  ([step, reply]) => {
+    expect(classified(step, reply).result).toBe("unauthorised");
+    expect(adviceFor(step, reply)).not.toContain("contact's address");
+  },
+);
+
 describe("the advice to a refusal follows its words", () => {
   test.for<[Step, reply: string, advice: RegExp]>([
     [
