@@ -180,7 +180,7 @@ const refusalOf = (step: Step, reply: string, envelope?: Envelope): Refusal | un
     ({ fault, reply: words, steps = mailSteps }) =>
       steps.includes(step) &&
       words.test(text) &&
-      // Relays look up senders as they look up recipients, and say of both that they are unknown.
+      // Relays look up senders as they look up recipients, and use the same words for both.
       !(fault === "recipient" && (namesUsAlone || isPolicy)),
   );
 };
