@@ -169,6 +169,11 @@ describe("a route", () => {
       login,
       [30, 90, 210, 510, 1110, 1710],
     ],
+    [
+      "cannot check our login is probed as rarely, for accounts are locked for too many",
+      failed("auth", 454, "454 4.7.0 Too many login attempts, please try again later"),
+      [30, 90, 210, 510, 1110, 1710],
+    ],
     ["cannot be reached is probed after 30 s, 1, then every 2 minutes", away, [30, 90, 210, 330, 450, 570]],
   ])("that %s", (_, outcome, expected) => {
     let state = routeAfter([
