@@ -267,6 +267,6 @@ const play = async (actions: readonly Action[]) => {
 
 it("holds what SQLite holds, whoever dies at whichever request and whatever answer is lost", async () => {
   await fc.assert(fc.asyncProperty(fc.array(action, { minLength: 20, maxLength: 60 }), play), {
-    numRuns: 30,
+    numRuns: 16,
   });
 });
