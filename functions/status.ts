@@ -53,7 +53,7 @@ export const statusOf = (
     .filter(({ removed }) => !removed)
     .map((state) => {
       const { route, open } = state;
-      const refusal = refusing(state);
+      const refusal = refusing(state, now);
       return {
         route,
         open: open !== undefined,

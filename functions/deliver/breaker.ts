@@ -25,7 +25,7 @@ export type RouteState = {
    * What it said of us last, open or not: sender, login, quota or policy. `over`: it has taken a mail since, and the
    * operators are still to be told; else no mail that it took came after that.
    */
-  refusal?: { at: number; reason: string; step: Step; over?: true };
+  refusal?: { at: number; lastAt?: number; reason: string; step: Step; over?: true };
   /** It asked for a slower pace, so many times in a row: no mail is begun before `until`. */
   slowed?: { until: number; times: number; reason: string };
   /** What the operators were told last, when that it is open, and when that it refuses us. */
@@ -208,7 +208,7 @@ export const afterAttempt = (
   if (open && !open.probing) return state;
   const said = { reason: withoutContact(outcome.reply, contact), step: outcome.step };
   const refused = outcome.result === "unauthorised" || (outcome.result === "deferred" && outcome.quota);
-  const refusal = refused ? { at: before?.at ?? now, ...said } : before;
+  const refusal = refused ? { at: before?.at ?? now, lastAt: now, ...said } : before;
   const unclear = limit > 1 && outcome.result === "unauthorised" && outcome.unclear && contact !== undefined;
   const recipients = unclear ? [...new Set([...failedFor, contact])].slice(0, mostFailedFor) : failedFor;
   const next = {
@@ -246,9 +246,14 @@ export const afterTelling = (state: RouteState, now: number): RouteState | undef
   return { ...rest, ...(!refusal.over && { refusal }), told: { ...told, refusalAt: now } };
 };
 
-/** What the route says of us now; undefined: it takes our mail, or never said anything. */
-export const refusing = ({ refusal }: RouteState): RouteState["refusal"] =>
-  refusal?.over ? undefined : refusal;
+/**
+ * What the route says of us now; undefined: it takes our mail, or has said nothing for a day. A fallback that refused
+ * one recipient may have no other mail for weeks, and is not to raise an alarm for so long.
+ */
+export const refusing = ({ open, refusal }: RouteState, now: number): RouteState["refusal"] => {
+  if (!refusal || refusal.over) return undefined;
+  return open || lately(refusal.lastAt ?? refusal.at, refusalMilliseconds, now) ? refusal : undefined;
+};
 
 /**
  * The route as a bridge finds it that has just been started, perhaps with better settings: it may be probed at once,

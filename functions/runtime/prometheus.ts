@@ -152,7 +152,7 @@ export const prometheus = (parts: PrometheusParts) => {
     for (const route of known ? routes : []) {
       const state = known?.states.find((one) => one.route === route);
       open.set({ route }, state?.open ? 1 : 0);
-      unauthorised.set({ route }, state && refusing(state) ? 1 : 0);
+      unauthorised.set({ route }, state && refusing(state, clock()) ? 1 : 0);
     }
     const own = heartbeatsOf(site, known?.heartbeats ?? []);
     const texts = await Promise.all([registry.metrics(), own.metrics()]);

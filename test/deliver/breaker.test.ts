@@ -145,14 +145,22 @@ describe("a route", () => {
   it("is told of its refusal though it takes the next mail before that, and works meanwhile", () => {
     const refused = afterAttempt(newRoute("r"), sendAs, seconds(0));
     const works = afterAttempt(refused, accepted, seconds(1));
-    expect(refusing(works)).toBeUndefined();
+    expect(refusing(works, seconds(1))).toBeUndefined();
     expect(afterAttempt(works, accepted, seconds(2))).toBe(works);
     const told = afterTelling(works, seconds(60));
     expect(told).toMatchObject({ told: { refusalAt: seconds(60) } });
     expect(told?.refusal).toBeUndefined();
     expect(told && afterTelling(told, seconds(61))).toBeUndefined();
     const again = afterAttempt(works, sendAs, seconds(3));
-    expect(refusing(again)).toMatchObject({ at: seconds(0) });
+    expect(refusing(again, seconds(9))).toMatchObject({ at: seconds(0) });
+  });
+
+  it("refuses us no more a day after its last word, unless it is open", () => {
+    const idle = afterAttempt(newRoute("smtp://relay:587"), sendAs, seconds(0));
+    expect(refusing(idle, seconds(86_399))).toBeDefined();
+    expect(refusing(idle, seconds(86_400))).toBeUndefined();
+    const open = afterAttempt(idle, sendAs, seconds(9));
+    expect(refusing(open, seconds(200_000))).toBeDefined();
   });
 
   it("is told of when its host dies within an hour of a refusal", () => {
