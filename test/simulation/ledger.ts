@@ -20,7 +20,7 @@ export const ledgerOf = (
   base: Ledger,
   on: Stage,
   process: Process,
-  written: (change: Change) => void,
+  written: (change: Change, known: boolean) => void,
   routeWritten: () => void,
 ): Ledger => {
   const step = (name: string, write: () => Promise<boolean>) =>
@@ -42,9 +42,14 @@ export const ledgerOf = (
     story: (site, id) => on.call(process, `story ${id}`, reads, () => base.story(site, id)),
     write: (change) =>
       step(nameOf(change), async () => {
-        const done = await base.write(change);
-        if (done) written(change);
-        return done;
+        let known = false;
+        try {
+          known = await base.write(change);
+          return known;
+        } finally {
+          // What failed, or seems to conflict with itself, may have been written all the same.
+          written(change, known);
+        }
       }),
     due: (now, limit) => on.call(process, "due", reads, () => base.due(now, limit)),
     prune: (before, limit) => on.call(process, "prune", reads, () => base.prune(before, limit)),

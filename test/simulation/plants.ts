@@ -24,9 +24,9 @@ export const plants: Record<string, Plant> = {
   "settles-before-sending": {
     breaks: "the ledger has a mail as sent before it is",
     file: "functions/pipeline.ts",
-    text: "const handover = await handOver(",
+    text: "const handover = await deliver(",
     instead: `await settle(ledger, queued, begun.mine, { attempts: [] }, { at: clock(), as: "mailed", reason: "" }, (entry) => entry);
-      const handover = await handOver(`,
+      const handover = await deliver(`,
   },
   "forgets-the-rest-of-a-group": {
     breaks: "what follows a message that is given back is removed",

@@ -172,8 +172,9 @@ export const simulator = (open = inMemory()) => {
     const since = new Map<string, number>();
     const decided = new Map<string, number>();
     const claimed = new Map<string, number>();
-    const written = ({ entry, records }: Change) => {
+    const written = ({ entry, records }: Change, known: boolean) => {
       sweepAt(dueAt(entry));
+      if (!known) return;
       for (const { site, id, ending, putBackAt, receivedAt, verdict, claim } of records) {
         if (!decided.has(id)) decided.set(id, on.now());
         const sends = verdict?.action === "send" && (claim || ending?.as === "digested");
