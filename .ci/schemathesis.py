@@ -9,3 +9,8 @@ import schemathesis
 def ndjson(_context, value):
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return text.encode("utf-8", "surrogatepass")
+
+
+@schemathesis.serializer("message/rfc822")
+def rfc822(_context, value):
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
