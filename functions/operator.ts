@@ -211,7 +211,7 @@ export const alertsOf = (
  */
 export const noticeAlerts = (notice: Notice, operators: readonly string[], now: number): QueuedAlert[] => {
   const words = wordsOf(notice, now);
-  // What has no end of its own is news each time.
+  // A notice without an end of its own is news each time.
   const volatile = !words.service.startsWith("route ") && notice.about !== "heartbeat";
   return alertsOf(words, volatile, operators, now);
 };

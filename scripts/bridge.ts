@@ -25,7 +25,7 @@ export const bridgeOf = ({ url }: Values): string => {
     wordOf(url) ??
     `http://${HARDSTATE_HOST.includes(":") ? `[${HARDSTATE_HOST}]` : HARDSTATE_HOST}:${HARDSTATE_PORT}`;
   if (!/^https?:\/\//.test(given) || !isUrlWithoutLogin(given))
-    throw new WrongUse("--url wants the bridge's address, such as http://127.0.0.1:8787, without a login");
+    throw new WrongUse("--url needs the bridge's address, such as http://127.0.0.1:8787, without a login");
   return given.replace(/\/+$/, "");
 };
 

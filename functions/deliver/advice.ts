@@ -4,7 +4,7 @@ import { todoAfter } from "./refusal.ts";
 /** Where a failure may be; `dns`, `banner` and `ehlo` are parts of the step `connect`, which only hardstate doctor tells apart. */
 type Place = Step | "dns" | "banner" | "ehlo";
 
-/** What can be done about a failure: the advice is of the first row whose place and words match. */
+/** The advice about a failure: that of the first row whose place and words match. */
 const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   [
     ["auth"],

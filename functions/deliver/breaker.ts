@@ -22,13 +22,13 @@ export type RouteState = {
   /** The recipients to whom it refused mail in a row for what may be their own fault. */
   failedFor?: string[];
   /**
-   * What it said of us last, open or not: sender, login, quota or policy. `over`: it has taken a mail since, and the
+   * Its last refusal because of us, open or not: sender, login, quota or policy. `over`: it has taken a mail since, and the
    * operators are still to be told; else no mail that it took came after that.
    */
   refusal?: { at: number; lastAt?: number; reason: string; step: Step; over?: true };
   /** It asked for a slower pace, so many times in a row: no mail is begun before `until`. */
   slowed?: { until: number; times: number; reason: string };
-  /** What the operators were told last, when that it is open, and when that it refuses us. */
+  /** The last notice to the operators: whether it is open, when they heard so, and when they heard that it refuses us. */
   told: { open: boolean; at: number; refusalAt?: number };
   /** When mails began or will begin, as far back as its rate counts. */
   begun: number[];
@@ -247,7 +247,7 @@ export const afterTelling = (state: RouteState, now: number): RouteState | undef
 };
 
 /**
- * What the route says of us now; undefined: it takes our mail, or has said nothing for a day. A fallback that refused
+ * The route's present refusal because of us; undefined: it takes our mail, or has said nothing for a day. A fallback that refused
  * one recipient may have no other mail for weeks, and is not to raise an alarm for so long.
  */
 export const refusing = ({ open, refusal }: RouteState, now: number): RouteState["refusal"] => {

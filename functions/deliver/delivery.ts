@@ -94,7 +94,7 @@ export const withoutSecrets = (text: string, secrets: readonly string[]): string
     .reduce(withoutForm, text);
 
 /**
- * What a failed attempt says. Deferred `tooFast`: the route works and asks for a slower pace; `quota`: it accepts no
+ * The meaning of a failed attempt. Deferred `tooFast`: the route works and asks for a slower pace; `quota`: it accepts no
  * more mail today. A refusal is `about` the recipient or the message. Unauthorised is about us, and never makes a dead
  * letter; `unclear`: perhaps it is about this recipient alone.
  */

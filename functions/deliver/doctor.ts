@@ -35,7 +35,7 @@ export type Finding = {
   detail: string;
   advice?: string;
   warnings?: string[];
-  /** Of the stage `domain` alone. */
+  /** The stage `domain` alone has them. */
   checks?: DomainCheck[];
 };
 
@@ -100,10 +100,10 @@ const chartOf = (order: readonly Stage[], tell: (finding: Finding) => void) => {
         tell(finding);
       }
     },
-    /** Of what the relay shows; DNS is asked at the end, whatever happened. */
+    /** The stages that the relay shows; DNS is asked at the end, whatever happened. */
     undecided: () => order.filter((stage) => stage !== "domain" && !found.has(stage)),
     failed: () => order.find((stage) => found.get(stage)?.result === "fail") ?? null,
-    /** What keeps a mail from being sent: an open relay still takes ours. */
+    /** The stages that stop a test mail: an open relay still takes ours. */
     obstacle: () => order.find((stage) => stage !== "open-relay" && found.get(stage)?.result === "fail"),
     findings: () => order.flatMap((stage) => found.get(stage) ?? []),
   };

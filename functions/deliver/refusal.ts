@@ -1,7 +1,7 @@
 import type { Envelope, Failure, Step } from "./delivery.ts";
 
 /**
- * What a relay's refusal is about. `us`: sender, account, quota, address or policy, so it will refuse every mail.
+ * The subject of a relay's refusal. `us`: sender, account, quota, address or policy, so it will refuse every mail.
  * `unclear`: perhaps us, perhaps this recipient alone. Only `recipient` and `message` make dead letters.
  */
 type Fault = "recipient" | "message" | "us" | "unclear" | "too-fast" | "quota" | "later";
@@ -185,7 +185,7 @@ const refusalOf = (step: Step, reply: string, envelope?: Envelope): Refusal | un
   );
 };
 
-/** What an operator can do about a relay's refusal of a mail; undefined if the step or the reply is none. */
+/** The advice about a relay's refusal of a mail; undefined if the step or the reply is none. */
 export const todoAfter = (step: Step, reply: string): string | undefined => refusalOf(step, reply)?.todo;
 
 const deferred: Failure = { result: "deferred", lostAfterData: false };

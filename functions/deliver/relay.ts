@@ -179,7 +179,7 @@ const readRelay = (text: string, ca: string | undefined, oauth: OAuth | undefine
   };
 };
 
-/** What looks wrong in a relay's password, without a word of it. */
+/** A warning about a relay's password, which shows nothing of it. */
 export const passwordDoubt = ({ credentials }: SmtpRelay): string | undefined =>
   credentials && "password" in credentials && /\s/.test(credentials.password.reveal())
     ? "The password contains a blank. Google and others show an app password in groups: leave the blanks between them out."

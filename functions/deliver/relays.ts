@@ -181,7 +181,7 @@ export const relays = ({
         if ("state" in begun) return begun;
       }
     };
-    // Who probes may hold the only place for minutes: nobody stands in line behind that.
+    // A probe may hold the only place for minutes: no mail stands in line behind it.
     if (!line?.unattended()) {
       const seen = begin(await states.route(relay.route));
       if (!("state" in seen) && askAgainAt(seen) === undefined) return seen;

@@ -68,7 +68,7 @@ const messageWords =
   /\b(headers?|disposition|virus|malware|MIME|content[- ]type|message length)\b|'rawMessage/i;
 
 /**
- * What a refusal is about. A sender that is not verified is our setting, as a refused MAIL FROM is. A recipient alone
+ * The subject of a refusal by SES. A sender that is not verified is our setting, as a refused MAIL FROM is. A recipient alone
  * is refused (a sandbox knows no others), for the verified ones still get their mail. What no word explains is about
  * us, or about this mail alone: nothing is buried for it.
  */

@@ -24,7 +24,7 @@ const longestEnvelopeId = 100;
 /** Looks up who takes mail for a domain; rejects like node:dns. */
 export type ResolveMx = (domain: string) => Promise<{ exchange: string; priority: number }[]>;
 
-/** What sessions with one relay share. Without `sockets` they use Node's. */
+/** The parts that sessions with one relay share. Without `sockets` they use Node's. */
 export type SessionParts = { resolveMx: ResolveMx; tokens?: TokenSource; sockets?: Sockets };
 
 const tlsRefused =
@@ -64,7 +64,7 @@ const xtext = (text: string): string =>
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
-/** What a login says: the line with AUTH, and then an answer to each challenge. */
+/** The lines of a login: the one with AUTH, and then an answer to each challenge. */
 const loginLines: Record<
   Mechanism,
   (user: string, secret: string) => [string, ...((challenge: Buffer) => string)[]]
@@ -203,7 +203,7 @@ const openAt = async (
   };
   const greet = async () => {
     const reply = await command(`EHLO ${name}`, signal);
-    // What the relay said before TLS does not count (RFC 3207 §4.2).
+    // Extensions from before TLS do not count (RFC 3207 §4.2).
     extensions = reply.text
       .split("\n")
       .slice(1)

@@ -129,7 +129,7 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
     }
   };
   socket.on("data", hear).on("end", closed).on("error", end).on("close", closed);
-  // What happened before anyone listened: the connection's end, or an unasked reply.
+  // The connection may have ended, or a reply may have come, before anyone listened.
   if (socket.destroyed) closed();
   else if (owed === 0 && socket.readableLength > 0) end(outOfStep());
   // The socket may be paused, so that nothing is lost.

@@ -156,7 +156,7 @@ export const story = v.strictObject({
 });
 export type Story = v.InferOutput<typeof story>;
 
-/** What a non-delivery report said, and whether that was news. */
+/** The content of a non-delivery report, and whether it was news. */
 export const returnAnswer = v.variant("status", [
   v.strictObject({
     status: v.picklist(["noted", "known"]),

@@ -1,16 +1,16 @@
 import { printable } from "../deliver/delivery.ts";
 import type { Returned } from "../ledger/journal.ts";
 
-/** What a report says about one recipient. */
+/** A report's words about one recipient. */
 export type Said = { kind: Extract<Returned["kind"], "bounce" | "delay">; reply: string; permanent?: true };
 
-/** What the bridge needs from a non-delivery report. The caller must check whether it is true. */
+/** The parts of a non-delivery report that the bridge needs. The caller must check whether it is true. */
 export type Report = {
   /** The names (identity.ts) of the mails that it returns. */
   returned: string[];
   /** The names in the addresses that it was sent to. */
   sentTo: string[];
-  /** What it says about an address, or about its only recipient; undefined: nothing, or that the mail arrived. */
+  /** Its words about an address, or about its only recipient; undefined: none, or that the mail arrived. */
   about(address?: string): Said | undefined;
 };
 

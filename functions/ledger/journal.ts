@@ -15,16 +15,16 @@ export type Ending = (typeof endings)[number];
 export const outcomes = ["pending", ...endings] as const;
 export type Outcome = (typeof outcomes)[number];
 
-/** What may come back of a mail: it bounced or is late, its reader called it spam, or SES found a virus in it. */
+/** The kinds of returned mail: it bounced or is late, its reader called it spam, or SES found a virus in it. */
 export const returnKinds = ["bounce", "delay", "complaint", "reject"] as const;
 
-/** What came back of a mail that a relay or SES had taken. */
+/** A report about a mail that a relay or SES had taken. */
 export type Returned = {
   at: number;
   kind: (typeof returnKinds)[number];
   contact: string;
   reply: string;
-  /** Of a bounce: the next mail will bounce too. */
+  /** A bounce that the next mail will meet too. */
   permanent?: true;
 };
 
@@ -173,7 +173,7 @@ const spans: [milliseconds: number, unit: string][] = [
   [7_200_000, "h"],
   [120_000, "min"],
 ];
-/** What came back of a mail, and how long after its end: `bounced 14 s later: 550 5.1.1 no such user`. */
+/** A report about a mail, and how long after its end it came: `bounced 14 s later: 550 5.1.1 no such user`. */
 const returnedLine = ({ at, kind, reply }: Returned, endedAt: number): string => {
   const after = Math.max(0, at - endedAt);
   const [least, unit] = spans.find(([least]) => after >= least) ?? [2000, "s"];

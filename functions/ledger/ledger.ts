@@ -97,7 +97,7 @@ export type Ledger = RouteStates & {
   mailed(name: string): Promise<JournalRecord | undefined>;
   /** Adds what came back of a mail to its alert's story, once however often it is told. */
   noteReturned(site: string, id: string, returned: Returned): Promise<void>;
-  /** What came back of a site's mails in 30 days, the last one first; at most 500. */
+  /** Reports about a site's mails in 30 days, the last one first; at most 500. */
   returned(site: string): Promise<(Returned & { id: string })[]>;
   /** Records without the alerts that wait. */
   journal(query: JournalQuery): Promise<Listing<JournalRecord>>;

@@ -30,7 +30,7 @@ const counts = (c: Case): boolean => {
   if (queued.made?.row === "R27")
     return [named?.key, about.thread].includes(queued.made.episode) && !isReportedSince(c, named);
   if (!named) {
-    // What ended before another monitor saw the outage begin is not its end.
+    // An end before another monitor saw the outage begin is not that outage's end.
     const at = order.isDated ? Math.min(order.time * 1000 + 999, queued.receivedAt) : queued.receivedAt;
     const known = Object.keys(about.names).map((id) => namedBy(entry, about, id));
     const isAfter = known.some((problem) => problem !== undefined && problem.began <= at);

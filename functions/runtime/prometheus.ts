@@ -8,7 +8,7 @@ import { operatorSite } from "../operator.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Report } from "../telemetry.ts";
 
-/** What each counter counts, and its labels. */
+/** Each counter's help text, and its labels. */
 const counters: Record<CounterName, [help: string, ...labels: string[]]> = {
   hardstate_accepted_total: ["Alerts that were taken, by notification type.", "type"],
   hardstate_rejected_total: ["Alerts, or mailboxes of alerts, that were posted and not taken for good."],

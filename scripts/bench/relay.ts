@@ -16,7 +16,7 @@ import { alternate, type Bench, type Figure, mediansOf } from "./rounds.ts";
 const run = promisify(execFile);
 const clock = () => Date.now();
 const [port, farPort] = [25_130, 25_131];
-/** Of a relay that is far away; half of it each way. */
+/** The round trip to a relay that is far away; half of it each way. */
 const roundTripMilliseconds = 20;
 
 /** So many alerts about different objects, of this round and side alone. */
@@ -31,7 +31,7 @@ const backlog = (count: number, series: string): QueuedAlert[] =>
     ),
   );
 
-/** What makes and sends mails in a checkout of Hardstate. */
+/** The functions of a checkout that make and send mails. */
 const clientOf = async (checkout: string) => {
   const part = (name: string) => import(join(checkout, "functions", name));
   const [{ compose }, { mimeBytes }, { readSettings }, { transportOf }] = (await Promise.all([

@@ -4,13 +4,13 @@ import type { DomainCheck } from "../../functions/deliver/doctor.ts";
 export type MethodResult = {
   method: string;
   result: string;
-  /** What stands in comments, where receivers say why. */
+  /** The text in comments, where receivers say why. */
   comment: string;
   /** Such as `header.from` → example.com. */
   properties: ReadonlyMap<string, string>;
 };
 
-/** What the receiver of a mail wrote about it (RFC 8601). `server`: its name, if it gives one. */
+/** The results that the receiver of a mail wrote (RFC 8601). `server`: its name, if it gives one. */
 export type AuthenticationResults = { server: string; from: string; results: readonly MethodResult[] };
 
 /** The header fields of a mail's source, unfolded, in order. */
@@ -197,7 +197,7 @@ const dmarcVerdict = ({ results, from }: AuthenticationResults, spf: Verdict, dk
   };
 };
 
-/** What a receiver's results say about our mail, in words: SPF, DKIM and then DMARC, which decides. */
+/** A receiver's results about our mail, in words: SPF, DKIM and then DMARC, which decides. */
 export const verdictsOf = (read: AuthenticationResults): [spf: Verdict, dkim: Verdict, dmarc: Verdict] => {
   const [spf, dkim] = [spfVerdict(read), dkimVerdict(read)];
   const dmarc = dmarcVerdict(read, spf, dkim);

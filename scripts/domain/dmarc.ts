@@ -14,7 +14,7 @@ export type Dmarc = {
     /** Where the record stands, such as _dmarc.example.com. */
     at: string;
     record: string;
-    /** What receivers are asked to do, the test mode taken into account. */
+    /** The policy that receivers are asked to follow, the test mode taken into account. */
     asked: Policy;
     test: boolean;
     strictSpf: boolean;

@@ -7,7 +7,7 @@ import { type Answer, type Dns, NoAnswer } from "./dns.ts";
 import { type Provider, providerOf } from "./providers.ts";
 import { listOf, type Spf, spfOf, type ValidSpf } from "./spf.ts";
 
-/** What is asked about: the domains of From and of the envelope sender, and the relay that takes our mail. */
+/** The subjects of the check: the domains of From and of the envelope sender, and the relay that takes our mail. */
 export type Sending = {
   from: string;
   envelope: string;

@@ -1,13 +1,13 @@
 import { BlockList, isIPv4, isIPv6 } from "node:net";
 import { type Dns, NoAnswer } from "./dns.ts";
 
-/** What the SPF records of a domain allow (RFC 7208). */
+/** The senders that a domain's SPF records allow (RFC 7208). */
 export type ValidSpf = {
   result: "valid";
   record: string;
   /** How many terms make a receiver ask DNS, in the worst case. */
   lookups: number;
-  /** What the record says about every sender that no term names. */
+  /** The record's result for every sender that no term names. */
   rest: "pass" | "neutral" | "softfail" | "fail";
   /** Each domain whose record is a part of this one, by include or redirect, unless that excludes it. */
   domains: ReadonlySet<string>;
@@ -42,9 +42,9 @@ type Term = {
   name: "all" | "include" | "a" | "mx" | "ptr" | "ip4" | "ip6" | "exists" | "redirect";
   sign: Qualifier;
   domain?: string;
-  /** Of ip4 and ip6. */
+  /** ip4 and ip6 have it. */
   network?: string;
-  /** Of a and mx: how many bits of an address count. */
+  /** a and mx have it: how many bits of an address count. */
   bits?: { four: number; six: number };
 };
 
@@ -125,7 +125,7 @@ export const listOf = (networks: readonly string[]): BlockList => {
   return list;
 };
 
-/** What a record and its includes have shown so far. */
+/** The findings so far of a record and its includes. */
 type Audit = {
   dns: Dns;
   domains: Set<string>;

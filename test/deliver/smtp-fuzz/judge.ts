@@ -12,7 +12,7 @@ export type Terms = {
   mails: { from: string; to: string; content: string }[];
 };
 
-type Verb =
+export type Verb =
   | "greeting"
   | "EHLO"
   | "HELO"

@@ -16,22 +16,12 @@ import {
   judgeOutcome,
   type Terms,
   tells,
+  type Verb,
 } from "./judge.ts";
 import { kinds } from "./kinds.ts";
 import { forgetTimers, longestTimer, passTime } from "./timers.ts";
 
-export type Place =
-  | "greeting"
-  | "EHLO"
-  | "STARTTLS"
-  | "AUTH"
-  | "SASL"
-  | "MAIL"
-  | "RCPT"
-  | "DATA"
-  | "dot"
-  | "RSET"
-  | "QUIT";
+export type Place = Exclude<Verb, "HELO" | "NOOP">;
 
 /** A case by the name of its kind and its seed. `without` are draws that go the friendly way, to make it smaller. */
 export type Case = { kind: string; seed: number; without?: ReadonlySet<string> };
