@@ -50,7 +50,7 @@ describe("hardstate", () => {
     ],
     ["no id", ["explain"], 2, /explain wants one ID/],
     ["what is no id", ["explain", "../x"], 2, /an ID is/],
-    ["a URL that is none", ["explain", "alert-0001", "--url", "gopher"], 2, /--url wants/],
+    ["a URL that is none", ["explain", "alert-0001", "--url", "gopher"], 2, /--url needs/],
     [
       "a login in the URL",
       ["explain", "alert-0001", "--url", "http://u:pw@127.0.0.1:1"],

@@ -22,8 +22,8 @@ export type RouteState = {
   /** The recipients to whom it refused mail in a row for what may be their own fault. */
   failedFor?: string[];
   /**
-   * Its last refusal because of us, open or not: sender, login, quota or policy. `over`: it has taken a mail since, and the
-   * operators are still to be told; else no mail that it took came after that.
+   * Its last refusal because of us, open or not: sender, login, quota or policy. `over`: it has taken a mail since,
+   * and the operators must still hear of it; else no mail that it took came after that.
    */
   refusal?: { at: number; lastAt?: number; reason: string; step: Step; over?: true };
   /** It asked for a slower pace, so many times in a row: no mail is begun before `until`. */
@@ -247,8 +247,8 @@ export const afterTelling = (state: RouteState, now: number): RouteState | undef
 };
 
 /**
- * The route's present refusal because of us; undefined: it takes our mail, or has said nothing for a day. A fallback that refused
- * one recipient may have no other mail for weeks, and is not to raise an alarm for so long.
+ * The route's present refusal because of us; undefined: it takes our mail, or has said nothing for a day. A fallback
+ * that refused one recipient may have no other mail for weeks, and is not to raise an alarm for so long.
  */
 export const refusing = ({ open, refusal }: RouteState, now: number): RouteState["refusal"] => {
   if (!refusal || refusal.over) return undefined;
