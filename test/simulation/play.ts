@@ -200,14 +200,16 @@ export const simulator = (open = inMemory()) => {
         operators: [operator],
         report: () => undefined,
       };
+      let due: Due[];
       try {
         await sweep(parts, on.clockOf(me)());
+        me.alive = false;
+        // It writes what a dead worker left half done, and may fail as any write may.
+        due = await base.due(Number.MAX_SAFE_INTEGER, 100);
       } catch (error) {
         failed(me, error);
         return again();
       }
-      me.alive = false;
-      const due = await base.due(Number.MAX_SAFE_INTEGER, 100);
       sweepAt(Math.min(...due.flatMap(({ alerts }) => alerts.map((alert) => alert.due))));
     };
 
