@@ -244,7 +244,7 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
     buried: () => dead.map(idOf),
     redrive: async () => {
       for (const letter of dead.splice(0)) {
-        const body = putBack(letter.body, now);
+        const { body } = putBack(letter.body, now);
         messages.push({ ...letter, body, receiveCount: 0, readyAt: now });
       }
       await workOff();

@@ -723,7 +723,7 @@ describe("6 HTTP intake and what stands behind it", () => {
     async ([, message]) => {
       const to = await bridge();
       const body = typeof message === "string" ? message : JSON.stringify(message);
-      await to.queue.send([{ group: "poison", deduplicationId: "poison-1", body }]);
+      await to.queue.send([{ group: "poison", deduplicationId: "poison-1", body, site: "", contact: "" }]);
       expect(await to.delivered()).toEqual({ recipients: [], senders: [], mails: [] });
       expect(to.relay.connections).toBe(0);
       const letters = await to.queue.deadLetters(10);
@@ -737,7 +737,7 @@ describe("6 HTTP intake and what stands behind it", () => {
     await to.delivered();
     const recovery = posted({ type: "RECOVERY", state: "OK", time: 100_100 });
     const body = JSON.stringify({ ...fromQueue, site: "other", alert: recovery });
-    await to.queue.send([{ group: "poison", deduplicationId: "poison-2", body }]);
+    await to.queue.send([{ group: "poison", deduplicationId: "poison-2", body, site: "", contact: "" }]);
     await onlyMail(to);
     const headers = { Authorization: `Bearer ${token}` };
     const problems = await (await to.app.request("/v1/problems", { headers })).json();

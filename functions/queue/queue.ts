@@ -30,7 +30,16 @@ export type QueuedAlert = {
 };
 
 /** What a queue carries. Messages of one group are handed out in order, one batch of a group at a time. */
-export type OutgoingMessage = { group: string; deduplicationId: string; body: string };
+export type OutgoingMessage = {
+  group: string;
+  deduplicationId: string;
+  body: string;
+  /** The site and, in it, the contact whose turn this message takes where a queue hands out by turns. */
+  site: string;
+  contact: string;
+  /** The alert alone, in JSON: the body ends with it and one brace. A queue may keep it once for all its contacts. */
+  alert?: string;
+};
 
 /** A message handed to a worker until `visibleAgainAt` (Unix milliseconds). */
 export type ReceivedMessage = {
@@ -67,7 +76,7 @@ export type Queue = {
    * can tell (SQS cannot). Rejects if none was taken.
    */
   send(messages: readonly OutgoingMessage[]): Promise<(boolean | "known")[]>;
-  /** At most `max` (1-10) messages, oldest first; waits up to `waitSeconds` for the first one. */
+  /** At most `max` (1-10) messages; waits up to `waitSeconds` for the first one. */
   receive(options: {
     max: number;
     waitSeconds: number;
@@ -89,6 +98,8 @@ export type Queue = {
   deadLetterCount(): Promise<number>;
   /** Whether an alert still waits here; undefined where the queue cannot look into itself (SQS). */
   holds(deduplicationId: string): Promise<boolean | undefined>;
+  /** How many bytes of a site wait here, dead letters apart; undefined where the queue cannot tell (SQS). */
+  waitingBytes(site: string): Promise<number | undefined>;
   /** Rejects with the reason if messages cannot be taken or handed out now. */
   ready(): Promise<void>;
 };
@@ -101,11 +112,20 @@ const forbiddenInSqs = /[\ud800-\udfff\ufffe\uffff]/g;
 const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 
 /** The message of one alert. Its group is hash(site, object, contact); it is readable by `readQueuedAlert`. */
-export const toMessage = (queued: QueuedAlert): OutgoingMessage => ({
-  group: messageGroup(queued.site, queued.alert, contactKey(queued.contact)),
-  deduplicationId: deduplicationId(queued.site, queued.id),
-  body: JSON.stringify(queued).replace(forbiddenInSqs, escaped),
-});
+export const toMessage = ({ alert, ...queued }: QueuedAlert): OutgoingMessage => {
+  const { site, id } = queued;
+  const contact = contactKey(queued.contact);
+  const json = JSON.stringify(alert).replace(forbiddenInSqs, escaped);
+  const head = JSON.stringify(queued).replace(forbiddenInSqs, escaped).slice(0, -1);
+  return {
+    group: messageGroup(site, alert, contact),
+    deduplicationId: deduplicationId(site, id),
+    body: `${head},"alert":${json}}`,
+    site,
+    contact,
+    alert: json,
+  };
+};
 
 /** The message of an alert that was held until `due`: with its first id SQS would drop it for five minutes. */
 export const toDueMessage = (queued: QueuedAlert, due: number): OutgoingMessage => ({
@@ -165,12 +185,12 @@ export const toDeadLetter = (body: string, reason: string, deadAt: number): Dead
 };
 
 /**
- * A dead letter's body as it is put back: only by this does the ledger know that it is to be tried again. AWS's own
+ * A dead letter as it is put back: only by `putBackAt` does the ledger know that it is to be tried again. AWS's own
  * redrive does not write it, so what that moves is buried again.
  */
-export const putBack = (body: string, now: number): string => {
+export const putBack = (body: string, now: number): Omit<OutgoingMessage, "group" | "deduplicationId"> => {
   const queued = readQueuedAlert(body);
-  return queued.ok ? toMessage({ ...queued.value, putBackAt: now }).body : body;
+  return queued.ok ? toMessage({ ...queued.value, putBackAt: now }) : { body, site: "", contact: "" };
 };
 
 /** What is to become of a message. Nothing but `remove` and `bury` ends it. */

@@ -1,7 +1,9 @@
-import { openDatabase } from "../sqlite.ts";
+import { setImmediate } from "node:timers/promises";
+import { digest } from "../identity.ts";
+import { type Database, openDatabase } from "../sqlite.ts";
 import {
-  type DeadLetter,
   isChosen,
+  type OutgoingMessage,
   putBack,
   type Queue,
   type ReceivedMessage,
@@ -9,11 +11,9 @@ import {
   toDeadLetter,
 } from "./queue.ts";
 
-/** The site of a dead letter; null if it is no JSON. Its index spares one site the reading of another's letters. */
-const siteIn = "(CASE WHEN json_valid(body) THEN body ->> '$.site' END)";
-
-// `ready_at` is set on the first message of each group alone: that makes a receive one walk along one index, however
-// many messages wait behind a group's head, and a group with its head hidden is a group that is locked.
+// The first message of a group alone can be handed out. `turn` is its place among its site's messages; while it is hidden
+// or handed out, it has `ready_at` instead. So a receive walks along two indexes, however many messages wait.
+// A long alert is in `text`, once for all contacts of its site; `body` is then what comes before it.
 const schema = `
   CREATE TABLE IF NOT EXISTS message (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -22,27 +22,131 @@ const schema = `
     body TEXT NOT NULL,
     receive_count INTEGER NOT NULL DEFAULT 0,
     handed_out INTEGER NOT NULL DEFAULT 0,
-    ready_at INTEGER
+    ready_at INTEGER,
+    site TEXT NOT NULL DEFAULT '',
+    contact TEXT NOT NULL DEFAULT '',
+    text TEXT,
+    turn INTEGER
   ) STRICT;
   CREATE INDEX IF NOT EXISTS message_in_group ON message (message_group, sequence);
-  CREATE INDEX IF NOT EXISTS message_ready ON message (ready_at, sequence) WHERE ready_at IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS message_turn ON message (site, turn, sequence) WHERE turn IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS message_hidden ON message (ready_at, sequence) WHERE ready_at IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS message_text ON message (text) WHERE text IS NOT NULL;
   CREATE TABLE IF NOT EXISTS dead_letter (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     message_group TEXT NOT NULL,
     deduplication_id TEXT NOT NULL,
     body TEXT NOT NULL,
     reason TEXT NOT NULL,
-    dead_at INTEGER NOT NULL
+    dead_at INTEGER NOT NULL,
+    site TEXT NOT NULL DEFAULT '',
+    text TEXT
   ) STRICT;
-  CREATE INDEX IF NOT EXISTS dead_letter_site ON dead_letter (${siteIn}, sequence);
+  CREATE INDEX IF NOT EXISTS dead_letter_of_site ON dead_letter (site, sequence);
+  CREATE INDEX IF NOT EXISTS dead_letter_text ON dead_letter (text) WHERE text IS NOT NULL;
+  CREATE TABLE IF NOT EXISTS text (hash TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS waiting (
+    site TEXT PRIMARY KEY,
+    messages INTEGER NOT NULL,
+    bytes INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO waiting SELECT site, count(*), sum(octet_length(body)) FROM message
+    WHERE NOT EXISTS (SELECT 1 FROM waiting) GROUP BY site;
+  CREATE TRIGGER IF NOT EXISTS message_taken AFTER INSERT ON message BEGIN
+    INSERT INTO waiting VALUES (NEW.site, 1, octet_length(NEW.body))
+      ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
+    UPDATE waiting SET bytes = bytes + (SELECT octet_length(json) FROM text WHERE hash = NEW.text)
+      WHERE NEW.text IS NOT NULL AND site = NEW.site
+      AND NOT EXISTS (SELECT 1 FROM message WHERE text = NEW.text AND sequence <> NEW.sequence);
+  END;
+  CREATE TRIGGER IF NOT EXISTS message_ended AFTER DELETE ON message BEGIN
+    UPDATE waiting SET messages = messages - 1, bytes = bytes - octet_length(OLD.body) WHERE site = OLD.site;
+    UPDATE waiting SET bytes = bytes - (SELECT octet_length(json) FROM text WHERE hash = OLD.text)
+      WHERE OLD.text IS NOT NULL AND site = OLD.site
+      AND NOT EXISTS (SELECT 1 FROM message WHERE text = OLD.text);
+    DELETE FROM text WHERE hash = OLD.text AND NOT EXISTS (SELECT 1 FROM message WHERE text = OLD.text)
+      AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE text = OLD.text);
+  END;
+  CREATE TRIGGER IF NOT EXISTS dead_letter_gone AFTER DELETE ON dead_letter BEGIN
+    DELETE FROM text WHERE hash = OLD.text AND NOT EXISTS (SELECT 1 FROM message WHERE text = OLD.text)
+      AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE text = OLD.text);
+  END;
 `;
+
+/** A file of a version that handed out in the order of arrival. */
+const olderSchema = `
+  ALTER TABLE message ADD COLUMN site TEXT NOT NULL DEFAULT '';
+  ALTER TABLE message ADD COLUMN contact TEXT NOT NULL DEFAULT '';
+  ALTER TABLE message ADD COLUMN text TEXT;
+  ALTER TABLE message ADD COLUMN turn INTEGER;
+  UPDATE message SET site = coalesce(body ->> '$.site', ''), contact = coalesce(body ->> '$.contact', '')
+    WHERE json_valid(body);
+  DROP INDEX message_ready;
+  ALTER TABLE dead_letter ADD COLUMN site TEXT NOT NULL DEFAULT '';
+  ALTER TABLE dead_letter ADD COLUMN text TEXT;
+  DROP INDEX IF EXISTS dead_letter_site;
+  UPDATE dead_letter SET site = coalesce(body ->> '$.site', '') WHERE json_valid(body);
+`;
+
+const prepareSchema = (db: Database) => {
+  const columns = db.prepare("SELECT name FROM pragma_table_info('message')").all();
+  db.transaction(() => {
+    if (columns.length > 0 && !columns.some(({ name }) => name === "turn")) db.exec(olderSchema);
+    db.exec(schema);
+  });
+};
+
+/** Shorter alerts are kept with each message: to find a long one costs as much as to write one of this length. */
+const longCharacters = 4096;
 
 /** Nothing is hidden for longer, not even what waits for tomorrow's share of a rate: it is asked about in between. */
 const longestSeconds = 1800;
 /** What seems to be hidden for longer was so before the clock was set back. */
 const farMilliseconds = (longestSeconds + 60) * 1000;
+/** Of a backlog that becomes visible at one moment, so many get their turns in one receive. */
+const mostReturning = 1000;
+/** So many dead letters are put back in one commit. */
+const mostExhumed = 100;
+/** Above so many, contacts whose turns are over are forgotten. */
+const mostContacts = 1000;
 
-type Row = { sequence: number; message_group: string; body: string; receive_count: number };
+type Row = {
+  sequence: number;
+  message_group: string;
+  body: string;
+  receive_count: number;
+  site: string;
+  contact: string;
+};
+type Letter = {
+  sequence: number;
+  message_group: string;
+  deduplication_id: string;
+  body: string;
+  reason: string;
+  dead_at: number;
+};
+
+/**
+ * The order within one site: contact by contact, however many messages each has (start-time fair queueing). The clock is
+ * the highest turn that was handed out.
+ */
+const siteTurns = () => {
+  let clock = 0;
+  const next = new Map<string, number>();
+  return {
+    /** The turn of one more message of a contact. */
+    take: (contact: string): number => {
+      const turn = Math.max(clock, next.get(contact) ?? 0);
+      if (next.size >= mostContacts) for (const [other, its] of next) if (its <= clock) next.delete(other);
+      next.set(contact, turn + 1);
+      return turn;
+    },
+    reached: (turn: number): void => {
+      clock = Math.max(clock, turn);
+    },
+  };
+};
 
 /** A queue for the process that owns the file. */
 export type SqliteQueue = Queue & {
@@ -52,55 +156,91 @@ export type SqliteQueue = Queue & {
 };
 
 /**
- * A queue in one SQLite file. A lock held elsewhere is waited for 250 ms, then a call rejects. Posts that arrive while a
- * commit runs share the next one.
+ * A queue in one SQLite file. Sites are handed messages by turns, and so are the contacts of a site. Of at most `places`
+ * that are out at once a site has no more than are free. A lock held elsewhere is waited for 250 ms, then a call rejects.
+ * Posts that arrive while a commit runs share the next one.
  */
-export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
+export const sqliteQueue = (
+  path: string,
+  clock: () => number,
+  places = Number.POSITIVE_INFINITY,
+): SqliteQueue => {
   const db = openDatabase(path, 250);
-  db.exec(schema);
+  prepareSchema(db);
+  const whole = (table: string) =>
+    `${table}.body || coalesce((SELECT json || '}' FROM text WHERE hash = ${table}.text), '') AS body`;
+  const heads = `SELECT sequence, message_group, receive_count, site, contact, turn, ${whole("message")} FROM message`;
+  const grouped = db.prepare("SELECT 1 FROM message WHERE message_group = ? LIMIT 1");
   const insert = db.prepare(`
-    INSERT INTO message (message_group, deduplication_id, body, ready_at)
-    SELECT :group, :deduplicationId, :body,
-      CASE WHEN EXISTS (SELECT 1 FROM message WHERE message_group = :group) THEN NULL ELSE :now END
-    WHERE true
-    ON CONFLICT (deduplication_id) DO NOTHING`);
-  const select = db.prepare(
-    "SELECT sequence, message_group, body, receive_count FROM message WHERE ready_at <= ? ORDER BY ready_at, sequence LIMIT ?",
+    INSERT INTO message (message_group, deduplication_id, site, contact, body, text, turn)
+    VALUES (?, ?, ?, ?, ?, ?, ?)`);
+  const keepText = db.prepare("INSERT INTO text VALUES (?, ?) ON CONFLICT DO NOTHING");
+  const ready = db.prepare(`${heads} WHERE site = ? AND turn IS NOT NULL ORDER BY turn, sequence LIMIT 1`);
+  const returning = db.prepare(
+    "SELECT sequence, site, contact FROM message WHERE ready_at <= ? ORDER BY ready_at, sequence LIMIT ?",
+  );
+  const giveTurn = db.prepare(
+    "UPDATE message SET turn = ?, ready_at = NULL, handed_out = 0 WHERE sequence = ?",
   );
   const handOut = db.prepare(
-    "UPDATE message SET ready_at = ?, receive_count = receive_count + 1, handed_out = 1 WHERE sequence = ?",
+    "UPDATE message SET turn = NULL, ready_at = ?, receive_count = receive_count + 1, handed_out = 1 WHERE sequence = ?",
   );
   const held = db.prepare("SELECT message_group FROM message WHERE sequence = ? AND receive_count = ?");
   const far = db.prepare("SELECT 1 FROM message WHERE ready_at > ?");
   const approach = db.prepare("UPDATE message SET ready_at = ? WHERE ready_at > ?");
   const erase = db.prepare("DELETE FROM message WHERE sequence = ?");
-  const promote = db.prepare(`
-    UPDATE message SET ready_at = ?
-    WHERE sequence = (SELECT min(sequence) FROM message WHERE message_group = ?)`);
+  const head = db.prepare(
+    "SELECT sequence, site, contact FROM message WHERE message_group = ? ORDER BY sequence LIMIT 1",
+  );
   const hide = db.prepare(
-    "UPDATE message SET ready_at = ?, handed_out = 0 WHERE sequence = ? AND receive_count = ?",
+    "UPDATE message SET turn = NULL, ready_at = ?, handed_out = 0 WHERE sequence = ? AND receive_count = ?",
   );
   const inter = db.prepare(`
-    INSERT INTO dead_letter (message_group, deduplication_id, body, reason, dead_at)
-    SELECT message_group, deduplication_id, body, ?, ? FROM message WHERE sequence = ?`);
-  const dead = db.prepare("SELECT * FROM dead_letter ORDER BY sequence");
-  const deadOf = db.prepare(`SELECT * FROM dead_letter WHERE ${siteIn} = ? ORDER BY sequence`);
-  const deadOfOne = db.prepare(
-    `SELECT * FROM dead_letter WHERE ${siteIn} = ? OR ${siteIn} IS NULL ORDER BY sequence`,
-  );
+    INSERT INTO dead_letter (message_group, deduplication_id, body, reason, dead_at, site, text)
+    SELECT message_group, deduplication_id, body, ?, ?, site, text FROM message WHERE sequence = ?`);
+  const letters = `SELECT sequence, message_group, deduplication_id, reason, dead_at, ${whole("dead_letter")} FROM dead_letter`;
+  const dead = db.prepare(`${letters} WHERE sequence > ? ORDER BY sequence LIMIT ?`);
+  const deadOf = db.prepare(`${letters} WHERE sequence IN (
+    SELECT sequence FROM dead_letter WHERE site IN (?, ?) AND sequence > ? ORDER BY sequence LIMIT ?) ORDER BY sequence`);
+  /** At most `limit` letters after one; of a site its own and, with `unowned`, those that are no alert. */
+  const lettersAfter = (sequence: number, limit: number, site?: string, unowned = false) =>
+    (site === undefined
+      ? dead.all(sequence, limit)
+      : deadOf.all(site, unowned ? "" : site, sequence, limit)) as Letter[];
+  const lastLetter = db.prepare("SELECT max(sequence) AS sequence FROM dead_letter");
   const exhume = db.prepare("DELETE FROM dead_letter WHERE sequence = ?");
-  const letterOf = (row: Record<string, unknown>) =>
-    toDeadLetter(String(row.body), String(row.reason), Number(row.dead_at));
-  const counts = db.prepare(
-    "SELECT coalesce(sum(handed_out = 0), 0) AS waiting, coalesce(sum(handed_out), 0) AS handed_out FROM message",
-  );
+  const letterOf = ({ body, reason, dead_at }: Letter) => toDeadLetter(body, reason, dead_at);
+  const counts = db.prepare("SELECT coalesce(sum(messages), 0) AS messages FROM waiting");
+  const bytesOf = db.prepare("SELECT bytes FROM waiting WHERE site = ?");
   const deadCount = db.prepare("SELECT count(*) AS dead FROM dead_letter");
-  const oldest = db.prepare("SELECT body FROM message ORDER BY sequence LIMIT 1");
+  const oldest = db.prepare(`SELECT ${whole("message")} FROM message ORDER BY sequence LIMIT 1`);
   const find = db.prepare("SELECT 1 FROM message WHERE deduplication_id = ?");
 
   const sleepers = new Set<() => void>();
   const wake = () => {
     for (const sleeper of sleepers) sleeper();
+  };
+
+  // A process gives its turns itself: after a start all messages get new ones, in the order of the old.
+  db.exec("UPDATE message SET ready_at = 0, turn = NULL WHERE turn IS NOT NULL");
+  /** Sites whose messages may be ready; the one that was handed a message last comes last. */
+  const sites = new Map<string, ReturnType<typeof siteTurns>>();
+  /** The sites of the messages that are out, by their sequences. */
+  const out = new Map<number, string>();
+  const turnOf = ({ site, contact }: Pick<OutgoingMessage, "site" | "contact">): number => {
+    const turns = sites.get(site) ?? siteTurns();
+    sites.set(site, turns);
+    return turns.take(contact);
+  };
+  /** Takes a message unless it is known. */
+  const take = ({ group, deduplicationId, site, contact, body, alert }: OutgoingMessage): boolean => {
+    if (find.get(deduplicationId) !== undefined) return false;
+    const text = alert && alert.length >= longCharacters ? digest("text", site, alert) : null;
+    if (alert && text) keepText.run(text, alert);
+    const before = alert && text ? body.slice(0, -alert.length - 1) : body;
+    const turn = grouped.get(group) === undefined ? turnOf({ site, contact }) : null;
+    insert.run(group, deduplicationId, site, contact, before, text, turn);
+    return true;
   };
 
   const parts = ({ receipt }: ReceivedMessage) => receipt.split(".").map(Number) as [number, number];
@@ -111,38 +251,59 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
     if (!row) return;
     before(sequence);
     erase.run(sequence);
-    promote.run(clock(), String(row.message_group));
+    out.delete(sequence);
+    const next = head.get(String(row.message_group)) as Row | undefined;
+    if (next) giveTurn.run(turnOf(next), next.sequence);
+  };
+  /** Those whose time has come get turns. */
+  const giveTurns = (now: number) => {
+    for (const row of returning.all(now, mostReturning) as Row[]) {
+      out.delete(row.sequence);
+      giveTurn.run(turnOf(row), row.sequence);
+    }
+  };
+  /** The message whose turn it is; undefined: none is ready, or its site has as many out as places are free. */
+  const nextRow = (): Row | undefined => {
+    const free = places - out.size;
+    const isFull = (name: string) => [...out.values()].filter((site) => site === name).length >= free;
+    for (const [name, turns] of sites) {
+      if (isFull(name)) continue;
+      const row = ready.get(name) as (Row & { turn: number }) | undefined;
+      sites.delete(name);
+      if (!row) continue;
+      turns.reached(row.turn);
+      sites.set(name, turns);
+      return row;
+    }
+    return undefined;
   };
   const takeReady = (max: number, visibilityTimeoutSeconds: number): ReceivedMessage[] => {
     const now = clock();
-    if (select.get(now, 1) === undefined) {
-      if (far.get(now + farMilliseconds) !== undefined) approach.run(now, now + farMilliseconds);
-      return [];
-    }
-    return db.transaction(() =>
-      (select.all(now, max) as Row[]).map((row) => {
+    if (far.get(now + farMilliseconds) !== undefined) approach.run(now, now + farMilliseconds);
+    if (sites.size === 0 && returning.get(now, 1) === undefined) return [];
+    return db.transaction(() => {
+      giveTurns(now);
+      const messages: ReceivedMessage[] = [];
+      for (let row = nextRow(); row; row = messages.length < max ? nextRow() : undefined) {
         const visibleAgainAt = now + visibilityTimeoutSeconds * 1000;
         handOut.run(visibleAgainAt, row.sequence);
+        out.set(row.sequence, row.site);
         const receiveCount = row.receive_count + 1;
-        return {
+        messages.push({
           receipt: `${row.sequence}.${receiveCount}`,
           group: row.message_group,
           body: row.body,
           receiveCount,
           visibleAgainAt,
-        };
-      }),
-    );
+        });
+      }
+      return messages;
+    });
   };
 
   return {
     send: async (messages) => {
-      const taken = await db.together(() => {
-        const now = clock();
-        return messages.map(({ group, deduplicationId, body }) =>
-          insert.run({ group, deduplicationId, body, now }).changes > 0 ? true : "known",
-        );
-      });
+      const taken = await db.together(() => messages.map((message) => take(message) || ("known" as const)));
       wake();
       return taken;
     },
@@ -176,52 +337,55 @@ export const sqliteQueue = (path: string, clock: () => number): SqliteQueue => {
     },
     giveBack: async (message, visibilityTimeoutSeconds) => {
       const seconds = Math.min(visibilityTimeoutSeconds, longestSeconds);
-      hide.run(clock() + seconds * 1000, ...parts(message));
+      const [sequence, count] = parts(message);
+      if (hide.run(clock() + seconds * 1000, sequence, count).changes === 0) return;
+      out.delete(sequence);
+      wake();
     },
     bury: async (message, reason) => {
       db.transaction(() => end(message, (sequence) => inter.run(reason, clock(), sequence)));
       wake();
     },
     redrive: async (which) => {
-      const { site } = which;
       const wanted = isChosen(which);
-      const count = db.transaction(() => {
-        const rows = site === undefined ? dead.all() : deadOf.all(site);
-        const letters = rows.filter((row) => wanted(letterOf(row)));
-        for (const row of letters) {
-          insert.run({
-            group: row.message_group as string,
-            deduplicationId: row.deduplication_id as string,
-            body: putBack(row.body as string, clock()),
-            now: clock(),
-          });
-          exhume.run(row.sequence as number);
-        }
-        return letters.length;
-      });
+      // One that is buried again meanwhile is not put back twice.
+      const newest = Number(lastLetter.get()?.sequence ?? 0);
+      let count = 0;
+      for (let after = 0; ; await setImmediate()) {
+        const some = lettersAfter(after, mostExhumed, which.site);
+        const last = some.at(-1);
+        if (!last || last.sequence > newest) break;
+        after = last.sequence;
+        const chosen = some.filter((row) => wanted(letterOf(row)));
+        db.transaction(() => {
+          for (const { sequence, message_group, deduplication_id, body } of chosen) {
+            take({
+              ...putBack(body, clock()),
+              group: message_group,
+              deduplicationId: deduplication_id,
+            });
+            exhume.run(sequence);
+          }
+        });
+        count += chosen.length;
+      }
       wake();
       return count;
     },
-    deadLetters: async (limit, site) => {
-      const letters: DeadLetter[] = [];
-      for (const row of site === undefined ? dead.iterate() : deadOfOne.iterate(site)) {
-        if (letters.length === limit) break;
-        letters.push(letterOf(row));
-      }
-      return letters;
-    },
+    deadLetters: async (limit, site) => lettersAfter(0, limit, site, true).map(letterOf),
     depth: async () => {
-      const { waiting, handed_out: handedOut } = counts.get() as Record<string, number>;
+      const waiting = Number(counts.get()?.messages) - out.size;
       const first = oldest.get();
       const reading = first && readQueuedAlert(String(first.body));
       return {
-        waiting: Number(waiting),
-        handedOut: Number(handedOut),
+        waiting,
+        handedOut: out.size,
         ...(reading?.ok && { oldestAt: reading.value.receivedAt }),
       };
     },
     deadLetterCount: async () => Number(deadCount.get()?.dead),
     holds: async (deduplicationId) => find.get(deduplicationId) !== undefined,
+    waitingBytes: async (site) => Number(bytesOf.get(site)?.bytes ?? 0),
     ready: async () => {
       db.transaction(() => {});
     },

@@ -174,8 +174,8 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     Attributes?.MessageGroupId ??
     "";
   const putBackOf = ({ message: { Body = "", ReceiptHandle = "" } }: HeldLetter) => ({
+    ...putBack(Body, clock()),
     deduplicationId: digest("redrive", ReceiptHandle),
-    body: putBack(Body, clock()),
   });
   /** How many messages a queue has that can be received, and that somebody has. */
   const countsOf = async (url: string): Promise<[number, number]> => {
@@ -341,6 +341,7 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       return waiting + handedOut;
     },
     holds: async () => undefined,
+    waitingBytes: async () => undefined,
     ready: async () => {
       deadLetterUrl = await findDeadLetterQueue();
     },

@@ -814,7 +814,7 @@ describe("dead letters", () => {
       ["other", "dead-0001"],
     ])
       await queue.send([toMessage(queuedAlert({ site, id, receivedAt: 5 }))]);
-    await queue.send([{ group: "g", deduplicationId: "d", body: "canary9f" }]);
+    await queue.send([{ group: "g", deduplicationId: "d", body: "canary9f", site: "", contact: "" }]);
     await buryAll();
     await queue.send([toMessage(queuedAlert({ id: "waiting-1", receivedAt: 7 }))]);
   });

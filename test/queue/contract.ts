@@ -6,6 +6,8 @@ let count = 0;
 export const message = (group: string, id: string): OutgoingMessage => ({
   group,
   deduplicationId: `${id}-${count++}`,
+  site: "s",
+  contact: "ops@example.com",
   body: JSON.stringify({
     v: 1,
     id,
@@ -151,10 +153,10 @@ export const contract = (name: string, make: () => Promise<Queue>) =>
     it("shows a site its own dead letters and those that are no alert, and puts back its own alone", async () => {
       const of = (site: string, id: string) => {
         const made = message(id, id);
-        return { ...made, body: JSON.stringify({ ...JSON.parse(made.body), site }) };
+        return { ...made, site, body: JSON.stringify({ ...JSON.parse(made.body), site }) };
       };
       await queue.send([of("s", "mine-1"), of("other", "theirs-1"), of("s", "mine-2")]);
-      await queue.send([{ ...message("a", "a1"), body: "no alert" }]);
+      await queue.send([{ ...message("a", "a1"), site: "", body: "no alert" }]);
       for (const received of await receive()) await queue.bury(received, "550");
       const shownTo = async (site?: string) =>
         (await queue.deadLetters(10, site)).map(({ alert }) => alert?.id ?? "no alert").sort();

@@ -6,7 +6,7 @@ import { setTimeout } from "node:timers/promises";
 import type { SQSClient } from "@aws-sdk/client-sqs";
 import { startFauxqs } from "fauxqs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { toMessage } from "../../functions/queue/queue.ts";
+import { type OutgoingMessage, toMessage } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
 import { sqsQueue } from "../../functions/queue/sqs.ts";
 import { queuedAlert } from "../alerts.ts";
@@ -86,6 +86,141 @@ describe("sqlite alone", () => {
     expect(statSync(`${file}-wal`).size - before).toBeLessThan(50 * 4 * 4096);
   });
 
+  const of = (site: string, contact: string, id: string, group = id): OutgoingMessage => ({
+    ...message(group, id),
+    site,
+    contact,
+  });
+  const many = (site: string, contact: string, count: number, group?: string) =>
+    Array.from({ length: count }, (_, index) => of(site, contact, `${site}-${contact}-${index}`, group));
+
+  it("hands out by turns among sites, whatever the others have queued", async () => {
+    const queue = sqliteQueue(path(), clock);
+    await queue.send([...many("a", "x", 3000), ...many("b", "x", 3000)]);
+    await queue.send([of("c", "x", "alone")]);
+    const next = async (max: number) =>
+      (await queue.receive({ max, waitSeconds: 0, visibilityTimeoutSeconds: 400 })).map(idOf);
+    expect(await next(3)).toEqual(["a-x-0", "b-x-0", "alone"]);
+    expect(await next(4)).toEqual(["a-x-1", "b-x-1", "a-x-2", "b-x-2"]);
+  });
+
+  it.each([
+    ["in many groups", undefined],
+    ["in one group", "one"],
+  ])("hands out by turns among a site's contacts, though one has thousands %s", async (_, group) => {
+    const queue = sqliteQueue(path(), clock);
+    await queue.send(many("a", "flooded", 3000, group));
+    const drained: string[] = [];
+    const next = async (count: number) => {
+      for (let taken = 0; taken < count; taken++) {
+        const received = await queue.receive({ ...options, max: 1, visibilityTimeoutSeconds: 30 });
+        drained.push(...received.map(idOf));
+        await queue.remove(received);
+      }
+    };
+    await next(100);
+    await queue.send([of("a", "quiet", "quiet-1"), of("a", "quiet", "quiet-2")]);
+    await next(4);
+    expect(drained.slice(100).filter((id) => id.startsWith("quiet"))).toEqual(["quiet-1", "quiet-2"]);
+  });
+
+  it("gives what becomes visible at one moment its turn among the others", async () => {
+    let now = Date.now();
+    const queue = sqliteQueue(path(), () => now);
+    await queue.send(many("a", "x", 2500));
+    const all = { ...options, max: 2500, visibilityTimeoutSeconds: 400 };
+    for (const received of await queue.receive(all)) await queue.giveBack(received, 60);
+    await queue.send([of("b", "x", "late")]);
+    const [late] = await queue.receive(options);
+    if (late) await queue.giveBack(late, 60);
+    now += 60_000;
+    const order: string[] = [];
+    for (let receives = 0; !order.includes("late"); receives++) {
+      order.push(...(await queue.receive({ ...options, visibilityTimeoutSeconds: 400 })).map(idOf));
+      expect(receives).toBeLessThan(5);
+    }
+  });
+
+  it("hands a site no more while it holds as many places as are free", async () => {
+    const queue = sqliteQueue(path(), clock, 20);
+    const held = { ...options, max: 50, visibilityTimeoutSeconds: 400 };
+    await queue.send(many("a", "x", 50));
+    const first = await queue.receive(held);
+    expect(first).toHaveLength(10);
+    await queue.send(many("b", "x", 50));
+    expect(await queue.receive(held)).toHaveLength(5);
+    await queue.send([of("c", "x", "alone")]);
+    expect((await queue.receive(held)).map(idOf)).toEqual(["alone"]);
+    const waiting = queue.receive({ ...held, max: 1, waitSeconds: 20 });
+    await queue.remove(first);
+    expect(await waiting).toHaveLength(1);
+  });
+
+  it("keeps a long alert once for all its contacts, in the queue and among the dead letters", async () => {
+    const file = path();
+    const queue = sqliteQueue(file, clock);
+    const long = queuedAlert({ alert: { ...queuedAlert().alert, long_output: "x".repeat(60_000) } });
+    const contacts = Array.from({ length: 100 }, (_, index) => `c${index}@example.com`);
+    await queue.send(contacts.map((contact, index) => toMessage({ ...long, id: `alert-${index}`, contact })));
+    const db = new DatabaseSync(file);
+    const texts = () => db.prepare("SELECT length(json) AS length FROM text").all();
+    expect(texts()).toHaveLength(1);
+    expect(await queue.waitingBytes("site")).toBeLessThan(61_000 + 100 * 500);
+    const all = await queue.receive({ max: 100, waitSeconds: 0, visibilityTimeoutSeconds: 400 });
+    expect(new Set(all.map(({ body }) => JSON.parse(body).alert.long_output.length))).toEqual(
+      new Set([60_000]),
+    );
+    await queue.remove(all.slice(0, 50));
+    for (const received of all.slice(50)) await queue.bury(received, "550");
+    expect(await queue.waitingBytes("site")).toBe(0);
+    expect((await queue.deadLetters(1))[0]?.alert?.alert.long_output).toHaveLength(60_000);
+    expect(await queue.redrive({})).toBe(50);
+    expect(await queue.waitingBytes("site")).toBeGreaterThan(60_000);
+    expect(texts()).toHaveLength(1);
+    await queue.remove(await queue.receive({ max: 100, waitSeconds: 0, visibilityTimeoutSeconds: 400 }));
+    expect(await queue.waitingBytes("site")).toBe(0);
+    expect(texts()).toEqual([]);
+    db.close();
+  });
+
+  it("goes on with a file of a version that knew no turns", async () => {
+    const file = path();
+    const old = new DatabaseSync(file);
+    old.exec(`
+      CREATE TABLE message (sequence INTEGER PRIMARY KEY AUTOINCREMENT, message_group TEXT NOT NULL,
+        deduplication_id TEXT NOT NULL UNIQUE, body TEXT NOT NULL, receive_count INTEGER NOT NULL DEFAULT 0,
+        handed_out INTEGER NOT NULL DEFAULT 0, ready_at INTEGER) STRICT;
+      CREATE INDEX message_ready ON message (ready_at, sequence) WHERE ready_at IS NOT NULL;
+      CREATE TABLE dead_letter (sequence INTEGER PRIMARY KEY AUTOINCREMENT, message_group TEXT NOT NULL,
+        deduplication_id TEXT NOT NULL, body TEXT NOT NULL, reason TEXT NOT NULL, dead_at INTEGER NOT NULL) STRICT;
+      CREATE INDEX dead_letter_site ON dead_letter ((CASE WHEN json_valid(body) THEN body ->> '$.site' END), sequence);
+    `);
+    const keep = old.prepare(
+      "INSERT INTO message (message_group, deduplication_id, body, ready_at) VALUES (?, ?, ?, ?)",
+    );
+    for (const [group, id, at] of [["a", "a1", 1], ["a", "a2", null], ["b", "b1", 2]] as const) // biome-ignore format: one row
+      keep.run(group, id, message(group, id).body, at);
+    old
+      .prepare(
+        "INSERT INTO dead_letter (message_group, deduplication_id, body, reason, dead_at) VALUES (?, ?, ?, ?, ?)",
+      )
+      .run("c", "c1", message("c", "c1").body, "550", 1);
+    old.exec(
+      "INSERT INTO dead_letter (message_group, deduplication_id, body, reason, dead_at) VALUES ('d', 'd', 'no alert', 'x', 2)",
+    );
+    old.close();
+    const queue = sqliteQueue(file, clock);
+    expect(await queue.waitingBytes("s")).toBeGreaterThan(300);
+    expect((await queue.deadLetters(10, "s")).map(({ alert }) => alert?.id)).toEqual(["c1", undefined]);
+    expect(await queue.deadLetters(10, "other")).toHaveLength(1);
+    const held = { ...options, visibilityTimeoutSeconds: 400 };
+    const first = await queue.receive(held);
+    expect(first.map(idOf)).toEqual(["a1", "b1"]);
+    await queue.remove(first);
+    expect((await queue.receive(held)).map(idOf)).toEqual(["a2"]);
+    expect(await queue.redrive({ site: "s" })).toBe(1);
+  });
+
   it("takes nothing and says so while another process locks the file", async () => {
     const file = path();
     const queue = sqliteQueue(file, clock);
@@ -128,7 +263,7 @@ describe("with an SQS emulator", () => {
     } as unknown as SQSClient;
     const groups = Array.from({ length: 12 }, (_, index) => `g${index}`);
     const sent = [1, 2, 3].flatMap((nth) =>
-      groups.map((group) => ({ group, deduplicationId: `${group}-${nth}`, body: `${group} ${nth}` })),
+      groups.map((group) => ({ ...message(group, `${nth}`), body: `${group} ${nth}` })),
     );
     expect(await sqsQueue(overtaking, "http://localhost/q.fifo", clock).send(sent)).toEqual(
       sent.map(() => true),
@@ -148,11 +283,7 @@ describe("with an SQS emulator", () => {
         return { Failed: input.Entries.filter(isRefused).map(({ Id }) => ({ Id })) };
       },
     } as unknown as SQSClient;
-    const sent = ["a1", "b1", "a2", "b2"].map((body) => ({
-      group: body.slice(0, 1),
-      deduplicationId: body,
-      body,
-    }));
+    const sent = ["a1", "b1", "a2", "b2"].map((body) => ({ ...message(body.slice(0, 1), body), body }));
     expect(await sqsQueue(refusing, "http://localhost/q.fifo", clock).send(sent)).toEqual([
       false,
       true,
@@ -251,7 +382,7 @@ describe("with an SQS emulator", () => {
     const own = toMessage(queuedAlert());
     await queue.send([
       { ...own, group: "of-its-burial" },
-      { group: "of-no-alert", deduplicationId: "d", body: "no alert" },
+      { ...message("of-no-alert", "d"), body: "no alert" },
     ]);
     for (let buried = 0; buried < 2; )
       for (const received of await receive()) {

@@ -65,7 +65,7 @@ beforeAll(async () => {
   const queueUrl = await createAlertQueue(client, "rights");
   sendUnreadable = () =>
     sqsQueue(client, queueUrl, Date.now).send([
-      { group: "unreadable", deduplicationId: "unreadable", body: "{" },
+      { group: "unreadable", deduplicationId: "unreadable", body: "{", site: "", contact: "" },
     ]);
   bridge = await startLambdaBridge({
     folder,

@@ -151,7 +151,7 @@ export const simulatedQueue = (on: Stage, seed: number, added: (body: string) =>
       const id = idIn(message.body);
       const { group, body } = message;
       await on.call(process, `bury ${id}`, writes, () => {
-        dead.push({ group, body, deduplicationId: id, reason });
+        dead.push({ ...putBack(body, on.now()), group, body, deduplicationId: id, reason });
       });
       await on.call(process, `remove ${id}`, writes, () => {
         end(message);
@@ -166,10 +166,8 @@ export const simulatedQueue = (on: Stage, seed: number, added: (body: string) =>
     waiting: (): string[] => kept.map(({ body }) => idIn(body)),
     buried: (): string[] => dead.map(({ body }) => idIn(body)),
     redrive: () => {
-      for (const { group, body } of dead.splice(0)) {
-        const again = putBack(body, on.now());
-        add({ group, body: again, deduplicationId: `redriven ${sequence}` });
-      }
+      for (const { group, body } of dead.splice(0))
+        add({ ...putBack(body, on.now()), group, deduplicationId: `redriven ${sequence}` });
       dead = [];
       serve();
     },
