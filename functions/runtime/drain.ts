@@ -16,18 +16,21 @@ const mostRefusals = 60;
 const pause = (milliseconds: number): Promise<unknown> => setTimeout(milliseconds, undefined, { ref: false });
 
 /**
- * Works on one batch. What is done waits a moment for the rest, not for a mail at a slow relay. A message that made an
- * error is given back with the later ones of its group: by itself it would come only when its time is over.
+ * Works on one batch. A message that is done waits a moment for the rest, not for a mail at a slow relay; `freed` hears how
+ * many are over. A message that made an error is given back with the later ones of its group: by itself it would come only
+ * when its time is over.
  */
 export const drain = async (
   queue: Queue,
   messages: readonly ReceivedMessage[],
   handle: (message: ReceivedMessage) => Promise<Disposition>,
   failed: (message: ReceivedMessage, error: unknown) => void,
+  freed: (count: number) => void = () => {},
   wait = pause,
 ): Promise<void> => {
   const done = new Map<ReceivedMessage, Disposition>();
   let busy = true;
+  let left = messages.length;
   const drained = [...Map.groupBy(messages, ({ group }) => group).values()].map(async (group) => {
     const dispositions = await drainInOrder(group, handle, failed);
     for (const message of group) {
@@ -45,8 +48,13 @@ export const drain = async (
     try {
       await dispose(queue, batch);
       refusals = 0;
+      freed(batch.size);
+      left -= batch.size;
     } catch (error) {
-      if (++refusals === mostRefusals) throw error;
+      if (++refusals === mostRefusals) {
+        freed(left);
+        throw error;
+      }
       for (const [message, disposition] of batch) done.set(message, disposition);
       await wait(disposeMilliseconds);
     }

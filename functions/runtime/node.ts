@@ -11,7 +11,7 @@ import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
 import { intake } from "../intake/http.ts";
 import { type SqliteLedger, sqliteLedger } from "../ledger/sqlite.ts";
 import { pipeline } from "../pipeline.ts";
-import { idIn, type Queue } from "../queue/queue.ts";
+import { idIn, type Queue, type ReceivedMessage } from "../queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../queue/sqlite.ts";
 import { lockFile } from "../sqlite.ts";
 import { sweep } from "../sweep.ts";
@@ -34,8 +34,13 @@ const mostConnections = 2000;
 /** How late a held alert may be, and how often the ledger is asked for one. */
 const sweepMilliseconds = 1000;
 const probeMilliseconds = 5000;
-/** Of up to ten messages each: so many alerts may wait for a slow relay before those that make no mail wait too. */
-const loops = 10;
+/**
+ * So many alerts may be in hand at once, most of them waiting for a slow relay. While a site holds as many as are free,
+ * the queue hands it no more: there is always one free for another site.
+ */
+const places = 200;
+/** SQS answers a request after some milliseconds, with ten messages at most: one receiver would be too slow. */
+const sqsReceivers = 10;
 
 const wrongSettings = (faults: readonly Fault[]): never => {
   complain("Hardstate cannot start. These settings are wrong:\n");
@@ -109,26 +114,56 @@ const trace = (error: unknown): string =>
 /** Takes messages and works on them until `signal` aborts; ends when what it holds is dealt with. */
 const work = async (
   queue: Queue,
+  receivers: number,
   handle: ReturnType<typeof pipeline>,
   report: Report,
   signal: AbortSignal,
 ) => {
   const failed = (during: string, error: unknown, id?: string) =>
     report({ event: "failed", id, during, error: trace(error) });
-  while (!signal.aborted) {
-    // The embedded queue and ledger answer at once: a backlog would leave HTTP no turn.
-    await setImmediate();
-    try {
-      const messages = await queue.receive({ max: 10, waitSeconds: 20, visibilityTimeoutSeconds, signal });
-      await drain(queue, messages, handle, (message, error) =>
-        failed("handling an alert", error, idIn(message)),
-      );
-    } catch (error) {
+  const batches = new Set<Promise<void>>();
+  let inHand = 0;
+  let freed = Promise.withResolvers<void>();
+  const free = (count: number) => {
+    inHand -= count;
+    freed.resolve();
+    freed = Promise.withResolvers();
+  };
+  /** A batch is not waited for: one slow mail in it would keep from us all that comes after it. */
+  const begin = (messages: readonly ReceivedMessage[]) => {
+    inHand += messages.length;
+    const batch = drain(
+      queue,
+      messages,
+      handle,
+      (message, error) => failed("handling an alert", error, idIn(message)),
+      free,
+    )
       // What was received and not disposed of comes back when its time is over.
-      failed("working on the queue", error);
-      await setTimeout(1000);
+      .catch((error) => failed("working on the queue", error))
+      .finally(() => batches.delete(batch));
+    batches.add(batch);
+  };
+  const receive = async () => {
+    while (!signal.aborted) {
+      // The embedded queue and ledger answer at once: a backlog would leave HTTP no turn.
+      await setImmediate();
+      const max = Math.min(10, places - inHand);
+      if (max <= 0) {
+        await freed.promise;
+        continue;
+      }
+      try {
+        const messages = await queue.receive({ max, waitSeconds: 20, visibilityTimeoutSeconds, signal });
+        if (messages.length > 0) begin(messages);
+      } catch (error) {
+        failed("working on the queue", error);
+        await setTimeout(1000);
+      }
     }
-  }
+  };
+  await Promise.all(Array.from({ length: receivers }, receive));
+  await Promise.all(batches);
 };
 
 /** Does a work again and again until `signal` aborts, one at a time. */
@@ -172,7 +207,7 @@ const main = async () => {
     : await startTrial(environment, log);
 
   const embedded: SqliteQueue | undefined =
-    settings.queue.kind === "sqlite" ? sqliteQueue(settings.queue.path, clock) : undefined;
+    settings.queue.kind === "sqlite" ? sqliteQueue(settings.queue.path, clock, places) : undefined;
   const queue = embedded ?? (await sqsOf((settings.queue as { url: string }).url));
   embedded?.recover();
   const ledger = await ledgerOf(settings.ledger);
@@ -205,7 +240,7 @@ const main = async () => {
   const stopping = new AbortController();
   const handOver = relays({ routes, states: ledger, clock, stopping: stopping.signal });
   const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
-  const workers = Array.from({ length: loops }, () => work(queue, handle, report, stopping.signal));
+  const working = work(queue, embedded ? 1 : sqsReceivers, handle, report, stopping.signal);
   const awakeSince = clock();
   // Once a second: counted, but no line in the log.
   const sweeps = async () =>
@@ -228,7 +263,7 @@ const main = async () => {
     stopping.abort();
     // What is still under way then is on disk, and the next start takes it up at once.
     setTimeout(stopWithinMilliseconds, undefined, { ref: false }).then(() => process.exit(1));
-    await Promise.all([closed, ...timers, ...workers]);
+    await Promise.all([closed, ...timers, working]);
     for (const { transport } of routes) transport.close();
     await trial?.close();
     embedded?.close();
