@@ -1,7 +1,7 @@
 import { contactKey } from "../address.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
-import { hostKey } from "../identity.ts";
+import { digest, hostKey } from "../identity.ts";
 import { dueAt, type Entry, emptyEntry, openProblem } from "./entry.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
 import {
@@ -92,6 +92,20 @@ const schema = `
   CREATE TRIGGER IF NOT EXISTS journal_forgotten AFTER DELETE ON journal BEGIN
     UPDATE tally SET records = records - 1 WHERE site = OLD.site AND outcome = coalesce(OLD.ending, 'pending');
   END;
+  CREATE TABLE IF NOT EXISTS text (hash TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS held_text (
+    site TEXT NOT NULL,
+    id TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    PRIMARY KEY (site, id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS held_text_hash ON held_text (hash);
+  CREATE TRIGGER IF NOT EXISTS held_text_gone AFTER DELETE ON held_text BEGIN
+    DELETE FROM text WHERE hash = OLD.hash AND NOT EXISTS (SELECT 1 FROM held_text WHERE hash = OLD.hash);
+  END;
+  CREATE TRIGGER IF NOT EXISTS journal_text_forgotten AFTER DELETE ON journal BEGIN
+    DELETE FROM held_text WHERE site = OLD.site AND id = OLD.id;
+  END;
   CREATE TABLE IF NOT EXISTS returned (
     site TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -154,6 +168,8 @@ const indexFor = ({ object, contact, outcome }: { object?: string; contact?: str
   return outcome ? "journal_outcome" : "journal_time";
 };
 
+/** A held alert of so many characters or more is kept once for all contacts of its site, beside their records. */
+const longCharacters = 4096;
 /** About so much of alerts one answer of `due` has: a Durable Object's takes 32 MiB, and throws beyond. */
 const mostDueCharacters = 4_000_000;
 
@@ -168,10 +184,34 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
   engine.transaction(() => engine.exec(schema));
   const together = engine.together ?? engine.transaction;
   const rowOf = (site: string, id: string) =>
-    engine.all("SELECT body FROM journal WHERE site = ? AND id = ?", site, id)[0];
+    engine.all(
+      `SELECT body, (SELECT json FROM held_text JOIN text USING (hash)
+         WHERE held_text.site = journal.site AND held_text.id = journal.id) AS alert
+       FROM journal WHERE site = ? AND id = ?`,
+      site,
+      id,
+    )[0];
+  const wholeOf = (row: Record<string, unknown>): JournalRecord => {
+    const record = parse<JournalRecord>(row);
+    const { queued } = record;
+    return queued && row.alert
+      ? { ...record, queued: { ...queued, alert: JSON.parse(String(row.alert)) } }
+      : record;
+  };
   const recordOf = (site: string, id: string): JournalRecord | undefined => {
     const row = rowOf(site, id);
-    return row && parse(row);
+    return row && wholeOf(row);
+  };
+  /** The record as its row has it; a long alert that it holds is kept apart. */
+  const withoutText = (record: JournalRecord): object => {
+    const { site, id, queued } = record;
+    const alert = queued && JSON.stringify(queued.alert);
+    const hash = alert && alert.length >= longCharacters ? digest("text", site, alert) : undefined;
+    engine.run("DELETE FROM held_text WHERE site = ? AND id = ?", site, id);
+    if (!hash) return record;
+    engine.run("INSERT INTO text VALUES (?, ?) ON CONFLICT DO NOTHING", hash, alert as string);
+    engine.run("INSERT INTO held_text VALUES (?, ?, ?)", site, id, hash);
+    return { ...record, queued: { ...queued, alert: undefined } };
   };
   const entryAt = (key: string): Entry | undefined => {
     const [row] = engine.all("SELECT revision, body FROM object WHERE object_key = ?", key);
@@ -210,7 +250,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
       contactKey(record.contact),
       record.receivedAt,
       record.ending?.as ?? null,
-      JSON.stringify(record),
+      JSON.stringify(withoutText(record)),
     );
   const keepNumber = ({ site, monitor }: JournalRecord, { start, number }: Numbered) => {
     engine.run(
@@ -403,9 +443,9 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
             return found;
           }
           const record = rowOf(String(row.site), id);
-          const queued = record && parse<JournalRecord>(record).queued;
+          const queued = record && wholeOf(record).queued;
           if (!queued) continue;
-          left -= String(record.body).length;
+          left -= String(record.body).length + String(record.alert ?? "").length;
           alerts.push({ queued, due });
         }
       }

@@ -319,6 +319,20 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       expect(await ledger.due(20_000, 1)).toHaveLength(1);
     });
 
+    it("gives a long alert whole to each contact for whom it waits", async () => {
+      const { queued } = waits("alert-long", 10_000);
+      const long = { ...queued, alert: { ...queued.alert, long_output: "x".repeat(20_000) } };
+      const [one, other] = ["one", "other"].map((name) => ({
+        queued: { ...long, id: `alert-${name}`, contact: `${name}@example.com` },
+      }));
+      for (const each of [one, other]) if (each) expect(await holdIt(each)).toBe(true);
+      const [due] = await reopen().due(10_000, 10);
+      expect(due?.alerts.map(({ queued }) => queued)).toEqual([one?.queued, other?.queued]);
+      if (one) await suppressed(one.queued);
+      const [left] = await reopen().due(10_000, 10);
+      expect(left?.alerts.map(({ queued }) => queued)).toEqual([other?.queued]);
+    });
+
     it("does not give again what the queue has", async () => {
       const one = waits("alert-0001", 10_000);
       await holdIt(one);

@@ -32,6 +32,28 @@ describe("a SQLite file", () => {
   });
 });
 
+it("keeps a long alert once for all contacts for whom it waits, and not after the last", async () => {
+  const path = join(folder, "long.sqlite");
+  const ledger = sqliteLedger(path);
+  const file = new DatabaseSync(path);
+  const texts = () => file.prepare("SELECT length(json) AS length FROM text").all();
+  const ids = Array.from({ length: 20 }, (_, index) => `alert-${index}`);
+  const write = async (id: string, waits: boolean) => {
+    const long = queuedAlert({ id, contact: `${id}@example.com` }, { long_output: "x".repeat(60_000) });
+    const { key, entry, record } = await ledger.read(long);
+    const records = [{ ...record, queued: waits ? long : undefined }];
+    expect(await ledger.write({ key, entry, records })).toBe(true);
+  };
+  for (const id of ids) await write(id, true);
+  expect(texts()).toHaveLength(1);
+  for (const id of ids.slice(1)) await write(id, false);
+  expect(texts()).toHaveLength(1);
+  await write("alert-0", false);
+  expect(texts()).toEqual([]);
+  file.close();
+  ledger.close();
+});
+
 describe("writes to a SQLite file that come at once", () => {
   const written = async (ledger: SqliteLedger, changes: readonly Change[]) =>
     (await Promise.allSettled(changes.map(ledger.write))).map((one) =>
