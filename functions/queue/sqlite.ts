@@ -79,7 +79,7 @@ const olderSchema = `
   ALTER TABLE message ADD COLUMN contact TEXT NOT NULL DEFAULT '';
   ALTER TABLE message ADD COLUMN text TEXT;
   ALTER TABLE message ADD COLUMN turn INTEGER;
-  UPDATE message SET site = coalesce(body ->> '$.site', ''), contact = coalesce(body ->> '$.contact', '')
+  UPDATE message SET site = coalesce(body ->> '$.site', ''), contact = lower(coalesce(body ->> '$.contact', ''))
     WHERE json_valid(body);
   DROP INDEX message_ready;
   ALTER TABLE dead_letter ADD COLUMN site TEXT NOT NULL DEFAULT '';

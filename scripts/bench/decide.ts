@@ -1,3 +1,4 @@
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
@@ -38,6 +39,14 @@ const upsertsOn = (path: string, rows: number) => {
   };
 };
 
+/** A filled ledger of another checkout, by that one's own code. */
+const smallBefore = async (checkout: string, folder: string): ReturnType<typeof openFilled> => {
+  const other = await import(join(checkout, "scripts/bench/filled.ts"));
+  const path = join(folder, "before");
+  mkdirSync(path, { recursive: true });
+  return other.openFilled(path, 1000);
+};
+
 /** What a decision costs, without and with the ledger. */
 export const bench: Bench = {
   summary: "decisions per second: pure, and with the ledger beside SQLite's own conditional upserts",
@@ -47,13 +56,14 @@ ledger of 1,000 and of 1,000,000 episodes, as many at once as the worker has in 
 large ledger costs bench ledger tells; it fills the same, and --keep keeps it). Beside that node:sqlite
 upserts one row of an entry's length on its revision, in a file with the same settings: each is on disk when it is done.
 --quick: 20,000 episodes.`.replaceAll("\n", " "),
-  run: async ({ rounds, quick, keep }) => {
+  run: async ({ rounds, quick, keep, before }) => {
     const large = quick ? 20_000 : 1_000_000;
     const folder = openFolder(keep);
     const bridges = {
       small: await openFilled(folder.path, 1000),
       large: await openFilled(folder.path, large),
     };
+    const theirs = before === undefined ? undefined : await smallBefore(before, folder.path);
     const upserts = upsertsOn(join(folder.path, "upserts.sqlite"), 1000);
     const now = Date.now();
     const repeated = Array.from({ length: 100 }, (_, turn) =>
@@ -79,13 +89,24 @@ upserts one row of an entry's length on its revision, in a file with the same se
         upserts: () => upserts.perSecond(500),
         large: () => perSecond(bridges.large.suppressedAtOnce(500)),
         one: () => perSecond(bridges.small.suppressed(500)),
+        before: theirs && (() => perSecond(theirs.suppressedAtOnce(500))),
       }),
     );
-    for (const part of [upserts, ...Object.values(bridges)]) part.close();
+    for (const part of [upserts, theirs, ...Object.values(bridges)]) part?.close();
     folder.end();
     const unit = "per s";
     return [
       { what: "decide() alone, a repeated problem", ours: medians.pure, unit },
+      ...(theirs
+        ? [
+            {
+              what: "decisions in a ledger of 1,000 episodes",
+              ours: medians.small,
+              unit,
+              beside: { name: "before", value: medians.before },
+            },
+          ]
+        : []),
       {
         what: `decisions in a ledger of 1,000 episodes, ${inHand} in hand: read, decided, written`,
         ours: medians.small,

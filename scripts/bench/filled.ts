@@ -34,7 +34,7 @@ const filled = async (folder: string, episodes: number): Promise<string> => {
   return path;
 };
 
-/** How many alerts the worker on Node has in hand at most. */
+/** How many alerts of one site the worker on Node has in hand at most. */
 export const inHand = 100;
 
 /** How long each of these took on average, in milliseconds. */

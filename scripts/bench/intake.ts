@@ -30,12 +30,17 @@ export const bench: Bench = {
     "its queue has an alert on disk, and mails meanwhile as fast as it can, through a relay that is a sink (smtp-sink of " +
     "Postfix); what it mailed is told. Beside it the same Hono on the same Node that reads the body and answers 202, " +
     "and one that appends it to a file first, one sync for all that wait. Each side starts afresh in every round, and its first second is not counted.",
-  run: async ({ rounds, quick }) => {
+  run: async ({ rounds, quick, before }) => {
     const seconds = quick ? 1 : 5;
     const folder = mkdtempSync(join(tmpdir(), "hardstate-bench-"));
     const sink = execFile("smtp-sink", ["-u", "nobody", `127.0.0.1:${sinkPort}`, "1000"]);
     try {
-      const all = { bridge: [] as Load[], hono: [] as Load[], append: [] as Load[] };
+      const all = {
+        bridge: [] as Load[],
+        bridgeBefore: [] as Load[],
+        hono: [] as Load[],
+        append: [] as Load[],
+      };
       const mailed: number[] = [];
       const measure = async (name: keyof typeof all, port: number, round: number) => {
         const result = await load(port, seconds, `${name}-${round}`);
@@ -52,10 +57,11 @@ export const bench: Bench = {
           await running.stop();
         }
       };
-      await alternate(rounds, {
-        bridge: async (round) => {
-          const running = await startProgram(bridgeWords, {
-            HARDSTATE_STATE: join(folder, `state-${round}`),
+      const bridge = async (name: "bridge" | "bridgeBefore", round: number, checkout?: string) => {
+        const running = await startProgram(
+          bridgeWords,
+          {
+            HARDSTATE_STATE: join(folder, `state-${name}-${round}`),
             HARDSTATE_PORT: String(bridgePort),
             HARDSTATE_TOKENS: `site=${token}`,
             HARDSTATE_RELAYS: `smtp://127.0.0.1:${sinkPort}?tls=none`,
@@ -63,22 +69,30 @@ export const bench: Bench = {
             HARDSTATE_RECIPIENTS: "example.com",
             HARDSTATE_BURST: "off",
             HARDSTATE_RATE: "off",
-          });
-          try {
-            const rate = await measure("bridge", bridgePort, round);
+          },
+          checkout,
+        );
+        try {
+          const rate = await measure(name, bridgePort, round);
+          if (name === "bridge")
             mailed.push((running.said().match(/"ending":"mailed"/g)?.length ?? 0) / (seconds + 1));
-            return rate;
-          } finally {
-            await running.stop();
-          }
-        },
+          return rate;
+        } finally {
+          await running.stop();
+        }
+      };
+      await alternate(rounds, {
+        bridge: (round) => bridge("bridge", round),
+        bridgeBefore: before === undefined ? undefined : (round) => bridge("bridgeBefore", round, before),
         hono: (round) => bare("hono", round),
         append: (round) => bare("append", round),
       });
       const of = (name: keyof typeof all, part: keyof Load) => median(all[name].map((one) => one[part]));
       const ours = of("bridge", "perSecond");
       const unit = "alerts/s";
+      const older = { name: "before", value: of("bridgeBefore", "perSecond") };
       return [
+        ...(before === undefined ? [] : [{ what: "accepted, and on disk", ours, unit, beside: older }]),
         {
           what: "accepted, and on disk",
           ours,

@@ -4,12 +4,14 @@ import { once } from "node:events";
 /** A program of ours in a process of its own; `stop` ends it, and waits. */
 export type Running = { child: ChildProcess; said(): string; stop(): Promise<void> };
 
-/** Starts a program with this Node and waits until it has printed `"started"`. */
+/** Starts a program with this Node, in a folder, and waits until it has printed `"started"`. */
 export const startProgram = async (
   words: readonly string[],
   environment: Record<string, string> = {},
+  cwd?: string,
 ): Promise<Running> => {
   const child = spawn(process.execPath, words, {
+    cwd,
     env: { PATH: process.env.PATH, ...environment },
     stdio: ["ignore", "pipe", "inherit"],
   });
