@@ -55,21 +55,24 @@ const schema = `
   CREATE TRIGGER IF NOT EXISTS message_taken AFTER INSERT ON message BEGIN
     INSERT INTO waiting VALUES (NEW.site, 1, octet_length(NEW.body))
       ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
-    UPDATE waiting SET bytes = bytes + (SELECT octet_length(json) FROM text WHERE hash = NEW.text)
-      WHERE NEW.text IS NOT NULL AND site = NEW.site
-      AND NOT EXISTS (SELECT 1 FROM message WHERE text = NEW.text AND sequence <> NEW.sequence);
+  END;
+  CREATE TRIGGER IF NOT EXISTS message_text_taken AFTER INSERT ON message WHEN NEW.text IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM message WHERE text = NEW.text AND sequence <> NEW.sequence) BEGIN
+    INSERT INTO waiting SELECT NEW.site, 0, octet_length(json) FROM text WHERE hash = NEW.text
+      ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes;
   END;
   CREATE TRIGGER IF NOT EXISTS message_ended AFTER DELETE ON message BEGIN
     UPDATE waiting SET messages = messages - 1, bytes = bytes - octet_length(OLD.body) WHERE site = OLD.site;
-    UPDATE waiting SET bytes = bytes - (SELECT octet_length(json) FROM text WHERE hash = OLD.text)
-      WHERE OLD.text IS NOT NULL AND site = OLD.site
-      AND NOT EXISTS (SELECT 1 FROM message WHERE text = OLD.text);
-    DELETE FROM text WHERE hash = OLD.text AND NOT EXISTS (SELECT 1 FROM message WHERE text = OLD.text)
-      AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE text = OLD.text);
   END;
-  CREATE TRIGGER IF NOT EXISTS dead_letter_gone AFTER DELETE ON dead_letter BEGIN
-    DELETE FROM text WHERE hash = OLD.text AND NOT EXISTS (SELECT 1 FROM message WHERE text = OLD.text)
-      AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE text = OLD.text);
+  CREATE TRIGGER IF NOT EXISTS message_text_ended AFTER DELETE ON message WHEN OLD.text IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM message WHERE text = OLD.text) BEGIN
+    UPDATE waiting SET bytes = bytes - (SELECT octet_length(json) FROM text WHERE hash = OLD.text)
+      WHERE site = OLD.site;
+    DELETE FROM text WHERE hash = OLD.text AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE text = OLD.text);
+  END;
+  CREATE TRIGGER IF NOT EXISTS dead_letter_text_gone AFTER DELETE ON dead_letter WHEN OLD.text IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE text = OLD.text) BEGIN
+    DELETE FROM text WHERE hash = OLD.text AND NOT EXISTS (SELECT 1 FROM message WHERE text = OLD.text);
   END;
 `;
 
