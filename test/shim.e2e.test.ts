@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
   utimesSync,
@@ -417,6 +418,53 @@ describe("many notifications at once", () => {
     await notify(problem, ops);
     expect(await taken()).toHaveLength(2);
     expect(waiting()).toEqual([]);
+  });
+
+  it("are sent by one process at a time, though the lock changes hands while another looks at it", async () => {
+    // The lock's holder ends, and this test takes the lock, between the look at the lock and what follows from it.
+    const slow = join(folder, "slow");
+    mkdirSync(slow);
+    const [looked, go] = [join(folder, "looked"), join(folder, "go")];
+    const wait = `touch ${looked}; while [ ! -e ${go} ]; do sleep 0.01; done`;
+    writeFileSync(
+      join(slow, "readlink"),
+      `#!/bin/sh\n/usr/bin/readlink "$@" || exit\n[ -e ${looked} ] || { ${wait}; }\n`,
+      { mode: 0o755 },
+    );
+    mkdirSync(spool, { mode: 0o700 });
+    const lock = join(spool, "lock");
+    symlinkSync("999999-9999999999", lock);
+    const running = notify(problem, { ...ops, PATH: `${slow}:${environment.PATH}` });
+    await until("its look at the lock", 5, () => existsSync(looked));
+    rmSync(lock);
+    const ours = `${process.pid}-9999999999`;
+    symlinkSync(ours, lock);
+    writeFileSync(go, "");
+    expect((await running).status).toBe(0);
+    expect(readlinkSync(lock)).toBe(ours);
+    expect(requests).toBe(0);
+    expect(waiting()).toHaveLength(1);
+    // Nobody is left to send it but the next run.
+    rmSync(lock);
+    expect((await notify(["--drain"])).status).toBe(0);
+    expect(await taken()).toHaveLength(1);
+    expect(readdirSync(spool)).toEqual([]);
+  });
+
+  it("are not held up by a process that was killed while it replaced such a lock", async () => {
+    mkdirSync(spool, { mode: 0o700 });
+    symlinkSync("999999-9999999999", join(spool, "lock"));
+    symlinkSync("999998-9999999999", join(spool, "lock.999999.9999999999"));
+    await notify(problem, ops);
+    expect(await taken()).toHaveLength(1);
+    expect(readdirSync(spool)).toEqual([]);
+  });
+
+  it("are not held up by a lock whose words make no sense", async () => {
+    mkdirSync(spool, { mode: 0o700 });
+    symlinkSync("a/b", join(spool, "lock"));
+    await notify(problem, ops);
+    expect(await taken()).toHaveLength(1);
   });
 });
 
