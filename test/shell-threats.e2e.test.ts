@@ -117,11 +117,21 @@ describe.each<[string, string, string, boolean]>([
       run("runuser", ["-u", "nagios", "--", ...`${shell} ${shim.command}`.split(" "), "--drain"], {
         env: { ...process.env, ...shim.environment },
       });
+    // By id: whoever gets no answer to a post sends it again.
     const count = (wanted: number) =>
       until(`${wanted} alerts`, 60, async () => {
-        const taken = events("accepted").length;
-        if (taken < wanted) await drain().catch(() => undefined);
-        return taken === wanted;
+        const taken = new Map(events("accepted").map(({ id, type, object }) => [id, `${type} ${object}`]));
+        if (taken.size === wanted) return true;
+        const drained = taken.size < wanted ? await drain().catch(({ stderr }) => ({ stderr })) : undefined;
+        const said = readFileSync(join(lab.folder, "nagios/nagios.log"), "utf8").split("\n");
+        throw new Error(
+          [
+            `${taken.size} alerts: ${[...taken.values()].sort().join(", ")}`,
+            `spool: ${readdirSync(shim.spool).join(" ")}`,
+            `--drain: ${drained?.stderr}`,
+            ...said.filter((line) => / NOTIFICATION: |EXTERNAL COMMAND: ACK|[Ww]arning|[Ee]rror/.test(line)),
+          ].join("\n"),
+        );
       });
     for (const [index, [, text]] of all.entries())
       tell(`PROCESS_SERVICE_CHECK_RESULT;farm01;${name(index)};2;${text}`);
