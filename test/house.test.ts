@@ -59,7 +59,7 @@ describe("the repository", () => {
       "vitest.config.ts",
       "wrangler.toml",
     ];
-    const hidden = [".biome", ".ci", ".gitattributes", ".gitignore"];
+    const hidden = [".biome", ".ci", ".gitattributes", ".gitignore", ".npmrc"];
     expect(top).toEqual([...rooms, ...words, ...settings, ...hidden].sort());
   });
 });
