@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse } from "yaml";
 import type { Mail } from "../functions/compose/mail.ts";
+import { own } from "../functions/ledger/monitor-view.ts";
 import { defaultPolicy, type Policy } from "../functions/ledger/policy.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { complain, say } from "../functions/telemetry.ts";
@@ -247,7 +248,8 @@ export const mailsOf = (
 ): Record<string, string[]> => {
   const events = eventsOf(scenario, file).filter(({ ctl }) => !ctl);
   const withObject = new Set(events.map(({ obj }) => obj)).size > 1;
-  const mails: Record<string, string[]> = {};
+  // `constructor` is a recipient like any other.
+  const mails: Record<string, string[]> = Object.create(null);
   for (const mail of played) mails[mail.to] = [...(mails[mail.to] ?? []), written(mail, withObject)];
   return mails;
 };
@@ -255,7 +257,7 @@ export const mailsOf = (
 /** What a scenario's mails lack or have too many of, a line for each recipient; none if they are as expected. */
 export const differences = (expected: Record<string, string[]>, got: Record<string, string[]>): string[] =>
   [...new Set([...Object.keys(expected), ...Object.keys(got)])].sort().flatMap((name) => {
-    const [wanted, had] = [(expected[name] ?? []).join(", "), (got[name] ?? []).join(", ")];
+    const [wanted, had] = [(own(expected, name) ?? []).join(", "), (own(got, name) ?? []).join(", ")];
     return wanted === had
       ? []
       : [

@@ -38,6 +38,15 @@ describe("npm run scenarios", () => {
     });
   });
 
+  it.each(["constructor", "__proto__", "0"])("takes a recipient named %s as any other", async (name) => {
+    const file = readScenarios(write("named.yaml", (text) => text.replaceAll("alice", name)));
+    const [scenario] = file.scenarios;
+    if (!scenario) throw new Error("the file has no story");
+    const mails = mailsOf(await play(scenario, file), scenario, file);
+    expect(Object.keys(mails)).toContain(name);
+    expect(differences(scenario.mails, mails)).toEqual([]);
+  });
+
   it("fails when an expectation is altered, and shows the difference", async () => {
     const altered = write("altered.yaml", (text) => text.replace("RECOVERY/OK@900.1", "RECOVERY/OK@901"));
     const { status, text } = await run(altered);
