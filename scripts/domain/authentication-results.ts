@@ -104,14 +104,13 @@ export type Verdict = DomainCheck & { check: "spf" | "dkim" | "dmarc" };
 const domainOf = (text: string | undefined): string =>
   (text ?? "").slice((text ?? "").lastIndexOf("@") + 1).toLowerCase();
 
-const spfWords: Record<string, string> = {
-  fail: "the relay's address is not among those that may send for it",
-  softfail: "the relay's address is not among those that may send for it",
-  neutral: "its SPF record says nothing about the relay's address",
-  none: "it has no SPF record",
-  permerror: "its SPF record is faulty",
-  temperror: "DNS did not answer the receiver",
-};
+const spfWords = new Map([
+  ["fail", "the relay's address is not among those that may send for it"],
+  ["softfail", "the relay's address is not among those that may send for it"],
+  ["neutral", "its SPF record says nothing about the relay's address"],
+  ["none", "it has no SPF record"],
+  ["permerror", "its SPF record is faulty"],
+]);
 
 const spfVerdict = ({ results, from }: AuthenticationResults): Verdict => {
   const found = results.find(({ method }) => method === "spf");
@@ -126,11 +125,15 @@ const spfVerdict = ({ results, from }: AuthenticationResults): Verdict => {
       detail: `the relay may send for ${domain || "the envelope sender"}${domain && from && domain !== from ? `, which is not ${from}` : ""}${said}`,
     };
   if (result === "temperror")
-    return { check: "spf", result: "unknown", detail: `${spfWords.temperror}: send another mail${said}` };
+    return {
+      check: "spf",
+      result: "unknown",
+      detail: `DNS did not answer the receiver: send another mail${said}`,
+    };
   return {
     check: "spf",
     result: "fail",
-    detail: `${result} for ${domain || "the envelope sender"}: ${spfWords[result] ?? "the receiver does not accept it"}${said}`,
+    detail: `${result} for ${domain || "the envelope sender"}: ${spfWords.get(result) ?? "the receiver does not accept it"}${said}`,
     advice:
       result === "permerror"
         ? "Correct the record: hardstate doctor names what is wrong with it."

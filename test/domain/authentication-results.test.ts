@@ -173,6 +173,13 @@ describe("a received mail that", () => {
     expect(readAuthenticationResults(source)).toBeUndefined();
   });
 
+  it.each(["constructor", "__proto__"])("names a result %s that no receiver writes", (word) => {
+    const read = readAuthenticationResults(mailWith(`Authentication-Results: x; spf=${word}`));
+    expect(read && verdictsOf(read)[0].detail).toBe(
+      `${word} for the envelope sender: the receiver does not accept it`,
+    );
+  });
+
   it("is made to keep us busy does not", () => {
     const hostile = `Authentication-Results: x; ${"(".repeat(200_000)}${"a=".repeat(200_000)}`;
     expect(readAuthenticationResults(hostile)).toMatchObject({ server: "x" });
