@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { readAlert, severity } from "../functions/alert.ts";
+import { visible } from "../functions/import/findings.ts";
 import {
   contactOf,
   type LoggedNotification,
@@ -295,14 +296,11 @@ const secondOf = new Intl.DateTimeFormat("sv-SE", {
   timeZone: "UTC",
 });
 
-/** Text from a log as a terminal may show it. */
-const shown = (text: string): string => text.replace(/\p{Cc}/gu, "?");
-
 const longestName = 56;
 
 /** A name from a log as a table of 80 columns may show it. */
 const shownName = (text: string): string =>
-  text.length > longestName ? `${shown(text.slice(0, longestName - 3))}...` : shown(text);
+  text.length > longestName ? `${visible(text.slice(0, longestName - 3))}...` : visible(text);
 
 const mostBroken = 10;
 
@@ -320,8 +318,8 @@ export const replayWords = (replay: Replay, list: boolean): string[] => {
     )) {
       const what = type ? `${type} ${state}` : "(no notification)";
       const became = mailed ? `mailed as ${mailed}` : "not mailed";
-      words.push(`${secondOf.format(at * 1000)}  ${shown(`${what} ${object} to ${contact}`)}`);
-      words.push(`                     ${became}: ${shown(reason)} (${row})`);
+      words.push(`${secondOf.format(at * 1000)}  ${visible(`${what} ${object} to ${contact}`)}`);
+      words.push(`                     ${became}: ${visible(reason)} (${row})`);
     }
     words.push("");
   }

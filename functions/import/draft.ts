@@ -1,5 +1,5 @@
 import { Secret } from "../secret.ts";
-import { type Note, placeOf } from "./findings.ts";
+import { type Note, placeOf, visible } from "./findings.ts";
 
 /** One setting of the file. */
 export type DraftLine = {
@@ -35,8 +35,7 @@ export const missingOf = ({ lines }: Draft): { setting: string; expected: string
 const assignment = (name: string, value: string): string => `${name}="${value}"`;
 
 /** One line, whatever is in it. Older systemd joins a comment that ends in a backslash with the next line. */
-const comment = (text: string): string =>
-  `# ${text.replaceAll("\\", "/").replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/gu, "?")}`;
+const comment = (text: string): string => `# ${visible(text.replaceAll("\\", "/"))}`;
 
 const linesOf = ({ name, value, shown, expected }: DraftLine, reveal: boolean): string[] => [
   ...expected.map((one) => comment(`To be filled in: ${name} needs ${one}.`)),

@@ -77,9 +77,13 @@ export const notesOf =
 
 export const placeOf = ({ file, line }: Place): string => (line > 0 ? `${file}:${line}` : file);
 
-/** Names for people: no control characters, no endless lines. */
+/** Text of a file as a person may see it: one line, which no character of it can turn. */
+export const visible = (text: string): string =>
+  text.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, "?");
+
+/** Names for people: visible, no endless lines. */
 export const shown = (text: string, most = 60): string => {
-  const line = text.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/gu, "?");
+  const line = visible(text);
   return line.length > most ? `${line.slice(0, most - 3)}...` : line;
 };
 
