@@ -49,16 +49,17 @@ export const cut = (text: string, limit: number): string => {
   return text.slice(0, utf8.encodeInto(text, room).read);
 };
 
-// Direction overrides make a name read as another one; zero-width and combining characters are left alone.
-const bidiControls = /[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+/**
+ * Text without Unicode's characters for the direction of writing, which make a name read as another one. Zero-width
+ * and combining characters are left alone.
+ */
+export const withoutBidi = (text: string): string => text.replace(/\p{Bidi_Control}/gu, "");
 
 /** Text for people: any line ends become LF, other control characters a space, half surrogate pairs U+FFFD. */
 const clean = (text: string): string =>
-  text
-    .toWellFormed()
+  withoutBidi(text.toWellFormed())
     .replace(/\r\n/g, "\n")
-    .replace(/[^\P{Cc}\n\t]/gu, " ")
-    .replace(bidiControls, "");
+    .replace(/[^\P{Cc}\n\t]/gu, " ");
 
 /** As `clean`, and without line ends: CR, LF, NUL and the Unicode line separators cannot end a header. */
 export const cleanLine = (text: string): string => clean(text).replace(/[\n\t\u2028\u2029]/g, " ");

@@ -1,3 +1,4 @@
+import { withoutBidi } from "../alert.ts";
 import type { Mail } from "../compose/mail.ts";
 
 /** What the relay or API last said, or what happened instead of an answer; printable, at most 500 characters. */
@@ -48,9 +49,9 @@ export type Step =
   | "data"
   | "after-data";
 
-/** A reply as it may be shown: no control characters (terminals obey them), at most 500 characters. */
+/** A reply as it may be shown: no characters that a terminal obeys or that turn the text, at most 500 characters. */
 export const printable = (text: string): string =>
-  text
+  withoutBidi(text)
     .replace(/[\p{Cc}\u2028\u2029]+/gu, " ")
     .trim()
     .slice(0, 500);
@@ -113,9 +114,9 @@ const queueIds: readonly RegExp[] = [
   // Exim, Exchange (InternalId), KumoMTA (ids)
   /\b(?:Internal ?)?ids?=([\w.-]+)/i,
   // Sendmail, OpenSMTPD
-  /\b2\.0\.0 (\S+) Message accepted for delivery/,
+  /\b2\.0\.0 ([!-~]+) Message accepted for delivery/,
   // Gmail
-  /\bOK +\d+ (\S+) - gsmtp/,
+  /\bOK +\d+ ([!-~]+) - gsmtp/,
   // qmail
   /\bok \d+ qp (\d+)/,
   // Haraka

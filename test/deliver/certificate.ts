@@ -24,16 +24,17 @@ type AltName = { type: 1 | 2; value: string } | { type: 7; ip: string };
 export const certificate = async (options: {
   ca?: Certificate;
   forName?: string;
+  commonName?: string;
   expired?: boolean;
   /** How long it is still good. */
   days?: number;
   altNames?: AltName[];
 }): Promise<Certificate> => {
-  const { ca, forName, expired, days = 1 } = options;
+  const { ca, forName, commonName = forName ?? "127.0.0.1", expired, days = 1 } = options;
   const own: AltName = forName ? { type: 2, value: forName } : { type: 7, ip: "127.0.0.1" };
   const altNames = options.altNames ?? [own];
   const now = Date.now();
-  const { private: key, cert } = await generate([{ name: "commonName", value: forName ?? "127.0.0.1" }], {
+  const { private: key, cert } = await generate([{ name: "commonName", value: commonName }], {
     keyType: "ec",
     algorithm: "sha256",
     ca,

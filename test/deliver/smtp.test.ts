@@ -88,6 +88,15 @@ describe("a good relay", () => {
     expect(relay.taken[0]?.bytes).toEqual(await mimeBytes(mail()));
   });
 
+  test("may have any common name in its certificate, and the journal gets it printable", async () => {
+    const commonName = "relay\u061c\u202e.example\u001b[2J";
+    const outcome = await transportTo((await goodRelay(await certificate({ ca, commonName }))).port).send(
+      mail(),
+      patient(),
+    );
+    expect(outcome).toMatchObject({ result: "accepted", tls: { subject: "relay.example [2J" } });
+  });
+
   test.for<[SmtpRelay["auth"], offered: string[], used: string]>([
     [["PLAIN", "LOGIN"], ["LOGIN", "PLAIN"], "PLAIN"],
     [["LOGIN", "PLAIN"], ["PLAIN", "LOGIN"], "LOGIN"],
