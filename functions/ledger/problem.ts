@@ -334,7 +334,7 @@ const underHost = (c: Reported, verdict: Verdict & { action: "send" }): Verdict 
   const isNews = verdict.kind === "PROBLEM" || verdict.kind === "ESCALATION";
   if (policy.hostCoverSeconds === undefined || !isNews || isVolatile(c)) return verdict;
   const known = covers(c);
-  const cover = known.find(({ isTold }) => isTold);
+  const [cover] = known.filter(({ isTold }) => isTold).sort((a, b) => b.until - a.until);
   if (cover && now < cover.until) {
     const reason = `covered: ${queued.contact} was told that ${host} is down${cover.up === undefined ? "" : ", and it has just come back"}`;
     // Its end may come at any time: it is looked for as often as that is waited for.
