@@ -6,7 +6,7 @@ import { type Fault, objectName, read } from "../alert.ts";
 import type { SiteToken } from "../config.ts";
 import type { Heartbeat } from "../heartbeat.ts";
 import { bouncing } from "../ledger/bouncing.ts";
-import { openProblem } from "../ledger/entry.ts";
+import { openProblem, waitingIn } from "../ledger/entry.ts";
 import {
   type JournalRecord,
   type Outcome,
@@ -236,7 +236,7 @@ export const problemOf = ({ host, service, entry }: OpenProblem): OpenEpisode =>
     told = [],
     suppressed,
   } = openProblem(entry) ?? {};
-  const waiting = Object.values(entry.held).map(({ contact, row, due }) => ({ contact, row, due }));
+  const waiting = waitingIn(entry).map(([, { contact, row, due }]) => ({ contact, row, due }));
   return {
     object: objectOf({ host, service }),
     state,

@@ -8,7 +8,7 @@ import {
   type Verdict,
   withRecoveries,
 } from "./case.ts";
-import { goesBefore, type Kind, lastAnnounced, namedBy, othersLive, withView } from "./entry.ts";
+import { goesBefore, type Kind, lastAnnounced, namedBy, othersLive, waitingIn, withView } from "./entry.ts";
 import { isOf, liveProblem, withProblem } from "./monitor-view.ts";
 import type { Row } from "./rows.ts";
 
@@ -41,7 +41,8 @@ export const auxiliary = (c: Case): Verdict => {
           withProblem(view, { ...live, acknowledgedAt: live.acknowledgedAt ?? now }),
         )
       : entry;
-    const unsent = Object.values(entry.held).find((one) => one.contact === key && goesBefore(one, queued));
+    const [, unsent] =
+      waitingIn(entry).find(([, one]) => one.contact === key && goesBefore(one, queued)) ?? [];
     const named = namedBy(entry, about, monitor.id);
     const isTold =
       about !== undefined &&

@@ -6,6 +6,7 @@ import {
   latestOf,
   liveProblem,
   type MonitorView,
+  namesIn,
   own,
   type Problem,
   worstOf,
@@ -106,8 +107,8 @@ export type Open = {
  */
 export const openProblem = ({ monitors, contacts }: Entry): Open | undefined => {
   const told = Object.entries(contacts);
-  const live = Object.entries(monitors).flatMap(([monitor, view]) => {
-    const problem = liveProblem(view);
+  const live = namesIn(monitors).flatMap((monitor) => {
+    const problem = liveProblem(monitors[monitor]);
     if (!problem) return [];
     const knowing = told.filter(([, { names }]) => own(names, monitor) === problem.key);
     const isOver = knowing.length > 0 && knowing.every(([, { recovered }]) => recovered);
@@ -132,7 +133,7 @@ export const openProblem = ({ monitors, contacts }: Entry): Open | undefined => 
 
 /** The monitors that still report what this contact was told of. */
 const liveFor = ({ monitors }: Entry, { names }: Told): string[] =>
-  Object.keys(names).filter((id) => liveProblem(own(monitors, id))?.key === own(names, id));
+  namesIn(names).filter((id) => liveProblem(own(monitors, id))?.key === own(names, id));
 
 /** The same without this one. */
 export const othersLive = (entry: Entry, about: Told, monitor: string): string[] =>
@@ -203,6 +204,10 @@ export const withHeld = (entry: Entry, queued: QueuedAlert, row: Row, due: numbe
     },
   },
 });
+
+/** Those that wait, by when they were received: an object puts ids that are numbers first. */
+export const waitingIn = ({ held }: Entry): [string, Held][] =>
+  Object.entries(held).sort(([, a], [, b]) => a.receivedAt - b.receivedAt);
 
 /** The entry without the alert among those that wait. */
 export const withoutHeld = (entry: Entry, id: string): Entry => {

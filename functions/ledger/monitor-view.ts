@@ -45,6 +45,9 @@ export type MonitorView = {
 export const own = <T>(values: Record<string, T>, key: string): T | undefined =>
   Object.hasOwn(values, key) ? values[key] : undefined;
 
+/** The names under which there is something, in order: an object's own puts numbers first. */
+export const namesIn = (values: Record<string, unknown>): string[] => Object.keys(values).sort();
+
 /** The problem that a monitor reported last. */
 export const latestOf = (view: MonitorView | undefined): Problem | undefined => view?.problems.at(-1);
 

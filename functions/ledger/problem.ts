@@ -18,6 +18,7 @@ import {
   namedBy,
   othersLive,
   released,
+  waitingIn,
   withReport,
   withView,
 } from "./entry.ts";
@@ -28,6 +29,7 @@ import {
   latestOf,
   liveProblem,
   type MonitorView,
+  namesIn,
   own,
   type Problem,
 } from "./monitor-view.ts";
@@ -148,7 +150,7 @@ const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
 
 /** R14: the other monitor has just reported the end of an outage that this one had begun to see before. */
 const justEndedAt = ({ about, entry, alert, problem, queued, policy }: Reported): string | undefined =>
-  Object.keys(about?.recovered ? about.names : {}).find((id) => {
+  namesIn(about?.recovered ? about.names : {}).find((id) => {
     const other = own(entry.monitors, id);
     const end = other && endedAt(other);
     if (id === alert.monitor.id || end === undefined) return false;
@@ -167,7 +169,7 @@ const news = (c: Reported): Verdict => {
   }
   // A new problem also says that the host of one before it, which that covered, is up.
   const isAnother = was === undefined || own(entry.begun, key) !== problem.key;
-  const earlier = Object.entries(entry.held).find(
+  const earlier = waitingIn(entry).find(
     ([id, one]) =>
       (goesBefore(one, queued) || (one.row === "R16" && was === undefined && !one.queued)) &&
       id !== queued.id &&
@@ -245,13 +247,13 @@ const togetherMilliseconds = 600_000;
  * still reported it when this report was received. The relay may have been away since.
  */
 const sameOutage = ({ about, alert, entry, problem, queued }: Reported): string | undefined =>
-  Object.entries(about?.names ?? {}).find(([id, key]) => {
+  namesIn(about?.names ?? {}).find((id) => {
     const view = own(entry.monitors, id);
     const latest = latestOf(view);
-    if (!view || id === alert.monitor.id || latest?.key !== key) return false;
+    if (!view || !latest || id === alert.monitor.id || latest.key !== about?.names[id]) return false;
     const wasLive = !isEnded(view, latest) || queued.receivedAt <= Number(view.end?.receivedAt);
     return wasLive && problem.began <= latest.began + togetherMilliseconds;
-  })?.[0];
+  });
 
 /** R12: this monitor saw the outage end and begin again, while another by which this contact knows it saw it on. */
 const seenOn = ({ about, alert, entry, policy, problem, queued, view }: Reported): string | undefined => {

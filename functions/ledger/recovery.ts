@@ -7,6 +7,7 @@ import {
   namedBy,
   othersLive,
   released,
+  waitingIn,
   withView,
 } from "./entry.ts";
 import { afterEnd, isNamed, latestOf, type Problem, withProblem } from "./monitor-view.ts";
@@ -51,7 +52,7 @@ const isReportedSince = ({ order, queued }: Case, named: Problem | undefined): b
 
 /** What goes out before this recovery: the latest problem that no relay has taken yet, else what waits behind one. */
 const unsentOf = ({ alert, entry, key, now, order, queued, view }: Case): [string, Held] | undefined => {
-  const waiting = Object.entries(entry.held).filter(
+  const waiting = waitingIn(entry).filter(
     ([, one]) =>
       goesBefore(one, queued) &&
       one.contact === key &&
