@@ -91,6 +91,15 @@ export const startRelay = async (on: Lab): Promise<Relay> => {
   };
 };
 
+/** Changes the settings of a lab's Postfix while it runs. */
+export const setPostfix = async (on: Lab, ...settings: readonly string[]): Promise<void> => {
+  const folder = join(on.folder, "relay/etc");
+  await run("postconf", ["-c", folder, "-e", ...settings]);
+  await run("postfix", ["-c", folder, "reload"]);
+  // Postfix tells its processes one after the other.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+};
+
 /** What a look into /proc tells; undefined of a process that has ended meanwhile, or may not be looked at. */
 const ofProcess = <T>(look: () => T): T | undefined => {
   try {

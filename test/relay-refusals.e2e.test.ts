@@ -1,8 +1,7 @@
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import PostalMime from "postal-mime";
 import { afterEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
@@ -15,13 +14,12 @@ import {
   mailsIn,
   openLab,
   type Relay,
+  setPostfix,
   startBridge,
   startRelay,
   until,
 } from "./lab.ts";
 import { postProblems, routeSettings, storyOf, urlOf } from "./routes.ts";
-
-const run = promisify(execFile);
 
 const labs: Lab[] = [];
 const lab = (): Lab => {
@@ -33,15 +31,6 @@ afterEach(async () => {
   // The bridge is registered with the first lab: it ends before its relays do.
   for (const opened of labs.splice(0)) await opened.stop();
 });
-
-/** Changes the settings of a lab's Postfix while it runs. */
-const setPostfix = async (on: Lab, ...settings: string[]) => {
-  const folder = join(on.folder, "relay/etc");
-  await run("postconf", ["-c", folder, "-e", ...settings]);
-  await run("postfix", ["-c", folder, "reload"]);
-  // Postfix tells its processes one after the other.
-  await new Promise((resolve) => setTimeout(resolve, 500));
-};
 
 /** The user nagios may send as nagios@example.com alone; Postfix says so at RCPT, as it does by default. */
 const ownedByAnother = [
