@@ -23,7 +23,7 @@ Exit: 0 every target is reached, 1 one is not, 2 wrong use, 3 not found out.
   --quick     smaller sizes, to see that it works: its figures mean little
   --keep      keeps what took long to make, for the next run
   --before DIR  another checkout of Hardstate, as one more side of intake,
-              decide, relay and latency
+              decide, relay, latency and fairness
   --help      this; after NAME, more about it
 `;
 
