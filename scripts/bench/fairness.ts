@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { bridgeSettings, openLab, startBridge, startRelay } from "../../test/lab.ts";
+import { arrived } from "./peers/maildir.ts";
 import { alertOf, flood, type Poster, posterFor, prepareRelay, waitsOf } from "./peers/neighbours.ts";
 import { type Bench, type Figure, median, progress, quantile } from "./rounds.ts";
 
@@ -91,6 +92,9 @@ const measure = async (scenario: Scenario, alerts: number, quick: boolean, check
       environment: { ...environment, HARDSTATE_RELAYS_FILE, HARDSTATE_RELAY_CA_FILE },
       checkout,
     });
+    // A bridge that has just started has one connection until a mail shows that its login is taken.
+    await flood(posters.a1, 1, (n) => alertOf("PROBLEM", "first", n, ["a@example.com"]));
+    await arrived(relay.maildir, 1, 90);
     const taken = (await scenario.flood?.(posters, quick ? 0.1 : 1)) ?? 0;
     const pause = quick ? pauseMilliseconds : (scenario.pauseMilliseconds ?? pauseMilliseconds);
     const waits = await waitsOf(posters.b, maildir, alerts, pause, limitMilliseconds);
