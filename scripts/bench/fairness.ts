@@ -1,10 +1,12 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 import { bridgeSettings, openLab, startBridge, startRelay } from "../../test/lab.ts";
+import { alertOf, arrivalsOf, flood, type Poster, posterFor, prepareRelay } from "../../test/neighbours.ts";
 import { arrived } from "./peers/maildir.ts";
-import { alertOf, flood, type Poster, posterFor, prepareRelay, waitsOf } from "./peers/neighbours.ts";
 import { type Bench, type Figure, median, progress, quantile } from "./rounds.ts";
 
 const run = promisify(execFile);
@@ -72,6 +74,49 @@ const settingsFor = (state: string) => {
   const poster = (site: (typeof sites)[number]) =>
     posterFor(`http://127.0.0.1:${port}`, tokens.get(site) ?? "");
   return { environment, posters: { a1: poster("a1"), a2: poster("a2"), b: poster("b") } };
+};
+
+type Waits = { milliseconds: number[]; missing: number; refused: number };
+
+/**
+ * Posts alerts of B, one each `pauseMilliseconds` whether or not the last one has arrived, and tells how long each took
+ * to its mail. One that has not come within `limitMilliseconds` counts as that long.
+ */
+const waitsOf = async (
+  post: Poster,
+  maildir: string,
+  count: number,
+  pauseMilliseconds: number,
+  limitMilliseconds: number,
+): Promise<Waits> => {
+  const now = () => performance.timeOrigin + performance.now();
+  const began: number[] = [];
+  let refused = 0;
+  const first = now();
+  const answers: Promise<void>[] = [];
+  for (let number = 0; number < count; number++) {
+    await setTimeout(Math.max(0, first + number * pauseMilliseconds - now()));
+    began.push(now());
+    const answered = post([alertOf("PROBLEM", `B${number}`, number, [`b-${number}@example.com`])]);
+    answers.push(
+      answered.then(
+        ({ status }) => {
+          if (status !== 202) refused += 1;
+        },
+        () => {
+          refused += 1;
+        },
+      ),
+    );
+  }
+  await Promise.all(answers);
+  const until = (began.at(-1) ?? 0) + limitMilliseconds;
+  while (readdirSync(maildir).length < count - refused && now() < until) await setTimeout(20);
+  const came = arrivalsOf(maildir);
+  const milliseconds = began.map((at, number) =>
+    Math.min(limitMilliseconds, (came.get(number) ?? Number.POSITIVE_INFINITY) - at),
+  );
+  return { milliseconds, missing: count - came.size, refused };
 };
 
 /** How long B's alerts take to their mails, by a bridge and a relay that start afresh, in milliseconds. */

@@ -1,8 +1,7 @@
 import { chownSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
-import { posted } from "../../../test/alerts.ts";
-import { type Lab, setPostfix } from "../../../test/lab.ts";
+import { posted } from "./alerts.ts";
+import { type Lab, setPostfix } from "./lab.ts";
 
 /**
  * What a lab's Postfix does by the recipient's name: `gone-` has no mailbox, `slow-` is answered after a second, `stuck-`
@@ -86,47 +85,4 @@ export const arrivalsOf = (maildir: string): Map<number, number> => {
     came.set(Number(number), Math.min(at, came.get(Number(number)) ?? at));
   }
   return came;
-};
-
-export type Waits = { milliseconds: number[]; missing: number; refused: number };
-
-/**
- * Posts alerts of B, one each `pauseMilliseconds` whether or not the last one has arrived, and tells how long each took
- * to its mail. One that has not come within `limitMilliseconds` counts as that long.
- */
-export const waitsOf = async (
-  post: Poster,
-  maildir: string,
-  count: number,
-  pauseMilliseconds: number,
-  limitMilliseconds: number,
-): Promise<Waits> => {
-  const now = () => performance.timeOrigin + performance.now();
-  const began: number[] = [];
-  let refused = 0;
-  const first = now();
-  const answers: Promise<void>[] = [];
-  for (let number = 0; number < count; number++) {
-    await setTimeout(Math.max(0, first + number * pauseMilliseconds - now()));
-    began.push(now());
-    const answered = post([alertOf("PROBLEM", `B${number}`, number, [`b-${number}@example.com`])]);
-    answers.push(
-      answered.then(
-        ({ status }) => {
-          if (status !== 202) refused += 1;
-        },
-        () => {
-          refused += 1;
-        },
-      ),
-    );
-  }
-  await Promise.all(answers);
-  const until = (began.at(-1) ?? 0) + limitMilliseconds;
-  while (readdirSync(maildir).length < count - refused && now() < until) await setTimeout(20);
-  const came = arrivalsOf(maildir);
-  const milliseconds = began.map((at, number) =>
-    Math.min(limitMilliseconds, (came.get(number) ?? Number.POSITIVE_INFINITY) - at),
-  );
-  return { milliseconds, missing: count - came.size, refused };
 };
