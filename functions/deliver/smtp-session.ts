@@ -18,6 +18,11 @@ const dotMilliseconds = 300_000;
 const leavingMilliseconds = 5_000;
 /** Of a domain's MX hosts so many are tried: each may take its connection timeout. */
 const mostHosts = 4;
+/**
+ * After so many refused mails in a row a session is ended. Each one may count as two errors, and Postfix answers slowly
+ * after ten in a session (smtpd_soft_error_limit), Exchange closes it after five: the next mail may be another site's.
+ */
+const mostRefusedInRow = 2;
 /** RFC 3461 §4.4. */
 const longestEnvelopeId = 100;
 
@@ -133,6 +138,7 @@ const openAt = async (
   let tls: Tls | undefined;
   let extensions: string[] = [];
   let [mails, mostMails] = [0, Number.POSITIVE_INFINITY];
+  let refusedInRow = 0;
 
   const secrets = credentials && "password" in credentials ? [credentials.password.reveal()] : [];
   /** Some relays repeat the command that they refuse, and some of these not to its end. */
@@ -322,6 +328,7 @@ const openAt = async (
       ["data", "DATA", "354"],
     ];
     mails += 1;
+    refusedInRow += 1;
     const pipelined = offered("PIPELINING") !== undefined;
     if (pipelined) say(mail, rcpt, "DATA");
     // While the relay works on these.
@@ -345,6 +352,7 @@ const openAt = async (
     if (early) wire.close();
     expected(reply, "2");
     if (early) throw new SessionError(step, "the relay answered before it had the whole content");
+    refusedInRow = 0;
     return reply.text;
   };
 
@@ -365,7 +373,7 @@ const openAt = async (
       await guarded(async () => expected(await command("RSET", signal, leavingMilliseconds), "2"));
     },
     inStep: () => !wire.over(),
-    usable: () => !wire.over() && mails < mostMails,
+    usable: () => !wire.over() && mails < mostMails && refusedInRow < mostRefusedInRow,
     whenOver: (tell) => wire.whenOver(tell),
     quit: () => {
       const leave = guarded(() => command("QUIT", new AbortController().signal, leavingMilliseconds));

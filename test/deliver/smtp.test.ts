@@ -575,6 +575,20 @@ describe("a session", () => {
     expect(relay.verbs().filter((verb) => verb === "QUIT")).toHaveLength(2);
   });
 
+  test("ends after two refused mails in a row, before the relay slows it down for the next mail", async () => {
+    const relay = await startScripted({});
+    const transport = transportTo(relay.port);
+    /** The number of connections after each mail. */
+    const connections: number[] = [];
+    for (const refused of [true, false, true, false, true, true, true, false]) {
+      relay.script = { RCPT: refused ? "550 5.1.1 no such user\r\n" : "250 Ok\r\n" };
+      await transport.send(mail(), patient());
+      connections.push(relay.connections);
+    }
+    expect(connections).toEqual([1, 1, 1, 1, 1, 1, 2, 2]);
+    expect(relay.contents).toHaveLength(3);
+  });
+
   test("that is new is not replaced if the relay hangs up at MAIL", async () => {
     const relay = await startScripted({ MAIL: hangUp });
     expect(await transportTo(relay.port).send(mail(), patient())).toMatchObject({ result: "deferred" });
