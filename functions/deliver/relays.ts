@@ -10,6 +10,7 @@ import {
   type Wait,
 } from "./breaker.ts";
 import { type Attempt, isLost, type Transport } from "./delivery.ts";
+import { places } from "./places.ts";
 import type { Relay } from "./relay.ts";
 
 /** Where the states of routes are kept, for all workers: the ledger. */
@@ -59,57 +60,6 @@ const mostPatienceMilliseconds = 30_000;
 const mostConflicts = 1000;
 
 const platformTimeout = (milliseconds: number): AbortSignal => AbortSignal.timeout(milliseconds);
-
-/**
- * The places on one route. Until a mail has shown that our login is taken there is one: else a wrong password would be
- * tried on all connections at once, and accounts are locked for less.
- */
-const places = (connections: number) => {
-  const line: (() => void)[] = [];
-  let taken = 0;
-  let proven = false;
-  const free = () => taken < (proven ? connections : 1);
-  const admit = () => {
-    while (free()) {
-      const turn = line.shift();
-      if (!turn) return;
-      taken += 1;
-      turn();
-    }
-  };
-  const unattended = () => free() && line.length === 0;
-  return {
-    unattended,
-    take: (signal: AbortSignal): Promise<boolean> => {
-      if (unattended()) {
-        taken += 1;
-        return Promise.resolve(true);
-      }
-      return new Promise((resolve) => {
-        const turn = () => {
-          signal.removeEventListener("abort", leave);
-          resolve(true);
-        };
-        const leave = () => {
-          line.splice(line.indexOf(turn), 1);
-          resolve(false);
-        };
-        if (signal.aborted) return resolve(false);
-        line.push(turn);
-        signal.addEventListener("abort", leave, { once: true });
-      });
-    },
-    /** What a mail has shown of the route: those in line may come if it works. */
-    show: (works: boolean) => {
-      proven = works;
-      admit();
-    },
-    leave: () => {
-      taken -= 1;
-      admit();
-    },
-  };
-};
 
 /**
  * A number from 0 to 1, always the same for one mail and one time. It spreads the mails that wait for a route's pace,
@@ -182,12 +132,12 @@ export const relays = ({
       }
     };
     // A probe may hold the only place for minutes: no mail stands in line behind it.
-    if (!line?.unattended()) {
+    if (!line?.unattended(mail)) {
       const seen = begin(await states.route(relay.route));
       if (!("state" in seen) && askAgainAt(seen) === undefined) return seen;
     }
     const patient = timeout(waitable());
-    if (!line || !(await line.take(stopping ? AbortSignal.any([patient, stopping]) : patient)))
+    if (!line || !(await line.take(mail, stopping ? AbortSignal.any([patient, stopping]) : patient)))
       return stopping?.aborted
         ? { until: clock(), reason: "this process ends", spread: 0 }
         : { until: clock() + busyMilliseconds, reason: "all its connections are busy" };
@@ -199,13 +149,14 @@ export const relays = ({
       if (until - at < leastAttemptMilliseconds) return { until: at, reason: noTime };
       const limit = timeout(Math.max(until - at, 1));
       const outcome = await transport.send(mail, limit, () => line.show(true));
+      line.learn(mail, outcome);
       const after = (state: RouteState) => afterAttempt(state, outcome, clock(), mail.envelope.to);
       // A state that cannot be written costs a probe; a lost outcome would cost a second mail.
       const state = await change(relay.route, after).catch(() => after(begun.state));
       line.show(state.failures === 0);
       return { attempt: { at, route: relay.route, outcome }, state };
     } finally {
-      line.leave();
+      line.leave(mail);
     }
   };
 
