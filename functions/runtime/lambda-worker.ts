@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import type { Context, EventBridgeEvent, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
 import { readFeedback } from "../deliver/ses-events.ts";
@@ -22,6 +23,8 @@ import { parameterStore } from "./ssm.ts";
 const clock = () => Date.now();
 /** Kept back from an invocation's time, to answer before Lambda kills the process. */
 const answerMilliseconds = 5_000;
+/** So often messages that are dealt with are removed while others of their batch are under way. */
+const removeMilliseconds = 1_000;
 
 const log = toLog(clock);
 const settings = await lambdaSettings(process.env, "lambda-worker", parameterStore(process.env), clock, log);
@@ -78,7 +81,8 @@ const isJustReceived = ({ attributes }: SQSRecord): boolean =>
 
 /**
  * Works on one batch of an SQS event source with ReportBatchItemFailures. What is not in the answer is deleted by
- * Lambda; a message that is to come again is in it, with all later ones of its group.
+ * Lambda; a message that is to come again is in it, with all later ones of its group. A group does not wait for the
+ * slow mails of others: its messages are given back at once, or removed within a second.
  */
 export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatchResponse> => {
   const { queue, routes, handle } = await bridge();
@@ -88,34 +92,57 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
   await Promise.all(
     batch.map(([message, record]) => isJustReceived(record) || queue.giveBack(message, hiddenSeconds)),
   );
-  const dispositions = await drainInOrder(
-    batch.map(([message]) => message),
-    handle,
-    (message, error) => failed("handling an alert", error, idIn(message)),
-  );
-  /** Whether Lambda may delete the message. */
-  const done = async (message: ReceivedMessage): Promise<boolean> => {
-    // One that made an error, and the later ones of its group, would by themselves come only when their time is over.
-    const afterSeconds = retryDelaySeconds(message.receiveCount);
-    const disposition: Disposition = dispositions.get(message) ?? { message: "give-back", afterSeconds };
+  const again = new Set<ReceivedMessage>();
+  let done: ReceivedMessage[] = [];
+  const finish = async (message: ReceivedMessage, disposition: Disposition) => {
     try {
       if (disposition.message === "give-back") await queue.giveBack(message, disposition.afterSeconds);
       if (disposition.message === "bury") await queue.bury(message, disposition.reason);
-      return disposition.message !== "give-back";
+      if (disposition.message === "remove") done.push(message);
+      if (disposition.message === "give-back") again.add(message);
     } catch (error) {
       // It comes again when the queue's visibility timeout is over.
+      again.add(message);
       failed("disposing of a message", error, idIn(message));
-      return false;
     }
   };
-  const again = await Promise.all(
-    batch.map(async ([message, { messageId }]) =>
-      (await done(message)) ? [] : [{ itemIdentifier: messageId }],
-    ),
+  const work = async (group: readonly ReceivedMessage[]) => {
+    const dispositions = await drainInOrder(group, handle, (message, error) =>
+      failed("handling an alert", error, idIn(message)),
+    );
+    await Promise.all(
+      group.map((message) => {
+        // One that made an error, and the later ones of its group, would come only when their time is over.
+        const afterSeconds = retryDelaySeconds(message.receiveCount);
+        return finish(message, dispositions.get(message) ?? { message: "give-back", afterSeconds });
+      }),
+    );
+  };
+  const groups = Map.groupBy(
+    batch.map(([message]) => message),
+    ({ group }) => group,
   );
+  const all = Promise.all([...groups.values()].map(work)).then(() => true);
+  const removeDone = async () => {
+    const these = done;
+    done = [];
+    try {
+      await queue.remove(these);
+    } catch (error) {
+      // Lambda deletes them at the end.
+      failed("removing messages before the end of their batch", error);
+    }
+  };
+  // Lambda deletes at the end alone, and until then SQS hands out nothing more of a group.
+  const pause = () => setTimeout(removeMilliseconds, false, { ref: false });
+  while (!(await Promise.race([all, pause()]))) await Promise.race([all, removeDone()]);
   // Lambda freezes the process until the next batch: a session that is kept would be found dead.
   for (const { transport } of routes) transport.close();
-  return { batchItemFailures: again.flat() };
+  return {
+    batchItemFailures: batch
+      .filter(([message]) => again.has(message))
+      .map(([, { messageId }]) => ({ itemIdentifier: messageId })),
+  };
 };
 
 /** Puts what is due on the queue, tells operators of routes, and probes those that no mail comes to; each minute. */
