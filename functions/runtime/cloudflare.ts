@@ -14,7 +14,7 @@ import { durableObjectLedger, type LedgerStub } from "../ledger/durable-object.t
 import type { Ledger } from "../ledger/ledger.ts";
 import { operatorSite } from "../operator.ts";
 import { pipeline } from "../pipeline.ts";
-import { idIn, type Queue } from "../queue/queue.ts";
+import { idIn, type Queue, type ReceivedMessage } from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { sweep } from "../sweep.ts";
 import { complain, toConsole } from "../telemetry.ts";
@@ -38,6 +38,8 @@ const visibilityTimeoutSeconds = 400;
 // more: an alert makes some fifteen, to the ledger most; and six connections at once, two of them for the queue.
 const mostMessages = 500;
 const mailConnections = 4;
+/** So many alerts may be in hand at once. A slow mail keeps its own place, and no other alert waits for it. */
+const places = 50;
 
 /** Resolves when a socket is `ready`. Afterwards an error stays handled: it would be nobody's. */
 const whenReady = <S extends Socket>(socket: S, ready: string, signal: AbortSignal): Promise<S> =>
@@ -159,23 +161,41 @@ const work = async ({ settings, queue, ledger, ses }: Bridge) => {
   }));
   const handOver = relays({ routes, states: ledger, clock });
   const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
+  const batches = new Set<Promise<void>>();
+  let inHand = 0;
+  let freed = Promise.withResolvers<void>();
+  const free = (count: number) => {
+    inHand -= count;
+    freed.resolve();
+    freed = Promise.withResolvers();
+  };
+  const begin = (messages: readonly ReceivedMessage[]) => {
+    inHand += messages.length;
+    const failedOne = (message: ReceivedMessage, error: unknown) =>
+      failed("handling an alert", error, idIn(message));
+    const batch = drain(queue, messages, handle, failedOne, free)
+      // What was received and not disposed of comes back when its time is over.
+      .catch((error) => failed("working on the queue", error))
+      .finally(() => batches.delete(batch));
+    batches.add(batch);
+  };
   try {
     for (let taken = 0; taken < mostMessages; ) {
+      while (inHand >= places) await freed.promise;
       const waitSeconds = Math.min(20, Math.floor((until - clock()) / 1000));
       // SQS waits whole seconds: it would be asked fifty times in the last one, and each costs.
       if (waitSeconds < 1) break;
+      const max = Math.min(10, places - inHand);
       try {
-        const messages = await queue.receive({ max: 10, waitSeconds, visibilityTimeoutSeconds });
+        const messages = await queue.receive({ max, waitSeconds, visibilityTimeoutSeconds });
         taken += messages.length;
-        await drain(queue, messages, handle, (message, error) =>
-          failed("handling an alert", error, idIn(message)),
-        );
+        if (messages.length > 0) begin(messages);
       } catch (error) {
-        // What was received and not disposed of comes back when its time is over.
         failed("working on the queue", error);
         await setTimeout(1000);
       }
     }
+    await Promise.all(batches);
     await probeUnused(
       { routes, states: ledger, clock },
       AbortSignal.timeout(visibilityTimeoutSeconds * 1000),
