@@ -98,7 +98,7 @@ describe("a relay that is away", () => {
       ending: { as: "dead", reason: "given up after 48 h: connect ECONNREFUSED" },
     });
     expect(mailed("admin@example.com").map(({ subject }) => subject)).toContain(
-      "PROBLEM CRITICAL: hardstate/dead letters",
+      "[operator] PROBLEM CRITICAL: hardstate/dead letters",
     );
   });
 
@@ -142,8 +142,8 @@ describe("a refused password", () => {
       await post(n * 5 * minute, { object: { host: `web${n}`, service: null }, state: "DOWN" });
     await passTo(day / 2);
     expect(mailed("admin@example.com")).toMatchObject([
-      { at: 0, route: "smtp://b", subject: "PROBLEM CRITICAL: hardstate/route smtp://a" },
-      { route: "smtp://a", subject: "RECOVERY OK: hardstate/route smtp://a" },
+      { at: 0, route: "smtp://b", subject: "[operator] PROBLEM CRITICAL: hardstate/route smtp://a" },
+      { route: "smtp://a", subject: "[operator] RECOVERY OK: hardstate/route smtp://a" },
     ]);
   });
 
@@ -156,9 +156,9 @@ describe("a refused password", () => {
     await useRoutes(stage.ledger(), ["smtp://b"], begin + minute * 1000, true);
     await passTo(day);
     expect(mailed("admin@example.com")).toMatchObject([
-      { subject: "PROBLEM CRITICAL: hardstate/route smtp://a" },
+      { subject: "[operator] PROBLEM CRITICAL: hardstate/route smtp://a" },
       {
-        subject: "RECOVERY OK: hardstate/route smtp://a",
+        subject: "[operator] RECOVERY OK: hardstate/route smtp://a",
         text: expect.stringContaining("smtp://a is in the settings no more"),
       },
     ]);
@@ -184,8 +184,8 @@ describe("a refused password", () => {
     await passTo(3 * hour);
     expect(mailed()).toHaveLength(1);
     expect(mailed("admin@example.com").map(({ subject }) => subject)).toEqual([
-      "PROBLEM CRITICAL: hardstate/route smtp://a",
-      "RECOVERY OK: hardstate/route smtp://a",
+      "[operator] PROBLEM CRITICAL: hardstate/route smtp://a",
+      "[operator] RECOVERY OK: hardstate/route smtp://a",
     ]);
   });
 });
@@ -200,7 +200,7 @@ describe("an operator", () => {
     await passTo(49 * hour);
     expect(mailed("admin@example.com").map(({ subject }) => subject)).toEqual(
       Array(3)
-        .fill("PROBLEM CRITICAL: hardstate/mail to ops@example.com")
+        .fill("[operator] PROBLEM CRITICAL: hardstate/mail to ops@example.com")
         .slice(0, mailed("admin@example.com").length),
     );
     expect(mailed("admin@example.com").length).toBeGreaterThanOrEqual(2);

@@ -283,7 +283,7 @@ describe("a monitor whose clock is wrong", () => {
     } finally {
       stage.close();
     }
-    const subject = "PROBLEM WARNING: hardstate/clock of site/monitor1";
+    const subject = "[operator] PROBLEM WARNING: hardstate/clock of site/monitor1";
     expect(mails.filter((mail) => mail.startsWith("admin@"))).toEqual([
       `admin@example.com ${subject}`,
       `admin@example.com ${subject}`,

@@ -125,6 +125,7 @@ const ours = [
   "X-Hardstate-Episode",
   "X-Hardstate-Object",
   "X-Hardstate-Reason",
+  "X-Hardstate-Site",
 ];
 /** The one mail that a relay got, if it is a plain alert mail to ops@example.com alone. */
 const onlyMail = async ({ delivered }: Bridge) => {

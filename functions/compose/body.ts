@@ -3,6 +3,9 @@ import { type Alert, severity } from "../alert.ts";
 
 /** What a body tells. */
 export type Facts = {
+  /** What its first line begins with. */
+  mark: string;
+  site: string;
   title: string;
   object: string;
   alert: Alert;
@@ -49,7 +52,7 @@ const lasted = (facts: Facts): string => {
 
 /** Label and value of each line of the table; only what the monitor sent. */
 const rows = (facts: Facts): [string, string][] => {
-  const { alert, contact } = facts;
+  const { alert, contact, site } = facts;
   const { object, notification } = alert;
   const about = [object.alias, object.address].filter((word) => word && word !== object.host).join(", ");
   const attempt =
@@ -66,6 +69,7 @@ const rows = (facts: Facts): [string, string][] => {
     ["Groups", object.groups?.join(", ")],
     ["Contact", contact],
     ["Notification", notification.number ? `number ${notification.number}` : undefined],
+    ["Site", site],
     ["Monitor", `${alert.monitor.id} (${alert.source})`],
   ];
   return table.filter((row): row is [string, string] => Boolean(row[1]));
@@ -94,13 +98,13 @@ const cutMark = "The monitor's text was longer; the rest was cut.";
 
 /** The plain text body, LF line ends. */
 export const textBody = (facts: Facts): string => {
-  const { title, object, alert, why, id } = facts;
+  const { mark, title, object, alert, why, id } = facts;
   const labelled = [...rows(facts), ...links(facts)];
   const escalated = escalation(alert);
   const width = Math.max(...labelled.map(([label]) => label.length));
   const block = (label: string, text: string | undefined) => (text ? `\n${label}:\n\n${text}\n` : "");
   return [
-    `${title}: ${object} is ${alert.state}${lasted(facts)}\n`,
+    `${mark}${title}: ${object} is ${alert.state}${lasted(facts)}\n`,
     alert.output ? `\n${alert.output}\n` : "",
     block(commentLabel(alert), alert.comment),
     escalated ? `\n${escalated}\n` : "",
@@ -123,7 +127,7 @@ export const small = "opacity:.75;font-size:13px";
  * template.
  */
 export const htmlBody = (facts: Facts): string => {
-  const { title, object, alert, link, why, id } = facts;
+  const { mark, title, object, alert, link, why, id } = facts;
   const colour = colours[severity[alert.state]];
   const escalated = escalation(alert);
   const pre =
@@ -133,9 +137,9 @@ export const htmlBody = (facts: Facts): string => {
   const row = (label: string, value: unknown) =>
     html`<tr><th scope="row" style="text-align:left;vertical-align:top;font-weight:normal;white-space:nowrap;padding:2px 14px 2px 0;${small}">${label}</th><td style="padding:2px 0">${value}</td></tr>`;
   const page = html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title} ${alert.state}: ${object}</title></head>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${mark}${title} ${alert.state}: ${object}</title></head>
 <body style="margin:0;padding:16px;font:15px/1.5 system-ui,sans-serif"><div style="max-width:680px;margin:0 auto;overflow-wrap:anywhere;word-break:break-word">
-<div style="border-left:6px solid ${colour};padding:2px 0 2px 12px"><div style="${small}">${title}</div><div style="font-size:20px"><b dir="ltr">${link ? html`<a href="${link}" style="color:inherit">${object}</a>` : object}</b> is <b style="background:${colour};color:#ffffff;padding:0 6px;border-radius:4px">${alert.state}</b>${lasted(facts)}</div></div>
+<div style="border-left:6px solid ${colour};padding:2px 0 2px 12px"><div style="${small}">${mark}${title}</div><div style="font-size:20px"><b dir="ltr">${link ? html`<a href="${link}" style="color:inherit">${object}</a>` : object}</b> is <b style="background:${colour};color:#ffffff;padding:0 6px;border-radius:4px">${alert.state}</b>${lasted(facts)}</div></div>
 ${alert.output ? html`<p dir="auto" style="font-size:16px">${alert.output}</p>` : ""}
 ${block(commentLabel(alert), alert.comment)}
 ${escalated ? html`<p><b>${escalated}</b></p>` : ""}<p>Why this mail: ${why}</p>

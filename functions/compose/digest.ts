@@ -4,7 +4,17 @@ import { digest as hashOf, mailName } from "../identity.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { colours, small } from "./body.ts";
-import { domainOf, headersOf, linkTo, type Mail, messageIdOf, reversePath, type Sender } from "./mail.ts";
+import {
+  domainOf,
+  headersOf,
+  linkTo,
+  type Mail,
+  messageIdOf,
+  reversePath,
+  type Sender,
+  siteMark,
+  siteName,
+} from "./mail.ts";
 
 /** How it stands with one object, by all that the digest tells of it. */
 type Line = {
@@ -116,22 +126,24 @@ const detailOf = ({ state, recovered, was, output, downtime }: Line): string => 
   return [detail, set && (state === undefined ? set : `downtime ${set}`)].filter(Boolean).join("; ");
 };
 
-const textOf = (title: string, groups: readonly [string, Line[]][], id: string): string => {
+/** What a digest says above its lines. */
+type Heading = { title: string; site: string; id: string };
+
+const textOf = ({ title, site, id }: Heading, groups: readonly [string, Line[]][]): string => {
   const all = groups.flatMap(([, lines]) => lines);
   const width = Math.min(40, Math.max(...all.map((line) => nameOf(line).length)));
   const row = (line: Line) =>
     [`  ${wordOf(line).padEnd(11)}`, nameOf(line).padEnd(width), detailOf(line)].join("  ").trimEnd();
   return [
-    `${title}\n\n${why}\n`,
+    `${title}\n\n${why}\nSite: ${site}\n`,
     ...groups.map(([host, lines]) => `\n${host}\n${lines.map(row).join("\n")}\n`),
     `\n-- \nAlert ${id}, by Hardstate\n`,
   ].join("");
 };
 
 const htmlOf = (
-  title: string,
+  { title, site, id }: Heading,
   groups: readonly [string, Line[]][],
-  id: string,
   link: (line: Line) => string | undefined,
 ): string => {
   const name = (line: Line) => {
@@ -148,7 +160,7 @@ const htmlOf = (
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title}</title></head>
 <body style="margin:0;padding:16px;font:15px/1.5 system-ui,sans-serif"><div style="max-width:680px;margin:0 auto;overflow-wrap:anywhere;word-break:break-word">
 <div style="font-size:20px"><b>${title}</b></div>
-<p>${why}</p>
+<p>${why}<br>Site: ${site}</p>
 ${groups.map(
   ([host, lines]) => html`<h2 style="font-size:16px;margin:16px 0 4px" dir="ltr">${host}</h2>
 ${lines.map(row)}`,
@@ -173,8 +185,10 @@ export const composeDigest = (
 ): Mail => {
   const lines = linesOf(members, meanwhile);
   const groups = byHost(lines);
-  const subject = `DIGEST ${summary(lines)}: ${hostsOf(groups)}`;
-  const title = `${summary(lines)} on ${counted(groups.length, "host")}`;
+  const mark = siteMark(queued);
+  const subject = `${mark}DIGEST ${summary(lines)}: ${hostsOf(groups)}`;
+  const title = `${mark}${summary(lines)} on ${counted(groups.length, "host")}`;
+  const heading = { title, site: siteName(queued), id: queued.id };
   const messageId = messageIdOf(queued, sender);
   const link = ({ host, service }: Line) => linkTo(sender, queued.site, host, service);
   return {
@@ -187,11 +201,12 @@ export const composeDigest = (
     subject,
     threadId: `<${hashOf("thread", queued.site, queued.id).slice(0, 40)}@${domainOf(sender.from.address)}>`,
     headers: headersOf(
+      queued.site,
       objectName(queued.alert),
       undefined,
       "R46 more came at once than is mailed one by one",
     ),
-    text: textOf(title, groups, queued.id),
-    html: htmlOf(title, groups, queued.id, link),
+    text: textOf(heading, groups),
+    html: htmlOf(heading, groups, link),
   };
 };

@@ -1,5 +1,5 @@
 import { contactKey } from "../address.ts";
-import { objectName } from "../alert.ts";
+import { cleanLine, objectName } from "../alert.ts";
 import { digest, mailName } from "../identity.ts";
 import type { Verdict } from "../ledger/case.ts";
 import type { Kind } from "../ledger/entry.ts";
@@ -49,8 +49,26 @@ export const anyName = "0".repeat(40);
 /** The reverse-path of the mail with this name; without a name, one to test with. */
 export const reversePath = (envelopeFrom: string, name = anyName): string => envelopeFrom.replace("*", name);
 
-/** The headers of every mail: that no person wrote it (RFC 3834), and why it was sent. */
+/** The longest name of a site that a subject shows whole: the object's name is to be seen on a phone too. */
+const mostSiteCharacters = 10;
+
+/**
+ * What a subject and a body begin with: `[berlin] ` where several sites use the bridge, and always `[operator] ` where
+ * the bridge mails about itself. Before it stands nothing that a site may choose. Of a long name it shows both ends.
+ */
+export const siteMark = ({ site, severalSites }: QueuedAlert): string => {
+  if (site !== operatorSite && !severalSites) return "";
+  const name = cleanLine(site);
+  return `[${name.length > mostSiteCharacters ? `${name.slice(0, 6)}~${name.slice(-3)}` : name}] `;
+};
+
+/** The site as its row names it. */
+export const siteName = ({ site }: QueuedAlert): string =>
+  site === operatorSite ? `${site} (the bridge itself)` : cleanLine(site);
+
+/** The headers of every mail: that no person wrote it (RFC 3834), whose it is, and why it was sent. */
 export const headersOf = (
+  site: string,
   object: string,
   episode: string | undefined,
   reason: string,
@@ -58,6 +76,7 @@ export const headersOf = (
   "Auto-Submitted": "auto-generated",
   // Not All: Exchange then sends no non-delivery report either.
   "X-Auto-Response-Suppress": "DR, RN, NRN, OOF, AutoReply",
+  "X-Hardstate-Site": cleanLine(site),
   "X-Hardstate-Object": object,
   "X-Hardstate-Episode": episode ?? "none",
   "X-Hardstate-Reason": reason,
@@ -82,7 +101,8 @@ const headline = (kind: Kind, type: string): string =>
 
 /**
  * The mail that a verdict asks for: one recipient, text and HTML, automatic (RFC 3834) and threaded by episode. The
- * subject's first 40 characters hold kind, state and the beginning of the object's name.
+ * subject's first 40 characters hold kind, state and the beginning of the object's name. Behind a site's mark this is
+ * true of problems, recoveries and acknowledgements; of the longest other kinds they hold kind and state.
  */
 export const compose = (
   queued: QueuedAlert,
@@ -96,7 +116,10 @@ export const compose = (
   const title = headline(verdict.kind, alert.type);
   const { host, service } = alert.object;
   const messageId = messageIdOf(queued, sender);
+  const mark = siteMark(queued);
   const facts: Facts = {
+    mark,
+    site: siteName(queued),
     title,
     object,
     alert,
@@ -113,9 +136,9 @@ export const compose = (
     date: decidedAt,
     from: sender.from,
     to: queued.contact,
-    subject: `${title} ${alert.state}: ${object}`,
+    subject: `${mark}${title} ${alert.state}: ${object}`,
     threadId: `<${digest("thread", queued.site, episodeId ?? queued.id).slice(0, 40)}@${domainOf(sender.from.address)}>`,
-    headers: headersOf(object, episodeId, `${verdict.row} ${verdict.reason}`),
+    headers: headersOf(queued.site, object, episodeId, `${verdict.row} ${verdict.reason}`),
     text: textBody(facts),
     html: htmlBody(facts),
   };

@@ -26,6 +26,7 @@ import {
   rejectionStory,
   turnedAway,
 } from "../ledger/rejection.ts";
+import { operatorSite } from "../operator.ts";
 import { type DeadLetter, deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
 import type { Rate } from "../rate.ts";
 import { asLines, mostDeadLetters, statusOf } from "../status.ts";
@@ -286,6 +287,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   const limiter = rateLimiter();
   const away = turnAway(parts);
   const tokenOf = tokenFinder(parts.tokens);
+  const sites = new Set(parts.tokens.map(({ site }) => site).filter((site) => site !== operatorSite));
   const siteOf = (authorization: string | undefined): string | undefined =>
     tokenOf(/^Bearer ([\x21-\x7e]{1,256})$/.exec(authorization ?? "")?.[1] ?? "")?.site;
   const refuse = (
@@ -450,6 +452,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         ...(Number.isFinite(sent) && { clockBehind: now - sent }),
         aliases: parts.aliases,
         allowed: parts.allowed,
+        severalSites: sites.size > 1,
       };
       const queued: QueuedAlert[] = [];
       const known = new Set<QueuedAlert>();

@@ -6,12 +6,13 @@ import type { QueuedAlert } from "../queue/queue.ts";
 
 /**
  * What intake knows besides the body: who posts, when, and whom mail may go to; and by how many milliseconds the
- * poster's clock is behind ours, if the post says when it was sent.
+ * poster's clock is behind ours, if the post says when it was sent. `severalSites`: others may post too.
  */
 export type Circumstances = {
   site: string;
   now: number;
   clockBehind?: number;
+  severalSites?: boolean;
   aliases: Aliases;
   allowed: AllowList;
 };
@@ -50,11 +51,12 @@ const queuedAlert = (
   address: string,
   name: string | undefined,
   id: string,
-  { site, now, clockBehind }: Circumstances,
+  { site, now, clockBehind, severalSites }: Circumstances,
 ): QueuedAlert => ({
   v: 1,
   id,
   site,
+  ...(severalSites && { severalSites }),
   contact: address,
   contactName: (name && cut(cleanLine(name), 255)) || undefined,
   receivedAt: now,

@@ -46,7 +46,7 @@ const place = { host: "hardstate", service: "digest" };
 
 /** The alert of a contact's digest. Its first member says how it looks in the journal; its mail tells all. */
 const digestAlert = (first: QueuedAlert, number: number, now: number): QueuedAlert => {
-  const { site, contact, contactName, alert } = first;
+  const { site, severalSites, contact, contactName, alert } = first;
   const id = digest("digest", site, contactKey(contact), String(number)).slice(0, 32);
   const states = ["OK", "WARNING", "UNKNOWN", "CRITICAL"] as const;
   const reading = readAlert({
@@ -63,6 +63,7 @@ const digestAlert = (first: QueuedAlert, number: number, now: number): QueuedAle
     v: 1,
     id,
     site,
+    ...(severalSites && { severalSites }),
     contact,
     contactName,
     receivedAt: now,

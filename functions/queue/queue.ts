@@ -12,6 +12,8 @@ export type QueuedAlert = {
   /** As the client or, without one, the event's identity gave it; unique within the site. */
   id: string;
   site: string;
+  /** Other sites use the bridge too: the subjects of its mails name this one. */
+  severalSites?: boolean;
   /** The mailbox that goes to RCPT; `contactName` is what the monitor calls its owner. */
   contact: string;
   contactName?: string;
@@ -140,6 +142,7 @@ const envelope = v.object(
     v: v.literal(1, "1, the only version known here"),
     id: v.pipe(v.string("text"), v.nonEmpty("an id")),
     site: v.pipe(v.string("text"), v.nonEmpty("a site")),
+    severalSites: v.optional(v.boolean("true or false")),
     // It goes to RCPT: whoever else writes here must not choose what that says.
     contact: v.pipe(
       v.string("text"),

@@ -35,6 +35,18 @@ const told = (
 const mail = (...members: JournalRecord[]) => composeDigest(digest, members, 1_800_000_000_000, sender);
 
 describe("the mail of a digest", () => {
+  it("says whose it is: in a header and a line, and in the subject where several sites use the bridge", () => {
+    const member = told(["web01", "HTTP"], "CRITICAL");
+    const { subject, headers, text, html } = mail(member);
+    expect(subject).toBe("DIGEST 1 problem: web01");
+    expect(headers["X-Hardstate-Site"]).toBe("site");
+    expect(text).toMatch(/^Site: site$/m);
+    expect(html).toContain("Site: site</p>");
+    const shared = composeDigest({ ...digest, severalSites: true }, [member], 1_800_000_000_000, sender);
+    expect(shared.subject).toBe("[site] DIGEST 1 problem: web01");
+    expect(shared.text).toMatch(/^\[site\] 1 problem on 1 host\n/);
+  });
+
   it("has a line for each object, by host, the worst first, and what is over last", () => {
     const { subject, text } = mail(
       told(["web02", "HTTP"], "CRITICAL", "no answer"),
@@ -45,7 +57,9 @@ describe("the mail of a digest", () => {
       told(["db01", "Load"], "OK", "fine"),
     );
     expect(subject).toBe("DIGEST 3 problems, 2 recovered: web01, db01 and web02");
-    expect(text.split("\n").slice(4)).toEqual([
+    expect(text.split("\n").slice(3)).toEqual([
+      "Site: site",
+      "",
       "web01",
       "  DOWN         (host)  100 % loss",
       "  CRITICAL     HTTP    refused",
@@ -80,7 +94,9 @@ describe("the mail of a digest", () => {
     expect(subject).toBe(
       "DIGEST 1 problem, 1 recovered, 2 downtimes started, 1 downtime ended, 1 downtime cancelled: web01 and db01",
     );
-    expect(text.split("\n").slice(4)).toEqual([
+    expect(text.split("\n").slice(3)).toEqual([
+      "Site: site",
+      "",
       "web01",
       "  downtime     (host)  cancelled",
       "  WARNING      Disk    8 % free; downtime ended",

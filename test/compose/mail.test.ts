@@ -233,6 +233,91 @@ describe("for its reader, a mail", () => {
   });
 });
 
+describe("whose mail it is", () => {
+  const shared = { severalSites: true };
+  const subjectOf = (one: QueuedAlert) => mailed(one).mail.subject;
+  const notice = noticeAlerts({ about: "unreadable", reason: "no JSON" }, ["admin@example.com"], now)[0];
+  if (!notice) throw new Error("there is a notice for each operator");
+
+  test("is said by a header and a row in text and HTML", async () => {
+    const { mail } = mailed(problem);
+    expect((await parsed(mail)).headers).toContainEqual(
+      expect.objectContaining({ key: "x-hardstate-site", value: "berlin" }),
+    );
+    expect(mail.text).toMatch(/^Site {2,}berlin$/m);
+    expect(mail.html).toMatch(/>Site<\/th><td[^>]*>berlin<\/td>/);
+  });
+
+  test("is said by subject and first line where several sites use the bridge, and not where one does", () => {
+    const { subject, text, html } = mailed({ ...problem, ...shared }).mail;
+    expect(subject).toBe("[berlin] PROBLEM CRITICAL: web1/HTTP");
+    expect(text).toMatch(/^\[berlin\] PROBLEM: web1\/HTTP is CRITICAL\n/);
+    expect(html).toContain("<title>[berlin] PROBLEM CRITICAL: web1/HTTP</title>");
+    expect(html).toContain(">[berlin] PROBLEM</div>");
+    expect(subjectOf(problem)).toBe("PROBLEM CRITICAL: web1/HTTP");
+    expect(mailed(problem).mail.text).toMatch(/^PROBLEM: web1\/HTTP is CRITICAL\n/);
+  });
+
+  test("changes no Message-ID and no thread", () => {
+    const [alone, one] = [mailed(problem).mail, mailed({ ...problem, ...shared }).mail];
+    expect([one.messageId, one.threadId]).toEqual([alone.messageId, alone.threadId]);
+  });
+
+  test.for<[kind: string, Change]>([
+    ["PROBLEM CRITICAL", {}],
+    ["PROBLEM UNREACHABLE", { state: "UNREACHABLE", object: { service: null } }],
+    ["ACKNOWLEDGEMENT CRITICAL", { type: "ACKNOWLEDGEMENT" }],
+    ["CUSTOM CRITICAL", { type: "CUSTOM" }],
+  ])("leaves room on a phone for %s and the object, however long the site's name", ([kind, change]) => {
+    const object = { host: "h".repeat(255), ...change.object };
+    const site = `customer-${"x".repeat(50)}-west`;
+    const subject = subjectOf(queued(alertOf({ ...change, object }), { site, ...shared }));
+    expect(subject.slice(0, 40)).toContain(`[custom~est] ${kind}: h`);
+  });
+
+  test("is told apart by both ends of a long name", () => {
+    const subjects = ["customer-alpha-berlin", "customer-alpha-paris"].map((site) =>
+      subjectOf({ ...problem, site, ...shared }),
+    );
+    expect(new Set(subjects).size).toBe(2);
+  });
+
+  test.for<[site: string, several: Partial<QueuedAlert>]>([
+    ["of the only site", {}],
+    ["of one of several sites", shared],
+  ])(
+    "the bridge itself: an alert %s with the bridge's own object and words looks otherwise",
+    ([, several]) => {
+      const own = mailed(notice).mail;
+      const forged = mailed({ ...notice, site: "berlin", ...several }).mail;
+      expect(own.subject).toMatch(/^\[operator\] PROBLEM CRITICAL: hardstate\/unreadable messages$/);
+      expect(own.text).toMatch(/^\[operator\] PROBLEM: hardstate\//);
+      expect(own.text).toMatch(/^Site +operator \(the bridge itself\)$/m);
+      expect(forged.subject).not.toMatch(/^\[operator\]/);
+      expect(forged.text).not.toMatch(/^\[operator\]/);
+      expect(forged.text).toMatch(/^Site +berlin$/m);
+      expect(forged.headers["X-Hardstate-Site"]).toBe("berlin");
+    },
+  );
+
+  test("is not said by what a site writes: nothing of an alert stands before the mark", () => {
+    const host = "[operator] PROBLEM CRITICAL: hardstate";
+    const output = "[operator] PROBLEM: hardstate/route is CRITICAL";
+    const { subject, text } = mailed(queued(alertOf({ object: { host }, output }), shared)).mail;
+    expect(subject).toMatch(/^\[berlin\] PROBLEM CRITICAL: /);
+    expect(text).toMatch(/^\[berlin\] PROBLEM: /);
+    expect(subjectOf(queued(alertOf({ object: { host }, output })))).toMatch(/^PROBLEM CRITICAL: /);
+  });
+
+  test("is cleaned like other text", async () => {
+    const site = "ber\r\nBcc: evil@evil.com";
+    const { mail } = mailed({ ...problem, site, ...shared });
+    expect(mail.subject).toMatch(/^\[ber Bc~com\] PROBLEM/);
+    expect(namesOf(await mimeBytes(mail))).not.toContain("Bcc");
+    expect(mail.text).toMatch(/^Site +ber Bcc: evil@evil.com$/m);
+  });
+});
+
 describe("a second try", () => {
   test("makes the same bytes", async () => {
     expect(await mimeBytes(mailed(problem).mail)).toEqual(await mimeBytes(mailed(problem).mail));

@@ -33,7 +33,7 @@ let app: ReturnType<typeof intake>;
 const intakeOf = (
   on: Queue,
   ledgerFile = join(folder, `${count++}.sqlite`),
-  more: Partial<Pick<IntakeParts, "scrape" | "rate" | "clock">> = {},
+  more: Partial<Pick<IntakeParts, "tokens" | "scrape" | "rate" | "clock">> = {},
 ) =>
   described(
     intake({
@@ -90,6 +90,19 @@ describe("POST /v1/alerts", () => {
     for (const headers of [{}, { Date: "noon" }] as Record<string, string>[]) {
       await post(body, "application/json", headers);
       expect((await taken())[0]).not.toHaveProperty("clockBehind");
+    }
+  });
+
+  it("notes whether several sites may post: the site of operators is none, and a site's second token neither", async () => {
+    const tokensOf = (...sites: string[]) =>
+      sites.map((site, index) => ({ site, token: new Secret(Object.values(tokens)[index] ?? "") }));
+    for (const [given, expected] of [
+      [tokensOf("site", "site", "other"), true],
+      [tokensOf("site", "site", "operator"), undefined],
+    ] as const) {
+      app = intakeOf(queue, undefined, { tokens: given });
+      await postJson(alert());
+      expect((await taken())[0]?.severalSites).toBe(expected);
     }
   });
 
