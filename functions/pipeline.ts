@@ -23,7 +23,7 @@ import {
 } from "./ledger/ledger.ts";
 import { oddClock } from "./ledger/order.ts";
 import type { Policy } from "./ledger/policy.ts";
-import { digests, lineOf } from "./ledger/storm.ts";
+import { digests, lineOf, type Telling } from "./ledger/storm.ts";
 import { decide } from "./ledger/verdict.ts";
 import { type Notice, noticeAlerts, operatorSite } from "./operator.ts";
 import {
@@ -245,12 +245,12 @@ export const pipeline = (parts: PipelineParts) => {
         ended(queued, "suppressed", verdict);
         return { message: "remove" };
       }
-      const digest: string | undefined = admitted ? undefined : await digestFor(queued, page, verdict, now);
+      const digest: Telling | undefined = admitted ? undefined : await digestFor(queued, page, verdict, now);
       admitted = digest === undefined;
       if (digest !== undefined) {
-        const told = { id: digest, line: lineOf(queued) };
+        const told = { ...digest, line: lineOf(queued) };
         if (!(await settleDigested(ledger, page, queued, verdict, told, now))) continue;
-        await joinDigest(queued, digest, now);
+        await joinDigest(queued, digest.id, now);
         ended(queued, "digested", verdict);
         return { message: "remove" };
       }

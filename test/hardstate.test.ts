@@ -317,7 +317,7 @@ describe("hardstate explain", () => {
     await expect.poll(digested, { timeout: 10_000 }).toHaveLength(1);
     const [{ id } = { id: "" }] = await digested();
     expect((await explain(id)).out).toMatch(
-      /\ndigested: PROBLEM, first news of this problem \(R1\); told by the digest \w{32}\n\nThe digest \w{32}:\n.*\nheld until .*: more than 20 mails in 60 s: the rest is told together \(R46\)/s,
+      /\ndigested: PROBLEM, first news of this problem \(R1\); more than 20 mails in 60 s: told by the digest \w{32}\n\nThe digest \w{32}:\n.*\nheld until .*: more than 20 mails in 60 s: the rest is told together \(R46\)/s,
     );
   }, 20_000);
 

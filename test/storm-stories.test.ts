@@ -278,8 +278,8 @@ it("a digest does not wait for a clock that was set back", async () => {
   const ledger = sqliteLedger(":memory:");
   const joining = async (id: string, now: number) => {
     const queued = queuedAlert({ id, receivedAt: now });
-    const noted = (await admit(ledger, queued, { ...burst, most: 0 }, undefined, undefined, now)) ?? "";
-    return join(ledger, queued, noted, burst, now);
+    const noted = await admit(ledger, queued, { ...burst, most: 0 }, undefined, undefined, now);
+    return join(ledger, queued, noted?.id ?? "", burst, now);
   };
   const digest = await joining("alert-0001", begin);
   expect(await ledger.due(begin + 60_000, 1)).toHaveLength(1);
@@ -291,8 +291,8 @@ it("a digest that is full is mailed before the next, though a worker's clock is 
   const ledger = sqliteLedger(":memory:");
   const joining = async (id: string, now: number) => {
     const queued = queuedAlert({ id, receivedAt: now });
-    const noted = (await admit(ledger, queued, { ...burst, most: 0 }, undefined, undefined, now)) ?? "";
-    return join(ledger, queued, noted, burst, now);
+    const noted = await admit(ledger, queued, { ...burst, most: 0 }, undefined, undefined, now);
+    return join(ledger, queued, noted?.id ?? "", burst, now);
   };
   const first = await joining("alert-0000", begin);
   for (let n = 1; n < 1000; n++) await joining(`alert-${n}`, begin);

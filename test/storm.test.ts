@@ -33,7 +33,13 @@ const stage = ({ policy, openLedger, operators }: Case = {}) => {
       return answer;
     },
   });
-  const tell = async (type: string, service: string, state: string, contact = "ops@example.com") => {
+  const tell = async (
+    type: string,
+    service: string,
+    state: string,
+    contact = "ops@example.com",
+    written: { author?: string; comment?: string } = {},
+  ) => {
     number += 1;
     const id = `${type.toLowerCase()}-${service}-${number}`;
     await bridge.post("site", {
@@ -45,11 +51,15 @@ const stage = ({ policy, openLedger, operators }: Case = {}) => {
       problem: { id: service },
       notification: { id: String(number), number: 1 },
       recipients: [{ email: contact }],
+      ...written,
     });
     return id;
   };
+  const note = (type: string, service: string, comment: string) =>
+    tell(type, service, "CRITICAL", undefined, { author: "ann", comment });
   return {
     bridge,
+    note,
     mails,
     tries,
     events,
@@ -198,6 +208,71 @@ describe("a storm", () => {
     await tell("ACKNOWLEDGEMENT", "s1", "CRITICAL");
     await tell("CUSTOM", "s4", "CRITICAL");
     expect(subjects().slice(3)).toEqual(["ACKNOWLEDGEMENT CRITICAL: web1/s1", "CUSTOM CRITICAL: web4/s4"]);
+  });
+
+  it("of custom notifications: 60 mails in ten minutes, and digests tell all others with author and text", async () => {
+    const { note, pass, mails, bridge, story } = stage();
+    const ids: string[] = [];
+    for (let n = 0; n < 2100; n++) ids.push(await note("CUSTOM", "s1", `look at ${n}`));
+    await pass(61);
+    expect(mails.map(({ subject }) => subject)).toEqual([
+      ...Array(60).fill("CUSTOM CRITICAL: web1/s1"),
+      ...Array(2).fill("DIGEST 1000 custom notifications: web1"),
+      "DIGEST 40 custom notifications: web1",
+    ]);
+    const texts = mails.map(({ text }) => text).join("\n");
+    const told = [...texts.matchAll(/^(?: {2}custom +s1 {2}ann: )?(look at \d+)$/gm)].map(([, text]) => text);
+    expect(told).toEqual(Array.from({ length: 2100 }, (_, n) => `look at ${n}`));
+    expect(await bridge.ledger().totals("site")).toMatchObject({ pending: 0, mailed: 63, digested: 2040 });
+    const { verdict, ending, digest } = await story(ids[60] ?? "");
+    expect(verdict).toMatchObject({ row: "R32", kind: "CUSTOM", reason: "somebody sent this by hand" });
+    expect(ending).toMatchObject({
+      as: "digested",
+      reason: `more than 60 CUSTOM mails in 600 s: told by the digest ${digest?.id}`,
+    });
+    expect((await story(digest?.id ?? "")).holds[0]?.reason).toBe(
+      "more than 60 CUSTOM mails in 600 s: the rest is told together",
+    );
+    await pass(539);
+    await note("CUSTOM", "s1", "later");
+    expect(mails.at(-1)?.subject).toBe("CUSTOM CRITICAL: web1/s1");
+  }, 120_000);
+
+  it("of one type of note holds up no other type, and no problem", async () => {
+    const { note, problem, subjects } = stage();
+    for (let n = 0; n < 61; n++) await note("CUSTOM", "s1", `look at ${n}`);
+    await problem("s2");
+    await note("ACKNOWLEDGEMENT", "s2", "on it");
+    await note("FLAPPINGSTART", "s2", "");
+    expect(subjects().slice(60)).toEqual([
+      "PROBLEM CRITICAL: web2/s2",
+      "ACKNOWLEDGEMENT CRITICAL: web2/s2",
+      "FLAPPINGSTART CRITICAL: web2/s2",
+    ]);
+  });
+
+  it.each(["ACKNOWLEDGEMENT", "FLAPPINGSTART", "FLAPPINGSTOP", "FLAPPINGDISABLED"])(
+    "of %s alerts is gathered, also where HARDSTATE_BURST is off",
+    async (type) => {
+      const { note, pass, mails } = stage({ policy: { burst: undefined } });
+      for (let n = 0; n < 62; n++) await note(type, `s${n}`, `text ${n}`);
+      expect(mails).toHaveLength(60);
+      await pass(60);
+      expect(mails).toHaveLength(61);
+      expect(mails[60]?.text).toMatch(/ s60 {2}ann: text 60\n(.*\n)*.* s61 {2}ann: text 61\n/);
+    },
+  );
+
+  it("of a day (HARDSTATE_BURST=3/d) does not make a note wait for more than ten minutes", async () => {
+    const { note, problem, pass, mails } = stage({
+      policy: { burst: { most: 3, milliseconds: 86_400_000 } },
+    });
+    for (let n = 0; n < 4; n++) await problem(`s${n}`);
+    for (let n = 0; n < 61; n++) await note("CUSTOM", "s1", `look at ${n}`);
+    await pass(599);
+    expect(mails).toHaveLength(63);
+    await pass(1);
+    expect(mails[63]?.subject).toBe("DIGEST 1 problem, 1 custom notification: web3 and web1");
   });
 
   it("is told mail by mail where HARDSTATE_BURST is off", async () => {

@@ -28,12 +28,36 @@ type Line = {
   recovered: boolean;
   /** What this digest tells last of its downtime, and who set it and why. */
   downtime?: { became: string; why: string };
+  /** The line is of a note alone: of what type, what it says, and how many said the same. */
+  note?: { type: NotificationType; says: string; times: number };
 };
 
 const became: Partial<Record<NotificationType, string>> = {
   DOWNTIMESTART: "started",
   DOWNTIMEEND: "ended",
   DOWNTIMECANCELLED: "cancelled",
+};
+
+/** How a note is called in its line, and in a summary. */
+const noteWords: Partial<Record<NotificationType, [word: string, noun: string]>> = {
+  CUSTOM: ["custom", "custom notification"],
+  ACKNOWLEDGEMENT: ["acknowledged", "acknowledgement"],
+  FLAPPINGSTART: ["flapping", "flapping notification"],
+  FLAPPINGSTOP: ["flapping ended", "flapping notification"],
+  FLAPPINGDISABLED: ["flapping off", "flapping notification"],
+};
+
+/** One line for each text that people wrote about an object: no later one takes its place. */
+const noteLinesOf = (members: readonly JournalRecord[]): Line[] => {
+  const lines = new Map<string, Line & Required<Pick<Line, "note">>>();
+  for (const { objectKey, host, service, type, digest } of members) {
+    if (!noteWords[type]) continue;
+    const says = digest?.line ?? "";
+    const key = JSON.stringify([objectKey, type, says]);
+    const times = (lines.get(key)?.note.times ?? 0) + 1;
+    lines.set(key, { host, service, output: "", recovered: false, note: { type, says, times } });
+  }
+  return [...lines.values()];
 };
 
 /**
@@ -68,8 +92,17 @@ const linesOf = (
     };
   });
 
+/** What a digest's members tell, notes apart from states. */
+const allLinesOf = (
+  members: readonly JournalRecord[],
+  meanwhile: NonNullable<JournalRecord["meanwhile"]>,
+): Line[] => {
+  const others = members.filter(({ type }) => !noteWords[type]);
+  return [...linesOf(others, meanwhile), ...noteLinesOf(members)];
+};
+
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
-/** What is broken before what is over, the worst first; a downtime alone comes last. */
+/** What is broken before what is over, the worst first; downtimes alone and notes come last. */
 const rank = ({ recovered, state }: Line): number =>
   state === undefined ? -2 : recovered ? -1 : severity[state];
 
@@ -99,7 +132,17 @@ const summary = (lines: readonly Line[]): string => {
     const count = lines.filter(({ downtime }) => downtime?.became === word).length;
     return count > 0 && `${counted(count, "downtime")} ${word}`;
   });
-  return [open > 0 && counted(open, "problem"), over > 0 && `${over} recovered`, ...downtimes]
+  const noted = Map.groupBy(
+    lines.flatMap(({ note }) => note ?? []),
+    ({ type }) => noteWords[type]?.[1] ?? type,
+  );
+  const notes = [...noted].map(([noun, of]) =>
+    counted(
+      of.reduce((sum, { times }) => sum + times, 0),
+      noun,
+    ),
+  );
+  return [open > 0 && counted(open, "problem"), over > 0 && `${over} recovered`, ...downtimes, ...notes]
     .filter(Boolean)
     .join(", ");
 };
@@ -117,9 +160,11 @@ const why =
   "More came at once than is mailed one by one: the first mails went out alone, this one tells the rest.";
 
 const nameOf = ({ service }: Line): string => service ?? "(host)";
-const wordOf = ({ recovered, state }: Line): string => (recovered ? "recovered" : (state ?? "downtime"));
+const wordOf = ({ recovered, state, note }: Line): string =>
+  note ? (noteWords[note.type]?.[0] ?? note.type) : recovered ? "recovered" : (state ?? "downtime");
 /** What a line says behind the object's name. */
-const detailOf = ({ state, recovered, was, output, downtime }: Line): string => {
+const detailOf = ({ state, recovered, was, output, downtime, note }: Line): string => {
+  if (note) return [note.says, note.times > 1 && `(${note.times} times)`].filter(Boolean).join(" ");
   const detail = recovered ? was && `was ${was}` : output;
   const why = downtime?.why && `${downtime.became} (${downtime.why})`;
   const set = downtime && (why || downtime.became);
@@ -132,8 +177,9 @@ type Heading = { title: string; site: string; id: string };
 const textOf = ({ title, site, id }: Heading, groups: readonly [string, Line[]][]): string => {
   const all = groups.flatMap(([, lines]) => lines);
   const width = Math.min(40, Math.max(...all.map((line) => nameOf(line).length)));
+  const wordWidth = Math.max(11, ...all.map((line) => wordOf(line).length));
   const row = (line: Line) =>
-    [`  ${wordOf(line).padEnd(11)}`, nameOf(line).padEnd(width), detailOf(line)].join("  ").trimEnd();
+    [`  ${wordOf(line).padEnd(wordWidth)}`, nameOf(line).padEnd(width), detailOf(line)].join("  ").trimEnd();
   return [
     `${title}\n\n${why}\nSite: ${site}\n`,
     ...groups.map(([host, lines]) => `\n${host}\n${lines.map(row).join("\n")}\n`),
@@ -183,7 +229,7 @@ export const composeDigest = (
   sender: Sender,
   meanwhile: JournalRecord["meanwhile"] = {},
 ): Mail => {
-  const lines = linesOf(members, meanwhile);
+  const lines = allLinesOf(members, meanwhile);
   const groups = byHost(lines);
   const mark = siteMark(queued);
   const subject = `${mark}DIGEST ${summary(lines)}: ${hostsOf(groups)}`;

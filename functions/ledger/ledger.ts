@@ -269,7 +269,7 @@ export const settleDigested = (
   page: Page,
   queued: QueuedAlert,
   verdict: Verdict & { action: "send" },
-  digest: { id: string; line: string },
+  { why, ...digest }: { id: string; why: string; line: string },
   now: number,
 ): Promise<boolean> => {
   const { action, row, reason, kind, episode } = verdict;
@@ -285,7 +285,7 @@ export const settleDigested = (
     },
     queued: undefined,
     digest,
-    ending: { at: now, as: "digested", reason: `told by the digest ${digest.id}` },
+    ending: { at: now, as: "digested", reason: `${why}: told by the digest ${digest.id}` },
   };
   const entry = told(withoutHeld(verdict.entry, record.id), kind, queued, episode?.id, now, digest.id);
   return writeVerdict(ledger, page, { ...verdict, entry }, record, now);
@@ -310,7 +310,7 @@ export const noteDigest = async (
     const noted = {
       ...record,
       digest: { ...digest, id: to },
-      ending: { ...ending, reason: `told by the digest ${to}` },
+      ending: { ...ending, reason: ending.reason.replace(from, to) },
     };
     if (
       await ledger.write({

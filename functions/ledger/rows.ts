@@ -1,6 +1,6 @@
 /**
  * What each row of the decision table (nagios.md §5.2) says of an alert, in words for whoever counts them. R40-R43 are
- * rules for all of them; R46 is of HARDSTATE_BURST.
+ * rules for all of them; R46 is of HARDSTATE_BURST and of the cap on notes (storm.ts).
  */
 export const meaning = {
   R0: "the same notification, taken before",

@@ -1,39 +1,73 @@
 import { contactKey } from "../address.ts";
-import { cleanLine, cut, readAlert, severity } from "../alert.ts";
+import { cleanLine, cut, type NotificationType, readAlert, severity } from "../alert.ts";
 import { contactEntryKey, digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Rate } from "../rate.ts";
 import type { Verdict } from "./case.ts";
-import { type Entry, type Held, type Kind, type Told, withHeld } from "./entry.ts";
+import { type Entry, type Held, type Told, withHeld } from "./entry.ts";
 import { type JournalRecord, newRecord } from "./journal.ts";
 import { heldRecord, type Ledger, noteDigest, type Page } from "./ledger.ts";
+
+/** When the period began in which mails are counted, and how many went out alone in it. */
+type Count = { since: number; alone: number };
 
 /**
  * What is kept of one contact's mails, in an entry of his own. A digest is an alert that the ledger made: it is held
  * here until its period is over, and what it tells is collected until its own claim closes it.
  */
-export type Storm = {
-  /** When the period began in which mails are counted, and how many went out alone in it. */
-  since: number;
-  alone: number;
+export type Storm = Count & {
+  /** The same for each type of note. */
+  notes?: Partial<Record<NotificationType, Count>>;
   /** No two digests of a contact have the same number. */
   next: number;
   /** Those that are not closed yet, with the ids of the alerts that each tells; the last one is still open. */
   digests: Record<string, string[]>;
 };
 
+/** The digest that tells an alert, and why the alert makes no mail of its own. */
+export type Telling = { id: string; why: string };
+
 /** A digest ends where it would be too long to read, and another goes on. */
 const mostMembers = 1000;
 
-/** Mails that come by the thousand: about states, and about the downtime of a whole site. Others are sent at once. */
-const isGathered = (kind: Kind): boolean =>
-  ["PROBLEM", "UPDATE", "ESCALATION", "REMINDER", "RECOVERY", "DOWNTIME"].includes(kind);
+/** What people write, and flapping. All else is about states and downtimes, and comes by the thousand. */
+const notes: readonly NotificationType[] = [
+  "CUSTOM",
+  "ACKNOWLEDGEMENT",
+  "FLAPPINGSTART",
+  "FLAPPINGSTOP",
+  "FLAPPINGDISABLED",
+];
 
-/** The storm in the period that `now` is in. A little before it is a worker behind others, more a clock set back. */
-const stormAt = (storm: Storm | undefined, { milliseconds }: Rate, now: number): Storm => {
-  const { since = 0, alone = 0, next = now, digests = {} } = storm ?? {};
-  const over = Math.abs(now - since) >= milliseconds;
-  return over ? { since: now, alone: 0, next, digests } : { since, alone, next, digests };
+/**
+ * So many notes of each type go to a contact at once, whatever HARDSTATE_BURST says: one in ten seconds, for ten
+ * minutes. No person writes so fast; a script does, or whoever acknowledges all problems of a site with one click.
+ */
+const noteRate: Rate = { most: 60, milliseconds: 600_000 };
+
+/** The count in the period that `now` is in. A little before it is a worker behind others, more a clock set back. */
+const countAt = (count: Count | undefined, { milliseconds }: Rate, now: number): Count =>
+  count && Math.abs(now - count.since) < milliseconds ? count : { since: now, alone: 0 };
+
+const stormOf = ({ storm }: Entry, now: number): Storm =>
+  storm ?? { since: 0, alone: 0, next: now, digests: {} };
+
+/** The storm with one more mail that goes out alone; undefined: as many did in this period as may. */
+const withOneMore = (storm: Storm, type: NotificationType, burst: Rate, now: number): Storm | undefined => {
+  const isNote = notes.includes(type);
+  const rate = isNote ? noteRate : burst;
+  const { since, alone } = countAt(isNote ? storm.notes?.[type] : storm, rate, now);
+  if (alone >= rate.most) return undefined;
+  const counted = { since, alone: alone + 1 };
+  return isNote ? { ...storm, notes: { ...storm.notes, [type]: counted } } : { ...storm, ...counted };
+};
+
+/** Why a mail does not go out alone. */
+const tooMany = (type: NotificationType, burst: Rate): string => {
+  const [{ most, milliseconds }, mails] = notes.includes(type)
+    ? [noteRate, `${type} mails`]
+    : [burst, "mails"];
+  return `more than ${most} ${mails} in ${milliseconds / 1000} s`;
 };
 
 const openIn = ({ digests }: Storm): [string, string[]] | undefined => {
@@ -105,8 +139,8 @@ const followsDigest = async (
   ((burst !== undefined && known === episode) || (await ledger.story(site, last))?.ending === undefined);
 
 /**
- * Whether the mail of an alert goes out alone, and counts; else the id of the digest that is to tell it. `about` is
- * what its contact was told of its object.
+ * Whether the mail of an alert goes out alone, and counts; else the digest that is to tell it, and why. `about` is what
+ * its contact was told of its object. A note follows no digest: it is not part of a problem.
  */
 export const admit = async (
   ledger: Ledger,
@@ -115,19 +149,23 @@ export const admit = async (
   about: Told | undefined,
   episode: string | undefined,
   now: number,
-): Promise<string | undefined> => {
-  const { site, contact } = queued;
+): Promise<Telling | undefined> => {
+  const { site, contact, alert } = queued;
   const key = contactEntryKey(site, contact);
-  const follows = await followsDigest(ledger, site, about ?? {}, episode, burst);
-  if (!burst && !follows) return undefined;
+  const isNote = notes.includes(alert.type);
+  const follows = !isNote && (await followsDigest(ledger, site, about ?? {}, episode, burst));
+  if (!isNote && !burst && !follows) return undefined;
   const rate = burst ?? withoutBurst;
   for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
     const entry = await ledger.entry(key);
-    const storm = stormAt(entry.storm, rate, now);
-    if (follows || storm.alone >= rate.most)
-      return openIn(storm)?.[0] ?? digestAlert(queued, storm.next, now).id;
-    const counted = { ...entry, touchedAt: now, storm: { ...storm, alone: storm.alone + 1 } };
-    if (await ledger.write({ key, entry: counted, records: [], of: { site, ...place } })) return undefined;
+    const storm = stormOf(entry, now);
+    const counted = follows ? undefined : withOneMore(storm, alert.type, rate, now);
+    if (!counted) {
+      const id = openIn(storm)?.[0] ?? digestAlert(queued, storm.next, now).id;
+      return { id, why: follows ? "it goes on with what a digest told" : tooMany(alert.type, rate) };
+    }
+    const next = { ...entry, touchedAt: now, storm: counted };
+    if (await ledger.write({ key, entry: next, records: [], of: { site, ...place } })) return undefined;
   }
   throw new Error(`a contact's entry changed ${mostConflicts} times while one mail was counted`);
 };
@@ -144,11 +182,15 @@ export const join = async (
   burst: Rate = withoutBurst,
   now: number,
 ): Promise<string> => {
-  const { site, id, contact } = queued;
+  const { site, id, contact, alert } = queued;
   const key = contactEntryKey(site, contact);
+  const isNote = notes.includes(alert.type);
+  // HARDSTATE_BURST may be of a day: what a person wrote does not wait so long.
+  const longest = isNote ? Math.min(burst.milliseconds, noteRate.milliseconds) : burst.milliseconds;
   for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
     const entry = await ledger.entry(key);
-    const storm = stormAt(entry.storm, burst, now);
+    const stored = stormOf(entry, now);
+    const storm = { ...stored, ...countAt(stored, burst, now) };
     const known = Object.entries(storm.digests).find(([, members]) => members.includes(id));
     if (known) return known[0];
     const open = openIn(storm);
@@ -161,8 +203,8 @@ export const join = async (
     }
     const digests = { ...storm.digests, [name]: [...members, id] };
     const base: Entry = { ...entry, touchedAt: now };
-    const ends = storm.since + burst.milliseconds;
-    const held = sooner(base, now + burst.milliseconds);
+    const ends = Math.min(storm.since + burst.milliseconds, now + longest);
+    const held = sooner(base, now + longest);
     if (open) {
       if (await ledger.write({ key, entry: { ...held, storm: { ...storm, digests } }, records: [] }))
         return name;
@@ -171,7 +213,7 @@ export const join = async (
     const before = Object.values(held.held).filter(({ row }) => row === "R46");
     const due = Math.max(ends, ...before.map((one) => one.due + 1));
     const begun = { ...held, storm: { ...storm, next: storm.next + 1, digests } };
-    const reason = `more than ${burst.most} mails in ${burst.milliseconds / 1000} s: the rest is told together`;
+    const reason = `${tooMany(alert.type, burst)}: the rest is told together`;
     const hold = { at: now, row: "R46" as const, reason, until: due };
     const records = [heldRecord(newRecord(opened), opened, hold)];
     if (await ledger.write({ key, entry: withHeld(begun, opened, "R46", due), records })) return name;
@@ -187,12 +229,13 @@ export const closed = (entry: Entry, id: string): Entry => {
 };
 
 /**
- * What a digest says of one of its alerts beside what the journal knows: the first line of its output, or of a downtime
- * who set it and why.
+ * What a digest says of one of its alerts beside what the journal knows: the first line of its output, of a downtime
+ * who set it and why, and of a note who wrote it and what: more of it, for no other mail tells it.
  */
-export const lineOf = ({ alert: { type, author, comment, output } }: QueuedAlert): string => {
-  const why = [author, cleanLine(comment ?? "")].filter(Boolean).join(": ");
-  return cut(type.startsWith("DOWNTIME") ? why : (output ?? ""), 120);
+export const lineOf = ({ alert: { type, author, comment, output = "" } }: QueuedAlert): string => {
+  const written = [author, cleanLine(comment ?? "")].filter(Boolean).join(": ");
+  if (notes.includes(type)) return cut(written || output, 255);
+  return cut(type.startsWith("DOWNTIME") ? written : output, 120);
 };
 
 /**
@@ -204,14 +247,14 @@ export const digests = (
   burst: Rate | undefined,
   inTurn: <T>(key: string, step: () => Promise<T>) => Promise<T>,
 ) => {
-  /** The id of the digest that is to tell an alert in place of a mail of its own, if one is. */
+  /** The digest that is to tell an alert in place of a mail of its own, if one is, and why. */
   const digestFor = async (
     queued: QueuedAlert,
     { entry }: Page,
     { kind, episode, decidedAt }: Verdict & { action: "send" },
     now: number,
-  ): Promise<string | undefined> => {
-    if (decidedAt !== undefined || !isGathered(kind)) return undefined;
+  ): Promise<Telling | undefined> => {
+    if (decidedAt !== undefined || kind === "DIGEST") return undefined;
     const about = entry.contacts[contactKey(queued.contact)];
     const { site, contact } = queued;
     // A downtime is not part of a problem: it goes out alone though a digest told the problem.

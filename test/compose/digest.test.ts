@@ -77,6 +77,38 @@ describe("the mail of a digest", () => {
     ]);
   });
 
+  it("tells each note apart from the states, with its text; the same text once, and how often", () => {
+    const of = (name: [string, string?], type: JournalRecord["type"], line: string) => ({
+      ...told(name, "CRITICAL", line),
+      type,
+    });
+    const { subject, text, html } = mail(
+      of(["web01", "HTTP"], "CUSTOM", "ann: please look"),
+      told(["web01", "HTTP"], "CRITICAL", "refused"),
+      of(["web01", "HTTP"], "ACKNOWLEDGEMENT", "bob: on it"),
+      told(["web01", "HTTP"], "OK", "fine"),
+      of(["web01", "HTTP"], "CUSTOM", "ann: please look"),
+      of(["web01", "HTTP"], "CUSTOM", "ann: <b>now</b>"),
+      of(["db01"], "FLAPPINGSTART", "changes too often"),
+      of(["db01"], "FLAPPINGSTOP", ""),
+    );
+    expect(subject).toBe(
+      "DIGEST 1 recovered, 3 custom notifications, 1 acknowledgement, 2 flapping notifications: web01 and db01",
+    );
+    expect(text.split("\n").slice(5, -4)).toEqual([
+      "web01",
+      "  recovered       HTTP    was CRITICAL",
+      "  custom          HTTP    ann: please look (2 times)",
+      "  acknowledged    HTTP    bob: on it",
+      "  custom          HTTP    ann: <b>now</b>",
+      "",
+      "db01",
+      "  flapping        (host)  changes too often",
+      "  flapping ended  (host)",
+    ]);
+    expect(html).toContain("ann: &lt;b&gt;now&lt;/b&gt;");
+  });
+
   it("tells of downtimes after what is broken and what is over, with who set them and why", () => {
     const of = (name: [string, string?], type: JournalRecord["type"], state: State, line = "") => ({
       ...told(name, state, line),
