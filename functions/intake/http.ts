@@ -42,7 +42,8 @@ import type {
   Story,
 } from "./answers.ts";
 import { rateLimiter, wrongTokens } from "./limit.ts";
-import { fromMacros, inMacros } from "./monitors.ts";
+import { fromMacros, inMacros, type Macros } from "./monitors.ts";
+import { repeatedFields, repeatedNames } from "./once.ts";
 import { readPost } from "./post.ts";
 import { mostReportBytes, takeReport } from "./returns.ts";
 import { tokenFinder } from "./token.ts";
@@ -137,12 +138,26 @@ export const bodyWithin = (
 /** One item of a post: what it says, or why it says nothing. */
 type Item = { input: unknown } | { faults: Fault[] };
 
-const parseJson = (text: string): Item => {
+const itemOf = (input: unknown, faults: Fault[] = []): Item => (faults.length > 0 ? { faults } : { input });
+
+/** What a text in JSON says, and the names that it gives twice; undefined if it is no JSON. */
+const parseJson = (text: string): { value: unknown; repeated: Map<number, Fault[]> } | undefined => {
   try {
-    return { input: JSON.parse(text) };
+    return { value: JSON.parse(text), repeated: repeatedNames(text) };
   } catch {
-    return { faults: [{ field: "alert", expected: "JSON" }] };
+    return undefined;
   }
+};
+
+const parseOne = (text: string): Item => {
+  const json = parseJson(text);
+  if (!json) return { faults: [{ field: "alert", expected: "JSON" }] };
+  return itemOf(json.value, [...json.repeated.values()].flat());
+};
+
+const parseForm = (text: string, read: (fields: Macros) => unknown): Item => {
+  const form = new URLSearchParams(text);
+  return itemOf(read(Object.fromEntries(form)), repeatedFields(form));
 };
 
 const formPost = "application/x-www-form-urlencoded";
@@ -151,16 +166,16 @@ const formPost = "application/x-www-form-urlencoded";
 const itemsOf = (form: string, text: string): Item[] | undefined => {
   switch (form) {
     case formPost:
-      return [{ input: fromMacros(Object.fromEntries(new URLSearchParams(text))) }];
+      return [parseForm(text, fromMacros)];
     case "application/x-ndjson":
       return text
         .split("\n")
         .filter((line) => line.trim() !== "")
-        .map(parseJson);
+        .map(parseOne);
     default: {
-      const whole = parseJson(text);
-      if ("faults" in whole) return undefined;
-      return Array.isArray(whole.input) ? whole.input.map((input) => ({ input })) : [whole];
+      const json = parseJson(text);
+      const values = json && (Array.isArray(json.value) ? json.value : [json.value]);
+      return values?.map((value, index) => itemOf(value, json?.repeated.get(index)));
     }
   }
 };
@@ -706,9 +721,8 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   app.put("/v1/heartbeat", smallBody, async (c) => {
     const site = c.get("site");
     const text = await c.req.text();
-    const item = parseJson(text);
-    const given = "input" in item ? item.input : Object.fromEntries(new URLSearchParams(text));
-    const reading = read(heartbeatPost, given);
+    const item = parseJson(text) ? parseOne(text) : parseForm(text, (fields) => fields);
+    const reading = "faults" in item ? { ok: false as const, ...item } : read(heartbeatPost, item.input);
     if (!reading.ok)
       return refuse("not-valid", 'Send {"monitor":"NAME"}, or monitor=NAME as a form.', site, reading.faults);
     try {
@@ -727,7 +741,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   app.post("/v1/dead-letters/redrive", smallBody, async (c) => {
     const site = c.get("site");
     const expected = 'an object: {"id": "..."} for one dead letter, {} for all';
-    const item = parseJson((await c.req.text()) || "{}");
+    const item = parseOne((await c.req.text()) || "{}");
     // Valibot takes an empty list for an empty object, and that would put back all.
     const order = "input" in item && !Array.isArray(item.input) ? item.input : undefined;
     const reading = read(redriveOrder, order);

@@ -23,6 +23,16 @@ const macroOf: Record<string, string> = {
   "recipients.0.email": "CONTACTEMAIL",
 };
 
+/** The macros that say what an alert is about. */
+export const namingMacros = [
+  "NOTIFICATIONTYPE",
+  "HOSTNAME",
+  "SERVICEDESC",
+  "HOSTSTATE",
+  "SERVICESTATE",
+  "CONTACTEMAIL",
+];
+
 /** A fault of a form's alert, with the macro beside the field: whoever posts a form knows no other names. */
 export const inMacros = (fault: Fault): Fault => {
   const macro = macroOf[fault.field];

@@ -287,6 +287,43 @@ describe("POST /v1/alerts", () => {
     expect(events).toMatchObject([{ event: "request-refused", status }]);
   });
 
+  const form = "NOTIFICATIONTYPE=PROBLEM&HOSTNAME=web01&HOSTSTATE=DOWN&CONTACTEMAIL=ops@example.com";
+  it.each([
+    [`${form}&HOSTNAME=web02`, "HOSTNAME"],
+    [
+      `${form}&NOTIFICATIONCOMMENT=x&NOTIFICATIONTYPE=RECOVERY&HOSTNAME=core-db&HOSTSTATE=UP`,
+      "NOTIFICATIONTYPE",
+    ],
+    [`${form}&NAGIOS_HOSTNAME=core-db`, "HOSTNAME"],
+  ])("refuses a form that gives a field twice: %s", async (body, field) => {
+    const response = await post(body, "application/x-www-form-urlencoded");
+    expect(response.status).toBe(422);
+    const { errors } = (await response.json()) as { errors: { field: string; expected: string }[] };
+    expect(errors).toContainEqual({ field, expected: "a field that is given once" });
+    expect(await taken()).toEqual([]);
+  });
+
+  it("refuses JSON that gives a name twice, and takes the other items of its list", async () => {
+    const whole = JSON.stringify(alert({ comment: "COMMENT" }));
+    const twice = whole.replace('"COMMENT"', '"","type":"RECOVERY","state":"OK"');
+    const expected = [
+      { field: "type", expected: "a field that is given once" },
+      { field: "state", expected: "a field that is given once" },
+    ];
+    expect(await (await post(twice)).json()).toMatchObject({ errors: expected });
+    for (const [body, type] of [
+      [`[${whole},${twice}]`, "application/json"],
+      [`${whole}\n${twice}\n`, "application/x-ndjson"],
+    ] as const) {
+      const { alerts } = (await (await post(body, type)).json()) as { alerts: unknown[] };
+      expect(alerts).toMatchObject([
+        { item: 0, status: "queued" },
+        { item: 1, status: "rejected", errors: expected },
+      ]);
+    }
+    expect(await taken()).toHaveLength(1);
+  });
+
   it("tells in the log which alerts were refused, and which were posted when nothing could be taken", async () => {
     await postJson([alert({ id: "good-alert" }), alert({ id: "bad-alert-1", state: "DOWN" }), "x"]);
     await postJson(alert({ id: "bad-alert-2", state: "DOWN" }));
@@ -691,6 +728,17 @@ describe("heartbeats", () => {
     expect((await put("monitor=m99")).status).toBe(200);
     expect((await put("monitor=m100", tokens.other)).status).toBe(200);
   });
+
+  it.each(["monitor=m1&monitor=m2", '{"monitor":"m1","monitor":"m2"}'])(
+    "of two monitors in one request are refused: %s",
+    async (body) => {
+      const headers = { Authorization: `Bearer ${tokens.first}` };
+      const response = await app.request("/v1/heartbeat", { method: "PUT", body, headers });
+      expect(response.status).toBe(422);
+      const errors = [{ field: "monitor", expected: "a field that is given once" }];
+      expect(await response.json()).toMatchObject({ errors });
+    },
+  );
 
   it("want a token, PUT and few bytes", async () => {
     expect((await put("monitor=m1", "x".repeat(24))).status).toBe(401);

@@ -1,0 +1,43 @@
+import type { Fault } from "../alert.ts";
+import { namingMacros } from "./monitors.ts";
+
+const once = (field: string): Fault => ({ field, expected: "a field that is given once" });
+
+/**
+ * The fields that a form gives twice. An unescaped & in a comment begins a field of its own, which must not replace the
+ * monitor's. A macro that says what the alert is about is given twice also if its value with NAGIOS_ is another one.
+ */
+export const repeatedFields = (form: URLSearchParams): Fault[] => {
+  const differs = (name: string): boolean => {
+    const other = form.get(`NAGIOS_${name}`);
+    return other !== null && namingMacros.includes(name) && other !== form.get(name);
+  };
+  const counts = Map.groupBy(form.keys(), (name) => name);
+  return [...counts].filter(([name, all]) => all.length > 1 || differs(name)).map(([name]) => once(name));
+};
+
+// Strings, with the colon that makes one a name, and all that opens, parts or closes.
+const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?|[[\]{},]/g;
+
+/**
+ * The names that an object in this JSON gives twice, by the number of the list's item that they stand in; 0 if the JSON
+ * is no list. JSON.parse takes the last one, so a text that a script did not escape could replace a field.
+ */
+export const repeatedNames = (json: string): Map<number, Fault[]> => {
+  const found = new Map<number, Set<string>>();
+  /** The names of each object that is open; undefined for a list. */
+  const open: (Set<string> | undefined)[] = [];
+  let item = 0;
+  for (const [token, colon] of json.matchAll(tokens)) {
+    if (token === "{") open.push(new Set());
+    else if (token === "[") open.push(undefined);
+    else if (token === "}" || token === "]") open.pop();
+    else if (token === ",") item += open.length === 1 && !open[0] ? 1 : 0;
+    else if (colon !== undefined) {
+      const [names, name] = [open.at(-1), JSON.parse(token.slice(0, -colon.length)) as string];
+      if (names?.has(name)) found.set(item, (found.get(item) ?? new Set()).add(name));
+      names?.add(name);
+    }
+  }
+  return new Map([...found].map(([item, names]) => [item, [...names].map(once)]));
+};
