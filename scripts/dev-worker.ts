@@ -82,7 +82,7 @@ const worker = await startWorker({
 say(`
 The Worker listens on ${worker.url}; every mail stays in ${state}/mail. From another terminal:
 
-  curl -H "Authorization: Bearer $(cat ${state}/token)" ${worker.url}/v1/alerts -d "NOTIFICATIONTYPE=PROBLEM&HOSTNAME=web01&SERVICEDESC=HTTP&SERVICESTATE=CRITICAL&SERVICEOUTPUT=Socket+timeout&CONTACTEMAIL=you@example.com&TIMET=$(date +%s)"
+  curl -H "Authorization: Bearer $(cat ${state}/token)" ${worker.url}/v1/alerts --data-urlencode NOTIFICATIONTYPE=PROBLEM --data-urlencode HOSTNAME=web01 --data-urlencode SERVICEDESC=HTTP --data-urlencode SERVICESTATE=CRITICAL --data-urlencode "SERVICEOUTPUT=Socket timeout" --data-urlencode CONTACTEMAIL=you@example.com --data-urlencode "TIMET=$(date +%s)"
 
 Ctrl-C ends it.
 `);

@@ -102,7 +102,7 @@ const trialWords = (url: string, { state }: Settings): string => `
 This is a trial: nothing is configured, so every mail stays in ${state}/mail.
 Try it from another terminal:
 
-  curl -H "Authorization: Bearer $(cat ${state}/token)" ${url}/v1/alerts -d "NOTIFICATIONTYPE=PROBLEM&HOSTNAME=web01&SERVICEDESC=HTTP&SERVICESTATE=CRITICAL&SERVICEOUTPUT=Socket+timeout&CONTACTEMAIL=you@example.com&TIMET=$(date +%s)"
+  curl -H "Authorization: Bearer $(cat ${state}/token)" ${url}/v1/alerts --data-urlencode NOTIFICATIONTYPE=PROBLEM --data-urlencode HOSTNAME=web01 --data-urlencode SERVICEDESC=HTTP --data-urlencode SERVICESTATE=CRITICAL --data-urlencode "SERVICEOUTPUT=Socket timeout" --data-urlencode CONTACTEMAIL=you@example.com --data-urlencode "TIMET=$(date +%s)"
 
 Once more, and it is suppressed; with RECOVERY and OK in it, the recovery is mailed.
 See it all in the console, ${url}/ : log in with the token that is in ${state}/token.
