@@ -11,6 +11,7 @@ import { anyName, reversePath, type Sender } from "./compose/mail.ts";
 import { isUrlWithoutLogin, mostMails, type Relay, readOAuth, readRelays } from "./deliver/relay.ts";
 import { durationSeconds } from "./duration.ts";
 import { defaultPolicy, type Policy } from "./ledger/policy.ts";
+import { operatorSite } from "./operator.ts";
 import { type Rate, readRate } from "./rate.ts";
 import { Secret } from "./secret.ts";
 
@@ -147,6 +148,8 @@ const readTokens = (text: string, expect: (expected: string) => void): SiteToken
     if (pairs.length > 2) expect("at most two tokens for a site");
   if (new Set(tokens.map(({ token }) => token)).size < tokens.length) expect("no token twice");
   if (tokens.length === 0) expect("at least one site=token pair");
+  else if (tokens.every(({ site }) => site === operatorSite))
+    expect(`a token of another site: with one of the site ${operatorSite} no monitor can post`);
   return tokens.map(({ site, token }) => ({ site, token: new Secret(token) }));
 };
 

@@ -2,6 +2,7 @@ import { resolveContact } from "../functions/address.ts";
 import type { Fault } from "../functions/alert.ts";
 import { settings as known, readSettings, type Settings } from "../functions/config.ts";
 import { passwordDoubt, type Relay, relayWords } from "../functions/deliver/relay.ts";
+import { operatorSite } from "../functions/operator.ts";
 import { type Environment, withFiles } from "../functions/runtime/environment.ts";
 import { say } from "../functions/telemetry.ts";
 import { type Command, paragraph, type Status } from "./command.ts";
@@ -63,10 +64,20 @@ const relayLines = (relay: Relay): string[] => {
   ];
 };
 
+const sitesOf = ({ tokens }: Settings): string[] => [...new Set(tokens.map(({ site }) => site))];
+
 const settingsWords = (environment: Environment, settings: Settings): string[] => [
   "routes, in order of preference",
   ...settings.relays.flatMap(relayLines),
-  paragraph("alerts may be posted by ", [...new Set(settings.tokens.map(({ site }) => site))].join(", ")),
+  paragraph(
+    "alerts may be posted by ",
+    sitesOf(settings)
+      .filter((site) => site !== operatorSite)
+      .join(", "),
+  ),
+  ...(sitesOf(settings).includes(operatorSite)
+    ? [paragraph("the bridge's own notices may be read by ", `tokens of the site ${operatorSite}`)]
+    : []),
   paragraph("told of troubles: ", settings.operators.length > 0 ? settings.operators.join(", ") : "nobody"),
   "other settings",
   ...others(environment, settings),

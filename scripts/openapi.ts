@@ -194,6 +194,7 @@ const paths: Record<string, Record<string, Json>> = {
         ...refusals(
           "not-readable",
           "not-authorised",
+          "forbidden",
           "not-allowed",
           "too-large",
           "not-supported",
@@ -305,6 +306,7 @@ const paths: Record<string, Record<string, Json>> = {
         ...refusals(
           "not-readable",
           "not-authorised",
+          "forbidden",
           "not-allowed",
           "too-large",
           "not-valid",

@@ -557,6 +557,17 @@ describe("secrets", () => {
   });
 });
 
+describe("tokens", () => {
+  it.each([
+    ["operator=OPERATOR", ["HARDSTATE_TOKENS"]],
+    ["operator=OPERATOR operator=SECOND", ["HARDSTATE_TOKENS"]],
+    ["site1=SITE operator=OPERATOR", []],
+  ])("%s: a bridge to which no monitor can post does not start", (tokens, faulty) => {
+    const HARDSTATE_TOKENS = tokens.replaceAll(/[A-Z]+/g, (word) => word.padEnd(24, "x"));
+    expect([...faultyNames({ HARDSTATE_TOKENS })]).toEqual(faulty);
+  });
+});
+
 describe("XOAUTH2", () => {
   const url = "smtp://nagios%40example.com@smtp.example.com?auth=XOAUTH2";
   const oauth = "token_url=https://login.example.com/token client_id=id client_secret=se%20cret~%25";

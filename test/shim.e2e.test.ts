@@ -28,7 +28,7 @@ import { labScript, until } from "./lab.ts";
 
 const run = promisify(execFile);
 const corpus = resolve("test/corpus");
-const token = "t".repeat(32);
+const [token, operatorToken] = ["t".repeat(32), "o".repeat(32)];
 const allowed = readAllowList(["example.com"]);
 const aliases = readAliases([]);
 if (!allowed.ok || !aliases.ok) throw new Error("the tests' own settings are wrong");
@@ -53,7 +53,10 @@ let spool: string;
 let requests = 0;
 const listen = async (port = 0, more: Partial<IntakeParts> = {}) => {
   const app = intake({
-    tokens: [{ site: "site", token: new Secret(token) }],
+    tokens: [
+      { site: "site", token: new Secret(token) },
+      { site: "operator", token: new Secret(operatorToken) },
+    ],
     aliases: aliases.value,
     allowed: allowed.value,
     operators: [],
@@ -478,6 +481,23 @@ const between = async (say: (request: IncomingMessage, response: ServerResponse)
     portal.close();
   };
 };
+
+describe("a token of the bridge's own site", () => {
+  it("gets one 403 a run: the alert waits, the log says why, and it is sent with the right token", async () => {
+    configure(`http://127.0.0.1:${port}/v1/alerts`, operatorToken);
+    for (const asked of [1, 2]) {
+      const { status, stderr } = await (asked === 1 ? notify(problem, ops) : notify(["--drain"]));
+      expect(status).toBe(asked - 1);
+      expect(stderr).toMatch(/"event":"trouble","error":"the bridge answers 403: .*no monitor has its token/);
+      expect(requests).toBe(asked);
+      expect(waiting()).toHaveLength(1);
+    }
+    expect((await notify(["--heartbeat", "-m", "m1"])).stdout).toMatch(/CRITICAL .* the bridge answers 403/);
+    configure(`http://127.0.0.1:${port}/v1/alerts`);
+    expect((await notify(["--drain"])).status).toBe(0);
+    expect(await taken()).toHaveLength(1);
+  });
+});
 
 describe("an answer that is not the bridge's", () => {
   it.each<[string, number, string]>([
@@ -954,6 +974,11 @@ describe("notify --test", () => {
       "a wrong token",
       () => configure(`http://127.0.0.1:${port}/v1/alerts`, "x".repeat(32)),
       "does not know the token",
+    ],
+    [
+      "a token of the operators' site",
+      () => configure(`http://127.0.0.1:${port}/v1/alerts`, operatorToken),
+      "the token is of its own site operator",
     ],
     ["a wrong path", () => configure(`http://127.0.0.1:${port}/healthz`), "is the url right?"],
     ["a bridge that is away", () => configure("http://127.0.0.1:1/v1/alerts"), "Failed to connect"],

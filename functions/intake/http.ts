@@ -78,6 +78,7 @@ const cutOffWords = "The body was cut off.";
 export const problems = {
   "not-readable": { status: 400, title: "The request cannot be read" },
   "not-authorised": { status: 401, title: "A token of a site is needed" },
+  forbidden: { status: 403, title: "This token may not do that" },
   "not-found": { status: 404, title: "There is nothing here" },
   "not-allowed": { status: 405, title: "This path does not take this method" },
   "too-large": { status: 413, title: "The body is too large" },
@@ -415,9 +416,18 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     return full ? tooMany("This site posts more alerts than HARDSTATE_RATE lets it.", full, site) : next();
   };
 
+  /** A token of the operators' site could make mails that look like the bridge's own notices. */
+  const ofMonitors: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
+    const site = c.get("site");
+    if (site !== operatorSite) return next();
+    const detail = `The site ${site} is the bridge's own, and no monitor has its token. Use a token of the monitor's site.`;
+    return refuse("forbidden", detail, site);
+  };
+
   app.post(
     "/v1/alerts",
     withinRate,
+    ofMonitors,
     bodyWithin(mostBytes, {
       tooLarge: (c) => refuse("too-large", `At most ${mostBytes} bytes.`, c.get("site")),
       cutOff: (c) => refuse("not-readable", cutOffWords, c.get("site")),
@@ -718,7 +728,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     }
     throw new Error("the heartbeat changed ten times while it was written");
   };
-  app.put("/v1/heartbeat", smallBody, async (c) => {
+  app.put("/v1/heartbeat", ofMonitors, smallBody, async (c) => {
     const site = c.get("site");
     const text = await c.req.text();
     const item = parseJson(text) ? parseOne(text) : parseForm(text, (fields) => fields);

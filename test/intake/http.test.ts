@@ -20,7 +20,12 @@ import { described } from "./described.ts";
 const folder = mkdtempSync(join(tmpdir(), "hardstate-http-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 let count = 0;
-const tokens = { first: "a".repeat(24), second: "b".repeat(24), other: "c".repeat(24) };
+const tokens = {
+  first: "a".repeat(24),
+  second: "b".repeat(24),
+  other: "c".repeat(24),
+  operator: "o".repeat(24),
+};
 const allowed = readAllowList(["example.com"]);
 const aliases = readAliases(["root=ops@example.com", "team=ann@example.com,bob@example.com"]);
 if (!allowed.ok || !aliases.ok) throw new Error("the tests' own settings are wrong");
@@ -42,6 +47,7 @@ const intakeOf = (
         { site: "site", token: new Secret(tokens.first) },
         { site: "site", token: new Secret(tokens.second) },
         { site: "other", token: new Secret(tokens.other) },
+        { site: "operator", token: new Secret(tokens.operator) },
       ],
       aliases: aliases.value,
       allowed: allowed.value,
@@ -490,6 +496,36 @@ describe("a token", () => {
       app.request("/v1/alerts/client-id-1", { headers: { Authorization: `Bearer ${token}` } });
     expect(await (await story(tokens.first)).json()).toMatchObject({ id: "client-id-1", status: "pending" });
     expect((await story(tokens.other)).status).toBe(404);
+  });
+});
+
+describe("a token of the operators' site", () => {
+  const headers = { Authorization: `Bearer ${tokens.operator}` };
+  const asOperator = (method: string, path: string, body?: string) =>
+    app.request(path, { method, body, headers: { "Content-Type": "application/json", ...headers } });
+
+  it("posts no alert and no heartbeat, with the reason, and that is in the log", async () => {
+    for (const [method, path, body] of [
+      ["POST", "/v1/alerts", JSON.stringify(alert())],
+      ["POST", "/v1/alerts", ""],
+      ["PUT", "/v1/heartbeat", "monitor=m1"],
+    ] as const) {
+      const response = await asOperator(method, path, body);
+      expect(response.status).toBe(403);
+      const { type, detail } = (await response.json()) as { type: string; detail: string };
+      expect(type).toBe("urn:hardstate:problem:forbidden");
+      expect(detail).toContain("Use a token of the monitor's site");
+      expect(events.at(-1)).toMatchObject({ event: "request-refused", status: 403, site: "operator" });
+    }
+    expect(await taken()).toEqual([]);
+  });
+
+  it("reads the notices, puts them back and reports mail", async () => {
+    expect((await asOperator("GET", "/v1/journal")).status).toBe(200);
+    expect((await asOperator("GET", "/v1/queue")).status).toBe(200);
+    expect((await asOperator("POST", "/v1/dead-letters/redrive", "{}")).status).toBe(200);
+    const report = { method: "POST", body: "x", headers: { ...headers, "Content-Type": "message/rfc822" } };
+    expect((await app.request("/v1/returns", report)).status).toBe(200);
   });
 });
 

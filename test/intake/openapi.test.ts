@@ -11,7 +11,7 @@ import { asFile, openapi, openapiPath } from "../../scripts/openapi.ts";
 import { cutOff, posted } from "../alerts.ts";
 import { described, document, templateOf, undescribed } from "./described.ts";
 
-const token = "a".repeat(24);
+const [token, operatorToken] = ["a".repeat(24), "o".repeat(24)];
 const allowed = readAllowList(["example.com"]);
 if (!allowed.ok) throw new Error("the tests' own settings are wrong");
 const seen = new Set<string>();
@@ -22,7 +22,10 @@ const queue: Queue = sqliteQueue(":memory:", () => 100_000_000);
 const appOf = (on: Queue = queue, ledger = sqliteLedger(":memory:")) =>
   described(
     intake({
-      tokens: [{ site: "site", token: new Secret(token) }],
+      tokens: [
+        { site: "site", token: new Secret(token) },
+        { site: "operator", token: new Secret(operatorToken) },
+      ],
       aliases: new Map(),
       allowed: allowed.value,
       operators: [],
@@ -127,6 +130,7 @@ describe("every answer that openapi.json tells of", () => {
     [200, "GET", "/v1/status", {}],
     [200, "GET", "/v1/status", { headers: { Accept: "text/plain" } }],
     [400, "POST", "/v1/alerts", { body: "{" }],
+    [403, "POST", "/v1/alerts", { body: alert, bearer: operatorToken }],
     [413, "POST", "/v1/alerts", { body: " ".repeat(256 * 1024 + 1) }],
     [415, "POST", "/v1/alerts", { body: "x", type: "text/plain" }],
     [422, "POST", "/v1/alerts", { body: "[{}]" }],
@@ -136,6 +140,7 @@ describe("every answer that openapi.json tells of", () => {
     [415, "POST", "/v1/returns", { body: "x", type: "text/plain" }],
     [200, "PUT", "/v1/heartbeat", { body: '{"monitor":"mon1"}' }],
     [400, "PUT", "/v1/heartbeat", { body: cutOff("monitor=m") }],
+    [403, "PUT", "/v1/heartbeat", { body: '{"monitor":"mon1"}', bearer: operatorToken }],
     [413, "PUT", "/v1/heartbeat", { body: " ".repeat(1025) }],
     [422, "PUT", "/v1/heartbeat", { body: "{}" }],
     [200, "POST", "/v1/dead-letters/redrive", { body: "{}" }],
