@@ -1,5 +1,5 @@
 import { contactKey } from "./address.ts";
-import { cut, type Fault, objectName, readAlert } from "./alert.ts";
+import { type Alert, cut, type Fault, objectName, readAlert } from "./alert.ts";
 import { adviceFor } from "./deliver/advice.ts";
 import type { RouteState } from "./deliver/breaker.ts";
 import type { Attempt } from "./deliver/delivery.ts";
@@ -41,9 +41,44 @@ const day = 24 * hour;
 const counted = (problems: number): string =>
   problems === 1 ? "one problem is" : `${problems} problems are`;
 
+const ownHost = "hardstate";
+/** The services of `ownHost` that notices and digests are about. One that ends with a blank begins a name. */
+const ownServices = [
+  "route ",
+  "refusal by ",
+  "mail to ",
+  "heartbeat of ",
+  "clock of ",
+  "rejected: ",
+  "returned mail: ",
+  "dead letters",
+  "still open",
+  "unreadable messages",
+  "digest",
+] as const;
+type Beginning<Text> = Text extends `${string} ` ? `${Text}${string}` : Text;
+
+/**
+ * Whether an object's name reads as one of the bridge's own, in any case and with any blanks. No site may post such an
+ * alert. All other services of a host of this name, and the host itself, are the site's.
+ */
+export const isOwnObject = (alert: Pick<Alert, "object">): boolean => {
+  const name = objectName(alert)
+    .normalize("NFKC")
+    .replace(/\p{Default_Ignorable_Code_Point}/gu, "")
+    .replace(/\s+/g, " ")
+    .replace(/ ?\/ ?/g, "/")
+    .trim()
+    .toLowerCase();
+  return ownServices.some((service) => {
+    const own = `${ownHost}/${service}`;
+    return own.endsWith(" ") ? name.startsWith(own) : name === own;
+  });
+};
+
 /** A notice in words; `key` is the same for what is to be told once. */
 export type Words = {
-  service: string;
+  service: Beginning<(typeof ownServices)[number]>;
   state?: "WARNING";
   recovered?: boolean;
   key: string;
@@ -185,7 +220,7 @@ export const alertsOf = (
     source: "other",
     monitor: { id: "hardstate" },
     type: recovered ? "RECOVERY" : "PROBLEM",
-    object: { host: "hardstate", service: cut(service, 255) },
+    object: { host: ownHost, service: cut(service, 255) },
     state: recovered ? "OK" : state,
     notification: { volatile },
     output,
