@@ -2,14 +2,16 @@ import { describe, expect, it } from "vitest";
 import { newRoute } from "../functions/deliver/breaker.ts";
 import type { DeliveryOutcome } from "../functions/deliver/delivery.ts";
 import { relays } from "../functions/deliver/relays.ts";
+import { readPost } from "../functions/intake/post.ts";
 import { unmailed } from "../functions/ledger/case.ts";
 import { claim, settleUnsent } from "../functions/ledger/ledger.ts";
 import { defaultPolicy } from "../functions/ledger/policy.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { decide } from "../functions/ledger/verdict.ts";
-import { type Notice, noticeAlerts, operatorSite } from "../functions/operator.ts";
+import { alertsOf, type Notice, noticeAlerts, operatorSite } from "../functions/operator.ts";
 import { pipeline } from "../functions/pipeline.ts";
 import { type OutgoingMessage, readQueuedAlert, toMessage } from "../functions/queue/queue.ts";
+import { returnedWords } from "../functions/returned.ts";
 import { sweep } from "../functions/sweep.ts";
 import { rehearse } from "../scripts/rehearsal.ts";
 import { posted, queuedAlert } from "./alerts.ts";
@@ -49,6 +51,94 @@ const refused: Notice = {
 const dead: Notice = { ...refused, about: "dead" };
 const unreadable: Notice = { about: "unreadable", reason: "body, expected JSON" };
 const idsOf = (notice: Notice, at = now) => noticeAlerts(notice, operators, at).map(({ id }) => id);
+
+const rejection = {
+  id: "r1",
+  site: "site",
+  revision: 1,
+  faults: [],
+  ids: [],
+  first: now,
+  last: now,
+  hours: {},
+};
+const heartbeat = { about: "heartbeat", site: "site", monitor: "m1", since: now } as const;
+/** Of each kind all that are about another object: the compiler asks for a kind that is missing. */
+const notices: Record<Notice["about"], Notice[]> = {
+  route: [
+    { about: "route", state: open },
+    { about: "route", state: { ...newRoute("smtp://relay:587"), told: { open: true, at: now } } },
+    {
+      about: "route",
+      state: { ...newRoute("smtp://relay:587"), refusal: { at: now, step: "recipient", reason: "553" } },
+    },
+  ],
+  dead: [dead],
+  refused: [refused],
+  unreadable: [unreadable],
+  clock: [{ about: "clock", site: "site", monitor: "m1", reason: "it is an hour ahead" }],
+  rejected: [{ about: "rejected", site: "site", rejections: [rejection] }],
+  "still-open": [{ about: "still-open", problems: [], more: false }],
+  heartbeat: [
+    { ...heartbeat, silent: true },
+    { ...heartbeat, silent: false },
+  ],
+};
+/** What the bridge says of a post by a site about this object. */
+const readBy = (object: { host: string; service?: string | null }) =>
+  readPost(
+    posted({
+      object,
+      state: object.service ? "CRITICAL" : "DOWN",
+      recipients: [{ email: "ops@example.com" }],
+    }),
+    { site: "site", now, aliases: new Map(), allowed: () => true },
+  );
+const ownObject = "another name: the bridge's own notices have this one";
+
+describe("the object of a notice", () => {
+  const own = Object.values(notices)
+    .flat()
+    .flatMap((notice) => noticeAlerts(notice, operators, now).map(({ alert }) => alert.object));
+  const returned = returnedWords(
+    { id: "alert-0001", host: "web01", service: null },
+    { at: now, kind: "bounce", contact: "ops@example.com", reply: "550" },
+    now,
+  );
+  const objects = [
+    ...own,
+    ...alertsOf(returned, true, operators, now).map(({ alert }) => alert.object),
+    { host: "hardstate", service: "digest" },
+  ].map(({ host, service }) => ({ host, service }));
+
+  it.each(objects)("is the bridge's own, and no site posts it: $host/$service", ({ host, service }) => {
+    for (const object of [
+      { host, service },
+      { host: host.toUpperCase(), service: `  ${service?.toUpperCase().replaceAll(" ", "\u00a0 ")}` },
+      { host: "hard\u200bstate ", service },
+      { host: `${host}/${service}` },
+    ]) {
+      const field = object.service === undefined ? "object.host" : "object.service";
+      expect(readBy(object)).toMatchObject({ ok: false, faults: [{ field, expected: ownObject }] });
+    }
+  });
+
+  it.each([
+    [null],
+    ["HTTP"],
+    ["Disk /var"],
+    ["canary"],
+    ["Router"],
+    ["route"],
+    ["mailto"],
+    ["digests"],
+    ["Dead letters of Postfix"],
+    ["clock"],
+  ])("leaves a host named hardstate its own services: %s", (service) => {
+    expect(readBy({ host: "hardstate", service })).toMatchObject({ ok: true });
+    expect(readBy({ host: "web01", service: "dead letters" })).toMatchObject({ ok: true });
+  });
+});
 
 describe("a notice for operators", () => {
   it.each<[string, Notice, word: RegExp]>([

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { type Aliases, type AllowList, contactKey, resolveContact } from "../address.ts";
 import { type Alert, alertEntries, cleanLine, cut, type Fault, read, readAlert } from "../alert.ts";
 import { derivedId, digest } from "../identity.ts";
+import { isOwnObject } from "../operator.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 
 /**
@@ -92,6 +93,11 @@ const noAddress = (source: Alert["source"]): string => {
   return `an address${passed}; or name the contact in HARDSTATE_ALIASES`;
 };
 
+const ownName = ({ object }: Alert): Fault => ({
+  field: object.service === null ? "object.host" : "object.service",
+  expected: "another name: the bridge's own notices have this one",
+});
+
 const once = (faults: readonly Fault[]): Fault[] => [
   ...new Map(faults.map((fault) => [`${fault.field}\n${fault.expected}`, fault])).values(),
 ];
@@ -105,7 +111,8 @@ export const readPost = (input: unknown, circumstances: Circumstances): ReadPost
   const { site, aliases, allowed } = circumstances;
   const alert = readAlert(timed(input, circumstances.now));
   const post = read(postEntries, input);
-  const faults: Fault[] = [...(alert.ok ? [] : alert.faults), ...(post.ok ? [] : post.faults)];
+  const forged = alert.ok && isOwnObject(alert.value) ? [ownName(alert.value)] : [];
+  const faults: Fault[] = [...(alert.ok ? forged : alert.faults), ...(post.ok ? [] : post.faults)];
   const good = new Map<string, { address: string; name?: string }>();
   const bad = new Map<string, { address: string; name?: string; faults: Fault[] }>();
   for (const [index, { name, email }] of (post.ok ? post.value.recipients : []).entries()) {
@@ -122,7 +129,7 @@ export const readPost = (input: unknown, circumstances: Circumstances): ReadPost
   const told = [...faults, ...[...bad.values()].flatMap((one) => one.faults)];
   if (good.size + bad.size > mostMailboxes)
     told.push({ field: "recipients", expected: `at most ${mostMailboxes} mailboxes in all` });
-  if (!alert.ok || !post.ok || good.size + bad.size > mostMailboxes)
+  if (!alert.ok || forged.length > 0 || !post.ok || good.size + bad.size > mostMailboxes)
     return { ok: false, faults: once(told), rejected: [], ...(alert.ok && { alert: alert.value }) };
 
   const queuedFor = (address: string, name: string | undefined): QueuedAlert => {
