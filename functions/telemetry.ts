@@ -22,9 +22,12 @@ export type Event =
       status: number;
       reason: string;
       faults: Fault[];
+      /** How many faults are not in this line. */
+      more?: number;
       site?: string;
       /** Those that the client gave to the alerts that were refused. */
       ids?: string[];
+      moreIds?: number;
       /** How many alerts, or mailboxes of alerts, get no mail because of it. */
       rejected?: number;
       /** How many posts came with no token of a site since the last such line. */
@@ -33,7 +36,7 @@ export type Event =
   /** A post of `notify --test`, which is refused and carries no alert. */
   | { event: "probed"; status: number; site?: string }
   /** A 503; `ids` are of the alerts that were posted or asked for. */
-  | { event: "unavailable"; what: string; error: string; ids?: string[] }
+  | { event: "unavailable"; what: string; error: string; ids?: string[]; moreIds?: number }
   | {
       event: "ended";
       id: string;
@@ -114,7 +117,8 @@ export const asEmf = (event: Event, at: number): string => {
 
 const timeOf = (at: number): string => new Date(at).toISOString().slice(11, 19);
 
-const idsIn = ({ ids = [] }: { ids?: string[] }): string => (ids.length > 0 ? `: ${ids.join(" ")}` : "");
+const idsIn = ({ ids = [], moreIds }: { ids?: string[]; moreIds?: number }): string =>
+  ids.length > 0 ? `: ${ids.join(" ")}${moreIds ? ` and ${moreIds} more` : ""}` : "";
 
 const sentence = (event: Event): string => {
   switch (event.event) {
@@ -123,7 +127,8 @@ const sentence = (event: Event): string => {
     case "repeated":
       return `repeated   ${event.object} for ${event.contact}: ${event.reason} (${event.id})`;
     case "request-refused": {
-      const faults = event.faults.map(({ field, expected }) => `${field}: ${expected}`).join("; ");
+      const words = event.faults.map(({ field, expected }) => `${field}: ${expected}`);
+      const faults = [...words, ...(event.more ? [`${event.more} more`] : [])].join("; ");
       return `refused    ${event.status} ${event.reason}${faults && ` (${faults})`}${idsIn(event)}`;
     }
     case "probed":

@@ -78,6 +78,7 @@ const problemSchema = (name: ProblemName): Json => ({
     status: { const: problems[name].status },
     detail: { type: "string" },
     errors: { type: "array", items: reference("Fault"), minItems: 1 },
+    more: { type: "integer", minimum: 1, description: "So many faults are not in errors." },
     ...(name === "not-valid" && { alerts: { type: "array", items: reference("Posted") } }),
   },
   required: ["type", "title", "status", "detail"],

@@ -185,6 +185,18 @@ describe("a line for a terminal", () => {
     );
   });
 
+  it("says how many faults and ids it leaves out", () => {
+    const refused = { event: "request-refused", status: 422, reason: "No.", site: "s" } as const;
+    const faults = [{ field: "state", expected: "one of UP DOWN" }];
+    expect(asText({ ...refused, faults, more: 12_199, ids: ["alert-0001"], moreIds: 99 }, 0)).toBe(
+      "00:00:00 refused    422 No. (state: one of UP DOWN; 12199 more): alert-0001 and 99 more",
+    );
+    const unavailable = { event: "unavailable", what: "queue", error: "full" } as const;
+    expect(asText({ ...unavailable, ids: ["a", "b"], moreIds: 1 }, 0)).toMatch(
+      /queue: full: a b and 1 more$/,
+    );
+  });
+
   it("has more lines for an error's stack alone", () => {
     const error = "Error: x\x1b[2J\n    at work";
     const text = asText({ event: "failed", during: "a test", error }, 0);

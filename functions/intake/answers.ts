@@ -34,6 +34,8 @@ export const posted = v.variant("status", [
     contact: optional(v.string()),
     status: v.literal("rejected"),
     errors: v.array(fault),
+    /** So many faults of this item are not in the answer. */
+    more: optional(count),
   }),
 ]);
 export type Posted = v.InferOutput<typeof posted>;

@@ -41,6 +41,7 @@ import type {
   StatusPage,
   Story,
 } from "./answers.ts";
+import { fewFaults, fewIds, fewRejections, type RejectedItem } from "./bounded.ts";
 import { rateLimiter, wrongTokens } from "./limit.ts";
 import { fromMacros, inMacros, type Macros } from "./monitors.ts";
 import { repeatedFields, repeatedNames } from "./once.ts";
@@ -96,7 +97,7 @@ const answer = (
   headers: Record<string, string> = { "Content-Type": "application/json" },
 ): Response => new Response(`${JSON.stringify(value)}\n`, { status, headers });
 
-/** A problem document; `errors` lists every fault, `alerts` each item of a batch. */
+/** A problem document; `errors` lists the faults, `alerts` each item of a batch. */
 export const problem = (
   name: ProblemName,
   detail: string,
@@ -317,15 +318,17 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     probe = false,
   ): Response => {
     const { status } = problems[name];
+    const few = fewFaults(faults);
     report(
       probe
         ? { event: "probed", status, site }
-        : { event: "request-refused", status, reason: detail, faults, site, ids, ...counts },
+        : { event: "request-refused", status, reason: detail, ...few, site, ...fewIds(ids), ...counts },
     );
-    return problem(name, detail, { ...(faults.length > 0 && { errors: faults }), ...more });
+    const { faults: errors, more: others } = few;
+    return problem(name, detail, { ...(errors.length > 0 && { errors, more: others }), ...more });
   };
   const unavailable = (what: string, error: unknown, ids?: string[]): Response => {
-    report({ event: "unavailable", what, error: words(error), ids });
+    report({ event: "unavailable", what, error: words(error), ...fewIds(ids) });
     return problem("unavailable", `The ${what} does not take anything now.`);
   };
 
@@ -464,6 +467,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         const faults = [{ field: "body", expected }];
         // Of an empty list nothing is lost.
         const rejected = items.length === 0 ? [] : undefined;
+        if (rate && !rejected) limiter.charge(site, rate, items.length - 1, clock());
         return rejectAll("not-valid", `Send ${expected} at a time.`, faults, rejected);
       }
 
@@ -482,6 +486,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       const queued: QueuedAlert[] = [];
       const known = new Set<QueuedAlert>();
       const turned: Rejected[] = [];
+      const refused: RejectedItem[] = [];
       const answers = items.flatMap((item, index): Posted[] => {
         const reading =
           "faults" in item
@@ -494,32 +499,35 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           object: objectName(alert),
           contact,
         });
-        const rejected = reading.rejected.map(({ queued, faults }): Posted => {
+        const rejected = reading.rejected.map(({ queued, faults }): RejectedItem => {
           const [{ id, object, contact }, errors] = [of(queued), named(faults)];
           turned.push({ id, object, contact, monitor: queued.alert.monitor.id, faults: errors });
           return { ...of(queued), status: "rejected", errors };
         });
-        if (!reading.ok) {
-          if (rejected.length > 0) return rejected;
+        if (!reading.ok && rejected.length === 0) {
           const [id, errors] = [idOf(item), named(reading.faults)];
           for (const parts of readableParts("input" in item ? item.input : undefined))
             turned.push({ monitor: monitorOf(c), ...parts, id, faults: errors });
-          return [{ item: index, id, status: "rejected", errors }];
+          rejected.push({ item: index, id, status: "rejected", errors });
         }
-        queued.push(...reading.value);
-        return [...reading.value.map((one): Posted => ({ ...of(one), status: "queued" })), ...rejected];
+        refused.push(...rejected);
+        const taken = reading.ok ? reading.value : [];
+        queued.push(...taken);
+        return [
+          ...taken.map((one): Posted => ({ ...of(one), status: "queued" })),
+          ...fewRejections(rejected, items.length),
+        ];
       });
-      const rejected = answers.filter((one) => one.status === "rejected");
-      const faults = rejected.flatMap(({ item, errors }) =>
+      const faults = refused.flatMap(({ item, errors }) =>
         errors.map((fault) => ({
           ...fault,
           field: items.length > 1 ? `${item}.${fault.field}` : fault.field,
         })),
       );
-      const refused = rejected.flatMap(({ id }) => id ?? []);
+      const ids = refused.flatMap(({ id }) => id ?? []);
       if (queued.length === 0) {
         const detail = "Nothing was taken; errors tells each field.";
-        return rejectAll("not-valid", detail, faults, turned, { alerts: answers }, refused);
+        return rejectAll("not-valid", detail, faults, turned, { alerts: answers }, ids);
       }
       try {
         const taken = await queue.send(queued.map(toMessage));
@@ -527,8 +535,11 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           throw new Error("the queue took only some; the same ids may be sent again");
         for (const [index, one] of queued.entries()) if (taken[index] === "known") known.add(one);
       } catch (error) {
-        const ids = queued.map(({ id }) => id);
-        return unavailable("queue", error, ids);
+        return unavailable(
+          "queue",
+          error,
+          queued.map(({ id }) => id),
+        );
       }
       if (rate) limiter.charge(site, rate, queued.length + turned.length - 1, clock());
       for (const one of queued) {
@@ -545,9 +556,9 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           event: "request-refused",
           status: 202,
           reason: "some alerts of a batch, or some mailboxes",
-          faults,
+          ...fewFaults(faults),
           site,
-          ids: refused,
+          ...fewIds(ids),
           rejected: turned.length,
         });
         await away.rejected(site, turned);

@@ -130,9 +130,11 @@ export const noteRejected = async (
 ): Promise<void> => {
   const day = String(dayOf(now));
   const idFor = (...parts: string[]) => digest("rejected", site, day, ...parts).slice(0, 32);
-  const groups = [
+  const all = [
     ...Map.groupBy(rejected, ({ object = "", contact = "" }) => idFor(object, contactKey(contact))),
   ];
+  // One post may name thousands of contacts: the ledger is not asked for each.
+  const [groups, rest] = [all.slice(0, mostRejections), all.slice(mostRejections)];
   const known = new Map(
     await Promise.all(groups.map(async ([id]) => [id, await ledger.rejection(site, id)] as const)),
   );
@@ -145,7 +147,7 @@ export const noteRejected = async (
     if (!taken.has(id) && taken.size >= mostRejections) over.add(id);
     else for (const ids of [taken, begunToday]) ids.add(id);
   }
-  const others = groups.flatMap(([id, ones]) => (over.has(id) ? ones : []));
+  const others = [...groups.filter(([id]) => over.has(id)), ...rest].flatMap(([, ones]) => ones);
   if (others.length > 0) {
     const id = idFor("more");
     await add(ledger, (await ledger.rejection(site, id)) ?? begun(site, id, now), others, now);

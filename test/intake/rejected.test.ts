@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
 import { readAliases, readAllowList } from "../../functions/address.ts";
 import { webConsole } from "../../functions/console/http.ts";
+import type { Posted } from "../../functions/intake/answers.ts";
 import { type IntakeParts, intake } from "../../functions/intake/http.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { samplesOf } from "../../functions/metrics.ts";
@@ -9,7 +10,7 @@ import { type OutgoingMessage, readQueuedAlert } from "../../functions/queue/que
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
 import { Secret } from "../../functions/secret.ts";
 import { sweep } from "../../functions/sweep.ts";
-import type { Event } from "../../functions/telemetry.ts";
+import { asJson, type Event } from "../../functions/telemetry.ts";
 import { posted, takenFrom } from "../alerts.ts";
 import { described } from "./described.ts";
 
@@ -216,6 +217,83 @@ describe("a post that is rejected", () => {
     expect(await journal()).toEqual([]);
     expect((await post(alert(), { "X-Hardstate-Probe": "1" })).status).toBe(202);
     expect(await takenFrom(parts.queue)).toHaveLength(1);
+  });
+});
+
+describe("a post with thousands of faults", () => {
+  const mailboxes = Array.from({ length: 122 }, (_, n) => ({ email: `x${n}` }));
+  const batch = (change: (item: number) => object = () => ({})) =>
+    Array.from({ length: 100 }, (_, item) => alert({ recipients: mailboxes, ...change(item) }));
+  const logged = () => events.map((event) => asJson(event, now)).toSorted((a, b) => b.length - a.length);
+
+  it.each([
+    ["all of it", 422, batch()],
+    ["all but one item", 202, [alert(), ...batch().slice(1)]],
+  ])("is answered and logged in few words, and each item by its own: %s", async (_, status, items) => {
+    const response = await post(items);
+    const text = await response.text();
+    expect([response.status, text.length < 130_000]).toEqual([status, true]);
+    const { alerts, errors, more } = JSON.parse(text) as Record<string, unknown> & { alerts: Posted[] };
+    const bad = items.filter((item) => item.recipients === mailboxes).length;
+    const perItem = Map.groupBy(alerts, ({ item }) => item);
+    expect(perItem.size).toBe(100);
+    for (const entries of [...perItem.values()].slice(-bad)) {
+      expect(entries).toHaveLength(5);
+      for (const one of entries) expect(one).toMatchObject({ status: "rejected", errors: [{}] });
+      expect(entries.at(-1)).toMatchObject({ more: 117 });
+    }
+    if (status === 422) expect([errors, more]).toEqual([expect.objectContaining({ length: 20 }), 12_180]);
+    const [longest = ""] = logged();
+    expect(longest.length).toBeLessThan(10_000);
+    expect(JSON.parse(longest)).toMatchObject({ more: bad * 122 - 20, moreIds: bad * 122 - 100 });
+    expect(rejectedMetric()).toBe(bad * 122);
+    expect((await get("/v1/status")).rejected).toBe(bad * 122);
+  });
+
+  it("asks the ledger for no more records than a day may have", async () => {
+    let reads = 0;
+    const { ledger } = parts;
+    const rejection: typeof ledger.rejection = (...about) => {
+      reads += 1;
+      return ledger.rejection(...about);
+    };
+    start({ ledger: { ...ledger, rejection } });
+    await post(batch((item) => ({ object: { host: `host${item}`, service: "HTTP" } })));
+    expect(reads).toBeLessThan(250);
+    expect((await parts.ledger.rejections({ site: "site", limit: 1000 })).items).toHaveLength(201);
+    expect((await get("/v1/status")).rejected).toBe(12_200);
+  });
+
+  it("names all faults of an alert that has a few", async () => {
+    const answer = await (await post(alert({ recipients: mailboxes.slice(0, 20) }))).json();
+    expect(answer).toMatchObject({ errors: { length: 20 }, alerts: { length: 20 } });
+    expect(JSON.stringify(answer)).not.toContain('"more"');
+  });
+
+  it("gives no long text back", async () => {
+    const long = "x".repeat(100_000);
+    const form = { "Content-Type": "application/x-www-form-urlencoded" };
+    for (const response of [
+      await post(`{"${long}":1,"${long}":2}`),
+      await post(`${long}=1&${long}=2`, form),
+      await post(alert({ recipients: [{ email: long }], object: { host: long } })),
+      await app.request(`/v1/journal?${long}=1`, { headers }),
+    ])
+      expect((await response.text()).length).toBeLessThan(2000);
+    expect(logged()[0]?.length).toBeLessThan(2000);
+  });
+
+  it("tells how many ids it leaves out where the queue takes nothing", async () => {
+    start({ queue: { ...parts.queue, send: () => Promise.reject(new Error("disk I/O error")) } });
+    const recipients = Array.from({ length: 150 }, (_, n) => ({ email: `u${n}@example.com` }));
+    expect((await post(alert({ recipients }))).status).toBe(503);
+    expect(events).toMatchObject([{ event: "unavailable", ids: { length: 100 }, moreIds: 50 }]);
+  });
+
+  it("is charged by its alerts, too many or not", async () => {
+    start({ rate: { most: 60, milliseconds: 60_000 } });
+    await post(Array(160).fill(1));
+    expect((await post(alert())).headers.get("Retry-After")).toBe("101");
   });
 });
 
