@@ -19,7 +19,7 @@ import { promisify } from "node:util";
 import { createAdaptorServer } from "@hono/node-server";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { readAliases, readAllowList } from "../functions/address.ts";
-import { type IntakeParts, intake } from "../functions/intake/http.ts";
+import { type IntakeParts, intake, mostWaitingBytes } from "../functions/intake/http.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { type SqliteQueue, sqliteQueue } from "../functions/queue/sqlite.ts";
 import { Secret } from "../functions/secret.ts";
@@ -253,6 +253,24 @@ describe.each(Object.entries(hosts))("a bridge that wants to be left alone, by %
     await until("the time is over", 5, async () => (await by("--drain")).status === 0);
     expect(requests).toBe(3);
     expect((await taken()).map(({ alert }) => alert.state)).toEqual(["CRITICAL", "WARNING", "UNKNOWN"]);
+    expect(readdirSync(spool)).toEqual([]);
+  });
+
+  it("for the quota of what waits keeps what comes, and sends it when there is room", async () => {
+    let bytes = mostWaitingBytes;
+    await close();
+    await listen(port, { queue: { ...queue, waitingBytes: async () => bytes } });
+    const refused = await by(...problem);
+    expect([refused.status, waiting().length]).toEqual([0, 1]);
+    expect(refused.stderr).toMatch(
+      /the bridge answers 429: nothing is sent for (60|10) s: .*wait for their mail/,
+    );
+    expect((await by("--drain")).status).toBe(1);
+    expect(requests).toBe(1);
+    bytes -= 1;
+    later(-1);
+    expect((await by("--drain")).status).toBe(0);
+    expect(await taken()).toHaveLength(1);
     expect(readdirSync(spool)).toEqual([]);
   });
 

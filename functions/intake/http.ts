@@ -70,6 +70,13 @@ export type IntakeParts = {
 
 export const mostBytes = 256 * 1024;
 export const mostAlerts = 100;
+/**
+ * The alerts of one site that wait. 10,000 services that fail at once with five contacts and 2 KB each are 100 MB, and a
+ * relay may be away for days. A monitor that has gone mad must not fill a disk of 10 GB, which other sites share.
+ */
+export const mostWaitingBytes = 512 * 1024 * 1024;
+/** Room comes as fast as relays take mail. */
+const quotaRetrySeconds = 60;
 /** How many reports of undelivered mail a site may post. They do not count against its alerts. */
 const reportRate: Rate = { most: 600, milliseconds: 60_000 };
 const retryAfterSeconds = 10;
@@ -419,6 +426,26 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     return full ? tooMany("This site posts more alerts than HARDSTATE_RATE lets it.", full, site) : next();
   };
 
+  /** The sites whose quota was used up at their last post. */
+  const overQuota = new Set<string>();
+  const withinQuota: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
+    const site = c.get("site");
+    let bytes: number | undefined;
+    try {
+      bytes = await queue.waitingBytes(site);
+    } catch (error) {
+      return unavailable("queue", error);
+    }
+    const first = !overQuota.has(site);
+    if (bytes === undefined || bytes < mostWaitingBytes) {
+      overQuota.delete(site);
+      return next();
+    }
+    overQuota.add(site);
+    const detail = `${mostWaitingBytes / 1024 ** 2} MiB of this site's alerts wait for their mail: it can post again when some are mailed.`;
+    return tooMany(detail, { afterSeconds: quotaRetrySeconds, first }, site);
+  };
+
   /** A token of the operators' site could make mails that look like the bridge's own notices. */
   const ofMonitors: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
     const site = c.get("site");
@@ -431,6 +458,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     "/v1/alerts",
     withinRate,
     ofMonitors,
+    withinQuota,
     bodyWithin(mostBytes, {
       tooLarge: (c) => refuse("too-large", `At most ${mostBytes} bytes.`, c.get("site")),
       cutOff: (c) => refuse("not-readable", cutOffWords, c.get("site")),

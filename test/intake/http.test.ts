@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { readAliases, readAllowList } from "../../functions/address.ts";
 import { newRoute } from "../../functions/deliver/breaker.ts";
-import { type IntakeParts, intake } from "../../functions/intake/http.ts";
+import { type IntakeParts, intake, mostWaitingBytes } from "../../functions/intake/http.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { type Queue, toMessage } from "../../functions/queue/queue.ts";
@@ -581,6 +581,46 @@ describe("the rate of a site", () => {
     now += 15_000;
     for (let turn = 0; turn < 3; turn++) await status(tokens.first);
     expect(refusals()).toHaveLength(2);
+  });
+});
+
+describe("the quota of what waits of a site", () => {
+  const waiting = new Map<string, number>();
+  beforeEach(() => {
+    waiting.clear();
+    app = intakeOf({ ...queue, waitingBytes: async (site) => waiting.get(site) });
+  });
+  const status = async (bearer: string) => {
+    const response = await post(JSON.stringify(alert()), undefined, { Authorization: `Bearer ${bearer}` });
+    const { detail } = (await response.json()) as { detail?: string };
+    return [response.status, response.headers.get("Retry-After"), detail];
+  };
+  const refusals = () => events.filter((event) => event.event === "request-refused");
+
+  it("is 429 beyond, with the reason, and told in the log once until something goes through again", async () => {
+    const reason = expect.stringMatching(/^512 MiB of this site's alerts wait/);
+    for (let turn = 0; turn < 2; turn++) {
+      waiting.set("site", mostWaitingBytes - 1);
+      expect(await status(tokens.first)).toEqual([202, null, undefined]);
+      waiting.set("site", mostWaitingBytes);
+      for (const token of [tokens.first, tokens.second, tokens.first])
+        expect(await status(token)).toEqual([429, "60", reason]);
+      expect(await status(tokens.other)).toEqual([202, null, undefined]);
+      expect(refusals()).toHaveLength(turn + 1);
+    }
+    expect(refusals()[0]).toMatchObject({ status: 429, site: "site", reason });
+    waiting.clear();
+    expect(await status(tokens.first)).toEqual([202, null, undefined]);
+  });
+
+  it("is by the queue itself, and 503 while that cannot be asked", async () => {
+    app = intakeOf(queue);
+    expect(await queue.waitingBytes("site")).toBe(0);
+    await postJson(alert());
+    expect(await queue.waitingBytes("site")).toBeGreaterThan(100);
+    app = intakeOf({ ...queue, waitingBytes: () => Promise.reject(new Error("disk I/O error")) });
+    expect((await status(tokens.first)).slice(0, 2)).toEqual([503, "10"]);
+    expect(events.at(-1)).toMatchObject({ event: "unavailable", what: "queue", error: "disk I/O error" });
   });
 });
 
