@@ -42,7 +42,7 @@ import type {
   Story,
 } from "./answers.ts";
 import { fewFaults, fewIds, fewRejections, type RejectedItem } from "./bounded.ts";
-import { rateLimiter, wrongTokens } from "./limit.ts";
+import { atMostEvery, rateLimiter, wrongTokens } from "./limit.ts";
 import { fromMacros, inMacros, type Macros } from "./monitors.ts";
 import { repeatedFields, repeatedNames } from "./once.ts";
 import { readPost } from "./post.ts";
@@ -77,6 +77,8 @@ export const mostAlerts = 100;
 export const mostWaitingBytes = 512 * 1024 * 1024;
 /** Room comes as fast as relays take mail. */
 const quotaRetrySeconds = 60;
+/** Anybody may ask whether the bridge is ready, and each question is calls to AWS. */
+const readinessMilliseconds = 1000;
 /** How many reports of undelivered mail a site may post. They do not count against its alerts. */
 const reportRate: Rate = { most: 600, milliseconds: 60_000 };
 const retryAfterSeconds = 10;
@@ -334,9 +336,10 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     const { faults: errors, more: others } = few;
     return problem(name, detail, { ...(errors.length > 0 && { errors, more: others }), ...more });
   };
+  const takesNothing = (what: string) => problem("unavailable", `The ${what} does not take anything now.`);
   const unavailable = (what: string, error: unknown, ids?: string[]): Response => {
     report({ event: "unavailable", what, error: words(error), ...fewIds(ids) });
-    return problem("unavailable", `The ${what} does not take anything now.`);
+    return takesNothing(what);
   };
 
   const tooMany = (
@@ -364,15 +367,20 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     app.get("/openapi.json", () => answer(openapi()));
     app.all("/openapi.json", () => problem("not-allowed", "GET this.", {}, "GET"));
   }
-  app.get("/readyz", async () => {
+  const readiness = atMostEvery(readinessMilliseconds, clock, async () => {
     for (const [what, part] of Object.entries({ queue, ledger })) {
       try {
         await part.ready();
       } catch (error) {
-        return unavailable(what, error);
+        report({ event: "unavailable", what, error: words(error) });
+        return what;
       }
     }
-    return answer({ status: "ready" });
+    return undefined;
+  });
+  app.get("/readyz", async () => {
+    const away = await readiness();
+    return away === undefined ? answer({ status: "ready" }) : takesNothing(away);
   });
 
   /** Requests without a token that no line of the log has counted yet. */

@@ -39,3 +39,28 @@ export const rateLimiter = () => {
     },
   };
 };
+
+/** A call that lasts longer may never end: on Cloudflare it ends with the request that began it. */
+const longestCallMilliseconds = 10_000;
+
+/**
+ * Asks at most once in so many milliseconds, and never while a call is under way: whoever asks sooner gets that answer.
+ * `ask` must resolve to data alone, for requests share it.
+ */
+export const atMostEvery = <T>(
+  milliseconds: number,
+  clock: () => number,
+  ask: () => Promise<T>,
+): (() => Promise<T>) => {
+  let last: { answer: Promise<T>; at: number; valid: number } | undefined;
+  return () => {
+    const now = clock();
+    // A clock that was set back must not keep an old answer.
+    if (last && Math.abs(now - last.at) < last.valid) return last.answer;
+    const call = { answer: ask(), at: now, valid: longestCallMilliseconds };
+    last = call;
+    const ended = () => Object.assign(call, { at: clock(), valid: milliseconds });
+    call.answer.then(ended, ended);
+    return call.answer;
+  };
+};

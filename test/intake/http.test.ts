@@ -430,6 +430,8 @@ describe("POST /v1/alerts", () => {
   });
 
   it("answers 503 with Retry-After and takes nothing while the queue's file is locked", async () => {
+    let now = 100_000_000;
+    app = intakeOf(queue, undefined, { clock: () => now });
     const other = new DatabaseSync(file);
     other.exec("BEGIN EXCLUSIVE");
     const response = await postJson([alert(), alert({ object: { host: "db01" }, state: "DOWN" })]);
@@ -437,6 +439,7 @@ describe("POST /v1/alerts", () => {
     expect((await app.request("/readyz")).status).toBe(503);
     other.exec("ROLLBACK");
     expect(await taken()).toEqual([]);
+    now += 1000;
     expect((await app.request("/readyz")).status).toBe(200);
     expect(events.map(({ event }) => event)).toEqual(["unavailable", "unavailable"]);
   });
@@ -1085,6 +1088,47 @@ describe("other paths", () => {
   it("are alive and ready without a token", async () => {
     expect(await (await app.request("/healthz")).json()).toEqual({ status: "alive" });
     expect(await (await app.request("/readyz")).json()).toEqual({ status: "ready" });
+  });
+
+  it("ask the stores once a second whether they are ready, however many ask", async () => {
+    let now = 100_000_000;
+    let [asked, away] = [0, false];
+    const { promise: first, resolve: answered } = Promise.withResolvers<void>();
+    const ready = async () => {
+      asked += 1;
+      if (asked === 1) await first;
+      if (away) throw new Error("AccessDenied");
+    };
+    app = intakeOf({ ...queue, ready }, undefined, { clock: () => now });
+    const statuses = (many: number) =>
+      Promise.all(Array.from({ length: many }, async () => (await app.request("/readyz")).status));
+    const early = statuses(3);
+    now += 5000;
+    const late = statuses(3);
+    answered();
+    expect([...(await early), ...(await late), asked]).toEqual([200, 200, 200, 200, 200, 200, 1]);
+    now += 999;
+    away = true;
+    expect([...(await statuses(2)), asked]).toEqual([200, 200, 1]);
+    now += 1;
+    expect([...(await statuses(3)), asked]).toEqual([503, 503, 503, 2]);
+    expect(events).toHaveLength(1);
+    now -= 3_600_000;
+    away = false;
+    expect([...(await statuses(2)), asked]).toEqual([200, 200, 3]);
+  });
+
+  it("ask again where a question has no end", async () => {
+    let now = 100_000_000;
+    let asked = 0;
+    const ready = () => {
+      asked += 1;
+      return asked === 1 ? new Promise<void>(() => {}) : Promise.resolve();
+    };
+    app = intakeOf({ ...queue, ready }, undefined, { clock: () => now });
+    app.request("/readyz");
+    now += 10_000;
+    expect((await app.request("/readyz")).status).toBe(200);
   });
 
   it("say what they do not take", async () => {
