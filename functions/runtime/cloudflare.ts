@@ -14,11 +14,11 @@ import { durableObjectLedger, type LedgerStub } from "../ledger/durable-object.t
 import type { Ledger } from "../ledger/ledger.ts";
 import { operatorSite } from "../operator.ts";
 import { pipeline } from "../pipeline.ts";
-import { idIn, type Queue, type ReceivedMessage } from "../queue/queue.ts";
+import type { Queue } from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { sweep } from "../sweep.ts";
 import { complain, toConsole } from "../telemetry.ts";
-import { drain } from "./drain.ts";
+import { batchesOf } from "./drain.ts";
 import type { Environment } from "./environment.ts";
 import { transportOf } from "./routes.ts";
 
@@ -161,41 +161,23 @@ const work = async ({ settings, queue, ledger, ses }: Bridge) => {
   }));
   const handOver = relays({ routes, states: ledger, clock });
   const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
-  const batches = new Set<Promise<void>>();
-  let inHand = 0;
-  let freed = Promise.withResolvers<void>();
-  const free = (count: number) => {
-    inHand -= count;
-    freed.resolve();
-    freed = Promise.withResolvers();
-  };
-  const begin = (messages: readonly ReceivedMessage[]) => {
-    inHand += messages.length;
-    const failedOne = (message: ReceivedMessage, error: unknown) =>
-      failed("handling an alert", error, idIn(message));
-    const batch = drain(queue, messages, handle, failedOne, free)
-      // What was received and not disposed of comes back when its time is over.
-      .catch((error) => failed("working on the queue", error))
-      .finally(() => batches.delete(batch));
-    batches.add(batch);
-  };
+  const batches = batchesOf(queue, places, handle, failed);
   try {
     for (let taken = 0; taken < mostMessages; ) {
-      while (inHand >= places) await freed.promise;
+      const max = await batches.room();
       const waitSeconds = Math.min(20, Math.floor((until - clock()) / 1000));
       // SQS waits whole seconds: it would be asked fifty times in the last one, and each costs.
       if (waitSeconds < 1) break;
-      const max = Math.min(10, places - inHand);
       try {
         const messages = await queue.receive({ max, waitSeconds, visibilityTimeoutSeconds });
         taken += messages.length;
-        if (messages.length > 0) begin(messages);
+        batches.begin(messages);
       } catch (error) {
         failed("working on the queue", error);
         await setTimeout(1000);
       }
     }
-    await Promise.all(batches);
+    await batches.over();
     await probeUnused(
       { routes, states: ledger, clock },
       AbortSignal.timeout(visibilityTimeoutSeconds * 1000),

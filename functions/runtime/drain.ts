@@ -3,6 +3,7 @@ import {
   type Disposition,
   dispose,
   drainInOrder,
+  idIn,
   type Queue,
   type ReceivedMessage,
   retryDelaySeconds,
@@ -59,4 +60,44 @@ export const drain = async (
       await wait(disposeMilliseconds);
     }
   }
+};
+
+/**
+ * Works on batches side by side, with at most `places` messages in hand: a slow mail keeps its own place, and no other
+ * alert waits for it. `room` resolves to how many more may be received, at most ten, when there is a place. `over`
+ * resolves when all that was begun is over.
+ */
+export const batchesOf = (
+  queue: Queue,
+  places: number,
+  handle: (message: ReceivedMessage) => Promise<Disposition>,
+  failed: (during: string, error: unknown, id?: string) => void,
+) => {
+  const underWay = new Set<Promise<void>>();
+  let inHand = 0;
+  let freed = Promise.withResolvers<void>();
+  const free = (count: number) => {
+    inHand -= count;
+    freed.resolve();
+    freed = Promise.withResolvers();
+  };
+  const failedOne = (message: ReceivedMessage, error: unknown) =>
+    failed("handling an alert", error, idIn(message));
+  return {
+    room: async (): Promise<number> => {
+      while (inHand >= places) await freed.promise;
+      return Math.min(10, places - inHand);
+    },
+    begin: (messages: readonly ReceivedMessage[]): void => {
+      inHand += messages.length;
+      const batch = drain(queue, messages, handle, failedOne, free)
+        // What was received and not disposed of comes back when its time is over.
+        .catch((error) => failed("working on the queue", error))
+        .finally(() => underWay.delete(batch));
+      underWay.add(batch);
+    },
+    over: async (): Promise<void> => {
+      await Promise.all(underWay);
+    },
+  };
 };

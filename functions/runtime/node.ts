@@ -11,13 +11,13 @@ import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
 import { intake } from "../intake/http.ts";
 import { type SqliteLedger, sqliteLedger } from "../ledger/sqlite.ts";
 import { pipeline } from "../pipeline.ts";
-import { idIn, type Queue, type ReceivedMessage } from "../queue/queue.ts";
+import type { Queue } from "../queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../queue/sqlite.ts";
 import { lockFile } from "../sqlite.ts";
 import { sweep } from "../sweep.ts";
 import { complain, type Report, say, toConsole } from "../telemetry.ts";
 import { keepRoom } from "./connections.ts";
-import { drain } from "./drain.ts";
+import { batchesOf } from "./drain.ts";
 import { type Environment, withFiles } from "./environment.ts";
 import { prometheus } from "./prometheus.ts";
 import { transportOf } from "./routes.ts";
@@ -121,41 +121,15 @@ const work = async (
 ) => {
   const failed = (during: string, error: unknown, id?: string) =>
     report({ event: "failed", id, during, error: trace(error) });
-  const batches = new Set<Promise<void>>();
-  let inHand = 0;
-  let freed = Promise.withResolvers<void>();
-  const free = (count: number) => {
-    inHand -= count;
-    freed.resolve();
-    freed = Promise.withResolvers();
-  };
-  /** A batch is not waited for: one slow mail in it would keep from us all that comes after it. */
-  const begin = (messages: readonly ReceivedMessage[]) => {
-    inHand += messages.length;
-    const batch = drain(
-      queue,
-      messages,
-      handle,
-      (message, error) => failed("handling an alert", error, idIn(message)),
-      free,
-    )
-      // What was received and not disposed of comes back when its time is over.
-      .catch((error) => failed("working on the queue", error))
-      .finally(() => batches.delete(batch));
-    batches.add(batch);
-  };
+  const batches = batchesOf(queue, places, handle, failed);
   const receive = async () => {
     while (!signal.aborted) {
       // The embedded queue and ledger answer at once: a backlog would leave HTTP no turn.
       await setImmediate();
-      const max = Math.min(10, places - inHand);
-      if (max <= 0) {
-        await freed.promise;
-        continue;
-      }
+      const max = await batches.room();
       try {
         const messages = await queue.receive({ max, waitSeconds: 20, visibilityTimeoutSeconds, signal });
-        if (messages.length > 0) begin(messages);
+        batches.begin(messages);
       } catch (error) {
         failed("working on the queue", error);
         await setTimeout(1000);
@@ -163,7 +137,7 @@ const work = async (
     }
   };
   await Promise.all(Array.from({ length: receivers }, receive));
-  await Promise.all(batches);
+  await batches.over();
 };
 
 /** Does a work again and again until `signal` aborts, one at a time. */
