@@ -1,3 +1,4 @@
+import { chmodSync, statSync, writeFileSync } from "node:fs";
 import { backup, DatabaseSync } from "node:sqlite";
 
 /** An open database file. */
@@ -12,10 +13,28 @@ export type Database = DatabaseSync & {
 type Waiting = { work: () => unknown; done: (value: never) => void; failed: (error: unknown) => void };
 
 /**
- * Opens a database that survives a power cut (WAL, synchronous=FULL) and may be shared by several processes. A lock
+ * Makes a database's file, or the one that is there, its user's alone. SQLite gives the mode to the files beside it as it
+ * makes them. Opening the file here would end the locks that this process has on it.
+ */
+const keepPrivate = (path: string): void => {
+  if (path === ":memory:") return;
+  try {
+    writeFileSync(path, "", { flag: "wx", mode: 0o600 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+  for (const file of [path, `${path}-wal`, `${path}-shm`, `${path}-journal`]) {
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (found && (found.mode & 0o077) !== 0) chmodSync(file, 0o600);
+  }
+};
+
+/**
+ * Opens a database, its user's alone, that survives a power cut (WAL, synchronous=FULL) and may be shared by several processes. A lock
  * held elsewhere is waited for at most so long, and the whole process with it; then the call throws.
  */
 export const openDatabase = (path: string, lockMilliseconds: number): Database => {
+  keepPrivate(path);
   const db = new DatabaseSync(path, { timeout: lockMilliseconds });
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
   // Room for all pages of a transaction of a hundred writes, and for what undoes one of them: else both go to files.
@@ -72,6 +91,7 @@ export const openDatabase = (path: string, lockMilliseconds: number): Database =
  * has it. The kernel lets go of it, so a crash leaves nothing to clean up.
  */
 export const lockFile = (path: string): { close(): void } | undefined => {
+  keepPrivate(path);
   const lock = new DatabaseSync(path, { timeout: 0 });
   try {
     lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
@@ -107,6 +127,7 @@ export const copyTogether = async (files: readonly { from: string; to: string }[
     for (const writer of writers) writer.exec("ROLLBACK");
     for (const [index, { to }] of files.entries()) {
       const reader = readers[index];
+      keepPrivate(to);
       if (reader) await backup(reader, to, { rate: 1000 });
       const found = opened(to).prepare("PRAGMA integrity_check").get();
       if (found?.integrity_check !== "ok") throw new Error(`the copy ${to} is not sound`);

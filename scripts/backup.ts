@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { withFiles } from "../functions/runtime/environment.ts";
 import { copyTogether } from "../functions/sqlite.ts";
@@ -45,7 +45,6 @@ exit status: 0 done  2 wrong use  3 it could not be done`,
     try {
       mkdirSync(part, { mode: 0o700 });
       await copyTogether(stores.map(({ from, name }) => ({ from, to: join(part, name) })));
-      for (const { name } of stores) chmodSync(join(part, name), 0o600);
       renameSync(part, folder);
     } catch (error) {
       rmSync(part, { recursive: true, force: true });

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -41,6 +42,46 @@ it("copies of two databases are of one instant, whatever is written while they a
   rmSync(folder, { recursive: true });
   expect(during - one).toBeGreaterThan(1);
   expect(one - other).toBe(0);
+});
+
+describe.each(["000", "022", "077"])("with umask %s, the files of databases, copies and locks", (umask) => {
+  const folder = mkdtempSync(join(tmpdir(), "hardstate-sqlite-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const modes = () =>
+    Object.fromEntries(readdirSync(folder).map((name) => [name, statSync(join(folder, name)).mode & 0o777]));
+  /** Another process writes, copies and locks, and is killed: the signal that ended it. */
+  const write = (copy: string) =>
+    spawnSync("sh", [
+      "-c",
+      'umask "$1"; exec "$2" --input-type=module -e "$3"',
+      "sh",
+      umask,
+      process.execPath,
+      `import { copyTogether, lockFile, openDatabase } from "./functions/sqlite.ts";
+      process.chdir(${JSON.stringify(folder)});
+      const db = openDatabase("db", 1000);
+      db.exec("CREATE TABLE IF NOT EXISTS t (n INTEGER)");
+      db.transaction(() => db.exec("INSERT INTO t VALUES (1)"));
+      if (!lockFile("lock")) throw new Error("the lock was not free");
+      await copyTogether([{ from: "db", to: "${copy}" }]);
+      process.kill(process.pid, "SIGKILL");`,
+    ]).signal;
+
+  it("are their user's alone, and become so if they were not", () => {
+    expect(write("copy")).toBe("SIGKILL");
+    const names = ["copy", "db", "db-shm", "db-wal", "lock", "lock-journal"];
+    expect(modes()).toEqual(Object.fromEntries(names.map((name) => [name, 0o600])));
+    for (const name of names) chmodSync(join(folder, name), 0o664);
+    expect(write("copy2")).toBe("SIGKILL");
+    expect(modes()).toEqual({
+      ...Object.fromEntries([...names, "copy2"].map((name) => [name, 0o600])),
+      // It was made before, and nothing opens it.
+      copy: 0o664,
+    });
+    const db = new DatabaseSync(join(folder, "db"));
+    onTestFinished(() => db.close());
+    expect(db.prepare("SELECT count(*) AS n FROM t").get()?.n).toBe(2);
+  });
 });
 
 describe("works that are asked for at once", () => {
