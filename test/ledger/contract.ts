@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Attempt } from "../../functions/deliver/delivery.ts";
 import { digest } from "../../functions/identity.ts";
 import type { Verdict } from "../../functions/ledger/case.ts";
-import { emptyEntry, openProblem, told } from "../../functions/ledger/entry.ts";
+import { emptyEntry, openProblem, told, withHeld } from "../../functions/ledger/entry.ts";
 import { newRecord } from "../../functions/ledger/journal.ts";
 import {
   claim,
@@ -155,6 +155,36 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       expect(after.entry.contacts["ops@example.com"]).toMatchObject({ state: "CRITICAL", recovered: false });
       expect(after.entry.contacts["bob@example.com"]).toBeUndefined();
       expect((await reopen().read(bob)).record.claim).toBeDefined();
+    });
+
+    it("keeps what is named __proto__, constructor, toJSON or 10", async () => {
+      for (const name of ["__proto__", "constructor", "toJSON", "10"]) {
+        const queued = queuedAlert(
+          { id: name, site: name, contact: `${name}@example.com`.toLowerCase() },
+          { monitor: { id: name, start: 1000 }, object: { host: name, service: name } },
+        );
+        const page = await ledger.read(queued);
+        const wait = { action: "hold", row: "R29", reason: "it waits", due: 5000 } as const;
+        const waiting = withHeld(toSend(page, queued).entry, queued, "R29", 5000);
+        expect(await hold(ledger, page, queued, { ...wait, entry: waiting }, 1000)).toBe(true);
+        const held = await reopen().read(queued);
+        expect(Object.keys(held.entry.held)).toEqual([name]);
+        expect((await reopen().due(5000, 1))[0]?.alerts).toMatchObject([{ queued: { id: name } }]);
+        const verdict = toSend(held, queued);
+        const mine = await claim(ledger, held, verdict, "<m@example.com>", 2000, handOut);
+        if (!mine) throw new Error("no claim");
+        const ending = { at: 3000, as: "mailed", reason: "250" } as const;
+        await settle(ledger, queued, mine, { attempts: [attempt] }, ending, (entry) =>
+          told(entry, verdict.kind, queued, verdict.episode?.id, 3000),
+        );
+        const { entry, record } = await reopen().read(queued);
+        expect(record).toMatchObject({ ending, monitor: name, host: name, service: name });
+        expect([Object.keys(entry.held), Object.keys(entry.monitors)]).toEqual([[], [name]]);
+        expect(Object.keys(entry.contacts[queued.contact]?.names ?? {})).toEqual([name]);
+        expect(openProblem(entry)).toMatchObject({ monitors: [name], told: [{ contact: queued.contact }] });
+        await ledger.writeHeartbeat({ ...(await ledger.heartbeat(name, name)), at: 4000 });
+        expect(await reopen().heartbeat(name, name)).toMatchObject({ site: name, monitor: name, at: 4000 });
+      }
     });
 
     it("releases a claim with the attempt noted and no ending", async () => {
