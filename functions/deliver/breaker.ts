@@ -32,6 +32,8 @@ export type RouteState = {
   told: { open: boolean; at: number; refusalAt?: number };
   /** When mails began or will begin, as far back as its rate counts. */
   begun: number[];
+  /** The site of each of these. */
+  begunBy?: string[];
   /** The settings have it no more. */
   removed?: true;
 };
@@ -75,6 +77,14 @@ const mostFailedFor = 100;
 /** A mail may be quicker to the relay by so much than the one before it: its rate is counted there. */
 const travelMilliseconds = 50;
 
+/**
+ * A tenth of a rate is kept, so that one site's queue never uses up what all others need for an hour or a day: a site
+ * that has begun as many mails as that tenth leaves it to the others. A rate per second needs none, because its mails
+ * wait in their places, by turns; a rate of fewer than five has none.
+ */
+const keptOf = ({ most, milliseconds }: Rate): number =>
+  milliseconds < 60_000 || most < 5 ? 0 : Math.max(1, Math.floor(most / 10));
+
 /** How long a route rests each time it asks for a slower pace. SES allows mail again after one second. */
 const slowedSeconds = [1, 2, 4, 8, 16, 30];
 const slowedSpreadMilliseconds = 500;
@@ -100,10 +110,10 @@ export const beginning = (
   now: number,
   probeEnds: number,
   patience = 0,
-  contact?: string,
+  mail?: { site: string; contact: string },
 ): { state: RouteState; at: number } | Wait => {
-  const { open, slowed, begun, failedFor = [] } = state;
-  const isOther = contact !== undefined && failedFor.length < mostFailedFor && !failedFor.includes(contact);
+  const { open, slowed, begun, begunBy = [], failedFor = [] } = state;
+  const isOther = mail && failedFor.length < mostFailedFor && !failedFor.includes(mail.contact);
   const probesNow = open?.unclear && !open.probing && isOther;
   if (open && !probesNow && now < open.probeAt && open.probeAt - now < farMilliseconds) {
     const until = open.probing ? Math.min(open.probeAt, now + lookAgainMilliseconds) : open.probeAt;
@@ -111,19 +121,40 @@ export const beginning = (
   }
   if (slowed && rests(slowed, now)) return slowedWait(slowed);
   const probe = open && { ...open, probing: true, probeAt: probeEnds };
-  if (!rate) return { state: probe ? { ...state, open: probe, begun: [] } : state, at: now };
+  if (!rate) {
+    const { begunBy: _, ...rest } = state;
+    return { state: probe ? { ...rest, open: probe, begun: [] } : state, at: now };
+  }
   const span = rate.milliseconds + travelMilliseconds;
+  const site = mail?.site ?? "";
   // A time further ahead than any wait was noted before the clock was set back.
-  const recent = begun.filter((at) => Math.abs(now - at) < span + patience);
-  const first = recent.at(-rate.most) ?? Number.NEGATIVE_INFINITY;
-  const at = Math.max(now, first + span);
+  const recent = begun
+    .map((at, index) => ({ at, site: begunBy[index] ?? "" }))
+    .filter(({ at }) => Math.abs(now - at) < span + patience);
+  const own = recent.filter((one) => one.site === site);
+  /** When a mail makes no more than so many of these in the rate's time. */
+  const within = (some: typeof recent, most: number): number =>
+    most === 0 ? Number.POSITIVE_INFINITY : (some.at(-most)?.at ?? Number.NEGATIVE_INFINITY) + span;
+  const kept = keptOf(rate);
+  const mine = Math.min(within(recent, rate.most - kept), within(own, kept));
+  const at = Math.max(now, within(recent, rate.most), mine);
   if (at > now + patience)
     return {
       until: at,
       reason: `its rate is ${rate.most} mails in ${rate.milliseconds / 1000} s`,
       spread: rate.milliseconds,
     };
-  return { state: { ...state, ...(probe && { open: probe }), begun: [...recent, at].slice(-rate.most) }, at };
+  // One of the kept part may be earlier than those that wait in their places.
+  const noted = [...recent, { at, site }].sort((one, other) => one.at - other.at).slice(-rate.most);
+  return {
+    state: {
+      ...state,
+      ...(probe && { open: probe }),
+      begun: noted.map((one) => one.at),
+      begunBy: noted.map((one) => one.site),
+    },
+    at,
+  };
 };
 
 /** A login that is refused is refused for every mail, and accounts are locked for repeating it. */

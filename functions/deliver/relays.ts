@@ -111,7 +111,10 @@ export const relays = ({
     const patience = () =>
       isLast && !stopping?.aborted ? Math.min(waitable(), mostPatienceMilliseconds) : 0;
     const begin = (state: RouteState) =>
-      beginning(state, relay.rate, clock(), until, patience(), mail.envelope.to);
+      beginning(state, relay.rate, clock(), until, patience(), {
+        site: mail.alert.site,
+        contact: mail.envelope.to,
+      });
     /** When a mail in its place is to ask again; undefined: it is to wait elsewhere. */
     const askAgainAt = (wait: Wait) => {
       const at = comeAt(wait, mail);

@@ -10,6 +10,7 @@ import {
 } from "../../functions/deliver/breaker.ts";
 import type { DeliveryOutcome, Step } from "../../functions/deliver/delivery.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
+import type { Rate } from "../../functions/rate.ts";
 
 const begin = 1_000_000_000;
 const seconds = (count: number) => begin + count * 1000;
@@ -103,7 +104,7 @@ describe("a route", () => {
   it("that is open for it takes mail to other recipients at any time, one at a time", () => {
     const open = refusedFor(...five);
     const at = (state: RouteState, contact: string) =>
-      beginning(state, undefined, seconds(6), seconds(300), 0, contact);
+      beginning(state, undefined, seconds(6), seconds(300), 0, { site: "site", contact });
     expect(at(open, "a@example.com")).toMatchObject({ until: open.open?.probeAt });
     const begun = at(open, "dba@example.com");
     if (!("state" in begun)) throw new Error("it waits");
@@ -446,6 +447,61 @@ describe("a rate", () => {
   it("does not count what seems to be begun later, when the clock was set back by a year", () => {
     const full = begunAt(5).state;
     expect("state" in beginning(full, rate, seconds(-365 * 86_400), 0)).toBe(true);
+  });
+
+  /** How many mails of each site are begun at once, of those that come in this order. */
+  const begunOf = (rate: Rate, sites: string[], state = newRoute("smtp://relay:587"), at = 0) => {
+    const counts: Record<string, number> = {};
+    for (const site of sites) {
+      const begun = beginning(state, rate, seconds(at), seconds(300), 0, { site, contact: "x@example.com" });
+      if (!("state" in begun)) continue;
+      state = begun.state;
+      counts[site] = (counts[site] ?? 0) + 1;
+    }
+    return { counts, state };
+  };
+  const many = (site: string) => Array<string>(60).fill(site);
+
+  it.each<[string, most: number, milliseconds: number, counts: Record<string, number>]>([
+    ["30 mails in a minute", 30, 60_000, { a: 27, b: 3 }],
+    ["5 mails in an hour", 5, 3_600_000, { a: 4, b: 1 }],
+    ["40 mails in a day", 40, 86_400_000, { a: 36, b: 4 }],
+    ["4 mails in a minute, of which none is kept", 4, 60_000, { a: 4 }],
+    ["14 mails in a second, for which mails wait in their places", 14, 1000, { a: 14 }],
+  ])(
+    "of %s keeps a tenth for other sites than the one with the most mails",
+    (_, most, milliseconds, counts) => {
+      expect(begunOf({ most, milliseconds }, [...many("a"), ...many("b"), ...many("c")]).counts).toEqual(
+        counts,
+      );
+    },
+  );
+
+  it("keeps it for each new time, and is never exceeded", () => {
+    const rate = { most: 30, milliseconds: 60_000 };
+    const first = begunOf(rate, [...many("a"), "b", ...many("a")]);
+    expect(first.counts).toEqual({ a: 27, b: 1 });
+    const late = begunOf(rate, [...many("a"), "b", "b", "b"], first.state, 59);
+    expect(late.counts).toEqual({ b: 2 });
+    expect(begunOf(rate, [...many("a"), "b", "b", "b"], late.state, 62).counts).toEqual({ a: 25, b: 1 });
+  });
+
+  it("does not make a mail of the kept part wait behind those that wait in their places", () => {
+    const rate = { most: 30, milliseconds: 60_000 };
+    let { state } = begunOf(rate, many("a"));
+    const next = (site: string) => {
+      const begun = beginning(state, rate, seconds(40), 0, 30_000, { site, contact: "x@example.com" });
+      if (!("state" in begun)) return undefined;
+      state = begun.state;
+      return (begun.at - begin) / 1000;
+    };
+    expect([next("a"), next("b"), next("b"), next("b")]).toEqual([60.05, 40, 40, 60.05]);
+    expect(state.begun).toEqual([...state.begun].sort((one, other) => one - other));
+  });
+
+  it("counts the mails that an older version noted, which knew no sites", () => {
+    const { begunBy: _, ...old } = begunOf({ most: 4, milliseconds: 60_000 }, many("a")).state;
+    expect(begunOf({ most: 30, milliseconds: 60_000 }, many("a"), old).counts).toEqual({ a: 23 });
   });
 
   it("holds for probes too", () => {

@@ -61,8 +61,8 @@ const open = (routes: Record<string, Route | DeliveryOutcome>) =>
   });
 
 let mails = 0;
-const mail = (): Mail => ({
-  alert: { site: "site", id: "alert-0001" },
+const mail = (site = "site"): Mail => ({
+  alert: { site, id: "alert-0001" },
   envelope: { from: "nagios@example.com", to: "ops@example.org" },
   messageId: `<${(mails++).toString(16).padStart(8, "0")}@example.com>`,
   date: begin,
@@ -388,6 +388,14 @@ describe("a rate", () => {
     for (let count = 0; count < 4; count++)
       await open({ a: { rate, send: () => accepted } })(mail(), until());
     expect(tried).toEqual(["a", "a"]);
+  });
+
+  it("leaves a tenth of a day's mails to other sites, however many one site has", async () => {
+    const daily = { most: 20, milliseconds: 86_400_000 };
+    const process = () => open({ a: { rate: daily, send: () => accepted } });
+    for (let count = 0; count < 30; count++) await process()(mail("flooding"), until());
+    expect(tried).toHaveLength(18);
+    expect((await process()(mail("quiet"), until())).attempts).toHaveLength(1);
   });
 
   it("makes mails wait, spread over its span and each for the same time again", async () => {
