@@ -31,7 +31,7 @@ export type Status = {
   rejected: number;
   /** Posts without a token of any site in the last 24 hours. */
   wrong_tokens: WrongTokens;
-  /** Contacts of this site whose mail comes back. */
+  /** Contacts of this site who get no mail: it comes back, or relays refuse it. */
   bouncing: Bouncing[];
 };
 

@@ -192,9 +192,10 @@ const health = (
     ...(rejected > 0
       ? [`${plural(rejected, "alert")} rejected in the last 24 hours, and not mailed: see Rejected.`]
       : []),
-    ...bouncing.map(
-      ({ contact, days, reply }) =>
-        `Mail to ${shown(contact, 100)} came back on ${days} days, the last time with: ${shown(reply, 200)}.`,
+    ...bouncing.map(({ contact, days, reply, refused }) =>
+      refused
+        ? `No relay takes mail to ${shown(contact, 100)}, the last one said: ${shown(reply, 200)}.`
+        : `Mail to ${shown(contact, 100)} came back on ${days} days, the last time with: ${shown(reply, 200)}.`,
     ),
     ...wrongTokenWords(wrong_tokens, now),
   ];

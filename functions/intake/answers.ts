@@ -250,9 +250,18 @@ export const statusPage = v.strictObject({
   rejected: count,
   /** Posts without a token of any site in the last 24 hours, and what the last one called itself. */
   wrong_tokens: v.strictObject({ count, last: optional(milliseconds), monitor: optional(v.string()) }),
-  /** Contacts whose last mails all came back, on three days or more: on how many, when last, and why. */
+  /**
+   * Contacts who get no mail: on how many days, when last, and why. Their mails came back, on three days or more; or, if
+   * `refused`, relays refused or deferred every try, for 15 minutes or more.
+   */
   bouncing: v.array(
-    v.strictObject({ contact: v.string(), days: count, last: milliseconds, reply: v.string() }),
+    v.strictObject({
+      contact: v.string(),
+      days: count,
+      last: milliseconds,
+      reply: v.string(),
+      refused: optional(v.literal(true)),
+    }),
   ),
 });
 export type StatusPage = v.InferOutput<typeof statusPage>;

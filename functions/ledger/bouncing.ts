@@ -1,14 +1,17 @@
 import { contactKey } from "../address.ts";
+import type { Attempt } from "../deliver/delivery.ts";
 import type { Ledger } from "./ledger.ts";
 import { dayOf } from "./rejection.ts";
 
-/** A contact whose last mails all bounced for good, on `days` different days. */
+/** A contact who gets no mail, and for how many days (UTC) this was seen. */
 export type Bouncing = {
   contact: string;
   days: number;
-  /** When the last one bounced, in Unix milliseconds, and why. */
+  /** When it was seen last, in Unix milliseconds, and why. */
   last: number;
   reply: string;
+  /** Relays take no mail to this contact. Absent: they took it, and it came back. */
+  refused?: true;
 };
 
 const leastDays = 3;
@@ -16,12 +19,46 @@ const leastDays = 3;
 const undecidedMilliseconds = 3_600_000;
 const mostMails = 500;
 const mostContacts = 20;
+const leastTries = 3;
+/** A relay that defers the first mail to an address (greylisting) takes it within this time. */
+const leastTryingMilliseconds = 900_000;
+const mostAlerts = 100;
 
 /**
- * The contacts of a site whose last mails all bounced for good, on three days (UTC) or more; at most 20. Reads the
- * site's reports first, and then the mails of those contacts alone that have three such days.
+ * The contacts to whom relays refused or deferred at RCPT each of the last three tries or more, over 15 minutes or
+ * more. Looks at the newest 100 refused and the newest 100 pending alerts of the site.
  */
-export const bouncing = async (ledger: Ledger, site: string, now: number): Promise<Bouncing[]> => {
+const refusedContacts = async (ledger: Ledger, site: string): Promise<Bouncing[]> => {
+  const outcomes = ["refused", "pending"] as const;
+  const pages = await Promise.all(
+    outcomes.map((outcome) => ledger.journal({ site, outcome, limit: mostAlerts })),
+  );
+  const contacts = Map.groupBy(
+    pages.flatMap(({ items }) => items),
+    ({ contact }) => contactKey(contact),
+  );
+  const isRefused = ({ outcome }: Attempt) => outcome.result !== "accepted" && outcome.step === "recipient";
+  const found: Bouncing[] = [];
+  for (const records of contacts.values()) {
+    const [newest] = records;
+    const refusals = records
+      .flatMap(({ attempts }) => attempts)
+      .filter(isRefused)
+      .toSorted((one, other) => other.at - one.at);
+    if (!newest || refusals.length < leastTries || found.length === mostContacts) continue;
+    const { contact } = newest;
+    const [mailed] = (await ledger.journal({ site, contact, outcome: "mailed", limit: 1 })).items;
+    const row = refusals.filter(({ at }) => at > (mailed?.ending?.at ?? 0));
+    const [last, first] = [row[0], row.at(-1)];
+    if (!last || !first || row.length < leastTries || last.at - first.at < leastTryingMilliseconds) continue;
+    const days = new Set(row.map(({ at }) => dayOf(at))).size;
+    found.push({ contact, days, last: last.at, reply: last.outcome.reply, refused: true });
+  }
+  return found;
+};
+
+/** The contacts whose last mails all bounced for good. Reads the site's reports, then the mails of these contacts alone. */
+const returnedContacts = async (ledger: Ledger, site: string, now: number): Promise<Bouncing[]> => {
   const bounces = (await ledger.returned(site)).filter(({ permanent }) => permanent);
   const contacts = Map.groupBy(bounces, ({ contact }) => contactKey(contact));
   const daysOf = (some: typeof bounces) => new Set(some.map(({ at }) => dayOf(at))).size;
@@ -40,4 +77,16 @@ export const bouncing = async (ledger: Ledger, site: string, now: number): Promi
     if (days >= leastDays) found.push({ contact: last.contact, days, last: last.at, reply: last.reply });
   }
   return found;
+};
+
+/**
+ * The contacts of a site who get no mail; at most 20 of each kind. Of some the last mails all bounced for good, on three
+ * days (UTC) or more. Of the others relays refused or deferred each of the last three tries at RCPT, for 15 minutes or more.
+ */
+export const bouncing = async (ledger: Ledger, site: string, now: number): Promise<Bouncing[]> => {
+  const [returned, refused] = await Promise.all([
+    returnedContacts(ledger, site, now),
+    refusedContacts(ledger, site),
+  ]);
+  return [...returned, ...refused];
 };

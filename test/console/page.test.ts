@@ -170,11 +170,23 @@ it("names a contact whose mails come back, with the last reason", () => {
     last: { accepted: now, mailed: now },
     rejected: 0,
     wrong_tokens: { count: 0 },
-    bouncing: [{ contact: "ops@example.net", days: 3, last: now, reply: "550 5.1.1 <gone>" }],
+    bouncing: [
+      { contact: "ops@example.net", days: 3, last: now, reply: "550 5.1.1 <gone>" },
+      {
+        contact: "dba@example.net",
+        days: 1,
+        last: now,
+        reply: "550 5.1.1 <unknown>",
+        refused: true as const,
+      },
+    ],
   };
   const text = String(nowPage(reader, { status, totals, flow: { since: now, hours: [] } }));
   expect(text).toContain("Mail is flowing, but …");
   expect(text).toContain(
     "Mail to ops@example.net came back on 3 days, the last time with: 550 5.1.1 &lt;gone&gt;.",
+  );
+  expect(text).toContain(
+    "No relay takes mail to dba@example.net, the last one said: 550 5.1.1 &lt;unknown&gt;.",
   );
 });

@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import type { DeliveryOutcome, Step } from "../../functions/deliver/delivery.ts";
+import { failure } from "../../functions/deliver/refusal.ts";
 import { bouncing } from "../../functions/ledger/bouncing.ts";
 import type { Verdict } from "../../functions/ledger/case.ts";
-import { claim, type Ledger, settle } from "../../functions/ledger/ledger.ts";
+import { claim, type Ledger, release, settle } from "../../functions/ledger/ledger.ts";
 import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { decide } from "../../functions/ledger/verdict.ts";
@@ -18,8 +20,8 @@ beforeEach(() => {
   [ledger, count] = [sqliteLedger(":memory:"), 0];
 });
 
-/** A mail at a time, and what came back of it a minute later. */
-const mail = async (at: number, came: Came, contact = "ops@example.com", site = "site") => {
+/** A mail at a time that is decided and not yet handed to a relay. */
+const begun = async (at: number, contact: string, site: string) => {
   const id = `alert-${String(count++).padStart(4, "0")}`;
   const queued = queuedAlert(
     { id, contact, site, receivedAt: at },
@@ -32,6 +34,11 @@ const mail = async (at: number, came: Came, contact = "ops@example.com", site = 
     receiveCount: 1,
   });
   if (!mine) throw new Error("not claimed");
+  return { id, queued, mine };
+};
+/** A mail at a time, and what came back of it a minute later. */
+const mail = async (at: number, came: Came, contact = "ops@example.com", site = "site") => {
+  const { id, queued, mine } = await begun(at, contact, site);
   await settle(ledger, queued, mine, { attempts: [] }, { at, as: "mailed", reason: "250" }, (entry) => entry);
   if (came === "nothing") return;
   await ledger.noteReturned(site, id, {
@@ -85,5 +92,67 @@ describe("a contact", () => {
       await mail(begin + days * day, "bounce", days === 0 ? "a@example.com" : "b@example.com");
     }
     expect((await found(begin + 4 * day)).toSorted()).toEqual(["b@example.com 3", "ops@example.com 4"]);
+  });
+});
+
+const minute = 60_000;
+const reply = (step: Step, code: number): DeliveryOutcome => ({
+  ...failure(step, code, `${code} no`),
+  step,
+  code,
+  reply: `${code} no`,
+  durationMilliseconds: 1,
+});
+/** A mail that a relay refused or deferred at each of these times. */
+const tried = async (outcome: DeliveryOutcome, times: number[], contact = "ops@example.com") => {
+  const [at = 0] = times;
+  const { queued, mine } = await begun(at, contact, "site");
+  const handover = { attempts: times.map((time) => ({ at: time, route: "smtp://relay", outcome })) };
+  if (outcome.result !== "refused") return release(ledger, queued, mine, handover, at);
+  return settle(
+    ledger,
+    queued,
+    mine,
+    handover,
+    { at, as: "refused", reason: outcome.reply },
+    (entry) => entry,
+  );
+};
+const minutes = (...counts: number[]) => counts.map((count) => begin + count * minute);
+
+describe("a contact to whom no relay takes mail", () => {
+  it("is named after three refused mails over 15 minutes, with the last reason, to its own site", async () => {
+    for (const at of minutes(0, 1)) await tried(reply("recipient", 550), [at]);
+    expect(await found(begin + hour)).toEqual([]);
+    await tried(reply("recipient", 550), minutes(15), "OPS@example.com");
+    expect(await bouncing(ledger, "site", begin + hour)).toEqual([
+      { contact: "OPS@example.com", days: 1, last: begin + 15 * minute, reply: "550 no", refused: true },
+    ]);
+    expect(await found(begin + hour, "other")).toEqual([]);
+  });
+
+  it("is named after three tries of one mail that were deferred over 15 minutes", async () => {
+    await tried(reply("recipient", 450), minutes(0, 5, 15));
+    expect(await found(begin + hour)).toEqual(["ops@example.com 1"]);
+  });
+
+  it("is not named for refusals of a moment, or for greylisting", async () => {
+    for (const at of minutes(0, 1, 2, 14)) await tried(reply("recipient", 550), [at]);
+    await tried(reply("recipient", 450), minutes(0, 1, 3, 8), "dba@example.com");
+    expect(await found(begin + hour)).toEqual([]);
+  });
+
+  it("is not named for what a relay says before or after RCPT", async () => {
+    for (const at of minutes(0, 20, 40)) await tried(reply("after-data", 554), [at]);
+    await tried(reply("connect", 421), minutes(0, 20, 40), "dba@example.com");
+    expect(await found(begin + hour)).toEqual([]);
+  });
+
+  it("is named no more after a mail to them was taken", async () => {
+    for (const at of minutes(0, 10, 20)) await tried(reply("recipient", 550), [at]);
+    await mail(begin + 30 * minute, "nothing");
+    expect(await found(begin + hour)).toEqual([]);
+    for (const at of minutes(40, 50, 60)) await tried(reply("recipient", 550), [at]);
+    expect(await found(begin + hour)).toEqual(["ops@example.com 1"]);
   });
 });
