@@ -3,7 +3,7 @@ import type { Mail } from "../compose/mail.ts";
 import type { DeliveryOutcome } from "./delivery.ts";
 
 /** A mail that was accepted within this time shows that its address is quick. */
-const quickMilliseconds = 5_000;
+const quickMilliseconds = 2_000;
 /** After so many failures in a row at RCPT an address is held. */
 const failuresThatHold = 3;
 /** So many addresses are remembered; the one that had no mail for the longest time is forgotten first. */

@@ -119,7 +119,7 @@ describe("the last free place", () => {
   });
 
   it.each<[string, DeliveryOutcome[]]>([
-    ["was accepted slowly", [accepted(), accepted(6_000)]],
+    ["was accepted slowly", [accepted(), accepted(3_000)]],
     ["was refused", [accepted(), unknown]],
     ["got no answer", [accepted(), failed(undefined)]],
   ])("is not for an address whose last mail %s", async (_, outcomes) => {
