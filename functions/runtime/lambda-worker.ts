@@ -1,4 +1,4 @@
-import { setTimeout } from "node:timers/promises";
+import { setImmediate, setTimeout } from "node:timers/promises";
 import type { Context, EventBridgeEvent, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
 import { readFeedback } from "../deliver/ses-events.ts";
@@ -16,6 +16,7 @@ import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { noteReturned } from "../returned.ts";
 import { sweep as sweepLedger } from "../sweep.ts";
 import type { Report } from "../telemetry.ts";
+import { batchesOf } from "./drain.ts";
 import { lambdaSettings, madeOf, toLog } from "./lambda.ts";
 import { transportOf } from "./routes.ts";
 import { parameterStore } from "./ssm.ts";
@@ -25,6 +26,12 @@ const clock = () => Date.now();
 const answerMilliseconds = 5_000;
 /** So often messages that are dealt with are removed while others of their batch are under way. */
 const removeMilliseconds = 1_000;
+/** After so long an invocation is held by a slow mail, and receives further messages by itself. */
+const heldMilliseconds = 5_000;
+/** With less time than this left it receives no more: the mail of a message could be cut off. */
+const leastLeftMilliseconds = 100_000;
+/** So many further messages an invocation may have in hand. */
+const places = 40;
 
 const log = toLog(clock);
 const settings = await lambdaSettings(process.env, "lambda-worker", parameterStore(process.env), clock, log);
@@ -79,14 +86,48 @@ const isJustReceived = ({ attributes }: SQSRecord): boolean =>
   attributes.ApproximateReceiveCount === "1" &&
   clock() - Number(attributes.ApproximateFirstReceiveTimestamp) < answerMilliseconds;
 
+const pause = (milliseconds: number): Promise<undefined> =>
+  setTimeout(milliseconds, undefined, { ref: false });
+
+/**
+ * Receives and works on further messages while an invocation is held by a slow mail. There are few invocations, and
+ * a few hanging mails of one site would else stop all sites.
+ */
+const workMeanwhile = async (
+  { queue, handle }: Bridge,
+  batch: Promise<unknown>,
+  leftMilliseconds: () => number,
+): Promise<void> => {
+  const batches = batchesOf(queue, places, handle, failed);
+  const isOver = () =>
+    Promise.race([Promise.all([batch, batches.over()]).then(() => true), setImmediate(false)]);
+  await Promise.race([batch, pause(heldMilliseconds)]);
+  for (;;) {
+    const max = await batches.room();
+    if (leftMilliseconds() < leastLeftMilliseconds || (await isOver())) break;
+    const visibilityTimeoutSeconds = Math.floor(leftMilliseconds() / 1000);
+    try {
+      const messages = await queue.receive({ max, waitSeconds: 1, visibilityTimeoutSeconds });
+      batches.begin(messages);
+    } catch (error) {
+      failed("working on the queue", error);
+      await pause(1000);
+    }
+  }
+  await batches.over();
+};
+
 /**
  * Works on one batch of an SQS event source with ReportBatchItemFailures. What is not in the answer is deleted by
  * Lambda; a message that is to come again is in it, with all later ones of its group. A group does not wait for the
- * slow mails of others: its messages are given back at once, or removed within a second.
+ * slow mails of others: its messages are given back at once, or removed within a second. While one is slow, further
+ * messages of the queue are worked on.
  */
 export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatchResponse> => {
-  const { queue, routes, handle } = await bridge();
-  const visibleAgainAt = clock() + context.getRemainingTimeInMillis() - answerMilliseconds;
+  const now = await bridge();
+  const { queue, routes, handle } = now;
+  const leftMilliseconds = () => context.getRemainingTimeInMillis() - answerMilliseconds;
+  const visibleAgainAt = clock() + leftMilliseconds();
   const batch = event.Records.map((record) => [messageOf(record, visibleAgainAt), record] as const);
   const hiddenSeconds = context.getRemainingTimeInMillis() / 1000;
   await Promise.all(
@@ -122,7 +163,8 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
     batch.map(([message]) => message),
     ({ group }) => group,
   );
-  const all = Promise.all([...groups.values()].map(work)).then(() => true);
+  const worked = Promise.all([...groups.values()].map(work));
+  const over = Promise.all([worked, workMeanwhile(now, worked, leftMilliseconds)]).then(() => true);
   const removeDone = async () => {
     const these = done;
     done = [];
@@ -134,8 +176,7 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
     }
   };
   // Lambda deletes at the end alone, and until then SQS hands out nothing more of a group.
-  const pause = () => setTimeout(removeMilliseconds, false, { ref: false });
-  while (!(await Promise.race([all, pause()]))) await Promise.race([all, removeDone()]);
+  while (!(await Promise.race([over, pause(removeMilliseconds)]))) await Promise.race([over, removeDone()]);
   // Lambda freezes the process until the next batch: a session that is kept would be found dead.
   for (const { transport } of routes) transport.close();
   return {
