@@ -90,7 +90,7 @@ export const settings: readonly Setting[] = [
   { name: "HARDSTATE_HOST_COVER", secret: false, required: false, fallback: "5min" },
   { name: "HARDSTATE_ORPHAN_RECOVERY", secret: false, required: false, fallback: "suppress" },
   { name: "HARDSTATE_BURST", secret: false, required: false, fallback: "20/min" },
-  { name: "HARDSTATE_RATE", secret: false, required: false, fallback: "60000/min" },
+  { name: "HARDSTATE_RATE", secret: false, required: false, fallback: "200000/h" },
   { name: "HARDSTATE_HEARTBEAT_AFTER", secret: false, required: false, fallback: "off" },
   { name: "HARDSTATE_STILL_OPEN_AT", secret: false, required: false, fallback: "off" },
   { name: "HARDSTATE_GIVE_UP_AFTER", secret: false, required: false, fallback: "48h" },
@@ -265,8 +265,8 @@ export const readSettings = (
   const rate = take(
     "HARDSTATE_RATE",
     (text) => (text === "off" ? "off" : readRate(text, mostPosted)),
-    `off, or 1-${mostPosted} alerts in each s, min, h or d, such as 60000/min`,
-    "60000/min",
+    `off, or 1-${mostPosted} alerts in each s, min, h or d, such as 200000/h`,
+    "200000/h",
   );
   const finite = (seconds: number) => (Number.isFinite(seconds) ? seconds : undefined);
   const policy: Policy = {

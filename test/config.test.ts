@@ -620,7 +620,7 @@ describe("storms, silence and what is open", () => {
   it.each([
     ["HARDSTATE_BURST", "5/h", { policy: { burst: { most: 5, milliseconds: 3_600_000 } } }],
     ["HARDSTATE_BURST", "off", { policy: { burst: undefined } }],
-    ["HARDSTATE_RATE", "", { rate: { most: 60_000, milliseconds: 60_000 } }],
+    ["HARDSTATE_RATE", "", { rate: { most: 200_000, milliseconds: 3_600_000 } }],
     ["HARDSTATE_RATE", "1000000/h", { rate: { most: 1_000_000, milliseconds: 3_600_000 } }],
     ["HARDSTATE_RATE", "off", { rate: undefined }],
     ["HARDSTATE_HEARTBEAT_AFTER", "5min", { heartbeatAfterSeconds: 300 }],
