@@ -78,7 +78,7 @@ const problemSchema = (name: ProblemName): Json => ({
     status: { const: problems[name].status },
     detail: { type: "string" },
     errors: { type: "array", items: reference("Fault"), minItems: 1 },
-    more: { type: "integer", minimum: 1, description: "So many faults are not in errors." },
+    more: { type: "integer", minimum: 1 },
     ...(name === "not-valid" && { alerts: { type: "array", items: reference("Posted") } }),
   },
   required: ["type", "title", "status", "detail"],
@@ -299,7 +299,10 @@ const paths: Record<string, Record<string, Json>> = {
             schema: reference("Heartbeat"),
             examples: { monitor: { value: { monitor: "monitor1" } } },
           },
-          "application/x-www-form-urlencoded": { schema: reference("Heartbeat") },
+          // A field that is given twice is refused, whatever its name is.
+          "application/x-www-form-urlencoded": {
+            schema: { ...reference("Heartbeat"), additionalProperties: { type: "string" } },
+          },
         },
       },
       responses: {
