@@ -506,7 +506,7 @@ describe("a token of the bridge's own site", () => {
     for (const asked of [1, 2]) {
       const { status, stderr } = await (asked === 1 ? notify(problem, ops) : notify(["--drain"]));
       expect(status).toBe(asked - 1);
-      expect(stderr).toMatch(/"event":"trouble","error":"the bridge answers 403: .*no monitor has its token/);
+      expect(stderr).toMatch(/"event":"trouble","error":"the bridge answers 403: .*of the bridge's own site/);
       expect(requests).toBe(asked);
       expect(waiting()).toHaveLength(1);
     }

@@ -23,17 +23,15 @@ export type RejectedItem = Extract<Posted, { status: "rejected" }>;
 
 /** The rejections of one item of a post of `items` that its answer has; the last one says how many faults it has not. */
 export const fewRejections = (rejections: readonly RejectedItem[], items: number): RejectedItem[] => {
-  const few: RejectedItem[] = [];
   let left = Math.max(mostOfItem, Math.floor(mostFaults / items));
-  for (const rejection of rejections) {
+  let more = rejections.reduce((sum, { errors }) => sum + errors.length, 0);
+  const few = rejections.slice(0, left).flatMap((rejection) => {
     const { faults: errors } = fewFaults(rejection.errors, left);
     left -= errors.length;
-    few.push({ ...rejection, errors });
-    if (left === 0) break;
-  }
-  const told = few.reduce((sum, { errors }) => sum + errors.length, 0);
-  const more = rejections.reduce((sum, { errors }) => sum + errors.length, 0) - told;
-  return few.map((one, index) => (index === few.length - 1 && more > 0 ? { ...one, more } : one));
+    more -= errors.length;
+    return errors.length > 0 ? [{ ...rejection, errors }] : [];
+  });
+  return few.map((one, index) => (more > 0 && index === few.length - 1 ? { ...one, more } : one));
 };
 
 /** The first ids of a post, for a line of the log. */

@@ -450,7 +450,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       return next();
     }
     overQuota.add(site);
-    const detail = `${mostWaitingBytes / 1024 ** 2} MiB of this site's alerts wait for their mail: it can post again when some are mailed.`;
+    const detail = `${mostWaitingBytes / 1024 ** 2} MiB of this site's alerts wait for their mail.`;
     return tooMany(detail, { afterSeconds: quotaRetrySeconds, first }, site);
   };
 
@@ -458,8 +458,11 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   const ofMonitors: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
     const site = c.get("site");
     if (site !== operatorSite) return next();
-    const detail = `The site ${site} is the bridge's own, and no monitor has its token. Use a token of the monitor's site.`;
-    return refuse("forbidden", detail, site);
+    return refuse(
+      "forbidden",
+      "This token is of the bridge's own site. Use a token of the monitor's site.",
+      site,
+    );
   };
 
   app.post(
