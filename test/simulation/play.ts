@@ -277,6 +277,7 @@ export const simulator = (open = inMemory()) => {
         allowed,
         operators: [],
         queue: {
+          waitingBytes: async () => undefined,
           send: (messages) => {
             unsettled -= 1;
             return mine.send(messages).finally(() => {
