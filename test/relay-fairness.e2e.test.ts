@@ -1,16 +1,12 @@
-import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterEach, describe, expect, it } from "vitest";
 import { relays } from "../functions/deliver/relays.ts";
 import { smtpTransport } from "../functions/deliver/smtp.ts";
 import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { Secret } from "../functions/secret.ts";
 import { mail, relayAt } from "./deliver/sending.ts";
-import { type Lab, openLab, startRelay } from "./lab.ts";
+import { type Lab, openLab, setPostfix, startRelay } from "./lab.ts";
 
-const run = promisify(execFile);
 const clock = () => Date.now();
 /** As many as one process has in hand. */
 const inHand = 100;
@@ -28,16 +24,12 @@ const openRoute = async () => {
   const lab: Lab = openLab();
   ends.push(() => lab.stop());
   const { port, user, password, ca } = await startRelay(lab);
-  const folder = join(lab.folder, "relay/etc");
-  const settings = [
+  await setPostfix(
+    lab,
     "relay_domains = example.com, stall.example.com",
     "relay_recipient_maps = inline:{ good@example.com=yes, @stall.example.com=yes }",
     "smtpd_recipient_restrictions = check_recipient_access inline:{ {stall.example.com = sleep 20} }, permit",
-  ];
-  await run("postconf", ["-c", folder, "-e", ...settings]);
-  await run("postfix", ["-c", folder, "reload"]);
-  // Postfix tells its processes one after the other.
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  );
   const relay = relayAt(port, {
     host: "localhost",
     credentials: { user, password: new Secret(password) },
