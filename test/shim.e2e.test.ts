@@ -1,6 +1,7 @@
 import { execFile, execFileSync } from "node:child_process";
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -645,6 +646,42 @@ describe.each(Object.entries(hosts))("the shim's lines, by %s", (host, { sh }) =
     expect(await by("--drain")).toEqual([line("sent")]);
   });
 
+  it("say once that others may read the settings file or change it, and no alert waits for that", async () => {
+    const conf = join(folder, "notify.conf");
+    const trouble = (words: string) => ({
+      at: expect.any(String),
+      event: "trouble",
+      error: `the settings file ${conf} ${words}`,
+    });
+    const open = trouble("has the mode -rw-r--r--, not 0600: others may read the token");
+    const foreign = "to the user 12345, neither root nor root: they may send alerts elsewhere";
+    chmodSync(conf, 0o644);
+    expect(await by(...problem)).toEqual([open, line("sent")]);
+    expect(await by(...problem)).toEqual([line("sent")]);
+    chownSync(conf, 12345, 0);
+    expect(await by(...problem)).toEqual([
+      trouble(`has the mode -rw-r--r--, not 0600: others may read the token, and it belongs ${foreign}`),
+      line("sent"),
+    ]);
+    chmodSync(conf, 0o600);
+    expect(await by(...problem)).toEqual([trouble(`belongs ${foreign}`), line("sent")]);
+    expect(await by(...problem)).toEqual([line("sent")]);
+    chownSync(conf, 0, 0);
+    for (const mode of [0o400, 0o600]) {
+      chmodSync(conf, mode);
+      expect(await by(...problem)).toEqual([line("sent")]);
+    }
+    // It was well meanwhile, so this is news.
+    chmodSync(conf, 0o640);
+    expect(await by("--drain")).toEqual([
+      trouble("has the mode -rw-r-----, not 0600: others may read the token"),
+    ]);
+    chmodSync(conf, 0o600);
+    await by(...problem);
+    expect(await taken()).toHaveLength(8);
+    expect(readdirSync(spool)).toEqual([]);
+  });
+
   it("name the field that the bridge rejects", async () => {
     const error = expect.stringMatching(
       /^state must be .*one of OK WARNING CRITICAL UNKNOWN; it is in rejected/,
@@ -986,6 +1023,11 @@ describe("notify --test", () => {
       "a settings file that others can read",
       () => chmodSync(join(folder, "notify.conf"), 0o644),
       "is readable and has mode 0600",
+    ],
+    [
+      "a settings file of another user",
+      () => chownSync(join(folder, "notify.conf"), 12345, 0),
+      "has mode 0600: it belongs to the user 12345, neither root nor root: they may send alerts elsewhere",
     ],
     ["no settings file", () => rmSync(join(folder, "notify.conf")), "is readable and has mode 0600"],
     [
