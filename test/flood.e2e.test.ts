@@ -171,7 +171,7 @@ const deep = (open: string, close: string) => {
   return open.repeat(levels) + close.repeat(levels);
 };
 const withField = (field: string, json: string) =>
-  `${JSON.stringify(posted({ recipients: [{ email: "ops@example.com" }] })).slice(0, -1)},"${field}":${json}}`;
+  `${JSON.stringify(posted({ recipients: [{ email: "ops@example.com" }], [field]: undefined })).slice(0, -1)},"${field}":${json}}`;
 
 describe("a bomb", () => {
   it.each([
@@ -202,7 +202,7 @@ describe("a bomb", () => {
       {},
       202,
     ],
-    ["the same key again and again", withField("output", `"x"${',"output":"y"'.repeat(18_000)}`), {}, 202],
+    ["the same key again and again", withField("output", `"x"${',"output":"y"'.repeat(18_000)}`), {}, 422],
     ["a number without bounds", withField("time", "1e999"), {}, 202],
     [
       "fields without end in a form",

@@ -284,7 +284,7 @@ export const simulator = (open = inMemory()) => {
               unsettled += 1;
             });
           },
-        } as IntakeParts["queue"],
+        } as Partial<IntakeParts["queue"]> as IntakeParts["queue"],
         ledger: base,
         clock: on.clockOf(me),
         report: (event) => {
