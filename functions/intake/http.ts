@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import * as v from "valibot";
@@ -27,9 +28,16 @@ import {
   turnedAway,
 } from "../ledger/rejection.ts";
 import { operatorSite } from "../operator.ts";
-import { type DeadLetter, deduplicationId, type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
+import {
+  type DeadLetter,
+  deduplicationId,
+  mostDeadLetters,
+  type Queue,
+  type QueuedAlert,
+  toMessage,
+} from "../queue/queue.ts";
 import type { Rate } from "../rate.ts";
-import { asLines, mostDeadLetters, statusOf } from "../status.ts";
+import { asLines, statusOf } from "../status.ts";
 import type { Report } from "../telemetry.ts";
 import type {
   Letter,
@@ -70,6 +78,8 @@ export type IntakeParts = {
 
 export const mostBytes = 256 * 1024;
 export const mostAlerts = 100;
+/** A post for more mailboxes is worked on in parts of so many, and other requests have their turns in between. */
+const mailboxesAtOnce = 200;
 /**
  * The alerts of one site that wait. 10,000 services that fail at once with five contacts and 2 KB each are 100 MB, and a
  * relay may be away for days. A monitor that has gone mad must not fill a disk of 10 GB, which other sites share.
@@ -523,10 +533,15 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         severalSites: sites.size > 1,
       };
       const queued: QueuedAlert[] = [];
-      const known = new Set<QueuedAlert>();
       const turned: Rejected[] = [];
       const refused: RejectedItem[] = [];
-      const answers = items.flatMap((item, index): Posted[] => {
+      let turns = 1;
+      const answers: Posted[] = [];
+      for (const [index, item] of items.entries()) {
+        if (answers.length > mailboxesAtOnce * turns) {
+          turns += 1;
+          await setImmediate();
+        }
         const reading =
           "faults" in item
             ? { ok: false as const, faults: item.faults, rejected: [] }
@@ -552,11 +567,11 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         refused.push(...rejected);
         const taken = reading.ok ? reading.value : [];
         queued.push(...taken);
-        return [
+        answers.push(
           ...taken.map((one): Posted => ({ ...of(one), status: "queued" })),
           ...fewRejections(rejected, items.length),
-        ];
-      });
+        );
+      }
       const faults = refused.flatMap(({ item, errors }) =>
         errors.map((fault) => ({
           ...fault,
@@ -568,27 +583,31 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         const detail = "Nothing was taken; errors tells each field.";
         return rejectAll("not-valid", detail, faults, turned, { alerts: answers }, ids);
       }
-      try {
-        const taken = await queue.send(queued.map(toMessage));
-        if (!taken.every(Boolean))
-          throw new Error("the queue took only some; the same ids may be sent again");
-        for (const [index, one] of queued.entries()) if (taken[index] === "known") known.add(one);
-      } catch (error) {
-        return unavailable(
-          "queue",
-          error,
-          queued.map(({ id }) => id),
-        );
-      }
-      if (rate) limiter.charge(site, rate, queued.length + turned.length - 1, clock());
-      for (const one of queued) {
-        const { id, contact, alert } = one;
-        const about = { id, object: objectName(alert), contact };
-        report(
-          known.has(one)
-            ? { event: "repeated", ...about, reason: "the queue has this alert already" }
-            : { event: "accepted", site, ...about, type: alert.type, state: alert.state },
-        );
+      if (rate) limiter.charge(site, rate, turned.length - 1, clock());
+      for (let start = 0; start < queued.length; start += mailboxesAtOnce) {
+        const part = queued.slice(start, start + mailboxesAtOnce);
+        let taken: (boolean | "known")[];
+        try {
+          if (start > 0) await setImmediate();
+          taken = await queue.send(part.map(toMessage));
+          if (!taken.every(Boolean))
+            throw new Error("the queue took only some; the same ids may be sent again");
+        } catch (error) {
+          return unavailable(
+            "queue",
+            error,
+            queued.slice(start).map(({ id }) => id),
+          );
+        }
+        if (rate) limiter.charge(site, rate, part.length, clock());
+        for (const [index, { id, contact, alert }] of part.entries()) {
+          const about = { id, object: objectName(alert), contact };
+          report(
+            taken[index] === "known"
+              ? { event: "repeated", ...about, reason: "the queue has this alert already" }
+              : { event: "accepted", site, ...about, type: alert.type, state: alert.state },
+          );
+        }
       }
       if (faults.length > 0 && !probe) {
         report({
@@ -736,23 +755,14 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     const site = c.get("site");
     try {
       const depth = await queue.depth();
-      const dead = await queue.deadLetters(mostDeadLetters, site);
+      const dead = await queue.deadLetterCount(site);
       const heartbeats = (await ledger.heartbeats()).filter((one) => one.site === site);
       const flow = await ledger.flow(site, clock());
       const routes = await ledger.routes();
       await away.writeWrongTokens();
       const turned = await turnedAway(ledger, site, clock());
       const lost = await bouncing(ledger, site, clock());
-      const status: StatusPage = statusOf(
-        clock(),
-        depth,
-        dead.length,
-        routes,
-        heartbeats,
-        flow,
-        turned,
-        lost,
-      );
+      const status: StatusPage = statusOf(clock(), depth, dead, routes, heartbeats, flow, turned, lost);
       const plain = c.req.header("Accept")?.trim().toLowerCase().startsWith("text/plain");
       return plain ? c.text(asLines(status)) : answer(status);
     } catch (error) {

@@ -65,6 +65,9 @@ export const isChosen =
   ({ alert }: DeadLetter): boolean =>
     (site === undefined || alert?.site === site) && (id === undefined || alert?.id === id);
 
+/** A site's dead letters are listed and counted up to here. */
+export const mostDeadLetters = 500;
+
 /** How much a queue holds; `oldestAt` is when its oldest alert was taken, where the queue can tell. */
 export type Depth = { waiting: number; handedOut: number; oldestAt?: number };
 
@@ -93,11 +96,11 @@ export type Queue = {
   bury(message: ReceivedMessage, reason: string): Promise<void>;
   /** Puts dead letters back; tells how many. Who dies meanwhile may put one back twice. */
   redrive(which: Chosen): Promise<number>;
-  /** Oldest first; of a site its own, and those that are no alert. */
+  /** Oldest first; of a site its own, and those that are no alert. Long outputs may be left out. */
   deadLetters(limit: number, site?: string): Promise<DeadLetter[]>;
   depth(): Promise<Depth>;
-  /** How many dead letters there are; no one is handed out for that. */
-  deadLetterCount(): Promise<number>;
+  /** How many dead letters there are; of a site as many as `deadLetters` would tell, up to `mostDeadLetters`. */
+  deadLetterCount(site?: string): Promise<number>;
   /** Whether an alert still waits here; undefined where the queue cannot look into itself (SQS). */
   holds(deduplicationId: string): Promise<boolean | undefined>;
   /** How many bytes of a site wait here, dead letters apart; undefined where the queue cannot tell (SQS). */
@@ -113,11 +116,19 @@ export const deduplicationId = (site: string, id: string): string => digest("ale
 const forbiddenInSqs = /[\ud800-\udfff\ufffe\uffff]/g;
 const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 
+/** An alert is written once for all its contacts. */
+const written = new WeakMap<Alert, string>();
+const jsonOf = (alert: Alert): string => {
+  const json = written.get(alert) ?? JSON.stringify(alert).replace(forbiddenInSqs, escaped);
+  written.set(alert, json);
+  return json;
+};
+
 /** The message of one alert. Its group is hash(site, object, contact); it is readable by `readQueuedAlert`. */
 export const toMessage = ({ alert, ...queued }: QueuedAlert): OutgoingMessage => {
   const { site, id } = queued;
   const contact = contactKey(queued.contact);
-  const json = JSON.stringify(alert).replace(forbiddenInSqs, escaped);
+  const json = jsonOf(alert);
   const head = JSON.stringify(queued).replace(forbiddenInSqs, escaped).slice(0, -1);
   return {
     group: messageGroup(site, alert, contact),

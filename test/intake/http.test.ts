@@ -78,6 +78,22 @@ const postJson = (value: unknown) => post(JSON.stringify(value));
 const taken = () => takenFrom(queue);
 
 describe("POST /v1/alerts", () => {
+  it("takes a small post before a large one that came first", async () => {
+    const recipients = Array.from({ length: 150 }, (_, index) => ({ email: `c${index}@example.com` }));
+    const large = Array.from({ length: 40 }, (_, index) => alert({ id: `large-${index}`, recipients }));
+    const order: string[] = [];
+    const answered = (name: string) => (response: Response) => {
+      expect(response.status).toBe(202);
+      order.push(name);
+    };
+    await Promise.all([
+      postJson(large).then(answered("large")),
+      postJson(alert({ id: "small-one" })).then(answered("small")),
+    ]);
+    expect(order).toEqual(["small", "large"]);
+    expect((await queue.depth()).waiting).toBe(6001);
+  });
+
   it("takes one alert and answers with its id, object and contact", async () => {
     const response = await postJson(alert({ id: "client-id-1" }));
     expect(response.status).toBe(202);
