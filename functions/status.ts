@@ -5,9 +5,6 @@ import type { Flow } from "./ledger/flow.ts";
 import type { TurnedAway, WrongTokens } from "./ledger/rejection.ts";
 import type { Depth } from "./queue/queue.ts";
 
-/** A site's dead letters are counted up to here. */
-export const mostDeadLetters = 500;
-
 /** How the bridge is, as one site may know it. Times are Unix milliseconds of the bridge. */
 export type Status = {
   now: number;

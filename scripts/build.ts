@@ -11,7 +11,7 @@ const forLambda = [
   { name: "lambda-intake", mostKib: 130, beside: ["functions/intake/openapi.json"] },
   { name: "lambda-worker", mostKib: 260, beside: [] },
 ] as const;
-const forCloudflare = { name: "cloudflare", mostKib: 212 } as const;
+const forCloudflare = { name: "cloudflare", mostKib: 216 } as const;
 
 const run = promisify(execFile);
 

@@ -6,8 +6,8 @@ import { tokenFinder } from "../intake/token.ts";
 import { bouncing } from "../ledger/bouncing.ts";
 import type { Outcome } from "../ledger/journal.ts";
 import { findRejection, listRejections, turnedAway } from "../ledger/rejection.ts";
-import { deduplicationId } from "../queue/queue.ts";
-import { mostDeadLetters, statusOf } from "../status.ts";
+import { deduplicationId, mostDeadLetters } from "../queue/queue.ts";
+import { statusOf } from "../status.ts";
 import { curveBegin } from "./curve.ts";
 import {
   deadLettersPage,
@@ -227,7 +227,7 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
     const now = clock();
     const [depth, dead, routes, heartbeats, totals, flow, turned, lost] = await Promise.all([
       queue.depth(),
-      queue.deadLetters(mostDeadLetters, site),
+      queue.deadLetterCount(site),
       ledger.routes(),
       ledger.heartbeats(),
       ledger.totals(site),
@@ -236,7 +236,7 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
       bouncing(ledger, site, now),
     ]);
     const own = heartbeats.filter((one) => one.site === site);
-    const status = statusOf(now, depth, dead.length, routes, own, flow, turned, lost);
+    const status = statusOf(now, depth, dead, routes, own, flow, turned, lost);
     return c.html(nowPage(readerOf(c), { status, totals, flow }));
   });
 

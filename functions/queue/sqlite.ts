@@ -3,6 +3,7 @@ import { digest } from "../identity.ts";
 import { type Database, openDatabase } from "../sqlite.ts";
 import {
   isChosen,
+  mostDeadLetters,
   type OutgoingMessage,
   putBack,
   type Queue,
@@ -123,8 +124,6 @@ type Row = {
 };
 type Letter = {
   sequence: number;
-  message_group: string;
-  deduplication_id: string;
   body: string;
   reason: string;
   dead_at: number;
@@ -201,7 +200,13 @@ export const sqliteQueue = (
   const inter = db.prepare(`
     INSERT INTO dead_letter (message_group, deduplication_id, body, reason, dead_at, site, text)
     SELECT message_group, deduplication_id, body, ?, ?, site, text FROM message WHERE sequence = ?`);
-  const letters = `SELECT sequence, message_group, deduplication_id, reason, dead_at, ${whole("dead_letter")} FROM dead_letter`;
+  // What is listed is read for all of it: without the texts that take long to read and are not shown.
+  const letters = `SELECT sequence, reason, dead_at, body || coalesce((SELECT
+    json_remove(json, '$.long_output', '$.perfdata') || '}' FROM text WHERE hash = dead_letter.text), '') AS body
+    FROM dead_letter`;
+  const wholeLetter = db.prepare(
+    `SELECT message_group, deduplication_id, ${whole("dead_letter")} FROM dead_letter WHERE sequence = ?`,
+  );
   const dead = db.prepare(`${letters} WHERE sequence > ? ORDER BY sequence LIMIT ?`);
   const deadOf = db.prepare(`${letters} WHERE sequence IN (
     SELECT sequence FROM dead_letter WHERE site IN (?, ?) AND sequence > ? ORDER BY sequence LIMIT ?) ORDER BY sequence`);
@@ -216,6 +221,9 @@ export const sqliteQueue = (
   const counts = db.prepare("SELECT coalesce(sum(messages), 0) AS messages FROM waiting");
   const bytesOf = db.prepare("SELECT bytes FROM waiting WHERE site = ?");
   const deadCount = db.prepare("SELECT count(*) AS dead FROM dead_letter");
+  const deadCountOf = db.prepare(
+    "SELECT count(*) AS dead FROM (SELECT 1 FROM dead_letter WHERE site IN (?, '') LIMIT ?)",
+  );
   const oldest = db.prepare(`SELECT ${whole("message")} FROM message ORDER BY sequence LIMIT 1`);
   const find = db.prepare("SELECT 1 FROM message WHERE deduplication_id = ?");
 
@@ -235,10 +243,16 @@ export const sqliteQueue = (
     sites.set(site, turns);
     return turns.take(contact);
   };
-  /** Takes a message unless it is known. */
-  const take = ({ group, deduplicationId, site, contact, body, alert }: OutgoingMessage): boolean => {
+  /** Takes a message unless it is known. No text is hashed twice in one call. */
+  const take = (
+    { group, deduplicationId, site, contact, body, alert }: OutgoingMessage,
+    hashes: Map<string, { site: string; text: string }>,
+  ): boolean => {
     if (find.get(deduplicationId) !== undefined) return false;
-    const text = alert && alert.length >= longCharacters ? digest("text", site, alert) : null;
+    const isLong = alert !== undefined && alert.length >= longCharacters;
+    const known = isLong ? hashes.get(alert) : undefined;
+    const text = known?.site === site ? known.text : isLong ? digest("text", site, alert) : null;
+    if (isLong && text) hashes.set(alert, { site, text });
     if (alert && text) keepText.run(text, alert);
     const before = alert && text ? body.slice(0, -alert.length - 1) : body;
     const turn = grouped.get(group) === undefined ? turnOf({ site, contact }) : null;
@@ -306,7 +320,10 @@ export const sqliteQueue = (
 
   return {
     send: async (messages) => {
-      const taken = await db.together(() => messages.map((message) => take(message) || ("known" as const)));
+      const hashes = new Map<string, { site: string; text: string }>();
+      const taken = await db.together(() =>
+        messages.map((message) => take(message, hashes) || ("known" as const)),
+      );
       wake();
       return taken;
     },
@@ -360,13 +377,13 @@ export const sqliteQueue = (
         if (!last || last.sequence > newest) break;
         after = last.sequence;
         const chosen = some.filter((row) => wanted(letterOf(row)));
+        const hashes = new Map<string, { site: string; text: string }>();
         db.transaction(() => {
-          for (const { sequence, message_group, deduplication_id, body } of chosen) {
-            take({
-              ...putBack(body, clock()),
-              group: message_group,
-              deduplicationId: deduplication_id,
-            });
+          for (const { sequence } of chosen) {
+            const row = wholeLetter.get(sequence);
+            const again = putBack(String(row?.body), clock());
+            const [group, deduplicationId] = [String(row?.message_group), String(row?.deduplication_id)];
+            take({ ...again, group, deduplicationId }, hashes);
             exhume.run(sequence);
           }
         });
@@ -386,7 +403,8 @@ export const sqliteQueue = (
         ...(reading?.ok && { oldestAt: reading.value.receivedAt }),
       };
     },
-    deadLetterCount: async () => Number(deadCount.get()?.dead),
+    deadLetterCount: async (site) =>
+      Number((site === undefined ? deadCount.get() : deadCountOf.get(site, mostDeadLetters))?.dead),
     holds: async (deduplicationId) => find.get(deduplicationId) !== undefined,
     waitingBytes: async (site) => Number(bytesOf.get(site)?.bytes ?? 0),
     ready: async () => {

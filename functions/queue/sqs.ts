@@ -15,6 +15,7 @@ import { digest } from "../identity.ts";
 import {
   type DeadLetter,
   isChosen,
+  mostDeadLetters,
   type OutgoingMessage,
   putBack,
   type Queue,
@@ -275,6 +276,13 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       return held.length;
     });
 
+  const deadLetters: Queue["deadLetters"] = (limit, site) =>
+    withDeadLetters(
+      ({ alert }) => site === undefined || (alert?.site ?? site) === site,
+      limit,
+      (held) => held.map(({ letter }) => letter),
+    );
+
   return {
     send,
     receive: async ({ max, waitSeconds, visibilityTimeoutSeconds, signal }) => {
@@ -326,17 +334,13 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
         if (some < mostHeld) return count;
       }
     },
-    deadLetters: (limit, site) =>
-      withDeadLetters(
-        ({ alert }) => site === undefined || (alert?.site ?? site) === site,
-        limit,
-        (held) => held.map(({ letter }) => letter),
-      ),
+    deadLetters,
     depth: async () => {
       const [waiting, handedOut] = await countsOf(queueUrl);
       return { waiting, handedOut };
     },
-    deadLetterCount: async () => {
+    deadLetterCount: async (site) => {
+      if (site !== undefined) return (await deadLetters(mostDeadLetters, site)).length;
       const [waiting, handedOut] = await countsOf(await deadLetterQueue());
       return waiting + handedOut;
     },

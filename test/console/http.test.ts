@@ -472,7 +472,11 @@ describe("dead letters", () => {
     await bury("dead-0001");
     const [letter] = await queue.deadLetters(1);
     if (!letter) throw new Error("nothing was buried");
-    app = bridgeOn(ledger, { ...queue, deadLetters: async (limit) => Array(limit).fill(letter) });
+    const many = {
+      deadLetters: async (limit: number) => Array(limit).fill(letter),
+      deadLetterCount: async () => 500,
+    };
+    app = bridgeOn(ledger, { ...queue, ...many });
     const cookie = await logIn();
     const [now, letters] = [(await get("/", cookie)).text, (await get("/dead-letters", cookie)).text];
     expect(now).toContain("500 alerts or more could not be mailed");

@@ -173,11 +173,14 @@ describe("sqlite alone", () => {
     await queue.remove(all.slice(0, 50));
     for (const received of all.slice(50)) await queue.bury(received, "550");
     expect(await queue.waitingBytes("site")).toBe(0);
-    expect((await queue.deadLetters(1))[0]?.alert?.alert.long_output).toHaveLength(60_000);
+    // What people list is read without the long text.
+    expect((await queue.deadLetters(1))[0]?.alert?.alert.object.host).toBe("web01");
     expect(await queue.redrive({})).toBe(50);
     expect(await queue.waitingBytes("site")).toBeGreaterThan(60_000);
     expect(texts()).toHaveLength(1);
-    await queue.remove(await queue.receive({ max: 100, waitSeconds: 0, visibilityTimeoutSeconds: 400 }));
+    const again = await queue.receive({ max: 100, waitSeconds: 0, visibilityTimeoutSeconds: 400 });
+    expect(again.every(({ body }) => JSON.parse(body).alert.long_output.length === 60_000)).toBe(true);
+    await queue.remove(again);
     expect(await queue.waitingBytes("site")).toBe(0);
     expect(texts()).toEqual([]);
     db.close();
