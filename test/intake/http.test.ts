@@ -80,15 +80,17 @@ const taken = () => takenFrom(queue);
 describe("POST /v1/alerts", () => {
   it("takes a small post before a large one that came first", async () => {
     const recipients = Array.from({ length: 150 }, (_, index) => ({ email: `c${index}@example.com` }));
-    const large = Array.from({ length: 40 }, (_, index) => alert({ id: `large-${index}`, recipients }));
+    const large = Array.from({ length: 40 }, (_, index) =>
+      alert({ id: `large-number-${index}`, recipients }),
+    );
     const order: string[] = [];
     const answered = (name: string) => (response: Response) => {
       expect(response.status).toBe(202);
       order.push(name);
     };
     await Promise.all([
-      postJson(large).then(answered("large")),
-      postJson(alert({ id: "small-one" })).then(answered("small")),
+      Promise.resolve(postJson(large)).then(answered("large")),
+      Promise.resolve(postJson(alert({ id: "small-one" }))).then(answered("small")),
     ]);
     expect(order).toEqual(["small", "large"]);
     expect((await queue.depth()).waiting).toBe(6001);
