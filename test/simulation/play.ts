@@ -257,7 +257,14 @@ export const simulator = (open = inMemory()) => {
           try {
             const messages = await mine.receive({ max: 10, waitSeconds: 20, visibilityTimeoutSeconds });
             const tellOf = (_: ReceivedMessage, error: unknown) => failed(me, error);
-            await drain({ ...mine } as Parameters<typeof drain>[0], messages, handle, tellOf, wait);
+            await drain(
+              { ...mine } as Parameters<typeof drain>[0],
+              messages,
+              handle,
+              tellOf,
+              undefined,
+              wait,
+            );
           } catch (error) {
             failed(me, error);
             await wait(1_000);
