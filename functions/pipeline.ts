@@ -113,7 +113,7 @@ export const pipeline = (parts: PipelineParts) => {
     return turn;
   };
 
-  const { digestFor, joinDigest, toldMeanwhile } = digests(ledger, policy.burst, inTurn);
+  const { digestFor, joinDigest, toldMeanwhile } = digests(ledger, policy, inTurn);
 
   /**
    * The verdict of an alert. A problem that a digest told which nobody took is told by the next notification, as after

@@ -110,6 +110,7 @@ const policyOf = (file: Policies, scenario: Policies): Policy => {
     flapHoldSeconds: number("flap_hold", p.flapHoldSeconds),
     auxiliaryWindowSeconds: number("aux_window", p.auxiliaryWindowSeconds),
     flapSettleSeconds: number("flap_settle", p.flapSettleSeconds),
+    noteBurst: p.noteBurst,
     degradedHoldSeconds: number("degraded_hold", p.degradedHoldSeconds),
   };
 };

@@ -73,6 +73,7 @@ const stage = (change: Partial<Policy> = {}, openLedger?: () => Ledger & { close
     story: async (id: string) => (await bridge.ledger().story("site", id)) as JournalRecord,
   };
 };
+const nothingAlone: Policy = { ...defaultPolicy, burst: { ...burst, most: 0 } };
 const four = ["s1", "s2", "s3", "s4"];
 
 it("a recovery comes after the digest of its problem, though HARDSTATE_BURST was turned off between them", async () => {
@@ -278,8 +279,8 @@ it("a digest does not wait for a clock that was set back", async () => {
   const ledger = sqliteLedger(":memory:");
   const joining = async (id: string, now: number) => {
     const queued = queuedAlert({ id, receivedAt: now });
-    const noted = await admit(ledger, queued, { ...burst, most: 0 }, undefined, undefined, now);
-    return join(ledger, queued, noted?.id ?? "", burst, now);
+    const noted = await admit(ledger, queued, nothingAlone, undefined, undefined, now);
+    return join(ledger, queued, noted?.id ?? "", nothingAlone, now);
   };
   const digest = await joining("alert-0001", begin);
   expect(await ledger.due(begin + 60_000, 1)).toHaveLength(1);
@@ -291,8 +292,8 @@ it("a digest that is full is mailed before the next, though a worker's clock is 
   const ledger = sqliteLedger(":memory:");
   const joining = async (id: string, now: number) => {
     const queued = queuedAlert({ id, receivedAt: now });
-    const noted = await admit(ledger, queued, { ...burst, most: 0 }, undefined, undefined, now);
-    return join(ledger, queued, noted?.id ?? "", burst, now);
+    const noted = await admit(ledger, queued, nothingAlone, undefined, undefined, now);
+    return join(ledger, queued, noted?.id ?? "", nothingAlone, now);
   };
   const first = await joining("alert-0000", begin);
   for (let n = 1; n < 1000; n++) await joining(`alert-${n}`, begin);

@@ -7,6 +7,7 @@ import type { Verdict } from "./case.ts";
 import { type Entry, type Held, type Told, withHeld } from "./entry.ts";
 import { type JournalRecord, newRecord } from "./journal.ts";
 import { heldRecord, type Ledger, noteDigest, type Page } from "./ledger.ts";
+import type { Policy } from "./policy.ts";
 
 /** When the period began in which mails are counted, and how many went out alone in it. */
 type Count = { since: number; alone: number };
@@ -39,11 +40,10 @@ const notes: readonly NotificationType[] = [
   "FLAPPINGDISABLED",
 ];
 
-/**
- * So many notes of each type go to a contact at once, whatever HARDSTATE_BURST says: one in ten seconds, for ten
- * minutes. No person writes so fast; a script does, or whoever acknowledges all problems of a site with one click.
- */
-const noteRate: Rate = { most: 60, milliseconds: 600_000 };
+/** How many mails go out alone. Without a burst what follows a digest is still told together. */
+type Bursts = { burst: Rate; noteBurst: Rate };
+const withoutBurst: Rate = { most: 1, milliseconds: 60_000 };
+const burstsOf = ({ burst = withoutBurst, noteBurst }: Policy): Bursts => ({ burst, noteBurst });
 
 /** The count in the period that `now` is in. A little before it is a worker behind others, more a clock set back. */
 const countAt = (count: Count | undefined, { milliseconds }: Rate, now: number): Count =>
@@ -53,9 +53,14 @@ const stormOf = ({ storm }: Entry, now: number): Storm =>
   storm ?? { since: 0, alone: 0, next: now, digests: {} };
 
 /** The storm with one more mail that goes out alone; undefined: as many did in this period as may. */
-const withOneMore = (storm: Storm, type: NotificationType, burst: Rate, now: number): Storm | undefined => {
+const withOneMore = (
+  storm: Storm,
+  type: NotificationType,
+  { burst, noteBurst }: Bursts,
+  now: number,
+): Storm | undefined => {
   const isNote = notes.includes(type);
-  const rate = isNote ? noteRate : burst;
+  const rate = isNote ? noteBurst : burst;
   const { since, alone } = countAt(isNote ? storm.notes?.[type] : storm, rate, now);
   if (alone >= rate.most) return undefined;
   const counted = { since, alone: alone + 1 };
@@ -63,9 +68,9 @@ const withOneMore = (storm: Storm, type: NotificationType, burst: Rate, now: num
 };
 
 /** Why a mail does not go out alone. */
-const tooMany = (type: NotificationType, burst: Rate): string => {
+const tooMany = (type: NotificationType, { burst, noteBurst }: Bursts): string => {
   const [{ most, milliseconds }, mails] = notes.includes(type)
-    ? [noteRate, `${type} mails`]
+    ? [noteBurst, `${type} mails`]
     : [burst, "mails"];
   return `more than ${most} ${mails} in ${milliseconds / 1000} s`;
 };
@@ -121,9 +126,6 @@ const sooner = (entry: Entry, due: number): Entry => {
 
 const mostConflicts = 1000;
 
-/** Of what is still to be told together where no burst is set any more. */
-const withoutBurst: Rate = { most: 1, milliseconds: 60_000 };
-
 /**
  * Whether what a contact knows of an object makes the next mail wait for others: a digest told him of this episode
  * (of no matter without a burst), or one that told him last is not mailed yet and would come after that mail.
@@ -145,7 +147,7 @@ const followsDigest = async (
 export const admit = async (
   ledger: Ledger,
   queued: QueuedAlert,
-  burst: Rate | undefined,
+  policy: Policy,
   about: Told | undefined,
   episode: string | undefined,
   now: number,
@@ -153,16 +155,16 @@ export const admit = async (
   const { site, contact, alert } = queued;
   const key = contactEntryKey(site, contact);
   const isNote = notes.includes(alert.type);
-  const follows = !isNote && (await followsDigest(ledger, site, about ?? {}, episode, burst));
-  if (!isNote && !burst && !follows) return undefined;
-  const rate = burst ?? withoutBurst;
+  const follows = !isNote && (await followsDigest(ledger, site, about ?? {}, episode, policy.burst));
+  if (!isNote && !policy.burst && !follows) return undefined;
+  const bursts = burstsOf(policy);
   for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
     const entry = await ledger.entry(key);
     const storm = stormOf(entry, now);
-    const counted = follows ? undefined : withOneMore(storm, alert.type, rate, now);
+    const counted = follows ? undefined : withOneMore(storm, alert.type, bursts, now);
     if (!counted) {
       const id = openIn(storm)?.[0] ?? digestAlert(queued, storm.next, now).id;
-      return { id, why: follows ? "it goes on with what a digest told" : tooMany(alert.type, rate) };
+      return { id, why: follows ? "it goes on with what a digest told" : tooMany(alert.type, bursts) };
     }
     const next = { ...entry, touchedAt: now, storm: counted };
     if (await ledger.write({ key, entry: next, records: [], of: { site, ...place } })) return undefined;
@@ -179,14 +181,18 @@ export const join = async (
   ledger: Ledger,
   queued: QueuedAlert,
   noted: string,
-  burst: Rate = withoutBurst,
+  policy: Policy,
   now: number,
 ): Promise<string> => {
   const { site, id, contact, alert } = queued;
   const key = contactEntryKey(site, contact);
-  const isNote = notes.includes(alert.type);
+  const bursts = burstsOf(policy);
+  const { burst, noteBurst } = bursts;
   // HARDSTATE_BURST may be of a day: what a person wrote does not wait so long.
-  const longest = isNote ? Math.min(burst.milliseconds, noteRate.milliseconds) : burst.milliseconds;
+  const longest = Math.min(
+    burst.milliseconds,
+    notes.includes(alert.type) ? noteBurst.milliseconds : Number.POSITIVE_INFINITY,
+  );
   for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
     const entry = await ledger.entry(key);
     const stored = stormOf(entry, now);
@@ -213,7 +219,7 @@ export const join = async (
     const before = Object.values(held.held).filter(({ row }) => row === "R46");
     const due = Math.max(ends, ...before.map((one) => one.due + 1));
     const begun = { ...held, storm: { ...storm, next: storm.next + 1, digests } };
-    const reason = `${tooMany(alert.type, burst)}: the rest is told together`;
+    const reason = `${tooMany(alert.type, bursts)}: the rest is told together`;
     const hold = { at: now, row: "R46" as const, reason, until: due };
     const records = [heldRecord(newRecord(opened), opened, hold)];
     if (await ledger.write({ key, entry: withHeld(begun, opened, "R46", due), records })) return name;
@@ -244,7 +250,7 @@ export const lineOf = ({ alert: { type, author, comment, output = "" } }: Queued
  */
 export const digests = (
   ledger: Ledger,
-  burst: Rate | undefined,
+  policy: Policy,
   inTurn: <T>(key: string, step: () => Promise<T>) => Promise<T>,
 ) => {
   /** The digest that is to tell an alert in place of a mail of its own, if one is, and why. */
@@ -259,14 +265,14 @@ export const digests = (
     const { site, contact } = queued;
     // A downtime is not part of a problem: it goes out alone though a digest told the problem.
     const part = kind === "DOWNTIME" ? undefined : episode?.id;
-    return inTurn(contactEntryKey(site, contact), () => admit(ledger, queued, burst, about, part, now));
+    return inTurn(contactEntryKey(site, contact), () => admit(ledger, queued, policy, about, part, now));
   };
   /** Puts an alert that the journal has as digested into its digest, or into another. */
   const joinDigest = async (queued: QueuedAlert, noted: string, now: number) => {
     const key = contactEntryKey(queued.site, queued.contact);
     let id = noted;
     for (let notes = 0; notes < mostConflicts; notes++) {
-      const joined = await inTurn(key, () => join(ledger, queued, id, burst, now));
+      const joined = await inTurn(key, () => join(ledger, queued, id, policy, now));
       if (joined === id) return;
       id = await noteDigest(ledger, queued, id, joined);
     }

@@ -1,3 +1,4 @@
+import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import type { History as Monitored } from "../oracle/history.ts";
 import { modes, history as monitored } from "../oracle/modes.ts";
 import { draws } from "./draws.ts";
@@ -37,6 +38,7 @@ export type History = {
   /** How far the clocks of processes may be off. */
   skewMilliseconds: number;
   burst?: { most: number; milliseconds: number };
+  noteBurst: { most: number; milliseconds: number };
   renotifyAfterSeconds?: number;
   giveUpAfterSeconds: number;
   redriveAtEnd: boolean;
@@ -110,6 +112,7 @@ export const historyOf = (seed: number): History => {
     renotifyAfterSeconds: draw.chance(0.1) ? 300 : undefined,
     giveUpAfterSeconds: draw.of([900, 172_800, 172_800]),
     redriveAtEnd: draw.chance(0.5),
+    noteBurst: draw.chance(0.3) ? { most: 1, milliseconds: 600_000 } : defaultPolicy.noteBurst,
     spared: [],
     even: false,
   };

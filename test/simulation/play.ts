@@ -237,6 +237,7 @@ export const simulator = (open = inMemory()) => {
         policy: {
           ...defaultPolicy,
           burst: history.burst,
+          noteBurst: history.noteBurst,
           renotifyAfterSeconds: history.renotifyAfterSeconds,
         },
         giveUpAfterSeconds: history.giveUpAfterSeconds,
