@@ -87,8 +87,8 @@ export const plants: Record<string, Plant> = {
   "recovery-overtakes": {
     breaks: "each alert is a group of its own",
     file: "functions/queue/queue.ts",
-    text: "messageGroup(queued.site, queued.alert, contactKey(queued.contact))",
-    instead: "messageGroup(queued.site, queued.alert, queued.id)",
+    text: "group: messageGroup(site, alert, contact)",
+    instead: "group: messageGroup(site, alert, id)",
   },
   "digest-loses-a-member": {
     breaks: "an alert whose worker died before it was in its digest is in none",
@@ -99,8 +99,8 @@ export const plants: Record<string, Plant> = {
   "answers-before-the-queue": {
     breaks: "intake answers 202 before the queue has it",
     file: "functions/intake/http.ts",
-    text: "const taken = await queue.send(queued.map(toMessage));",
-    instead: "const taken = [true];\n        queue.send(queued.map(toMessage)).catch(() => undefined);",
+    text: "taken = await queue.send(part.map(toMessage));",
+    instead: "taken = part.map(() => true);\n          queue.send(part.map(toMessage)).catch(() => undefined);",
   },
   "answers-for-all": {
     breaks: "intake answers 202 though the queue took only some",

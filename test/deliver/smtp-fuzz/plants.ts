@@ -153,8 +153,8 @@ export const plants: Record<string, Plant> = {
   "beyond-limits": {
     breaks: "a session carries more mails than LIMITS says",
     file: session,
-    text: "&& mails < mostMails,",
-    instead: ",",
+    text: "&& mails < mostMails && ",
+    instead: "&& ",
   },
   "tells-secrets": {
     breaks: "a refusal that repeats the password is told with it",
