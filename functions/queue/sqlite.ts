@@ -111,7 +111,7 @@ const farMilliseconds = (longestSeconds + 60) * 1000;
 const mostReturning = 1000;
 /** So many dead letters are put back in one commit. */
 const mostExhumed = 100;
-/** Above so many, contacts whose turns are over are forgotten. */
+/** From so many on, contacts whose turns are over are forgotten. */
 const mostContacts = 1000;
 
 type Row = {
@@ -136,11 +136,16 @@ type Letter = {
 const siteTurns = () => {
   let clock = 0;
   const next = new Map<string, number>();
+  let most = mostContacts;
   return {
     /** The turn of one more message of a contact. */
     take: (contact: string): number => {
       const turn = Math.max(clock, next.get(contact) ?? 0);
-      if (next.size >= mostContacts) for (const [other, its] of next) if (its <= clock) next.delete(other);
+      if (next.size >= most) {
+        for (const [other, its] of next) if (its <= clock) next.delete(other);
+        // All of a flood may still wait: to look at each again for each message would take minutes.
+        most = Math.max(mostContacts, 2 * next.size);
+      }
       next.set(contact, turn + 1);
       return turn;
     },
