@@ -69,8 +69,8 @@ const endedFor = (mailboxes: string) =>
 
 let alertsOfB = 0;
 /** Posts alerts of B, one after the other; resolves when the last one's mail has come. */
-const mailsOfB = async (post: Poster): Promise<void> => {
-  for (let count = 0; count < 5; count++) {
+const mailsOfB = async (post: Poster, most = 5): Promise<void> => {
+  for (let count = 0; count < most; count++) {
     const number = alertsOfB++;
     const { status, text } = await post([
       alertOf("PROBLEM", `B${number}`, number, [`b-${number}@example.com`]),
@@ -110,4 +110,25 @@ it.each([
   expect(await flood(a1, 60, (n) => alertOf("PROBLEM", `H${n}`, n, [`${name}-${n}@example.com`]))).toBe(60);
   await mailsOfB(b);
   expect(endedFor(`${name}-`)).toBe(0);
+});
+
+it("site B has its mails before a dozen posts of A to thousands of mailboxes each are answered", async () => {
+  const { a1, b } = await start();
+  const emails = Array.from({ length: 200 }, (_, n) => `a-${n}@example.com`);
+  const alerts = (post: number) =>
+    Array.from({ length: 30 }, (_, n) => alertOf("PROBLEM", `P${post}-${n}`, n, emails));
+  let answered = 0;
+  const posts = Array.from({ length: 12 }, async (_, post) => {
+    // The bridge's end breaks off those that wait then.
+    await a1(alerts(post)).then(
+      () => {
+        answered += 1;
+      },
+      () => {},
+    );
+  });
+  await mailsOfB(b, 2);
+  expect(answered).toBeLessThan(12);
+  await bridge?.kill("SIGKILL");
+  await Promise.all(posts);
 });
