@@ -2,8 +2,8 @@ import { contactKey } from "../address.ts";
 import type { Mail } from "../compose/mail.ts";
 import type { DeliveryOutcome } from "./delivery.ts";
 
-/** A mail that was accepted within this time shows that its address is quick. */
-const quickMilliseconds = 2_000;
+/** A mail that takes longer is slow, and so is the address whose last mail did. */
+export const slowMilliseconds = 2_000;
 /** After so many failures in a row at RCPT an address is held. */
 const failuresThatHold = 3;
 /** So many addresses are remembered; the one that had no mail for the longest time is forgotten first. */
@@ -26,13 +26,20 @@ type InLine = { site: string; party: string; mail: Mail; turn(): void };
  *   connections at once, and accounts are locked for less.
  * - A site that has a place takes the last free one only for an address that took its last mail quickly. So a
  *   site whose mails hang leaves one for the others.
+ * - A site without a place is given that of a slow mail of a site that has several. Nothing of that mail's content has
+ *   left, so it can be tried again later, and counts as a failure of its address.
  * - All addresses that failed three times in a row at RCPT are held: they share one place. A mail that is accepted
  *   frees its address.
  *
  * All this is known to one process: workers on Lambda, and runs on Cloudflare, each have their own.
  */
-export const places = (connections: number) => {
-  const inPlace = new Set<Mail>();
+export const places = (
+  connections: number,
+  clock: () => number,
+  pause: (milliseconds: number) => Promise<unknown>,
+) => {
+  /** In the order in which they took their places. `give` ends an attempt that is slow since then. */
+  const inPlace = new Map<Mail, { since: number; give?: () => void }>();
   /** By site and party. A party that had its turn goes to the end. */
   const line = new Map<string, Map<string, Set<InLine>>>();
   const lastTurns = new Map<string, number>();
@@ -41,16 +48,16 @@ export const places = (connections: number) => {
 
   const known = ({ envelope }: Mail) => addresses.get(contactKey(envelope.to));
   const isHeld = (mail: Mail) => (known(mail)?.failures ?? 0) >= failuresThatHold;
-  const placesOf = (site: string) => [...inPlace].filter(({ alert }) => alert.site === site).length;
+  const placesOf = (site: string) => [...inPlace.keys()].filter(({ alert }) => alert.site === site).length;
   const mayTake = (mail: Mail): boolean => {
     const free = (proven ? connections : 1) - inPlace.size;
-    if (free < 1 || (isHeld(mail) && [...inPlace].some(isHeld))) return false;
+    if (free < 1 || (isHeld(mail) && [...inPlace.keys()].some(isHeld))) return false;
     return free > 1 || known(mail)?.quick === true || placesOf(mail.alert.site) === 0;
   };
 
   let turns = 0;
   const enter = (mail: Mail) => {
-    inPlace.add(mail);
+    inPlace.set(mail, { since: clock() });
     lastTurns.set(mail.alert.site, ++turns);
   };
   const stand = (one: InLine) => {
@@ -84,6 +91,15 @@ export const places = (connections: number) => {
     }
   };
 
+  /** Makes room for a site in line that has no place. */
+  const makeRoom = () => {
+    if ([...line.keys()].every((site) => placesOf(site) > 0)) return;
+    const isSlow = ([mail, { since, give }]: [Mail, { since: number; give?: () => void }]) =>
+      give && clock() - since >= slowMilliseconds && placesOf(mail.alert.site) > 1;
+    const [slow] = [...inPlace].filter(isSlow);
+    if (slow) slow[1].give?.();
+  };
+
   return {
     /** Whether a mail would have a place at once: nobody who may take it stands in line. */
     unattended: mayTake,
@@ -107,8 +123,14 @@ export const places = (connections: number) => {
           resolve(false);
         };
         stand(one);
+        makeRoom();
+        pause(slowMilliseconds).then(makeRoom);
         signal.addEventListener("abort", giveUp, { once: true });
       });
+    },
+    /** From now on a mail may be made to give its place by `give`; without it no more, as its content leaves. */
+    mayGive: (mail: Mail, give?: () => void) => {
+      if (inPlace.has(mail)) inPlace.set(mail, { since: clock(), give });
     },
     /** What a mail has shown of the route: those in line may come if it works. */
     show: (works: boolean) => {
@@ -119,7 +141,7 @@ export const places = (connections: number) => {
     learn: (mail: Mail, outcome: DeliveryOutcome) => {
       const accepted = outcome.result === "accepted";
       const failed = failedForRecipient(outcome);
-      const quick = accepted && outcome.durationMilliseconds <= quickMilliseconds;
+      const quick = accepted && outcome.durationMilliseconds <= slowMilliseconds;
       const failures = accepted ? 0 : (known(mail)?.failures ?? 0) + Number(failed);
       const key = contactKey(mail.envelope.to);
       addresses.delete(key);

@@ -10,7 +10,7 @@ import {
   type Wait,
 } from "./breaker.ts";
 import { type Attempt, isLost, type Transport } from "./delivery.ts";
-import { places } from "./places.ts";
+import { places, slowMilliseconds } from "./places.ts";
 import type { Relay } from "./relay.ts";
 
 /** Where the states of routes are kept, for all workers: the ledger. */
@@ -49,6 +49,7 @@ export type RoutesParts = {
 /** An attempt that would have less time than this is not begun. */
 export const leastAttemptMilliseconds = 20_000;
 const noTime = "no time was left";
+const givenWords = `no answer within ${slowMilliseconds / 1000} s, and another site's mail needed the connection`;
 /** Nobody stands in line until there is less: a reply to the final dot that is cut off makes a second copy. */
 const unhurriedAttemptMilliseconds = 60_000;
 /** What each later route is left of a mail's time. */
@@ -97,7 +98,7 @@ export const relays = ({
   pause = setTimeout,
   stopping,
 }: RoutesParts) => {
-  const placesOf = new Map(routes.map(({ relay }) => [relay.route, places(relay.connections)]));
+  const placesOf = new Map(routes.map(({ relay }) => [relay.route, places(relay.connections, clock, pause)]));
   const change = changing(states);
   const offer = async (
     { relay, transport }: RoutesParts["routes"][number],
@@ -151,7 +152,15 @@ export const relays = ({
       // The ledger took long, or this process stood still: by now another worker may be handed this mail.
       if (until - at < leastAttemptMilliseconds) return { until: at, reason: noTime };
       const limit = timeout(Math.max(until - at, 1));
-      const outcome = await transport.send(mail, limit, () => line.show(true));
+      const given = new AbortController();
+      const loggedIn = () => {
+        line.show(true);
+        line.mayGive(mail, () => given.abort());
+      };
+      const signal = AbortSignal.any([limit, given.signal]);
+      const sent = await transport.send(mail, signal, loggedIn, () => line.mayGive(mail));
+      const isGiven = given.signal.aborted && sent.result === "deferred" && sent.code === undefined;
+      const outcome = isGiven ? { ...sent, reply: givenWords } : sent;
       line.learn(mail, outcome);
       const after = (state: RouteState) => afterAttempt(state, outcome, clock(), mail.envelope.to);
       // A state that cannot be written costs a probe; a lost outcome would cost a second mail.

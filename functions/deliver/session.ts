@@ -41,8 +41,16 @@ export type SmtpSession = {
   authenticate(signal: AbortSignal): Promise<void>;
   /** One command as it is; resolves to the whole reply. Refuses control characters. */
   command(line: string, signal: AbortSignal): Promise<string>;
-  /** Resolves to the reply to the final dot. */
-  submit(envelope: SentEnvelope, bytes: Buffer, signal: AbortSignal): Promise<string>;
+  /**
+   * Resolves to the reply to the final dot. With `oneByOne` each command waits for the reply to the one before it, so that
+   * a silence tells its step. `contentBegins` is called when the content is about to leave.
+   */
+  submit(
+    envelope: SentEnvelope,
+    bytes: Buffer,
+    signal: AbortSignal,
+    options?: { oneByOne?: boolean; contentBegins?: () => void },
+  ): Promise<string>;
   reset(signal: AbortSignal): Promise<void>;
   /** Whether it is open and every command has its reply. */
   inStep(): boolean;

@@ -319,7 +319,7 @@ const openAt = async (
     }
     if (last && (last.code < 400 || last.code === 421)) wire.close();
   };
-  const submit: SmtpSession["submit"] = async (envelope, bytes, signal) => {
+  const submit: SmtpSession["submit"] = async (envelope, bytes, signal, { oneByOne, contentBegins } = {}) => {
     reached("sender");
     const [mail, rcpt] = envelopeLines(envelope, bytes);
     const steps: [Step, string, wanted: string][] = [
@@ -329,14 +329,16 @@ const openAt = async (
     ];
     mails += 1;
     refusedInRow += 1;
-    const pipelined = offered("PIPELINING") !== undefined;
+    const pipelined = !oneByOne && offered("PIPELINING") !== undefined;
     if (pipelined) say(mail, rcpt, "DATA");
     // While the relay works on these.
     const content = contentOf(bytes);
     for (const [index, [at, line, wanted]] of steps.entries()) {
-      if (at !== "sender") reached(at);
+      // Of a group Postfix sends no reply before it knows them all: it may think about the recipient.
+      reached(pipelined && at === "sender" ? "recipient" : at);
       if (!pipelined) say(line);
       const reply = await wire.reply(signal, replyMilliseconds);
+      reached(at);
       try {
         expected(reply, wanted);
       } catch (error) {
@@ -344,6 +346,7 @@ const openAt = async (
         throw error;
       }
     }
+    contentBegins?.();
     wire.say(content, 1);
     reached("after-data");
     const reply = await wire.reply(signal, dotMilliseconds);

@@ -52,6 +52,8 @@ export const smtpTransport = (
   clock: () => number,
   onlooker?: Onlooker,
 ): Transport & { close(): void } => {
+  /** The relay was silent after a group of commands: the next mail finds out to which of them. */
+  let oneByOne = false;
   const idle = new Map<SmtpSession, { timer: NodeJS.Timeout; freshUntil: number }>();
   const forget = (session: SmtpSession) => {
     clearTimeout(idle.get(session)?.timer);
@@ -88,7 +90,7 @@ export const smtpTransport = (
 
   return {
     route: relay.route,
-    send: async (mail, signal, loggedIn) => {
+    send: async (mail, signal, loggedIn, contentBegins) => {
       const startedAt = clock();
       let session: SmtpSession | undefined;
       let ready = false;
@@ -102,7 +104,7 @@ export const smtpTransport = (
           ready = true;
           loggedIn?.();
           try {
-            return await session.submit(envelope, bytes, signal);
+            return await session.submit(envelope, bytes, signal, { oneByOne, contentBegins });
           } catch (error) {
             if (!found || !isUsedUp(error) || signal.aborted) throw error;
             leave(session);
@@ -118,10 +120,13 @@ export const smtpTransport = (
           queueId: queueIdOf(reply),
           ...circumstances(),
         };
+        oneByOne = false;
         if (session) park(session, clock() + freshMilliseconds);
         return outcome;
       } catch (error) {
         const outcome = outcomeOf(error, circumstances(), mail.envelope);
+        oneByOne ||=
+          outcome.result === "deferred" && outcome.step === "recipient" && outcome.code === undefined;
         // A session that refused anything else may refuse the next mail too.
         const forNext = outcome.result === "refused" && outcome.about === "recipient";
         if (session && ready && forNext) park(session, 0);

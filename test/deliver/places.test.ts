@@ -21,10 +21,24 @@ const mail = (site: string, contact: string): Mail =>
   anyMail({ alert: { site, id: "alert-0001" }, envelope: { from: "nagios@example.com", to: contact } });
 
 let route: ReturnType<typeof places>;
+let now: number;
+let pauses: { at: number; over(): void }[];
+/** Lets time pass, and what waits for it go on. */
+const pass = async (milliseconds: number) => {
+  now += milliseconds;
+  for (const { at, over } of pauses) if (at <= now) over();
+  await settled();
+};
 /** Each mail that has its place, as "site contact", in order. */
 let began: string[];
 const withConnections = (connections: number) => {
-  route = places(connections);
+  [now, pauses] = [0, []];
+  route = places(
+    connections,
+    () => now,
+    (milliseconds) =>
+      new Promise((over) => pauses.push({ at: now + milliseconds, over: () => over(undefined) })),
+  );
   route.show(true);
   began = [];
 };
@@ -211,5 +225,61 @@ describe("an address that failed three times in a row at RCPT", () => {
     for (const { taken, end } of rest) taken.then(() => end(unknown));
     await expect.poll(() => began).toHaveLength(8);
     expect(began.slice(1, 5)).toEqual(["a dead0@a", "a good@a", "a dead1@a", "a good@a"]);
+  });
+});
+
+describe("a site without a place", () => {
+  /** A mail that has its place and is logged in; it leaves the place when it is made to give it. */
+  const hanging = async (site: string, contact: string) => {
+    const one = mail(site, contact);
+    await route.take(one, never);
+    route.mayGive(one, () => {
+      given.push(contact);
+      route.learn(one, failed(undefined));
+      route.leave(one);
+    });
+    return one;
+  };
+  let given: string[];
+  beforeEach(async () => {
+    given = [];
+    for (const contact of ["one", "two", "three"]) await sent("a", contact, accepted());
+  });
+
+  it("is given the place of the slowest mail of a site that has several, once that is slow", async () => {
+    for (const contact of ["one", "two", "three"]) await hanging("a", contact);
+    await pass(1_000);
+    come("b", "quiet");
+    await pass(500);
+    expect(given).toEqual([]);
+    await pass(1_500);
+    expect([given, began]).toEqual([["one"], ["b quiet"]]);
+  });
+
+  it("is given it at once if that mail is slow already, though two sites hang", async () => {
+    await hanging("a", "one");
+    await hanging("c", "other");
+    await hanging("a", "two");
+    await pass(5_000);
+    come("b", "quiet");
+    await settled();
+    expect([given, began]).toEqual([["one"], ["b quiet"]]);
+  });
+
+  it("takes no place from a site that has one, nor from a mail whose content leaves", async () => {
+    withConnections(2);
+    await sent("a", "one", accepted());
+    await hanging("a", "one");
+    await hanging("c", "other");
+    await pass(10_000);
+    come("b", "quiet");
+    await pass(10_000);
+    expect(given).toEqual([]);
+    withConnections(2);
+    for (const contact of ["one", "two"]) await sent("a", contact, accepted());
+    for (const contact of ["one", "two"]) route.mayGive(await hanging("a", contact));
+    come("b", "quiet");
+    await pass(10_000);
+    expect(given).toEqual([]);
   });
 });

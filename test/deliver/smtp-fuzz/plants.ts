@@ -93,7 +93,7 @@ export const plants: Record<string, Plant> = {
   "pipelines-unasked": {
     breaks: "commands go out together though the relay does not offer it",
     file: session,
-    text: 'const pipelined = offered("PIPELINING") !== undefined;',
+    text: 'const pipelined = !oneByOne && offered("PIPELINING") !== undefined;',
     instead: "const pipelined = true;",
   },
   "any-3yz-to-data": {
