@@ -12,9 +12,9 @@ import {
   toDeadLetter,
 } from "./queue.ts";
 
-// The first message of a group alone can be handed out. `turn` is its place among its site's messages; while it is hidden
-// or handed out, it has `ready_at` instead. So a receive walks along two indexes, however many messages wait.
-// A long alert is in `text`, once for all contacts of its site; `body` is then what comes before it.
+// Only the first message of a group can be handed out. Its `turn` orders it among its site's messages; while it is hidden
+// or handed out, it has `ready_at` instead. So a receive reads two indexes, however many messages wait.
+// The JSON of a long alert is in the table `text`, once for all contacts of its site; `body` then has the part before it.
 const schema = `
   CREATE TABLE IF NOT EXISTS message (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -77,7 +77,7 @@ const schema = `
   END;
 `;
 
-/** A file of a version that handed out in the order of arrival. */
+/** Changes the file of an older version, which handed out messages in the order of arrival. */
 const olderSchema = `
   ALTER TABLE message ADD COLUMN site TEXT NOT NULL DEFAULT '';
   ALTER TABLE message ADD COLUMN contact TEXT NOT NULL DEFAULT '';
@@ -100,18 +100,18 @@ const prepareSchema = (db: Database) => {
   });
 };
 
-/** Shorter alerts are kept with each message: to find a long one costs as much as to write one of this length. */
+/** A shorter alert is kept with each of its messages: writing it again costs no more than looking it up. */
 const longCharacters = 4096;
 
 /** Nothing is hidden for longer, not even what waits for tomorrow's share of a rate: it is asked about in between. */
 const longestSeconds = 1800;
 /** What seems to be hidden for longer was so before the clock was set back. */
 const farMilliseconds = (longestSeconds + 60) * 1000;
-/** Of a backlog that becomes visible at one moment, so many get their turns in one receive. */
+/** If many messages become visible at one moment, one receive gives so many of them their turns. */
 const mostReturning = 1000;
 /** So many dead letters are put back in one commit. */
-const mostExhumed = 100;
-/** From so many on, contacts whose turns are over are forgotten. */
+const mostPutBack = 100;
+/** With so many contacts or more, those are forgotten whose turns are over. */
 const mostContacts = 1000;
 
 type Row = {
@@ -130,8 +130,8 @@ type Letter = {
 };
 
 /**
- * The order within one site: contact by contact, however many messages each has (start-time fair queueing). The clock is
- * the highest turn that was handed out.
+ * The order of one site's messages: its contacts take turns, however many messages each has (start-time fair queueing).
+ * The clock is the highest turn that was handed out.
  */
 const siteTurns = () => {
   let clock = 0;
@@ -143,7 +143,7 @@ const siteTurns = () => {
       const turn = Math.max(clock, next.get(contact) ?? 0);
       if (next.size >= most) {
         for (const [other, its] of next) if (its <= clock) next.delete(other);
-        // All of a flood may still wait: to look at each again for each message would take minutes.
+        // In a flood all may still wait. Looking at each of them again for each message would take minutes.
         most = Math.max(mostContacts, 2 * next.size);
       }
       next.set(contact, turn + 1);
@@ -157,20 +157,20 @@ const siteTurns = () => {
 
 /** A queue for the process that owns the file. */
 export type SqliteQueue = Queue & {
-  /** Makes visible what the process before us was handed and neither removed nor gave back: it is dead. */
+  /** Makes visible the messages that a dead process had in hand. */
   recover(): number;
   close(): void;
 };
 
 /**
- * A queue in one SQLite file. Sites are handed messages by turns, and so are the contacts of a site. Of at most `places`
- * that are out at once a site has no more than are free. A lock held elsewhere is waited for 250 ms, then a call rejects.
- * Posts that arrive while a commit runs share the next one.
+ * A queue in one SQLite file. Sites take turns, and so do the contacts of a site. At most `mostInHand` messages are in hand;
+ * a site gets no more while it has as many of them as are free. If another process holds the lock for 250 ms, a call
+ * rejects. Posts that arrive while a commit runs share the next one.
  */
 export const sqliteQueue = (
   path: string,
   clock: () => number,
-  places = Number.POSITIVE_INFINITY,
+  mostInHand = Number.POSITIVE_INFINITY,
 ): SqliteQueue => {
   const db = openDatabase(path, 250);
   prepareSchema(db);
@@ -192,7 +192,7 @@ export const sqliteQueue = (
   const handOut = db.prepare(
     "UPDATE message SET turn = NULL, ready_at = ?, receive_count = receive_count + 1, handed_out = 1 WHERE sequence = ?",
   );
-  const held = db.prepare("SELECT message_group FROM message WHERE sequence = ? AND receive_count = ?");
+  const groupOf = db.prepare("SELECT message_group FROM message WHERE sequence = ? AND receive_count = ?");
   const far = db.prepare("SELECT 1 FROM message WHERE ready_at > ?");
   const approach = db.prepare("UPDATE message SET ready_at = ? WHERE ready_at > ?");
   const erase = db.prepare("DELETE FROM message WHERE sequence = ?");
@@ -205,7 +205,7 @@ export const sqliteQueue = (
   const inter = db.prepare(`
     INSERT INTO dead_letter (message_group, deduplication_id, body, reason, dead_at, site, text)
     SELECT message_group, deduplication_id, body, ?, ?, site, text FROM message WHERE sequence = ?`);
-  // What is listed is read for all of it: without the texts that take long to read and are not shown.
+  // A list shows no long output and no performance data, and they take long to read.
   const letters = `SELECT sequence, reason, dead_at, body || coalesce((SELECT
     json_remove(json, '$.long_output', '$.perfdata') || '}' FROM text WHERE hash = dead_letter.text), '') AS body
     FROM dead_letter`;
@@ -215,7 +215,7 @@ export const sqliteQueue = (
   const dead = db.prepare(`${letters} WHERE sequence > ? ORDER BY sequence LIMIT ?`);
   const deadOf = db.prepare(`${letters} WHERE sequence IN (
     SELECT sequence FROM dead_letter WHERE site IN (?, ?) AND sequence > ? ORDER BY sequence LIMIT ?) ORDER BY sequence`);
-  /** At most `limit` letters after one; of a site its own and, with `unowned`, those that are no alert. */
+  /** At most `limit` dead letters after this one. With `site`: those of the site and, with `unowned`, unreadable ones. */
   const lettersAfter = (sequence: number, limit: number, site?: string, unowned = false) =>
     (site === undefined
       ? dead.all(sequence, limit)
@@ -237,18 +237,18 @@ export const sqliteQueue = (
     for (const sleeper of sleepers) sleeper();
   };
 
-  // A process gives its turns itself: after a start all messages get new ones, in the order of the old.
+  // Turns count from zero in each process: after a start all messages get new ones, in their old order.
   db.exec("UPDATE message SET ready_at = 0, turn = NULL WHERE turn IS NOT NULL");
-  /** Sites whose messages may be ready; the one that was handed a message last comes last. */
+  /** The sites that may have a message ready. A site that was handed a message goes to the end. */
   const sites = new Map<string, ReturnType<typeof siteTurns>>();
-  /** The sites of the messages that are out, by their sequences. */
-  const out = new Map<number, string>();
+  /** The site of each message in hand, by its sequence. */
+  const inHand = new Map<number, string>();
   const turnOf = ({ site, contact }: Pick<OutgoingMessage, "site" | "contact">): number => {
     const turns = sites.get(site) ?? siteTurns();
     sites.set(site, turns);
     return turns.take(contact);
   };
-  /** Takes a message unless it is known. No text is hashed twice in one call. */
+  /** Takes a message unless the queue has it already. `hashes` keeps a call from hashing one text twice. */
   const take = (
     { group, deduplicationId, site, contact, body, alert }: OutgoingMessage,
     hashes: Map<string, { site: string; text: string }>,
@@ -269,25 +269,25 @@ export const sqliteQueue = (
   /** Ends a message that this receipt still holds; the next of its group becomes its head. */
   const end = (message: ReceivedMessage, before: (sequence: number) => void) => {
     const [sequence, count] = parts(message);
-    const row = held.get(sequence, count);
+    const row = groupOf.get(sequence, count);
     if (!row) return;
     before(sequence);
     erase.run(sequence);
-    out.delete(sequence);
+    inHand.delete(sequence);
     const next = head.get(String(row.message_group)) as Row | undefined;
     if (next) giveTurn.run(turnOf(next), next.sequence);
   };
-  /** Those whose time has come get turns. */
+  /** Gives turns to the messages that are hidden no longer. */
   const giveTurns = (now: number) => {
     for (const row of returning.all(now, mostReturning) as Row[]) {
-      out.delete(row.sequence);
+      inHand.delete(row.sequence);
       giveTurn.run(turnOf(row), row.sequence);
     }
   };
-  /** The message whose turn it is; undefined: none is ready, or its site has as many out as places are free. */
+  /** The message whose turn it is. Undefined if no site has one ready and may have one more in hand. */
   const nextRow = (): Row | undefined => {
-    const free = places - out.size;
-    const isFull = (name: string) => [...out.values()].filter((site) => site === name).length >= free;
+    const free = mostInHand - inHand.size;
+    const isFull = (name: string) => [...inHand.values()].filter((site) => site === name).length >= free;
     for (const [name, turns] of sites) {
       if (isFull(name)) continue;
       const row = ready.get(name) as (Row & { turn: number }) | undefined;
@@ -309,7 +309,7 @@ export const sqliteQueue = (
       for (let row = nextRow(); row; row = messages.length < max ? nextRow() : undefined) {
         const visibleAgainAt = now + visibilityTimeoutSeconds * 1000;
         handOut.run(visibleAgainAt, row.sequence);
-        out.set(row.sequence, row.site);
+        inHand.set(row.sequence, row.site);
         const receiveCount = row.receive_count + 1;
         messages.push({
           receipt: `${row.sequence}.${receiveCount}`,
@@ -346,7 +346,7 @@ export const sqliteQueue = (
             signal?.removeEventListener("abort", rise);
             resolve();
           };
-          // A hidden message comes back by the clock alone, so nothing is slept through for more than a second.
+          // No event tells that a hidden message is visible again: look each second.
           const timer = setTimeout(rise, Math.min(left, 1000));
           sleepers.add(rise);
           signal?.addEventListener("abort", rise);
@@ -364,7 +364,7 @@ export const sqliteQueue = (
       const seconds = Math.min(visibilityTimeoutSeconds, longestSeconds);
       const [sequence, count] = parts(message);
       if (hide.run(clock() + seconds * 1000, sequence, count).changes === 0) return;
-      out.delete(sequence);
+      inHand.delete(sequence);
       wake();
     },
     bury: async (message, reason) => {
@@ -373,11 +373,11 @@ export const sqliteQueue = (
     },
     redrive: async (which) => {
       const wanted = isChosen(which);
-      // One that is buried again meanwhile is not put back twice.
+      // A letter that is buried again meanwhile is not put back twice.
       const newest = Number(lastLetter.get()?.sequence ?? 0);
       let count = 0;
       for (let after = 0; ; await setImmediate()) {
-        const some = lettersAfter(after, mostExhumed, which.site);
+        const some = lettersAfter(after, mostPutBack, which.site);
         const last = some.at(-1);
         if (!last || last.sequence > newest) break;
         after = last.sequence;
@@ -399,12 +399,12 @@ export const sqliteQueue = (
     },
     deadLetters: async (limit, site) => lettersAfter(0, limit, site, true).map(letterOf),
     depth: async () => {
-      const waiting = Number(counts.get()?.messages) - out.size;
+      const waiting = Number(counts.get()?.messages) - inHand.size;
       const first = oldest.get();
       const reading = first && readQueuedAlert(String(first.body));
       return {
         waiting,
-        handedOut: out.size,
+        handedOut: inHand.size,
         ...(reading?.ok && { oldestAt: reading.value.receivedAt }),
       };
     },

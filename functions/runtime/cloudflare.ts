@@ -38,8 +38,8 @@ const visibilityTimeoutSeconds = 400;
 // more: an alert makes some fifteen, to the ledger most; and six connections at once, two of them for the queue.
 const mostMessages = 500;
 const mailConnections = 4;
-/** So many alerts may be in hand at once. A slow mail keeps its own place, and no other alert waits for it. */
-const places = 50;
+/** So many alerts may be in hand at once, so that no other alert waits for a slow mail. */
+const mostInHand = 50;
 
 /** Resolves when a socket is `ready`. Afterwards an error stays handled: it would be nobody's. */
 const whenReady = <S extends Socket>(socket: S, ready: string, signal: AbortSignal): Promise<S> =>
@@ -161,7 +161,7 @@ const work = async ({ settings, queue, ledger, ses }: Bridge) => {
   }));
   const handOver = relays({ routes, states: ledger, clock });
   const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
-  const batches = batchesOf(queue, places, handle, failed);
+  const batches = batchesOf(queue, mostInHand, handle, failed);
   try {
     for (let taken = 0; taken < mostMessages; ) {
       const max = await batches.room();

@@ -9,17 +9,17 @@ import {
   retryDelaySeconds,
 } from "../queue/queue.ts";
 
-/** How long a message that is dealt with may wait for others of its batch, to be removed with them. */
+/** A message whose work has ended waits so long for others of its batch, to leave the queue with them. */
 const disposeMilliseconds = 1000;
-/** So often a queue that takes no disposition is asked again; then its messages come back when their time is over. */
+/** The queue is asked so often to take a disposition. Then the messages come again when their visibility timeout is over. */
 const mostRefusals = 60;
 
 const pause = (milliseconds: number): Promise<unknown> => setTimeout(milliseconds, undefined, { ref: false });
 
 /**
- * Works on one batch. A message that is done waits a moment for the rest, not for a mail at a slow relay; `freed` hears how
- * many are over. A message that made an error is given back with the later ones of its group: by itself it would come only
- * when its time is over.
+ * Works on one batch. Messages whose work has ended leave the queue together, each within about a second; `freed` gets
+ * their number. After an error a message is given back with the later ones of its group. Otherwise it would come again only
+ * when its visibility timeout is over.
  */
 export const drain = async (
   queue: Queue,
@@ -63,13 +63,13 @@ export const drain = async (
 };
 
 /**
- * Works on batches side by side, with at most `places` messages in hand: a slow mail keeps its own place, and no other
- * alert waits for it. `room` resolves to how many more may be received, at most ten, when there is a place. `over`
- * resolves when all that was begun is over.
+ * Works on batches side by side, with at most `mostInHand` messages in hand: no other alert waits for a slow mail. `room`
+ * waits until more messages may be received, and resolves to how many, at most ten. `over` resolves when the work on all
+ * batches has ended.
  */
 export const batchesOf = (
   queue: Queue,
-  places: number,
+  mostInHand: number,
   handle: (message: ReceivedMessage) => Promise<Disposition>,
   failed: (during: string, error: unknown, id?: string) => void,
 ) => {
@@ -85,13 +85,13 @@ export const batchesOf = (
     failed("handling an alert", error, idIn(message));
   return {
     room: async (): Promise<number> => {
-      while (inHand >= places) await freed.promise;
-      return Math.min(10, places - inHand);
+      while (inHand >= mostInHand) await freed.promise;
+      return Math.min(10, mostInHand - inHand);
     },
     begin: (messages: readonly ReceivedMessage[]): void => {
       inHand += messages.length;
       const batch = drain(queue, messages, handle, failedOne, free)
-        // What was received and not disposed of comes back when its time is over.
+        // Messages without a disposition come again when their visibility timeout is over.
         .catch((error) => failed("working on the queue", error))
         .finally(() => underWay.delete(batch));
       underWay.add(batch);

@@ -24,14 +24,14 @@ import { parameterStore } from "./ssm.ts";
 const clock = () => Date.now();
 /** Kept back from an invocation's time, to answer before Lambda kills the process. */
 const answerMilliseconds = 5_000;
-/** So often messages that are dealt with are removed while others of their batch are under way. */
+/** Finished messages are removed so often while the work on others of their batch goes on. */
 const removeMilliseconds = 1_000;
-/** After so long an invocation is held by a slow mail, and receives further messages by itself. */
-const heldMilliseconds = 5_000;
-/** With less time than this left it receives no more: the mail of a message could be cut off. */
+/** A mail that takes longer is slow: its invocation then receives further messages itself. */
+const slowMilliseconds = 5_000;
+/** With less time left than this, an invocation receives no more messages: a mail could be cut off. */
 const leastLeftMilliseconds = 100_000;
-/** So many further messages an invocation may have in hand. */
-const places = 40;
+/** So many further messages may be in hand in one invocation. */
+const mostInHand = 40;
 
 const log = toLog(clock);
 const settings = await lambdaSettings(process.env, "lambda-worker", parameterStore(process.env), clock, log);
@@ -90,18 +90,18 @@ const pause = (milliseconds: number): Promise<undefined> =>
   setTimeout(milliseconds, undefined, { ref: false });
 
 /**
- * Receives and works on further messages while an invocation is held by a slow mail. There are few invocations, and
- * a few hanging mails of one site would else stop all sites.
+ * Receives and works on further messages while an invocation waits for a slow mail. There are few invocations: otherwise
+ * a few slow mails of one site would stop all sites.
  */
 const workMeanwhile = async (
   { queue, handle }: Bridge,
   batch: Promise<unknown>,
   leftMilliseconds: () => number,
 ): Promise<void> => {
-  const batches = batchesOf(queue, places, handle, failed);
+  const batches = batchesOf(queue, mostInHand, handle, failed);
   const isOver = () =>
     Promise.race([Promise.all([batch, batches.over()]).then(() => true), setImmediate(false)]);
-  await Promise.race([batch, pause(heldMilliseconds)]);
+  await Promise.race([batch, pause(slowMilliseconds)]);
   for (;;) {
     const max = await batches.room();
     if (leftMilliseconds() < leastLeftMilliseconds || (await isOver())) break;
@@ -120,8 +120,8 @@ const workMeanwhile = async (
 /**
  * Works on one batch of an SQS event source with ReportBatchItemFailures. What is not in the answer is deleted by
  * Lambda; a message that is to come again is in it, with all later ones of its group. A group does not wait for the
- * slow mails of others: its messages are given back at once, or removed within a second. While one is slow, further
- * messages of the queue are worked on.
+ * slow mails of other groups: its messages are given back at once, or removed within a second. While a mail is slow, the
+ * invocation works on further messages of the queue.
  */
 export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatchResponse> => {
   const now = await bridge();
@@ -153,7 +153,7 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
     );
     await Promise.all(
       group.map((message) => {
-        // One that made an error, and the later ones of its group, would come only when their time is over.
+        // Otherwise they would come again only when their visibility timeout is over.
         const afterSeconds = retryDelaySeconds(message.receiveCount);
         return finish(message, dispositions.get(message) ?? { message: "give-back", afterSeconds });
       }),
@@ -175,7 +175,7 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
       failed("removing messages before the end of their batch", error);
     }
   };
-  // Lambda deletes at the end alone, and until then SQS hands out nothing more of a group.
+  // Lambda deletes only at the end of an invocation. Until then SQS hands out no later message of a group.
   while (!(await Promise.race([over, pause(removeMilliseconds)]))) await Promise.race([over, removeDone()]);
   // Lambda freezes the process until the next batch: a session that is kept would be found dead.
   for (const { transport } of routes) transport.close();

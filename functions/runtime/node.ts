@@ -35,11 +35,11 @@ const mostConnections = 2000;
 const sweepMilliseconds = 1000;
 const probeMilliseconds = 5000;
 /**
- * So many alerts may be in hand at once, most of them waiting for a slow relay. While a site holds as many as are free,
- * the queue hands it no more: there is always one free for another site.
+ * So many alerts may be in hand at once; most of them wait for a slow relay. The embedded queue hands a site no more
+ * while the site has as many in hand as are free, so that other sites always get some.
  */
-const places = 200;
-/** SQS answers a request after some milliseconds, with ten messages at most: one receiver would be too slow. */
+const mostInHand = 200;
+/** SQS needs some milliseconds for each request, and returns at most ten messages: one receiver would be too slow. */
 const sqsReceivers = 10;
 
 const wrongSettings = (faults: readonly Fault[]): never => {
@@ -121,7 +121,7 @@ const work = async (
 ) => {
   const failed = (during: string, error: unknown, id?: string) =>
     report({ event: "failed", id, during, error: trace(error) });
-  const batches = batchesOf(queue, places, handle, failed);
+  const batches = batchesOf(queue, mostInHand, handle, failed);
   const receive = async () => {
     while (!signal.aborted) {
       // The embedded queue and ledger answer at once: a backlog would leave HTTP no turn.
@@ -181,7 +181,7 @@ const main = async () => {
     : await startTrial(environment, log);
 
   const embedded: SqliteQueue | undefined =
-    settings.queue.kind === "sqlite" ? sqliteQueue(settings.queue.path, clock, places) : undefined;
+    settings.queue.kind === "sqlite" ? sqliteQueue(settings.queue.path, clock, mostInHand) : undefined;
   const queue = embedded ?? (await sqsOf((settings.queue as { url: string }).url));
   embedded?.recover();
   const ledger = await ledgerOf(settings.ledger);

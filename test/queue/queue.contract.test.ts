@@ -141,7 +141,7 @@ describe("sqlite alone", () => {
     }
   });
 
-  it("hands a site no more while it holds as many places as are free", async () => {
+  it("hands a site no more while it has as many messages in hand as are free", async () => {
     const queue = sqliteQueue(path(), clock, 20);
     const held = { ...options, max: 50, visibilityTimeoutSeconds: 400 };
     await queue.send(many("a", "x", 50));

@@ -102,7 +102,7 @@ it("whatever happens, each group has one head, texts are kept while they are use
       expect(heads).toEqual([]);
       expect(kept).toEqual(used);
       expect(counted).toEqual(real);
-      // All that is left comes out in the end: nothing is stuck behind turns or places.
+      // All other messages are handed out in the end: no turn and no limit keeps one back.
       now += 3_600_000;
       for (;;) {
         const some = await queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 30 });
