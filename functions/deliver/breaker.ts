@@ -78,11 +78,11 @@ const mostFailedFor = 100;
 const travelMilliseconds = 50;
 
 /**
- * A tenth of a rate is kept, so that one site's queue never uses up what all others need for an hour or a day: a site
- * that has begun as many mails as that tenth leaves it to the others. A rate per second needs none, because its mails
- * wait in their places, by turns; a rate of fewer than five has none.
+ * How many mails of a rate are reserved, a tenth: for sites that have begun fewer than these. So one site cannot use up the
+ * rate of an hour or a day. A rate per second reserves none, because its mails wait at their connections, which sites
+ * share by turns. A rate of fewer than five reserves none.
  */
-const keptOf = ({ most, milliseconds }: Rate): number =>
+const reservedOf = ({ most, milliseconds }: Rate): number =>
   milliseconds < 60_000 || most < 5 ? 0 : Math.max(1, Math.floor(most / 10));
 
 /** How long a route rests each time it asks for a slower pace. SES allows mail again after one second. */
@@ -132,11 +132,11 @@ export const beginning = (
     .map((at, index) => ({ at, site: begunBy[index] ?? "" }))
     .filter(({ at }) => Math.abs(now - at) < span + patience);
   const own = recent.filter((one) => one.site === site);
-  /** When a mail makes no more than so many of these in the rate's time. */
+  /** From when one more mail makes at most `most` of these within the rate's time. */
   const within = (some: typeof recent, most: number): number =>
     most === 0 ? Number.POSITIVE_INFINITY : (some.at(-most)?.at ?? Number.NEGATIVE_INFINITY) + span;
-  const kept = keptOf(rate);
-  const mine = Math.min(within(recent, rate.most - kept), within(own, kept));
+  const reserved = reservedOf(rate);
+  const mine = Math.min(within(recent, rate.most - reserved), within(own, reserved));
   const at = Math.max(now, within(recent, rate.most), mine);
   if (at > now + patience)
     return {
@@ -144,7 +144,7 @@ export const beginning = (
       reason: `its rate is ${rate.most} mails in ${rate.milliseconds / 1000} s`,
       spread: rate.milliseconds,
     };
-  // One of the kept part may be earlier than those that wait in their places.
+  // A mail of the reserved part may begin before mails that wait at their connections.
   const noted = [...recent, { at, site }].sort((one, other) => one.at - other.at).slice(-rate.most);
   return {
     state: {

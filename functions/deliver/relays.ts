@@ -10,8 +10,8 @@ import {
   type Wait,
 } from "./breaker.ts";
 import { type Attempt, isLost, type Transport } from "./delivery.ts";
-import { places, slowMilliseconds } from "./places.ts";
 import type { Relay } from "./relay.ts";
+import { routeConnections, slowMilliseconds } from "./route-connections.ts";
 
 /** Where the states of routes are kept, for all workers: the ledger. */
 export type RouteStates = {
@@ -50,7 +50,7 @@ export type RoutesParts = {
 export const leastAttemptMilliseconds = 20_000;
 const noTime = "no time was left";
 const givenWords = `no answer within ${slowMilliseconds / 1000} s, and another site's mail needed the connection`;
-/** Nobody stands in line until there is less: a reply to the final dot that is cut off makes a second copy. */
+/** No mail waits for a connection with less time than this: a cut-off reply to the final dot makes a second copy. */
 const unhurriedAttemptMilliseconds = 60_000;
 /** What each later route is left of a mail's time. */
 const laterRouteMilliseconds = 40_000;
@@ -98,7 +98,9 @@ export const relays = ({
   pause = setTimeout,
   stopping,
 }: RoutesParts) => {
-  const placesOf = new Map(routes.map(({ relay }) => [relay.route, places(relay.connections, clock, pause)]));
+  const connectionsOf = new Map(
+    routes.map(({ relay }) => [relay.route, routeConnections(relay.connections, clock, pause)]),
+  );
   const change = changing(states);
   const offer = async (
     { relay, transport }: RoutesParts["routes"][number],
@@ -106,7 +108,7 @@ export const relays = ({
     until: number,
     isLast: boolean,
   ): Promise<{ attempt: Attempt; state: RouteState } | Wait> => {
-    const line = placesOf.get(relay.route);
+    const connections = connectionsOf.get(relay.route);
     const waitable = () => Math.max(until - unhurriedAttemptMilliseconds - clock(), 0);
     // A later route may take it at once.
     const patience = () =>
@@ -116,7 +118,7 @@ export const relays = ({
         site: mail.alert.site,
         contact: mail.envelope.to,
       });
-    /** When a mail in its place is to ask again; undefined: it is to wait elsewhere. */
+    /** When a mail that has its connection is to ask again; undefined: it must wait in the queue. */
     const askAgainAt = (wait: Wait) => {
       const at = comeAt(wait, mail);
       return wait.spread !== undefined && at <= clock() + patience() ? at : undefined;
@@ -135,13 +137,14 @@ export const relays = ({
         if ("state" in begun) return begun;
       }
     };
-    // A probe may hold the only place for minutes: no mail stands in line behind it.
-    if (!line?.unattended(mail)) {
+    // A probe may use the only connection for minutes: no mail waits here for it.
+    if (!connections?.isFreeFor(mail)) {
       const seen = begin(await states.route(relay.route));
       if (!("state" in seen) && askAgainAt(seen) === undefined) return seen;
     }
     const patient = timeout(waitable());
-    if (!line || !(await line.take(mail, stopping ? AbortSignal.any([patient, stopping]) : patient)))
+    const giveUp = stopping ? AbortSignal.any([patient, stopping]) : patient;
+    if (!connections || !(await connections.take(mail, giveUp)))
       return stopping?.aborted
         ? { until: clock(), reason: "this process ends", spread: 0 }
         : { until: clock() + busyMilliseconds, reason: "all its connections are busy" };
@@ -154,21 +157,21 @@ export const relays = ({
       const limit = timeout(Math.max(until - at, 1));
       const given = new AbortController();
       const loggedIn = () => {
-        line.show(true);
-        line.mayGive(mail, () => given.abort());
+        connections.show(true);
+        connections.mayGive(mail, () => given.abort());
       };
       const signal = AbortSignal.any([limit, given.signal]);
-      const sent = await transport.send(mail, signal, loggedIn, () => line.mayGive(mail));
+      const sent = await transport.send(mail, signal, loggedIn, () => connections.mayGive(mail));
       const isGiven = given.signal.aborted && sent.result === "deferred" && sent.code === undefined;
       const outcome = isGiven ? { ...sent, reply: givenWords } : sent;
-      line.learn(mail, outcome);
+      connections.learn(mail, outcome);
       const after = (state: RouteState) => afterAttempt(state, outcome, clock(), mail.envelope.to);
       // A state that cannot be written costs a probe; a lost outcome would cost a second mail.
       const state = await change(relay.route, after).catch(() => after(begun.state));
-      line.show(state.failures === 0);
+      connections.show(state.failures === 0);
       return { attempt: { at, route: relay.route, outcome }, state };
     } finally {
-      line.leave(mail);
+      connections.release(mail);
     }
   };
 

@@ -466,8 +466,8 @@ describe("a rate", () => {
     ["30 mails in a minute", 30, 60_000, { a: 27, b: 3 }],
     ["5 mails in an hour", 5, 3_600_000, { a: 4, b: 1 }],
     ["40 mails in a day", 40, 86_400_000, { a: 36, b: 4 }],
-    ["4 mails in a minute, of which none is kept", 4, 60_000, { a: 4 }],
-    ["14 mails in a second, for which mails wait in their places", 14, 1000, { a: 14 }],
+    ["4 mails in a minute, of which none is reserved", 4, 60_000, { a: 4 }],
+    ["14 mails in a second, for which mails wait at their connections", 14, 1000, { a: 14 }],
   ])(
     "of %s keeps a tenth for other sites than the one with the most mails",
     (_, most, milliseconds, counts) => {
@@ -486,7 +486,7 @@ describe("a rate", () => {
     expect(begunOf(rate, [...many("a"), "b", "b", "b"], late.state, 62).counts).toEqual({ a: 25, b: 1 });
   });
 
-  it("does not make a mail of the kept part wait behind those that wait in their places", () => {
+  it("does not make a mail of the reserved part wait for those that wait at their connections", () => {
     const rate = { most: 30, milliseconds: 60_000 };
     let { state } = begunOf(rate, many("a"));
     const next = (site: string) => {

@@ -13,7 +13,7 @@ let now: number;
 let states: Ledger;
 /** Which route was given a mail, in order. */
 let tried: string[];
-/** How long mails waited in their places. */
+/** How long mails waited at their connections. */
 let paused: number[];
 let stopping: AbortController;
 beforeEach(() => {
@@ -248,7 +248,7 @@ describe("a mail", () => {
   });
 });
 
-describe("the places on a route", () => {
+describe("the connections of a route", () => {
   /** Offers so many mails at once to a route that holds them; tells how many it had at once, and lets them go. */
   const crowd = async (
     connections: number,
@@ -283,7 +283,7 @@ describe("the places on a route", () => {
     return { most, handovers: await Promise.all(all) };
   };
 
-  it("are as many as its connections", async () => {
+  it("are as many as its settings say", async () => {
     const { most, handovers } = await crowd(2, 7, true);
     expect(most).toBe(2);
     expect(handovers.map(({ attempts }) => attempts.length)).toEqual(Array(7).fill(1));
@@ -488,7 +488,7 @@ describe("a route that is asked too fast", () => {
     expect(paced).toBe(true);
   });
 
-  it("is left alone by the mails of all processes, and they wait in their places without an attempt", async () => {
+  it("is left alone by the mails of all processes, and they wait at their connections without an attempt", async () => {
     const answers = [tooFast, accepted, accepted];
     const send: Send = () => answers.shift() ?? accepted;
     await open({ a: { send } })(mail(), until());

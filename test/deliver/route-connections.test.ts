@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Mail } from "../../functions/compose/mail.ts";
 import type { DeliveryOutcome } from "../../functions/deliver/delivery.ts";
-import { places } from "../../functions/deliver/places.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
+import { routeConnections } from "../../functions/deliver/route-connections.ts";
 import { mail as anyMail } from "./sending.ts";
 
 const accepted = (durationMilliseconds = 10): DeliveryOutcome => ({
@@ -20,7 +20,7 @@ const never = new AbortController().signal;
 const mail = (site: string, contact: string): Mail =>
   anyMail({ alert: { site, id: "alert-0001" }, envelope: { from: "nagios@example.com", to: contact } });
 
-let route: ReturnType<typeof places>;
+let route: ReturnType<typeof routeConnections>;
 let now: number;
 let pauses: { at: number; over(): void }[];
 /** Lets time pass, and what waits for it go on. */
@@ -29,11 +29,11 @@ const pass = async (milliseconds: number) => {
   for (const { at, over } of pauses) if (at <= now) over();
   await settled();
 };
-/** Each mail that has its place, as "site contact", in order. */
+/** Each mail that got a connection, as "site contact", in order. */
 let began: string[];
 const withConnections = (connections: number) => {
   [now, pauses] = [0, []];
-  route = places(
+  route = routeConnections(
     connections,
     () => now,
     (milliseconds) =>
@@ -45,7 +45,7 @@ const withConnections = (connections: number) => {
 beforeEach(() => withConnections(3));
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
-/** Comes for a place; the mail leaves it when `end` is called with its outcome. */
+/** A mail that needs a connection. `end` gives it back, with the mail's outcome. */
 const come = (site: string, contact: string, signal = never) => {
   const one = mail(site, contact);
   const taken = route.take(one, signal);
@@ -54,12 +54,12 @@ const come = (site: string, contact: string, signal = never) => {
     taken,
     end: async (outcome: DeliveryOutcome) => {
       route.learn(one, outcome);
-      route.leave(one);
+      route.release(one);
       await settled();
     },
   };
 };
-/** Mails that went one after the other, and how each ended. */
+/** Sends one mail for each outcome, one after the other. */
 const sent = async (site: string, contact: string, ...outcomes: DeliveryOutcome[]) => {
   for (const outcome of outcomes) {
     const one = come(site, contact);
@@ -69,8 +69,8 @@ const sent = async (site: string, contact: string, ...outcomes: DeliveryOutcome[
   began = [];
 };
 
-describe("a free place", () => {
-  it("goes to sites by turns, whatever number of mails each has in line", async () => {
+describe("a free connection", () => {
+  it("goes to sites by turns, however many mails of each wait", async () => {
     withConnections(1);
     const first = come("a", "x@a");
     const rest = [...Array(5).fill("a"), "b", "b", "c"].map((site) => come(site, `x@${site}`));
@@ -92,14 +92,14 @@ describe("a free place", () => {
 
   it("goes to the site that has the fewest, though another one came first", async () => {
     await sent("a", "x@a", accepted());
-    const held = [come("a", "x@a"), come("a", "x@a"), come("a", "x@a")];
+    const connected = [come("a", "x@a"), come("a", "x@a"), come("a", "x@a")];
     come("a", "x@a");
     come("b", "x@b");
-    await held[0]?.end(accepted());
+    await connected[0]?.end(accepted());
     expect(began.at(-1)).toBe("b x@b");
   });
 
-  it("is given to no mail that has left the line, and to the next one instead", async () => {
+  it("goes to the next mail if the one before waits no longer", async () => {
     withConnections(1);
     const first = come("a", "x@a");
     const impatient = new AbortController();
@@ -112,7 +112,7 @@ describe("a free place", () => {
   });
 });
 
-describe("the last free place", () => {
+describe("the last free connection", () => {
   it("stays free for other sites while a site's mails hang", async () => {
     for (let count = 0; count < 100; count++) come("a", `dead${count}@a`);
     await settled();
@@ -143,14 +143,14 @@ describe("the last free place", () => {
     expect(began).toHaveLength(2);
   });
 
-  it("is for any site's address that took its last mail quickly: a site alone has all connections", async () => {
+  it("is for any address that took its last mail quickly, so a site alone can use all", async () => {
     await sent("a", "x@a", accepted());
     for (let count = 0; count < 5; count++) come("a", count % 2 ? "X@a" : "x@a");
     await settled();
     expect(began).toHaveLength(3);
   });
 
-  it("lets a site's good mail pass those of its own that hang", async () => {
+  it("goes to a quick address of a site before the site's mails that hang", async () => {
     await sent("a", "good@a", accepted());
     for (let count = 0; count < 100; count++) come("a", `dead${count}@a`);
     for (let count = 0; count < 5; count++) come("a", "good@a");
@@ -158,7 +158,7 @@ describe("the last free place", () => {
     expect(began).toEqual(["a dead0@a", "a dead1@a", "a good@a"]);
   });
 
-  it("is the only one with one connection: each site has it by turns", async () => {
+  it("goes to each site by turns if the route has only one", async () => {
     withConnections(1);
     const first = come("a", "dead@a");
     come("a", "dead@a");
@@ -176,7 +176,7 @@ describe("an address that failed three times in a row at RCPT", () => {
     ["deferred", failed("450 4.2.1 try later")],
     ["without an answer", failed(undefined)],
     ["refused for want of a login", failed("530 5.7.0 authentication required")],
-  ])("shares one place with all others like it (%s)", async (_, outcome) => {
+  ])("shares one connection with all other such addresses (%s)", async (_, outcome) => {
     withConnections(10);
     for (const contact of ["dead1@a", "dead2@b"]) await sent("a", contact, outcome, outcome, outcome);
     const one = come("a", "dead1@a");
@@ -198,7 +198,7 @@ describe("an address that failed three times in a row at RCPT", () => {
       "failed because the relay refuses our sender",
       Array(5).fill(failed("553 5.7.1 Sender address rejected")),
     ],
-  ])("is another matter than one that %s", async (_, outcomes) => {
+  ])("does not include an address that %s", async (_, outcomes) => {
     withConnections(10);
     await sent("a", "x@a", ...outcomes);
     for (let count = 0; count < 5; count++) come("a", "x@a");
@@ -215,7 +215,7 @@ describe("an address that failed three times in a row at RCPT", () => {
     expect(began).toHaveLength(5);
   });
 
-  it("has no more turns than each good contact of its site, however many there are of them", async () => {
+  it("shares the turns of one good contact with all others of its site", async () => {
     withConnections(1);
     const dead = Array.from({ length: 5 }, (_, index) => `dead${index}@a`);
     for (const contact of dead) await sent("a", contact, unknown, unknown, unknown);
@@ -228,15 +228,15 @@ describe("an address that failed three times in a row at RCPT", () => {
   });
 });
 
-describe("a site without a place", () => {
-  /** A mail that has its place and is logged in; it leaves the place when it is made to give it. */
+describe("a site without a connection", () => {
+  /** A mail that has a connection and is logged in; it releases it when it is made to. */
   const hanging = async (site: string, contact: string) => {
     const one = mail(site, contact);
     await route.take(one, never);
     route.mayGive(one, () => {
       given.push(contact);
       route.learn(one, failed(undefined));
-      route.leave(one);
+      route.release(one);
     });
     return one;
   };
@@ -246,7 +246,7 @@ describe("a site without a place", () => {
     for (const contact of ["one", "two", "three"]) await sent("a", contact, accepted());
   });
 
-  it("is given the place of the slowest mail of a site that has several, once that is slow", async () => {
+  it("is given that of the slowest mail of a site that has several, once that is slow", async () => {
     for (const contact of ["one", "two", "three"]) await hanging("a", contact);
     await pass(1_000);
     come("b", "quiet");
@@ -266,7 +266,7 @@ describe("a site without a place", () => {
     expect([given, began]).toEqual([["one"], ["b quiet"]]);
   });
 
-  it("takes no place from a site that has one, nor from a mail whose content leaves", async () => {
+  it("takes none from a site that has one, nor from a mail whose content leaves", async () => {
     withConnections(2);
     await sent("a", "one", accepted());
     await hanging("a", "one");
