@@ -3,14 +3,14 @@ import type { Attempt } from "../deliver/delivery.ts";
 import type { Ledger } from "./ledger.ts";
 import { dayOf } from "./rejection.ts";
 
-/** A contact who gets no mail, and for how many days (UTC) this was seen. */
+/** A contact who gets no mail, and on how many days (UTC) a mail failed. */
 export type Bouncing = {
   contact: string;
   days: number;
-  /** When it was seen last, in Unix milliseconds, and why. */
+  /** When a mail failed last, in Unix milliseconds, and with which reply. */
   last: number;
   reply: string;
-  /** Relays take no mail to this contact. Absent: they took it, and it came back. */
+  /** Relays refuse or defer mail to this contact. If absent, they accepted it and it came back. */
   refused?: true;
 };
 
@@ -20,13 +20,13 @@ const undecidedMilliseconds = 3_600_000;
 const mostMails = 500;
 const mostContacts = 20;
 const leastTries = 3;
-/** A relay that defers the first mail to an address (greylisting) takes it within this time. */
+/** A relay that defers the first mail to an address (greylisting) accepts it within this time. */
 const leastTryingMilliseconds = 900_000;
 const mostAlerts = 100;
 
 /**
- * The contacts to whom relays refused or deferred at RCPT each of the last three tries or more, over 15 minutes or
- * more. Looks at the newest 100 refused and the newest 100 pending alerts of the site.
+ * The contacts for whom relays refused or deferred at least the last three attempts at RCPT, over 15 minutes or more.
+ * Reads the newest 100 refused and the newest 100 pending alerts of the site.
  */
 const refusedContacts = async (ledger: Ledger, site: string): Promise<Bouncing[]> => {
   const outcomes = ["refused", "pending"] as const;
@@ -80,8 +80,8 @@ const returnedContacts = async (ledger: Ledger, site: string, now: number): Prom
 };
 
 /**
- * The contacts of a site who get no mail; at most 20 of each kind. Of some the last mails all bounced for good, on three
- * days (UTC) or more. Of the others relays refused or deferred each of the last three tries at RCPT, for 15 minutes or more.
+ * The contacts of a site who get no mail, at most 20 of each kind. The first kind: all last mails bounced for good, on three
+ * days (UTC) or more. The second: relays refused or deferred at least the last three attempts at RCPT, over 15 minutes.
  */
 export const bouncing = async (ledger: Ledger, site: string, now: number): Promise<Bouncing[]> => {
   const [returned, refused] = await Promise.all([

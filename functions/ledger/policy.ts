@@ -26,7 +26,7 @@ export type Policy = {
   flapSettleSeconds: number;
   /** R46: how many mails about states go to a contact one by one, before a digest tells the rest; undefined: all. */
   burst?: Rate;
-  /** R46: how many notes of each type (custom, acknowledged, flapping) go to a contact one by one, whatever `burst` is. */
+  /** R46: how many notes of each type (custom, acknowledged, flapping) go to a contact as single mails. */
   noteBurst: Rate;
   /** R39: how long a notification without its texts waits for the one that has them. */
   degradedHoldSeconds: number;
@@ -46,6 +46,6 @@ export const defaultPolicy: Policy = {
   flapSettleSeconds: 60,
   degradedHoldSeconds: 5,
   burst: { most: 20, milliseconds: 60_000 },
-  // One in ten seconds, for ten minutes: no person writes so fast. A script does, and an acknowledgement of a whole site.
+  // One in ten seconds, for ten minutes. No person writes so fast, but a script does.
   noteBurst: { most: 60, milliseconds: 600_000 },
 };

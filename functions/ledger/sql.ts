@@ -168,7 +168,7 @@ const indexFor = ({ object, contact, outcome }: { object?: string; contact?: str
   return outcome ? "journal_outcome" : "journal_time";
 };
 
-/** A held alert of so many characters or more is kept once for all contacts of its site, beside their records. */
+/** A held alert with so many characters or more is kept once for all contacts of its site, apart from their records. */
 const longCharacters = 4096;
 /** About so much of alerts one answer of `due` has: a Durable Object's takes 32 MiB, and throws beyond. */
 const mostDueCharacters = 4_000_000;
@@ -202,7 +202,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
     const row = rowOf(site, id);
     return row && wholeOf(row);
   };
-  /** The record as its row has it; a long alert that it holds is kept apart. */
+  /** The record for its row. A long held alert goes into a table of its own. */
   const withoutText = (record: JournalRecord): object => {
     const { site, id, queued } = record;
     const alert = queued && JSON.stringify(queued.alert);

@@ -25,13 +25,13 @@ export type Storm = Count & {
   digests: Record<string, string[]>;
 };
 
-/** The digest that tells an alert, and why the alert makes no mail of its own. */
+/** The digest that tells an alert, and the reason why the alert gets no mail of its own. */
 export type Telling = { id: string; why: string };
 
 /** A digest ends where it would be too long to read, and another goes on. */
 const mostMembers = 1000;
 
-/** What people write, and flapping. All else is about states and downtimes, and comes by the thousand. */
+/** The texts of people, and flapping. All other types are about states and downtimes. */
 const notes: readonly NotificationType[] = [
   "CUSTOM",
   "ACKNOWLEDGEMENT",
@@ -40,19 +40,19 @@ const notes: readonly NotificationType[] = [
   "FLAPPINGDISABLED",
 ];
 
-/** How many mails go out alone. Without a burst what follows a digest is still told together. */
+/** How many mails go out alone. With burst `off`, alerts that follow a digest still go into another digest. */
 type Bursts = { burst: Rate; noteBurst: Rate };
 const withoutBurst: Rate = { most: 1, milliseconds: 60_000 };
 const burstsOf = ({ burst = withoutBurst, noteBurst }: Policy): Bursts => ({ burst, noteBurst });
 
-/** The count in the period that `now` is in. A little before it is a worker behind others, more a clock set back. */
+/** The count of the period of `now`. If `now` is a little earlier, a worker is late; if more, the clock was set back. */
 const countAt = (count: Count | undefined, { milliseconds }: Rate, now: number): Count =>
   count && Math.abs(now - count.since) < milliseconds ? count : { since: now, alone: 0 };
 
 const stormOf = ({ storm }: Entry, now: number): Storm =>
   storm ?? { since: 0, alone: 0, next: now, digests: {} };
 
-/** The storm with one more mail that goes out alone; undefined: as many did in this period as may. */
+/** The storm with one more mail that goes out alone; undefined if no more may in this period. */
 const withOneMore = (
   storm: Storm,
   type: NotificationType,
@@ -141,8 +141,8 @@ const followsDigest = async (
   ((burst !== undefined && known === episode) || (await ledger.story(site, last))?.ending === undefined);
 
 /**
- * Whether the mail of an alert goes out alone, and counts; else the digest that is to tell it, and why. `about` is what
- * its contact was told of its object. A note follows no digest: it is not part of a problem.
+ * Counts the mail of an alert if it goes out alone. Otherwise resolves to the digest that is to tell it, and why. `about`
+ * says what the contact was told about the object. A note never follows a digest, because it is not part of a problem.
  */
 export const admit = async (
   ledger: Ledger,
@@ -164,7 +164,7 @@ export const admit = async (
     const counted = follows ? undefined : withOneMore(storm, alert.type, bursts, now);
     if (!counted) {
       const id = openIn(storm)?.[0] ?? digestAlert(queued, storm.next, now).id;
-      return { id, why: follows ? "it goes on with what a digest told" : tooMany(alert.type, bursts) };
+      return { id, why: follows ? "a digest told what came before it" : tooMany(alert.type, bursts) };
     }
     const next = { ...entry, touchedAt: now, storm: counted };
     if (await ledger.write({ key, entry: next, records: [], of: { site, ...place } })) return undefined;
@@ -188,7 +188,7 @@ export const join = async (
   const key = contactEntryKey(site, contact);
   const bursts = burstsOf(policy);
   const { burst, noteBurst } = bursts;
-  // HARDSTATE_BURST may be of a day: what a person wrote does not wait so long.
+  // HARDSTATE_BURST may count a whole day. The words of a person must not wait so long.
   const longest = Math.min(
     burst.milliseconds,
     notes.includes(alert.type) ? noteBurst.milliseconds : Number.POSITIVE_INFINITY,
@@ -235,8 +235,8 @@ export const closed = (entry: Entry, id: string): Entry => {
 };
 
 /**
- * What a digest says of one of its alerts beside what the journal knows: the first line of its output, of a downtime
- * who set it and why, and of a note who wrote it and what: more of it, for no other mail tells it.
+ * The line of a digest about one alert, beside what the journal has. For a downtime it is author and reason. For a note it
+ * is author and text, longer than the others because no other mail tells it. Else it is the first line of the output.
  */
 export const lineOf = ({ alert: { type, author, comment, output = "" } }: QueuedAlert): string => {
   const written = [author, cleanLine(comment ?? "")].filter(Boolean).join(": ");
@@ -253,7 +253,7 @@ export const digests = (
   policy: Policy,
   inTurn: <T>(key: string, step: () => Promise<T>) => Promise<T>,
 ) => {
-  /** The digest that is to tell an alert in place of a mail of its own, if one is, and why. */
+  /** The digest that is to tell an alert, and why; undefined if the alert gets a mail of its own. */
   const digestFor = async (
     queued: QueuedAlert,
     { entry }: Page,
