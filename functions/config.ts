@@ -149,7 +149,7 @@ const readTokens = (text: string, expect: (expected: string) => void): SiteToken
   if (new Set(tokens.map(({ token }) => token)).size < tokens.length) expect("no token twice");
   if (tokens.length === 0) expect("at least one site=token pair");
   else if (tokens.every(({ site }) => site === operatorSite))
-    expect(`a token of another site: with one of the site ${operatorSite} no monitor can post`);
+    expect(`a token of another site too: no monitor can post with a token of the site ${operatorSite}`);
   return tokens.map(({ site, token }) => ({ site, token: new Secret(token) }));
 };
 

@@ -537,7 +537,7 @@ describe("contacts who get no mail", () => {
     expect(await check()).toMatchObject({
       status: 1,
       stdout: expect.stringMatching(
-        /^HARDSTATE WARNING - mail to ops@example\.com, dba@example\.com comes back, or no relay takes it: see Now in the console \|/,
+        /^HARDSTATE WARNING - mail to ops@example\.com, dba@example\.com comes back, or no relay accepts it: see Now in the console \|/,
       ),
     });
     expect((await check("--bouncing-critical", "1")).status).toBe(2);

@@ -67,7 +67,7 @@ describe("npm ci", () => {
     );
   };
   it.each([
-    ["20.20.2", 1, /^Hardstate needs Node 24 or later, and this is Node 20\.20\.2\. .*\n$/],
+    ["20.20.2", 1, /^Hardstate needs Node 24 or later, but this is Node 20\.20\.2\. .*\n$/],
     ["24.0.0", 0, /^$/],
     ["100.0.0", 0, /^$/],
   ])("where it installs no Node, takes Node %s with exit status %i", (version, status, said) => {

@@ -94,7 +94,7 @@ const readBy = (object: { host: string; service?: string | null }) =>
     }),
     { site: "site", now, aliases: new Map(), allowed: () => true },
   );
-const ownObject = "another name: the bridge's own notices have this one";
+const ownObject = "another name: the bridge's own notices use this one";
 
 describe("the object of a notice", () => {
   const own = Object.values(notices)

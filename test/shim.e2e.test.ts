@@ -507,7 +507,9 @@ describe("a token of the bridge's own site", () => {
     for (const asked of [1, 2]) {
       const { status, stderr } = await (asked === 1 ? notify(problem, ops) : notify(["--drain"]));
       expect(status).toBe(asked - 1);
-      expect(stderr).toMatch(/"event":"trouble","error":"the bridge answers 403: .*of the bridge's own site/);
+      expect(stderr).toMatch(
+        /"event":"trouble","error":"the bridge answers 403: .*belongs to the bridge's own site/,
+      );
       expect(requests).toBe(asked);
       expect(waiting()).toHaveLength(1);
     }
@@ -654,7 +656,7 @@ describe.each(Object.entries(hosts))("the shim's lines, by %s", (host, { sh }) =
       error: `the settings file ${conf} ${words}`,
     });
     const open = trouble("has the mode -rw-r--r--, not 0600: others may read the token");
-    const foreign = "to the user 12345, neither root nor root: they may send alerts elsewhere";
+    const foreign = "to the user 12345, neither root nor root: that user may send alerts elsewhere";
     chmodSync(conf, 0o644);
     expect(await by(...problem)).toEqual([open, line("sent")]);
     expect(await by(...problem)).toEqual([line("sent")]);
@@ -1027,7 +1029,7 @@ describe("notify --test", () => {
     [
       "a settings file of another user",
       () => chownSync(join(folder, "notify.conf"), 12345, 0),
-      "has mode 0600: it belongs to the user 12345, neither root nor root: they may send alerts elsewhere",
+      "has mode 0600: it belongs to the user 12345, neither root nor root: that user may send alerts elsewhere",
     ],
     ["no settings file", () => rmSync(join(folder, "notify.conf")), "is readable and has mode 0600"],
     [
@@ -1038,7 +1040,7 @@ describe("notify --test", () => {
     [
       "a token of the operators' site",
       () => configure(`http://127.0.0.1:${port}/v1/alerts`, operatorToken),
-      "the token is of its own site operator",
+      "the token belongs to the site operator",
     ],
     ["a wrong path", () => configure(`http://127.0.0.1:${port}/healthz`), "is the url right?"],
     ["a bridge that is away", () => configure("http://127.0.0.1:1/v1/alerts"), "Failed to connect"],

@@ -194,7 +194,7 @@ const health = (
       : []),
     ...bouncing.map(({ contact, days, reply, refused }) =>
       refused
-        ? `No relay takes mail to ${shown(contact, 100)}, the last one said: ${shown(reply, 200)}.`
+        ? `No relay accepts mail to ${shown(contact, 100)}. The last reply was: ${shown(reply, 200)}.`
         : `Mail to ${shown(contact, 100)} came back on ${days} days, the last time with: ${shown(reply, 200)}.`,
     ),
     ...wrongTokenWords(wrong_tokens, now),

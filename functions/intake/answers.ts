@@ -34,7 +34,7 @@ export const posted = v.variant("status", [
     contact: optional(v.string()),
     status: v.literal("rejected"),
     errors: v.array(fault),
-    /** So many faults of this item are not in the answer. */
+    /** How many more faults this item has. */
     more: optional(count),
   }),
 ]);
@@ -251,8 +251,8 @@ export const statusPage = v.strictObject({
   /** Posts without a token of any site in the last 24 hours, and what the last one called itself. */
   wrong_tokens: v.strictObject({ count, last: optional(milliseconds), monitor: optional(v.string()) }),
   /**
-   * Contacts who get no mail: on how many days, when last, and why. Their mails came back, on three days or more; or, if
-   * `refused`, relays refused or deferred every try, for 15 minutes or more.
+   * Contacts who get no mail, with the number of days, the last time and the last reply. Their mails came back on three
+   * days or more. With `refused`, relays refused or deferred each of the last attempts, over 15 minutes or more.
    */
   bouncing: v.array(
     v.strictObject({

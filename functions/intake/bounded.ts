@@ -1,13 +1,13 @@
 import { cut, type Fault } from "../alert.ts";
 import type { Posted } from "./answers.ts";
 
-/** So many faults are in an answer and in a line of the log; the others are counted. */
+/** An answer and a line of the log list so many faults, and count the others. */
 const mostFaults = 20;
-/** So many of each item are in the answer to a batch: the script tells its user what is wrong with each. */
+/** The answer to a batch lists so many of each item: the script says what is wrong with each alert. */
 const mostOfItem = 5;
 const mostIds = 100;
 
-/** The first faults, with texts of some hundred bytes; `more` are left out. */
+/** The first `most` faults, with texts of at most 600 bytes; `more` counts the others. */
 export const fewFaults = (
   faults: readonly Fault[],
   most = mostFaults,
@@ -18,10 +18,10 @@ export const fewFaults = (
   return { faults: few, ...(faults.length > most && { more: faults.length - most }) };
 };
 
-/** Of an answer to a post: an item, or a mailbox of it, that is rejected. */
+/** A rejected item of a post, or a rejected mailbox of it. */
 export type RejectedItem = Extract<Posted, { status: "rejected" }>;
 
-/** The rejections of one item of a post of `items` that its answer has; the last one says how many faults it has not. */
+/** The first rejections of one item, for the answer to a post of `items`. In the last, `more` counts the faults left out. */
 export const fewRejections = (rejections: readonly RejectedItem[], items: number): RejectedItem[] => {
   let left = Math.max(mostOfItem, Math.floor(mostFaults / items));
   let more = rejections.reduce((sum, { errors }) => sum + errors.length, 0);
@@ -34,7 +34,7 @@ export const fewRejections = (rejections: readonly RejectedItem[], items: number
   return few.map((one, index) => (more > 0 && index === few.length - 1 ? { ...one, more } : one));
 };
 
-/** The first ids of a post, for a line of the log. */
+/** The first 100 ids of a post, for a line of the log; `moreIds` counts the others. */
 export const fewIds = (ids: readonly string[] = []): { ids?: string[]; moreIds?: number } => ({
   ...(ids.length > 0 && { ids: ids.slice(0, mostIds) }),
   ...(ids.length > mostIds && { moreIds: ids.length - mostIds }),

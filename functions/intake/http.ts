@@ -78,16 +78,16 @@ export type IntakeParts = {
 
 export const mostBytes = 256 * 1024;
 export const mostAlerts = 100;
-/** A post for more mailboxes is worked on in parts of so many, and other requests have their turns in between. */
+/** A post for more mailboxes is processed in parts of so many, with other requests in between. */
 const mailboxesAtOnce = 200;
 /**
- * The alerts of one site that wait. 10,000 services that fail at once with five contacts and 2 KB each are 100 MB, and a
- * relay may be away for days. A monitor that has gone mad must not fill a disk of 10 GB, which other sites share.
+ * So much of one site's alerts may wait in the queue. 10,000 services that fail at once, with five contacts and 2 KB each,
+ * need 100 MB, and a relay may be down for days. A monitor that has gone mad must not fill a disk that sites share.
  */
 export const mostWaitingBytes = 512 * 1024 * 1024;
-/** Room comes as fast as relays take mail. */
+/** The queue has room again only when relays accept mail. */
 const quotaRetrySeconds = 60;
-/** Anybody may ask whether the bridge is ready, and each question is calls to AWS. */
+/** Anybody may call /readyz, and each answer costs calls to AWS. */
 const readinessMilliseconds = 1000;
 /** How many reports of undelivered mail a site may post. They do not count against its alerts. */
 const reportRate: Rate = { most: 600, milliseconds: 60_000 };
@@ -116,7 +116,7 @@ const answer = (
   headers: Record<string, string> = { "Content-Type": "application/json" },
 ): Response => new Response(`${JSON.stringify(value)}\n`, { status, headers });
 
-/** A problem document; `errors` lists the faults, `alerts` each item of a batch. */
+/** A problem document. `errors` lists the faults, `alerts` the items of a batch. */
 export const problem = (
   name: ProblemName,
   detail: string,
@@ -161,7 +161,7 @@ type Item = { input: unknown } | { faults: Fault[] };
 
 const itemOf = (input: unknown, faults: Fault[] = []): Item => (faults.length > 0 ? { faults } : { input });
 
-/** What a text in JSON says, and the names that it gives twice; undefined if it is no JSON. */
+/** The value of a text in JSON, and the names that it has twice; undefined if it is not JSON. */
 const parseJson = (text: string): { value: unknown; repeated: Map<number, Fault[]> } | undefined => {
   try {
     return { value: JSON.parse(text), repeated: repeatedNames(text) };
@@ -346,7 +346,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     const { faults: errors, more: others } = few;
     return problem(name, detail, { ...(errors.length > 0 && { errors, more: others }), ...more });
   };
-  const takesNothing = (what: string) => problem("unavailable", `The ${what} does not take anything now.`);
+  const takesNothing = (what: string) => problem("unavailable", `The ${what} cannot be used now.`);
   const unavailable = (what: string, error: unknown, ids?: string[]): Response => {
     report({ event: "unavailable", what, error: words(error), ...fewIds(ids) });
     return takesNothing(what);
@@ -441,10 +441,10 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   const withinRate: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
     const site = c.get("site");
     const full = rate && limiter.take(site, rate, clock());
-    return full ? tooMany("This site posts more alerts than HARDSTATE_RATE lets it.", full, site) : next();
+    return full ? tooMany("This site posts more alerts than HARDSTATE_RATE allows.", full, site) : next();
   };
 
-  /** The sites whose quota was used up at their last post. */
+  /** The sites whose last post exceeded the quota. */
   const overQuota = new Set<string>();
   const withinQuota: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
     const site = c.get("site");
@@ -464,13 +464,13 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     return tooMany(detail, { afterSeconds: quotaRetrySeconds, first }, site);
   };
 
-  /** A token of the operators' site could make mails that look like the bridge's own notices. */
+  /** Alerts of the operators' site could look like the bridge's own notices. */
   const ofMonitors: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
     const site = c.get("site");
     if (site !== operatorSite) return next();
     return refuse(
       "forbidden",
-      "This token is of the bridge's own site. Use a token of the monitor's site.",
+      "This token belongs to the bridge's own site. Use a token of the monitor's site.",
       site,
     );
   };
@@ -535,11 +535,11 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       const queued: QueuedAlert[] = [];
       const turned: Rejected[] = [];
       const refused: RejectedItem[] = [];
-      let turns = 1;
+      let nextPause = mailboxesAtOnce;
       const answers: Posted[] = [];
       for (const [index, item] of items.entries()) {
-        if (answers.length > mailboxesAtOnce * turns) {
-          turns += 1;
+        if (answers.length > nextPause) {
+          nextPause += mailboxesAtOnce;
           await setImmediate();
         }
         const reading =
@@ -580,7 +580,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       );
       const ids = refused.flatMap(({ id }) => id ?? []);
       if (queued.length === 0) {
-        const detail = "Nothing was taken; errors tells each field.";
+        const detail = "No alert was accepted: see errors.";
         return rejectAll("not-valid", detail, faults, turned, { alerts: answers }, ids);
       }
       if (rate) limiter.charge(site, rate, turned.length - 1, clock());

@@ -40,12 +40,12 @@ export const rateLimiter = () => {
   };
 };
 
-/** A call that lasts longer may never end: on Cloudflare it ends with the request that began it. */
+/** A call that takes longer may never end: Cloudflare stops it together with the request that began it. */
 const longestCallMilliseconds = 10_000;
 
 /**
- * Asks at most once in so many milliseconds, and never while a call is under way: whoever asks sooner gets that answer.
- * `ask` must resolve to data alone, for requests share it.
+ * A function that calls `ask` at most once in so many milliseconds, and not while a call runs. In between it returns the
+ * last answer. `ask` must resolve to plain data, because requests share it.
  */
 export const atMostEvery = <T>(
   milliseconds: number,

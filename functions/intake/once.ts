@@ -4,8 +4,8 @@ import { namingMacros } from "./monitors.ts";
 const once = (field: string): Fault => ({ field, expected: "a field that is given once" });
 
 /**
- * The fields that a form gives twice. An unescaped & in a comment begins a field of its own, which must not replace the
- * monitor's. A macro that says what the alert is about is given twice also if its value with NAGIOS_ is another one.
+ * The fields that a form has twice. An unescaped & in a comment begins a new field, which must not replace the monitor's
+ * own. A macro in `namingMacros` also counts as given twice if the form has another value for it under NAGIOS_.
  */
 export const repeatedFields = (form: URLSearchParams): Fault[] => {
   const differs = (name: string): boolean => {
@@ -16,12 +16,12 @@ export const repeatedFields = (form: URLSearchParams): Fault[] => {
   return [...counts].filter(([name, all]) => all.length > 1 || differs(name)).map(([name]) => once(name));
 };
 
-// Strings, with the colon that makes one a name, and all that opens, parts or closes.
+// Strings (with a colon if they are names), brackets, braces and commas.
 const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?|[[\]{},]/g;
 
 /**
- * The names that an object in this JSON gives twice, by the number of the list's item that they stand in; 0 if the JSON
- * is no list. JSON.parse takes the last one, so a text that a script did not escape could replace a field.
+ * The names that an object in this JSON has twice, by the number of the item in the list; 0 if the JSON is not a list.
+ * JSON.parse takes the last one, so a text that a script did not escape could replace a field.
  */
 export const repeatedNames = (json: string): Map<number, Fault[]> => {
   const found = new Map<number, Set<string>>();

@@ -95,7 +95,7 @@ const noAddress = (source: Alert["source"]): string => {
 
 const ownName = ({ object }: Alert): Fault => ({
   field: object.service === null ? "object.host" : "object.service",
-  expected: "another name: the bridge's own notices have this one",
+  expected: "another name: the bridge's own notices use this one",
 });
 
 const once = (faults: readonly Fault[]): Fault[] => [

@@ -187,6 +187,6 @@ it("names a contact whose mails come back, with the last reason", () => {
     "Mail to ops@example.net came back on 3 days, the last time with: 550 5.1.1 &lt;gone&gt;.",
   );
   expect(text).toContain(
-    "No relay takes mail to dba@example.net, the last one said: 550 5.1.1 &lt;unknown&gt;.",
+    "No relay accepts mail to dba@example.net. The last reply was: 550 5.1.1 &lt;unknown&gt;.",
   );
 });
