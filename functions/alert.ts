@@ -50,8 +50,8 @@ export const cut = (text: string, limit: number): string => {
 };
 
 /**
- * Text without Unicode's characters for the direction of writing, which make a name read as another one. Zero-width
- * and combining characters are left alone.
+ * Text without Unicode's characters for the direction of writing, which can make one name look like another. Zero-width
+ * and combining characters stay.
  */
 export const withoutBidi = (text: string): string => text.replace(/\p{Bidi_Control}/gu, "");
 

@@ -42,7 +42,7 @@ const counted = (problems: number): string =>
   problems === 1 ? "one problem is" : `${problems} problems are`;
 
 const ownHost = "hardstate";
-/** The services of `ownHost` that notices and digests are about. One that ends with a blank begins a name. */
+/** The services of `ownHost` in notices and digests. A text with a blank at its end is the beginning of a name. */
 const ownServices = [
   "route ",
   "refusal by ",
@@ -59,8 +59,8 @@ const ownServices = [
 type Beginning<Text> = Text extends `${string} ` ? `${Text}${string}` : Text;
 
 /**
- * Whether an object's name reads as one of the bridge's own, in any case and with any blanks. No site may post such an
- * alert. All other services of a host of this name, and the host itself, are the site's.
+ * Whether an object's name looks like one of the bridge's own, in upper or lower case and with any blanks. No site may
+ * post such an alert. A site may post alerts about the host itself, and about its other services.
  */
 export const isOwnObject = (alert: Pick<Alert, "object">): boolean => {
   const name = objectName(alert)

@@ -13,8 +13,8 @@ export type Database = DatabaseSync & {
 type Waiting = { work: () => unknown; done: (value: never) => void; failed: (error: unknown) => void };
 
 /**
- * Makes a database's file, or the one that is there, its user's alone. SQLite gives the mode to the files beside it as it
- * makes them. Opening the file here would end the locks that this process has on it.
+ * Makes sure that only the user can read a database's file, whether it exists or not. SQLite gives the same mode to the
+ * files that it makes beside it. This does not open an existing file: that would end the process's locks on it.
  */
 const keepPrivate = (path: string): void => {
   if (path === ":memory:") return;
@@ -30,8 +30,8 @@ const keepPrivate = (path: string): void => {
 };
 
 /**
- * Opens a database, its user's alone, that survives a power cut (WAL, synchronous=FULL) and may be shared by several processes. A lock
- * held elsewhere is waited for at most so long, and the whole process with it; then the call throws.
+ * Opens a database that only the user can read. It survives a power cut (WAL, synchronous=FULL), and several processes may
+ * share it. If another one holds the lock, a call blocks the process for at most `lockMilliseconds`, and then throws.
  */
 export const openDatabase = (path: string, lockMilliseconds: number): Database => {
   keepPrivate(path);

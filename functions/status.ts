@@ -28,7 +28,7 @@ export type Status = {
   rejected: number;
   /** Posts without a token of any site in the last 24 hours. */
   wrong_tokens: WrongTokens;
-  /** Contacts of this site who get no mail: it comes back, or relays refuse it. */
+  /** Contacts of this site who get no mail: it comes back, or relays refuse or defer it. */
   bouncing: Bouncing[];
 };
 

@@ -3,7 +3,7 @@ import { type Alert, severity } from "../alert.ts";
 
 /** What a body tells. */
 export type Facts = {
-  /** What its first line begins with. */
+  /** The beginning of the first line: see `siteMark`. */
   mark: string;
   site: string;
   title: string;

@@ -28,7 +28,7 @@ type Line = {
   recovered: boolean;
   /** What this digest tells last of its downtime, and who set it and why. */
   downtime?: { became: string; why: string };
-  /** The line is of a note alone: of what type, what it says, and how many said the same. */
+  /** For the line of a note: its type, its text, and how many notes have the same text. */
   note?: { type: NotificationType; says: string; times: number };
 };
 
@@ -38,7 +38,7 @@ const became: Partial<Record<NotificationType, string>> = {
   DOWNTIMECANCELLED: "cancelled",
 };
 
-/** How a note is called in its line, and in a summary. */
+/** The word for a note in its line, and the noun in the summary. */
 const noteWords: Partial<Record<NotificationType, [word: string, noun: string]>> = {
   CUSTOM: ["custom", "custom notification"],
   ACKNOWLEDGEMENT: ["acknowledged", "acknowledgement"],
@@ -47,7 +47,7 @@ const noteWords: Partial<Record<NotificationType, [word: string, noun: string]>>
   FLAPPINGDISABLED: ["flapping off", "flapping notification"],
 };
 
-/** One line for each text that people wrote about an object: no later one takes its place. */
+/** One line for each text about an object: a later note does not replace an earlier one. */
 const noteLinesOf = (members: readonly JournalRecord[]): Line[] => {
   const lines = new Map<string, Line & Required<Pick<Line, "note">>>();
   for (const { objectKey, host, service, type, digest } of members) {
@@ -92,7 +92,7 @@ const linesOf = (
     };
   });
 
-/** What a digest's members tell, notes apart from states. */
+/** The lines of a digest: first those of states, then those of notes. */
 const allLinesOf = (
   members: readonly JournalRecord[],
   meanwhile: NonNullable<JournalRecord["meanwhile"]>,
@@ -102,7 +102,7 @@ const allLinesOf = (
 };
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
-/** What is broken before what is over, the worst first; downtimes alone and notes come last. */
+/** The worst problem first, then recoveries; downtimes alone and notes come last. */
 const rank = ({ recovered, state }: Line): number =>
   state === undefined ? -2 : recovered ? -1 : severity[state];
 
@@ -171,7 +171,7 @@ const detailOf = ({ state, recovered, was, output, downtime, note }: Line): stri
   return [detail, set && (state === undefined ? set : `downtime ${set}`)].filter(Boolean).join("; ");
 };
 
-/** What a digest says above its lines. */
+/** The texts around a digest's lines. */
 type Heading = { title: string; site: string; id: string };
 
 const textOf = ({ title, site, id }: Heading, groups: readonly [string, Line[]][]): string => {

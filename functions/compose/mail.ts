@@ -49,12 +49,12 @@ export const anyName = "0".repeat(40);
 /** The reverse-path of the mail with this name; without a name, one to test with. */
 export const reversePath = (envelopeFrom: string, name = anyName): string => envelopeFrom.replace("*", name);
 
-/** The longest name of a site that a subject shows whole: the object's name is to be seen on a phone too. */
+/** The longest name of a site that a subject shows whole, so that a phone shows the object's name too. */
 const mostSiteCharacters = 10;
 
 /**
- * What a subject and a body begin with: `[berlin] ` where several sites use the bridge, and always `[operator] ` where
- * the bridge mails about itself. Before it stands nothing that a site may choose. Of a long name it shows both ends.
+ * The beginning of subject and body: `[berlin] ` if several sites use the bridge, and always `[operator] ` if the bridge
+ * mails about itself. No text of a site may stand before it. It shows only both ends of a long name.
  */
 export const siteMark = ({ site, severalSites }: QueuedAlert): string => {
   if (site !== operatorSite && !severalSites) return "";
@@ -62,11 +62,11 @@ export const siteMark = ({ site, severalSites }: QueuedAlert): string => {
   return `[${name.length > mostSiteCharacters ? `${name.slice(0, 6)}~${name.slice(-3)}` : name}] `;
 };
 
-/** The site as its row names it. */
+/** The site as the body shows it. */
 export const siteName = ({ site }: QueuedAlert): string =>
   site === operatorSite ? `${site} (the bridge itself)` : cleanLine(site);
 
-/** The headers of every mail: that no person wrote it (RFC 3834), whose it is, and why it was sent. */
+/** The headers of every mail: no person wrote it (RFC 3834), its site, and the reason for it. */
 export const headersOf = (
   site: string,
   object: string,
@@ -101,8 +101,8 @@ const headline = (kind: Kind, type: string): string =>
 
 /**
  * The mail that a verdict asks for: one recipient, text and HTML, automatic (RFC 3834) and threaded by episode. The
- * subject's first 40 characters hold kind, state and the beginning of the object's name. Behind a site's mark this is
- * true of problems, recoveries and acknowledgements; of the longest other kinds they hold kind and state.
+ * subject's first 40 characters hold kind, state and the beginning of the object's name. With a site's mark this is true
+ * of problems, recoveries and acknowledgements; the longest other kinds have kind and state there.
  */
 export const compose = (
   queued: QueuedAlert,

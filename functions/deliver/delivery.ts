@@ -54,7 +54,7 @@ export type Step =
   | "data"
   | "after-data";
 
-/** A reply as it may be shown: no characters that a terminal obeys or that turn the text, at most 500 characters. */
+/** A reply for people: at most 500 characters, none of which a terminal obeys or changes the direction of text. */
 export const printable = (text: string): string =>
   withoutBidi(text)
     .replace(/[\p{Cc}\u2028\u2029]+/gu, " ")

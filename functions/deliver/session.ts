@@ -54,7 +54,7 @@ export type SmtpSession = {
   reset(signal: AbortSignal): Promise<void>;
   /** Whether it is open and every command has its reply. */
   inStep(): boolean;
-  /** Whether another mail may follow: in step, within the relay's LIMITS, and less than two mails in a row refused. */
+  /** Whether another mail may follow: in step, within the relay's LIMITS, and fewer than two mails in a row refused. */
   usable(): boolean;
   whenOver(tell: () => void): void;
   quit(): void;

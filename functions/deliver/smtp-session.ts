@@ -19,8 +19,8 @@ const leavingMilliseconds = 5_000;
 /** Of a domain's MX hosts so many are tried: each may take its connection timeout. */
 const mostHosts = 4;
 /**
- * After so many refused mails in a row a session is ended. Each one may count as two errors, and Postfix answers slowly
- * after ten in a session (smtpd_soft_error_limit), Exchange closes it after five: the next mail may be another site's.
+ * A session ends after so many refused mails in a row. Each may count as two errors. Postfix answers slowly after ten errors
+ * (smtpd_soft_error_limit), and Exchange closes the session after five. The next mail may belong to another site.
  */
 const mostRefusedInRow = 2;
 /** RFC 3461 §4.4. */

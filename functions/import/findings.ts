@@ -77,7 +77,7 @@ export const notesOf =
 
 export const placeOf = ({ file, line }: Place): string => (line > 0 ? `${file}:${line}` : file);
 
-/** Text of a file as a person may see it: one line, which no character of it can turn. */
+/** Text of a file for people: one line, without characters that change the direction of text. */
 export const visible = (text: string): string =>
   text.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, "?");
 

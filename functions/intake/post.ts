@@ -7,7 +7,7 @@ import type { QueuedAlert } from "../queue/queue.ts";
 
 /**
  * What intake knows besides the body: who posts, when, and whom mail may go to; and by how many milliseconds the
- * poster's clock is behind ours, if the post says when it was sent. `severalSites`: others may post too.
+ * poster's clock is behind ours, if the post says when it was sent. `severalSites`: other sites may post too.
  */
 export type Circumstances = {
   site: string;

@@ -205,7 +205,7 @@ export const withHeld = (entry: Entry, queued: QueuedAlert, row: Row, due: numbe
   },
 });
 
-/** Those that wait, by when they were received: an object puts ids that are numbers first. */
+/** The alerts that wait, oldest first. A JavaScript object would list ids that are numbers first. */
 export const waitingIn = ({ held }: Entry): [string, Held][] =>
   Object.entries(held).sort(([, a], [, b]) => a.receivedAt - b.receivedAt);
 

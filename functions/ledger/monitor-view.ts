@@ -45,7 +45,7 @@ export type MonitorView = {
 export const own = <T>(values: Record<string, T>, key: string): T | undefined =>
   Object.hasOwn(values, key) ? values[key] : undefined;
 
-/** The names under which there is something, in order: an object's own puts numbers first. */
+/** The names in `values`, sorted. A JavaScript object would list names that are numbers first. */
 export const namesIn = (values: Record<string, unknown>): string[] => Object.keys(values).sort();
 
 /** The problem that a monitor reported last. */

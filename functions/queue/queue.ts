@@ -12,7 +12,7 @@ export type QueuedAlert = {
   /** As the client or, without one, the event's identity gave it; unique within the site. */
   id: string;
   site: string;
-  /** Other sites use the bridge too: the subjects of its mails name this one. */
+  /** Other sites use the bridge too, so the subjects of mails name the site. */
   severalSites?: boolean;
   /** The mailbox that goes to RCPT; `contactName` is what the monitor calls its owner. */
   contact: string;
@@ -31,15 +31,15 @@ export type QueuedAlert = {
   alert: Alert;
 };
 
-/** What a queue carries. Messages of one group are handed out in order, one batch of a group at a time. */
+/** A message for the queue. Messages of one group are handed out in order, one batch of a group at a time. */
 export type OutgoingMessage = {
   group: string;
   deduplicationId: string;
   body: string;
-  /** The site and, in it, the contact whose turn this message takes where a queue hands out by turns. */
+  /** Sites take turns in a queue that can do this, and so do the contacts of a site. */
   site: string;
   contact: string;
-  /** The alert alone, in JSON: the body ends with it and one brace. A queue may keep it once for all its contacts. */
+  /** The JSON of the alert alone; the body ends with it and one brace. A queue may keep it once for all contacts. */
   alert?: string;
 };
 
@@ -65,7 +65,7 @@ export const isChosen =
   ({ alert }: DeadLetter): boolean =>
     (site === undefined || alert?.site === site) && (id === undefined || alert?.id === id);
 
-/** A site's dead letters are listed and counted up to here. */
+/** So many dead letters of a site are listed and counted at most. */
 export const mostDeadLetters = 500;
 
 /** How much a queue holds; `oldestAt` is when its oldest alert was taken, where the queue can tell. */
@@ -96,14 +96,14 @@ export type Queue = {
   bury(message: ReceivedMessage, reason: string): Promise<void>;
   /** Puts dead letters back; tells how many. Who dies meanwhile may put one back twice. */
   redrive(which: Chosen): Promise<number>;
-  /** Oldest first; of a site its own, and those that are no alert. Long outputs may be left out. */
+  /** Oldest first. With `site`: its dead letters, and unreadable ones. Long outputs may be left out. */
   deadLetters(limit: number, site?: string): Promise<DeadLetter[]>;
   depth(): Promise<Depth>;
-  /** How many dead letters there are; of a site as many as `deadLetters` would tell, up to `mostDeadLetters`. */
+  /** How many dead letters there are. With `site`: those that `deadLetters` returns, up to `mostDeadLetters`. */
   deadLetterCount(site?: string): Promise<number>;
   /** Whether an alert still waits here; undefined where the queue cannot look into itself (SQS). */
   holds(deduplicationId: string): Promise<boolean | undefined>;
-  /** How many bytes of a site wait here, dead letters apart; undefined where the queue cannot tell (SQS). */
+  /** How many bytes of a site wait here, without dead letters; undefined if the queue cannot tell (SQS). */
   waitingBytes(site: string): Promise<number | undefined>;
   /** Rejects with the reason if messages cannot be taken or handed out now. */
   ready(): Promise<void>;
@@ -116,7 +116,7 @@ export const deduplicationId = (site: string, id: string): string => digest("ale
 const forbiddenInSqs = /[\ud800-\udfff\ufffe\uffff]/g;
 const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 
-/** An alert is written once for all its contacts. */
+/** The JSON of an alert, made once for all its contacts. */
 const written = new WeakMap<Alert, string>();
 const jsonOf = (alert: Alert): string => {
   const json = written.get(alert) ?? JSON.stringify(alert).replace(forbiddenInSqs, escaped);

@@ -14,7 +14,7 @@ const port = 25_150;
 const sites = ["a1", "a2", "b"] as const;
 const limitMilliseconds = 60_000;
 const pauseMilliseconds = 200;
-/** Longer than a client waits for the reply to RCPT: what a timeout does to the route is in it. */
+/** Longer pauses, so that some alerts follow a timeout at RCPT. */
 const hangingPauseMilliseconds = 3_000;
 
 type Posters = Record<(typeof sites)[number], Poster>;
@@ -68,7 +68,7 @@ const settingsFor = (state: string) => {
     HARDSTATE_FROM: "Monitoring <nagios@example.com>",
     HARDSTATE_RECIPIENTS: "example.com",
     HARDSTATE_OPERATOR: "admin@example.com",
-    // It is the turns that are measured: no flood is kept out by the rate.
+    // The turns are measured, so the rate must refuse no flood.
     HARDSTATE_RATE: "off",
   };
   const poster = (site: (typeof sites)[number]) =>
@@ -79,8 +79,8 @@ const settingsFor = (state: string) => {
 type Waits = { milliseconds: number[]; missing: number; refused: number };
 
 /**
- * Posts alerts of B, one each `pauseMilliseconds` whether or not the last one has arrived, and tells how long each took
- * to its mail. One that has not come within `limitMilliseconds` counts as that long.
+ * Posts an alert of B each `pauseMilliseconds`, whether or not the last mail has arrived. Resolves to how long each mail
+ * took. A mail that has not come within `limitMilliseconds` counts as that long.
  */
 const waitsOf = async (
   post: Poster,
@@ -119,7 +119,7 @@ const waitsOf = async (
   return { milliseconds, missing: count - came.size, refused };
 };
 
-/** How long B's alerts take to their mails, by a bridge and a relay that start afresh, in milliseconds. */
+/** How many seconds B's mails take, with a bridge and a relay that have just started. */
 const measure = async (scenario: Scenario, alerts: number, quick: boolean, checkout?: string) => {
   const lab = openLab();
   try {
@@ -137,13 +137,13 @@ const measure = async (scenario: Scenario, alerts: number, quick: boolean, check
       environment: { ...environment, HARDSTATE_RELAYS_FILE, HARDSTATE_RELAY_CA_FILE },
       checkout,
     });
-    // A bridge that has just started has one connection until a mail shows that its login is taken.
+    // The bridge uses one connection until a mail shows that the relay accepts its login.
     await flood(posters.a1, 1, (n) => alertOf("PROBLEM", "first", n, ["a@example.com"]));
     await arrived(relay.maildir, 1, 90);
     const taken = (await scenario.flood?.(posters, quick ? 0.1 : 1)) ?? 0;
     const pause = quick ? pauseMilliseconds : (scenario.pauseMilliseconds ?? pauseMilliseconds);
     const waits = await waitsOf(posters.b, maildir, alerts, pause, limitMilliseconds);
-    // With SIGTERM it would wait for the mails at a relay that hangs.
+    // After SIGTERM the bridge would wait for the mails that hang.
     await bridge.kill("SIGKILL");
     const [p50, p99] = [median(waits.milliseconds), quantile(waits.milliseconds, 0.99)];
     const late = waits.missing > 0 ? `, ${waits.missing} not within 60 s` : "";
@@ -188,7 +188,7 @@ const diskPerByte = async (quick: boolean, checkout?: string): Promise<number> =
       }
       postedBytes += JSON.stringify(alert).length;
     }
-    // Its end writes the logs of the databases into them.
+    // At its end the bridge writes the logs of the databases into them.
     await bridge.kill("SIGTERM");
     const { stdout } = await run("du", ["-s", "--block-size=1", state]);
     const bytes = Number(stdout.split("\t")[0]);
@@ -206,11 +206,12 @@ export const bench: Bench = {
   summary:
     "how long an alert of site B takes to its mail while site A floods the bridge, and what a flood weighs",
   about:
-    "A bridge and a Postfix with its default error limits start afresh for each flood of site A. When all of it was taken, " +
-    "site B posts an alert each 200 ms to a mailbox of its own each, ten for each round, and the relay's maildir tells when " +
-    "their mails came. One that does not come within 60 s counts as 60 s. Where the relay hangs it is one each 3 s, so that " +
-    "timeouts fall among them. HARDSTATE_RATE is off; all else is as by default. At last 2 MB of large alerts are posted to 200 mailboxes " +
-    "each while no relay answers, and the state folder is measured after the bridge's end. Needs the lab (LAB) and root.",
+    "A bridge and a Postfix with its default error limits start for each flood of site A. When the bridge has accepted the " +
+    "flood, site B posts an alert each 200 ms, ten in each round, each to another mailbox. The relay's maildir tells when " +
+    "their mails came. A mail that does not come within 60 s counts as 60 s. If the relay hangs, B posts an alert each 3 s, " +
+    "so that some follow a timeout. HARDSTATE_RATE is off; all other settings have their defaults. Then 2 MB of large alerts " +
+    "are posted to 200 mailboxes each while no relay answers, and the state folder is measured after the bridge has ended. " +
+    "Needs the lab (LAB) and root.",
   run: async ({ rounds, quick, before }) => {
     const alerts = quick ? 10 : 10 * rounds;
     const figures: Figure[] = [];
