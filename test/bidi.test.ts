@@ -19,7 +19,7 @@ import { posted, queuedAlert } from "./alerts.ts";
 const bidiControls = Array.from({ length: 0x1_1000 }, (_, code) => String.fromCodePoint(code)).filter(
   (character) => /\p{Bidi_Control}/u.test(character),
 );
-/** All of them, each between two letters. */
+/** All these characters, each between two letters. */
 const hostile = `a${bidiControls.join("a")}a`;
 const clean = "a".repeat(bidiControls.length + 1);
 const without = (text: string) => expect(text).not.toMatch(/\p{Bidi_Control}/u);

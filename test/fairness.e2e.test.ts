@@ -27,7 +27,7 @@ beforeAll(async () => {
   maildirOfB = await prepareRelay(lab);
 });
 afterEach(async () => {
-  // With SIGTERM it would wait for the mails at a relay that hangs.
+  // After SIGTERM the bridge would wait for the mails that hang.
   await bridge?.kill("SIGKILL");
   bridge = undefined;
   await lab.script("relay", "clear");
@@ -51,7 +51,7 @@ const start = async (): Promise<Record<(typeof sites)[number], Poster>> => {
       HARDSTATE_STATE: join(lab.folder, `state-${bridges++}`),
       HARDSTATE_TOKENS: [...tokens].map((pair) => pair.join("=")).join(" "),
       HARDSTATE_OPERATOR: "admin@example.com",
-      // The turns are what is tested: no flood is kept out by the rate.
+      // The turns are tested, so the rate must refuse no flood.
       HARDSTATE_RATE: "off",
     },
   });
@@ -62,7 +62,7 @@ const start = async (): Promise<Record<(typeof sites)[number], Poster>> => {
   return { a1: poster("a1"), a2: poster("a2"), b: poster("b") };
 };
 const mailsOfA = () => readdirSync(relay.maildir).length;
-/** How many alerts for such mailboxes have ended, in whatever way. */
+/** How many alerts for such mailboxes have ended, mailed or not. */
 const endedFor = (mailboxes: string) =>
   bridge?.events().filter(({ event, contact }) => event === "ended" && String(contact).startsWith(mailboxes))
     .length;

@@ -56,7 +56,7 @@ describe("npm ci", () => {
 
   const folder = mkdtempSync(join(tmpdir(), "hardstate-install-"));
   afterAll(() => rmSync(folder, { recursive: true }));
-  /** What npm's last step does in this folder with a Node of that version. */
+  /** Runs npm's last step in this folder with a Node of that version. */
   const lastStep = (version: string) => {
     const old = `Object.defineProperty(process, "versions", { value: { node: "${version}" } });`;
     const [, program = ""] = scripts.postinstall.split(" ");

@@ -84,7 +84,7 @@ const notices: Record<Notice["about"], Notice[]> = {
     { ...heartbeat, silent: false },
   ],
 };
-/** What the bridge says of a post by a site about this object. */
+/** The bridge's answer to a post of a site about this object. */
 const readBy = (object: { host: string; service?: string | null }) =>
   readPost(
     posted({

@@ -117,7 +117,7 @@ describe.each<[string, string, string, boolean]>([
       run("runuser", ["-u", "nagios", "--", ...`${shell} ${shim.command}`.split(" "), "--drain"], {
         env: { ...process.env, ...shim.environment },
       });
-    // By id: whoever gets no answer to a post sends it again.
+    // By id, because a post without an answer is sent again.
     const count = (wanted: number) =>
       until(`${wanted} alerts`, 60, async () => {
         const taken = new Map(events("accepted").map(({ id, type, object }) => [id, `${type} ${object}`]));

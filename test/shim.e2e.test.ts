@@ -257,7 +257,7 @@ describe.each(Object.entries(hosts))("a bridge that wants to be left alone, by %
     expect(readdirSync(spool)).toEqual([]);
   });
 
-  it("for the quota of what waits keeps what comes, and sends it when there is room", async () => {
+  it("for the quota of waiting bytes keeps new alerts, and sends them when there is room", async () => {
     let bytes = mostWaitingBytes;
     await close();
     await listen(port, { queue: { ...queue, waitingBytes: async () => bytes } });
@@ -466,14 +466,14 @@ describe("many notifications at once", () => {
     expect(readlinkSync(lock)).toBe(ours);
     expect(requests).toBe(0);
     expect(waiting()).toHaveLength(1);
-    // Nobody is left to send it but the next run.
+    // Only the next run can send it.
     rmSync(lock);
     expect((await notify(["--drain"])).status).toBe(0);
     expect(await taken()).toHaveLength(1);
     expect(readdirSync(spool)).toEqual([]);
   });
 
-  it("are not held up by a process that was killed while it replaced such a lock", async () => {
+  it("are not delayed by a process that was killed while it replaced such a lock", async () => {
     mkdirSync(spool, { mode: 0o700 });
     symlinkSync("999999-9999999999", join(spool, "lock"));
     symlinkSync("999998-9999999999", join(spool, "lock.999999.9999999999"));
@@ -482,7 +482,7 @@ describe("many notifications at once", () => {
     expect(readdirSync(spool)).toEqual([]);
   });
 
-  it("are not held up by a lock whose words make no sense", async () => {
+  it("are not delayed by a lock whose text makes no sense", async () => {
     mkdirSync(spool, { mode: 0o700 });
     symlinkSync("a/b", join(spool, "lock"));
     await notify(problem, ops);
@@ -648,7 +648,7 @@ describe.each(Object.entries(hosts))("the shim's lines, by %s", (host, { sh }) =
     expect(await by("--drain")).toEqual([line("sent")]);
   });
 
-  it("say once that others may read the settings file or change it, and no alert waits for that", async () => {
+  it("say once that others may read or change the settings file, and no alert waits for that", async () => {
     const conf = join(folder, "notify.conf");
     const trouble = (words: string) => ({
       at: expect.any(String),
@@ -673,7 +673,7 @@ describe.each(Object.entries(hosts))("the shim's lines, by %s", (host, { sh }) =
       chmodSync(conf, mode);
       expect(await by(...problem)).toEqual([line("sent")]);
     }
-    // It was well meanwhile, so this is news.
+    // The file was correct in between, so this is news.
     chmodSync(conf, 0o640);
     expect(await by("--drain")).toEqual([
       trouble("has the mode -rw-r-----, not 0600: others may read the token"),

@@ -67,7 +67,7 @@ describe.each(["000", "022", "077"])("with umask %s, the files of databases, cop
       process.kill(process.pid, "SIGKILL");`,
     ]).signal;
 
-  it("are their user's alone, and become so if they were not", () => {
+  it("can be read only by their user, also if others could read them before", () => {
     expect(write("copy")).toBe("SIGKILL");
     const names = ["copy", "db", "db-shm", "db-wal", "lock", "lock-journal"];
     expect(modes()).toEqual(Object.fromEntries(names.map((name) => [name, 0o600])));

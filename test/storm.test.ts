@@ -263,7 +263,7 @@ describe("a storm", () => {
     },
   );
 
-  it("of a day (HARDSTATE_BURST=3/d) does not make a note wait for more than ten minutes", async () => {
+  it("of a day (HARDSTATE_BURST=3/d) makes no note wait for more than ten minutes", async () => {
     const { note, problem, pass, mails } = stage({
       policy: { burst: { most: 3, milliseconds: 86_400_000 } },
     });

@@ -35,7 +35,7 @@ const told = (
 const mail = (...members: JournalRecord[]) => composeDigest(digest, members, 1_800_000_000_000, sender);
 
 describe("the mail of a digest", () => {
-  it("says whose it is: in a header and a line, and in the subject where several sites use the bridge", () => {
+  it("names its site in a header and a line, and in the subject if several sites use the bridge", () => {
     const member = told(["web01", "HTTP"], "CRITICAL");
     const { subject, headers, text, html } = mail(member);
     expect(subject).toBe("DIGEST 1 problem: web01");
@@ -77,7 +77,7 @@ describe("the mail of a digest", () => {
     ]);
   });
 
-  it("tells each note apart from the states, with its text; the same text once, and how often", () => {
+  it("has one line for each text of a note, with the number of times, after the states", () => {
     const of = (name: [string, string?], type: JournalRecord["type"], line: string) => ({
       ...told(name, "CRITICAL", line),
       type,

@@ -233,13 +233,13 @@ describe("for its reader, a mail", () => {
   });
 });
 
-describe("whose mail it is", () => {
+describe("the site of a mail", () => {
   const shared = { severalSites: true };
   const subjectOf = (one: QueuedAlert) => mailed(one).mail.subject;
   const notice = noticeAlerts({ about: "unreadable", reason: "no JSON" }, ["admin@example.com"], now)[0];
   if (!notice) throw new Error("there is a notice for each operator");
 
-  test("is said by a header and a row in text and HTML", async () => {
+  test("is in a header, and in a row of text and HTML", async () => {
     const { mail } = mailed(problem);
     expect((await parsed(mail)).headers).toContainEqual(
       expect.objectContaining({ key: "x-hardstate-site", value: "berlin" }),
@@ -248,7 +248,7 @@ describe("whose mail it is", () => {
     expect(mail.html).toMatch(/>Site<\/th><td[^>]*>berlin<\/td>/);
   });
 
-  test("is said by subject and first line where several sites use the bridge, and not where one does", () => {
+  test("is in subject and first line if several sites use the bridge, and not with one site", () => {
     const { subject, text, html } = mailed({ ...problem, ...shared }).mail;
     expect(subject).toBe("[berlin] PROBLEM CRITICAL: web1/HTTP");
     expect(text).toMatch(/^\[berlin\] PROBLEM: web1\/HTTP is CRITICAL\n/);
@@ -275,7 +275,7 @@ describe("whose mail it is", () => {
     expect(subject.slice(0, 40)).toContain(`[custom~est] ${kind}: h`);
   });
 
-  test("is told apart by both ends of a long name", () => {
+  test("is shown by both ends of a long name", () => {
     const subjects = ["customer-alpha-berlin", "customer-alpha-paris"].map((site) =>
       subjectOf({ ...problem, site, ...shared }),
     );
@@ -300,7 +300,7 @@ describe("whose mail it is", () => {
     },
   );
 
-  test("is not said by what a site writes: nothing of an alert stands before the mark", () => {
+  test("stands before all text of an alert", () => {
     const host = "[operator] PROBLEM CRITICAL: hardstate";
     const output = "[operator] PROBLEM: hardstate/route is CRITICAL";
     const { subject, text } = mailed(queued(alertOf({ object: { host }, output }), shared)).mail;

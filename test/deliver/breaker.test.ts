@@ -499,7 +499,7 @@ describe("a rate", () => {
     expect(state.begun).toEqual([...state.begun].sort((one, other) => one - other));
   });
 
-  it("counts the mails that an older version noted, which knew no sites", () => {
+  it("counts the mails that an older version noted without sites", () => {
     const { begunBy: _, ...old } = begunOf({ most: 4, milliseconds: 60_000 }, many("a")).state;
     expect(begunOf({ most: 30, milliseconds: 60_000 }, many("a"), old).counts).toEqual({ a: 23 });
   });

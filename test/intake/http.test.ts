@@ -117,7 +117,7 @@ describe("POST /v1/alerts", () => {
     }
   });
 
-  it("notes whether several sites may post: the site of operators is none, and a site's second token neither", async () => {
+  it("notes whether several sites may post, without the operators' site and second tokens", async () => {
     const tokensOf = (...sites: string[]) =>
       sites.map((site, index) => ({ site, token: new Secret(Object.values(tokens)[index] ?? "") }));
     for (const [given, expected] of [
@@ -605,7 +605,7 @@ describe("the rate of a site", () => {
   });
 });
 
-describe("the quota of what waits of a site", () => {
+describe("the quota of a site's waiting bytes", () => {
   const waiting = new Map<string, number>();
   beforeEach(() => {
     waiting.clear();
@@ -618,7 +618,7 @@ describe("the quota of what waits of a site", () => {
   };
   const refusals = () => events.filter((event) => event.event === "request-refused");
 
-  it("is 429 beyond, with the reason, and told in the log once until something goes through again", async () => {
+  it("answers 429 with the reason, and logs it once until a post is accepted again", async () => {
     const reason = expect.stringMatching(/^512 MiB of this site's alerts wait/);
     for (let turn = 0; turn < 2; turn++) {
       waiting.set("site", mostWaitingBytes - 1);
@@ -634,7 +634,7 @@ describe("the quota of what waits of a site", () => {
     expect(await status(tokens.first)).toEqual([202, null, undefined]);
   });
 
-  it("is by the queue itself, and 503 while that cannot be asked", async () => {
+  it("counts in the queue, and answers 503 while the queue cannot be read", async () => {
     app = intakeOf(queue);
     expect(await queue.waitingBytes("site")).toBe(0);
     await postJson(alert());

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { repeatedFields, repeatedNames } from "../../functions/intake/once.ts";
 
 describe("names in JSON", () => {
-  it("are never called repeated in what JSON.stringify writes", () => {
+  it("are not found to be repeated in any text of JSON.stringify", () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
         expect(repeatedNames(JSON.stringify(value))).toEqual(new Map());

@@ -36,7 +36,7 @@ const begun = async (at: number, contact: string, site: string) => {
   if (!mine) throw new Error("not claimed");
   return { id, queued, mine };
 };
-/** A mail at a time, and what came back of it a minute later. */
+/** A mail at a time, and the report that came back a minute later. */
 const mail = async (at: number, came: Came, contact = "ops@example.com", site = "site") => {
   const { id, queued, mine } = await begun(at, contact, site);
   await settle(ledger, queued, mine, { attempts: [] }, { at, as: "mailed", reason: "250" }, (entry) => entry);
@@ -120,7 +120,7 @@ const tried = async (outcome: DeliveryOutcome, times: number[], contact = "ops@e
 };
 const minutes = (...counts: number[]) => counts.map((count) => begin + count * minute);
 
-describe("a contact to whom no relay takes mail", () => {
+describe("a contact for whom no relay accepts mail", () => {
   it("is named after three refused mails over 15 minutes, with the last reason, to its own site", async () => {
     for (const at of minutes(0, 1)) await tried(reply("recipient", 550), [at]);
     expect(await found(begin + hour)).toEqual([]);
@@ -142,13 +142,13 @@ describe("a contact to whom no relay takes mail", () => {
     expect(await found(begin + hour)).toEqual([]);
   });
 
-  it("is not named for what a relay says before or after RCPT", async () => {
+  it("is not named for a relay's replies before or after RCPT", async () => {
     for (const at of minutes(0, 20, 40)) await tried(reply("after-data", 554), [at]);
     await tried(reply("connect", 421), minutes(0, 20, 40), "dba@example.com");
     expect(await found(begin + hour)).toEqual([]);
   });
 
-  it("is named no more after a mail to them was taken", async () => {
+  it("is not named after a relay has accepted a mail to them", async () => {
     for (const at of minutes(0, 10, 20)) await tried(reply("recipient", 550), [at]);
     await mail(begin + 30 * minute, "nothing");
     expect(await found(begin + hour)).toEqual([]);

@@ -58,7 +58,7 @@ const plain: Names = {
   id: (number) => `plain-alert-${String(number).padStart(4, "0")}`,
 };
 
-/** Names that mean something to JavaScript; ids among them, or numbers that go up or down. */
+/** Names with a meaning in JavaScript. Ids are such names too, or numbers that go up or down. */
 const hostile = (draw: Draw): Names => {
   const some = (count: number, from: readonly string[] = hostileNames) => {
     const left = [...from];
@@ -68,7 +68,7 @@ const hostile = (draw: Draw): Names => {
   const counting = draw.of(["up", "down", "names"]);
   return {
     sites: some(2),
-    // Where these are listed, it is in the order of their names, which is that of the plain ones.
+    // Lists have them in the order of their names, and the plain names have the same order.
     monitors: some(3).sort(),
     hosts: some(2).sort(),
     services: some(2).sort(),
@@ -151,7 +151,7 @@ const historyOf = (draw: Draw): Step[] => {
   });
 };
 
-/** All that came of a history: mails and events, in order within each millisecond. */
+/** The mails and events of a history, sorted within each millisecond. */
 const outcomeOf = async (
   history: readonly Step[],
   names: Names,
@@ -198,7 +198,7 @@ const outcomeOf = async (
   return said.map((line) => line.replace(/[0-9a-f]{16,}|(?<=\.)[0-9a-f]{8}\b/g, "#").replace(/ +/g, " "));
 };
 
-/** What was said of plain names, with the hostile ones in their place. */
+/** A text about plain names, with the hostile names instead. */
 const renamed = (text: string, to: Names, ids: number): string => {
   let result = text;
   for (const kind of ["sites", "monitors", "hosts", "services", "contacts", "mailboxes"] as const)
@@ -208,7 +208,7 @@ const renamed = (text: string, to: Names, ids: number): string => {
   return result;
 };
 
-/** Plays a history of this seed with plain and with hostile names. What came of either, in the hostile names. */
+/** Plays a history of this seed with plain and with hostile names. Both results are in the hostile names. */
 export const bothWays = async (seed: number) => {
   const history = historyOf(draws(seed, "history"));
   const names = hostile(draws(seed, "names"));

@@ -78,7 +78,7 @@ const visited = async (name: string, mailbox = name.toLowerCase()): Promise<stri
     return text;
   };
   const send = (path: string, type: string, body: string, method = "POST") => {
-    // What comes in one millisecond is listed in the order of ids.
+    // Records of one millisecond are listed in the order of ids.
     now += 1;
     return ask(path, { method, body, headers: { "Content-Type": type, "X-Hardstate-Monitor": name } });
   };
@@ -198,7 +198,7 @@ const told = (said: readonly string[]) =>
   said.map((line) => line.replace(/[0-9a-f]{16,}|(?<=\.)[0-9a-f]{8}\b/g, "#")).sort();
 
 const hostile = ["__proto__", "constructor", "toString", "then", "toJSON", "10"];
-/** What is said of plain names that are as long, for pages cut long texts. */
+/** The same text about plain names of the same length, because pages cut long texts. */
 const plain = new Map<number, Promise<string[]>>();
 it.each(hostile)("%s is a name as any other at every door", async (name) => {
   const [other, mailbox] = ["zq".padEnd(name.length, "k"), "vj".padEnd(name.length, "k")];

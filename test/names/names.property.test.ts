@@ -8,7 +8,7 @@ import { bothWays } from "./differential.ts";
 // More of them: NAMES_FROM=1 NAMES_COUNT=1000 npx vitest run --project property test/names
 const { NAMES_FROM = "1", NAMES_COUNT = "3" } = process.env;
 const seeds = Array.from({ length: Number(NAMES_COUNT) }, (_, index) => Number(NAMES_FROM) + index);
-/** Those that once told names apart: by host cover, and by the monitor that a reason names. */
+/** Seeds that once found a difference: by host cover, and by the monitor that a reason names. */
 const found = [2001, 2026];
 
 describe("sites, monitors, hosts, services, contacts and ids", () => {

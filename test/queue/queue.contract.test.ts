@@ -124,7 +124,7 @@ describe("sqlite alone", () => {
     expect(drained.slice(100).filter((id) => id.startsWith("quiet"))).toEqual(["quiet-1", "quiet-2"]);
   });
 
-  it("gives what becomes visible at one moment its turn among the others", async () => {
+  it("gives messages that become visible at one moment their turns among the others", async () => {
     let now = Date.now();
     const queue = sqliteQueue(path(), () => now);
     await queue.send(many("a", "x", 2500));
@@ -173,7 +173,7 @@ describe("sqlite alone", () => {
     await queue.remove(all.slice(0, 50));
     for (const received of all.slice(50)) await queue.bury(received, "550");
     expect(await queue.waitingBytes("site")).toBe(0);
-    // What people list is read without the long text.
+    // A list is read without the long text.
     expect((await queue.deadLetters(1))[0]?.alert?.alert.object.host).toBe("web01");
     expect(await queue.redrive({})).toBe(50);
     expect(await queue.waitingBytes("site")).toBeGreaterThan(60_000);
@@ -186,7 +186,7 @@ describe("sqlite alone", () => {
     db.close();
   });
 
-  it("goes on with a file of a version that knew no turns", async () => {
+  it("continues with a file of a version without turns", async () => {
     const file = path();
     const old = new DatabaseSync(file);
     old.exec(`

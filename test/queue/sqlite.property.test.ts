@@ -51,7 +51,7 @@ const judge = (path: string) => {
   return found;
 };
 
-it("whatever happens, each group has one head, texts are kept while they are used, and what waits is counted", async () => {
+it("whatever happens, each group has one head, texts are kept while they are used, and waiting messages are counted", async () => {
   let count = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {

@@ -25,7 +25,7 @@ let client: SQSClient;
 let queueUrl: string;
 let relay: ScriptedRelay;
 let bridge: LambdaBridge;
-/** A bridge for a large and a small site, with so many invocations at once; the relay answers no RCPT of the former. */
+/** A bridge for a large and a small site, with so many invocations at once. The relay answers no RCPT of the large one. */
 const start = async (concurrency: number) => {
   const tls = await certificate({});
   const dynamodb = await startDynalite();
@@ -75,7 +75,7 @@ const post = async (site: keyof typeof tokens, ...changes: Record<string, unknow
   });
   expect(answer.status).toBe(202);
 };
-/** Runs until the test's end: what hangs is killed with the bridge. */
+/** Runs until the test ends, which kills the bridge with all mails that hang. */
 const poll = async (concurrency: number) => {
   const source = await startEventSource({
     client,
@@ -111,7 +111,7 @@ describe("two sites at one bridge on Lambda, and the relay hangs at the recipien
     expect(source.errors()).toEqual([]);
   });
 
-  it("ten alerts that hang hold one invocation of two, and an alert of the other site has the second", async () => {
+  it("ten alerts that hang occupy one invocation of two, and an alert of the other site uses the second", async () => {
     await start(2);
     const hosts = Array.from({ length: 10 }, (_, index) => `web${index}`);
     await post("large", ...hosts.map((host) => ({ object: { host, service: "HTTP" } })));
@@ -125,7 +125,7 @@ describe("two sites at one bridge on Lambda, and the relay hangs at the recipien
     expect(seconds(postedAt)).toBeLessThan(5);
   });
 
-  it("an alert of the other site is mailed although alerts that hang hold every invocation", async () => {
+  it("an alert of the other site is mailed although alerts that hang occupy every invocation", async () => {
     await start(1);
     await post("large", { object: { host: "web01", service: "HTTP" } });
     const source = await poll(1);
