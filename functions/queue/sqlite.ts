@@ -26,13 +26,13 @@ const schema = `
     ready_at INTEGER,
     site TEXT NOT NULL DEFAULT '',
     contact TEXT NOT NULL DEFAULT '',
-    text TEXT,
+    text_hash TEXT,
     turn INTEGER
   ) STRICT;
   CREATE INDEX IF NOT EXISTS message_in_group ON message (message_group, sequence);
   CREATE INDEX IF NOT EXISTS message_turn ON message (site, turn, sequence) WHERE turn IS NOT NULL;
   CREATE INDEX IF NOT EXISTS message_hidden ON message (ready_at, sequence) WHERE ready_at IS NOT NULL;
-  CREATE INDEX IF NOT EXISTS message_text ON message (text) WHERE text IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS message_text ON message (text_hash) WHERE text_hash IS NOT NULL;
   CREATE TABLE IF NOT EXISTS dead_letter (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     message_group TEXT NOT NULL,
@@ -41,10 +41,10 @@ const schema = `
     reason TEXT NOT NULL,
     dead_at INTEGER NOT NULL,
     site TEXT NOT NULL DEFAULT '',
-    text TEXT
+    text_hash TEXT
   ) STRICT;
   CREATE INDEX IF NOT EXISTS dead_letter_of_site ON dead_letter (site, sequence);
-  CREATE INDEX IF NOT EXISTS dead_letter_text ON dead_letter (text) WHERE text IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS dead_letter_text ON dead_letter (text_hash) WHERE text_hash IS NOT NULL;
   CREATE TABLE IF NOT EXISTS text (hash TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS waiting (
     site TEXT PRIMARY KEY,
@@ -57,23 +57,23 @@ const schema = `
     INSERT INTO waiting VALUES (NEW.site, 1, octet_length(NEW.body))
       ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
   END;
-  CREATE TRIGGER IF NOT EXISTS message_text_taken AFTER INSERT ON message WHEN NEW.text IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM message WHERE text = NEW.text AND sequence <> NEW.sequence) BEGIN
-    INSERT INTO waiting SELECT NEW.site, 0, octet_length(json) FROM text WHERE hash = NEW.text
+  CREATE TRIGGER IF NOT EXISTS message_text_taken AFTER INSERT ON message WHEN NEW.text_hash IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM message WHERE text_hash = NEW.text_hash AND sequence <> NEW.sequence) BEGIN
+    INSERT INTO waiting SELECT NEW.site, 0, octet_length(json) FROM text WHERE hash = NEW.text_hash
       ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes;
   END;
   CREATE TRIGGER IF NOT EXISTS message_ended AFTER DELETE ON message BEGIN
     UPDATE waiting SET messages = messages - 1, bytes = bytes - octet_length(OLD.body) WHERE site = OLD.site;
   END;
-  CREATE TRIGGER IF NOT EXISTS message_text_ended AFTER DELETE ON message WHEN OLD.text IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM message WHERE text = OLD.text) BEGIN
-    UPDATE waiting SET bytes = bytes - (SELECT octet_length(json) FROM text WHERE hash = OLD.text)
+  CREATE TRIGGER IF NOT EXISTS message_text_ended AFTER DELETE ON message WHEN OLD.text_hash IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM message WHERE text_hash = OLD.text_hash) BEGIN
+    UPDATE waiting SET bytes = bytes - (SELECT octet_length(json) FROM text WHERE hash = OLD.text_hash)
       WHERE site = OLD.site;
-    DELETE FROM text WHERE hash = OLD.text AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE text = OLD.text);
+    DELETE FROM text WHERE hash = OLD.text_hash AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE text_hash = OLD.text_hash);
   END;
-  CREATE TRIGGER IF NOT EXISTS dead_letter_text_gone AFTER DELETE ON dead_letter WHEN OLD.text IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE text = OLD.text) BEGIN
-    DELETE FROM text WHERE hash = OLD.text AND NOT EXISTS (SELECT 1 FROM message WHERE text = OLD.text);
+  CREATE TRIGGER IF NOT EXISTS dead_letter_text_gone AFTER DELETE ON dead_letter WHEN OLD.text_hash IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE text_hash = OLD.text_hash) BEGIN
+    DELETE FROM text WHERE hash = OLD.text_hash AND NOT EXISTS (SELECT 1 FROM message WHERE text_hash = OLD.text_hash);
   END;
 `;
 
@@ -81,13 +81,13 @@ const schema = `
 const olderSchema = `
   ALTER TABLE message ADD COLUMN site TEXT NOT NULL DEFAULT '';
   ALTER TABLE message ADD COLUMN contact TEXT NOT NULL DEFAULT '';
-  ALTER TABLE message ADD COLUMN text TEXT;
+  ALTER TABLE message ADD COLUMN text_hash TEXT;
   ALTER TABLE message ADD COLUMN turn INTEGER;
   UPDATE message SET site = coalesce(body ->> '$.site', ''), contact = lower(coalesce(body ->> '$.contact', ''))
     WHERE json_valid(body);
   DROP INDEX message_ready;
   ALTER TABLE dead_letter ADD COLUMN site TEXT NOT NULL DEFAULT '';
-  ALTER TABLE dead_letter ADD COLUMN text TEXT;
+  ALTER TABLE dead_letter ADD COLUMN text_hash TEXT;
   DROP INDEX IF EXISTS dead_letter_site;
   UPDATE dead_letter SET site = coalesce(body ->> '$.site', '') WHERE json_valid(body);
 `;
@@ -175,11 +175,11 @@ export const sqliteQueue = (
   const db = openDatabase(path, 250);
   prepareSchema(db);
   const whole = (table: string) =>
-    `${table}.body || coalesce((SELECT json || '}' FROM text WHERE hash = ${table}.text), '') AS body`;
+    `${table}.body || coalesce((SELECT json || '}' FROM text WHERE hash = ${table}.text_hash), '') AS body`;
   const heads = `SELECT sequence, message_group, receive_count, site, contact, turn, ${whole("message")} FROM message`;
   const grouped = db.prepare("SELECT 1 FROM message WHERE message_group = ? LIMIT 1");
   const insert = db.prepare(`
-    INSERT INTO message (message_group, deduplication_id, site, contact, body, text, turn)
+    INSERT INTO message (message_group, deduplication_id, site, contact, body, text_hash, turn)
     VALUES (?, ?, ?, ?, ?, ?, ?)`);
   const keepText = db.prepare("INSERT INTO text VALUES (?, ?) ON CONFLICT DO NOTHING");
   const ready = db.prepare(`${heads} WHERE site = ? AND turn IS NOT NULL ORDER BY turn, sequence LIMIT 1`);
@@ -203,11 +203,11 @@ export const sqliteQueue = (
     "UPDATE message SET turn = NULL, ready_at = ?, handed_out = 0 WHERE sequence = ? AND receive_count = ?",
   );
   const inter = db.prepare(`
-    INSERT INTO dead_letter (message_group, deduplication_id, body, reason, dead_at, site, text)
-    SELECT message_group, deduplication_id, body, ?, ?, site, text FROM message WHERE sequence = ?`);
+    INSERT INTO dead_letter (message_group, deduplication_id, body, reason, dead_at, site, text_hash)
+    SELECT message_group, deduplication_id, body, ?, ?, site, text_hash FROM message WHERE sequence = ?`);
   // A list shows no long output and no performance data, and they take long to read.
   const letters = `SELECT sequence, reason, dead_at, body || coalesce((SELECT
-    json_remove(json, '$.long_output', '$.perfdata') || '}' FROM text WHERE hash = dead_letter.text), '') AS body
+    json_remove(json, '$.long_output', '$.perfdata') || '}' FROM text WHERE hash = dead_letter.text_hash), '') AS body
     FROM dead_letter`;
   const wholeLetter = db.prepare(
     `SELECT message_group, deduplication_id, ${whole("dead_letter")} FROM dead_letter WHERE sequence = ?`,
@@ -251,17 +251,17 @@ export const sqliteQueue = (
   /** Takes a message unless the queue has it already. `hashes` keeps a call from hashing one text twice. */
   const take = (
     { group, deduplicationId, site, contact, body, alert }: OutgoingMessage,
-    hashes: Map<string, { site: string; text: string }>,
+    hashes: Map<string, { site: string; hash: string }>,
   ): boolean => {
     if (find.get(deduplicationId) !== undefined) return false;
     const isLong = alert !== undefined && alert.length >= longCharacters;
     const known = isLong ? hashes.get(alert) : undefined;
-    const text = known?.site === site ? known.text : isLong ? digest("text", site, alert) : null;
-    if (isLong && text) hashes.set(alert, { site, text });
-    if (alert && text) keepText.run(text, alert);
-    const before = alert && text ? body.slice(0, -alert.length - 1) : body;
+    const hash = known?.site === site ? known.hash : isLong ? digest("text", site, alert) : null;
+    if (isLong && hash) hashes.set(alert, { site, hash });
+    if (alert && hash) keepText.run(hash, alert);
+    const before = alert && hash ? body.slice(0, -alert.length - 1) : body;
     const turn = grouped.get(group) === undefined ? turnOf({ site, contact }) : null;
-    insert.run(group, deduplicationId, site, contact, before, text, turn);
+    insert.run(group, deduplicationId, site, contact, before, hash, turn);
     return true;
   };
 
@@ -325,7 +325,7 @@ export const sqliteQueue = (
 
   return {
     send: async (messages) => {
-      const hashes = new Map<string, { site: string; text: string }>();
+      const hashes = new Map<string, { site: string; hash: string }>();
       const taken = await db.together(() =>
         messages.map((message) => take(message, hashes) || ("known" as const)),
       );
@@ -382,7 +382,7 @@ export const sqliteQueue = (
         if (!last || last.sequence > newest) break;
         after = last.sequence;
         const chosen = some.filter((row) => wanted(letterOf(row)));
-        const hashes = new Map<string, { site: string; text: string }>();
+        const hashes = new Map<string, { site: string; hash: string }>();
         db.transaction(() => {
           for (const { sequence } of chosen) {
             const row = wholeLetter.get(sequence);

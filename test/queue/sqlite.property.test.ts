@@ -39,12 +39,12 @@ const judge = (path: string) => {
         SELECT min(sequence) FROM message AS m WHERE m.message_group = message.message_group)) > 0`),
     texts: all("SELECT hash FROM text ORDER BY hash"),
     used: all(
-      "SELECT text AS hash FROM message WHERE text IS NOT NULL UNION SELECT text FROM dead_letter WHERE text IS NOT NULL ORDER BY 1",
+      "SELECT text_hash AS hash FROM message WHERE text_hash IS NOT NULL UNION SELECT text_hash FROM dead_letter WHERE text_hash IS NOT NULL ORDER BY 1",
     ),
     counted: all("SELECT * FROM waiting WHERE messages > 0 OR bytes > 0 ORDER BY site"),
     real: all(`SELECT site, count(*) AS messages, sum(length(body)) + coalesce((
         SELECT sum(length(json)) FROM text WHERE hash IN (
-          SELECT text FROM message AS m WHERE m.site = message.site)), 0) AS bytes
+          SELECT text_hash FROM message AS m WHERE m.site = message.site)), 0) AS bytes
       FROM message GROUP BY site ORDER BY site`),
   };
   db.close();
