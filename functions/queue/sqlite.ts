@@ -202,7 +202,7 @@ export const sqliteQueue = (
   const hide = db.prepare(
     "UPDATE message SET turn = NULL, ready_at = ?, handed_out = 0 WHERE sequence = ? AND receive_count = ?",
   );
-  const inter = db.prepare(`
+  const bury = db.prepare(`
     INSERT INTO dead_letter (message_group, deduplication_id, body, reason, dead_at, site, text_hash)
     SELECT message_group, deduplication_id, body, ?, ?, site, text_hash FROM message WHERE sequence = ?`);
   // A list shows no long output and no performance data, and they take long to read.
@@ -221,7 +221,7 @@ export const sqliteQueue = (
       ? dead.all(sequence, limit)
       : deadOf.all(site, unowned ? "" : site, sequence, limit)) as Letter[];
   const lastLetter = db.prepare("SELECT max(sequence) AS sequence FROM dead_letter");
-  const exhume = db.prepare("DELETE FROM dead_letter WHERE sequence = ?");
+  const unbury = db.prepare("DELETE FROM dead_letter WHERE sequence = ?");
   const letterOf = ({ body, reason, dead_at }: Letter) => toDeadLetter(body, reason, dead_at);
   const counts = db.prepare("SELECT coalesce(sum(messages), 0) AS messages FROM waiting");
   const bytesOf = db.prepare("SELECT bytes FROM waiting WHERE site = ?");
@@ -232,9 +232,9 @@ export const sqliteQueue = (
   const oldest = db.prepare(`SELECT ${whole("message")} FROM message ORDER BY sequence LIMIT 1`);
   const find = db.prepare("SELECT 1 FROM message WHERE deduplication_id = ?");
 
-  const sleepers = new Set<() => void>();
-  const wake = () => {
-    for (const sleeper of sleepers) sleeper();
+  const waiters = new Set<() => void>();
+  const notify = () => {
+    for (const notified of waiters) notified();
   };
 
   // Turns count from zero in each process: after a start all messages get new ones, in their old order.
@@ -329,7 +329,7 @@ export const sqliteQueue = (
       const taken = await db.together(() =>
         messages.map((message) => take(message, hashes) || ("known" as const)),
       );
-      wake();
+      notify();
       return taken;
     },
     receive: async ({ max, waitSeconds, visibilityTimeoutSeconds, signal }) => {
@@ -340,16 +340,16 @@ export const sqliteQueue = (
         const left = until - clock();
         if (messages.length > 0 || left <= 0) return messages;
         await new Promise<void>((resolve) => {
-          const rise = () => {
+          const goOn = () => {
             clearTimeout(timer);
-            sleepers.delete(rise);
-            signal?.removeEventListener("abort", rise);
+            waiters.delete(goOn);
+            signal?.removeEventListener("abort", goOn);
             resolve();
           };
           // No event tells that a hidden message is visible again: look each second.
-          const timer = setTimeout(rise, Math.min(left, 1000));
-          sleepers.add(rise);
-          signal?.addEventListener("abort", rise);
+          const timer = setTimeout(goOn, Math.min(left, 1000));
+          waiters.add(goOn);
+          signal?.addEventListener("abort", goOn);
         });
       }
     },
@@ -358,18 +358,18 @@ export const sqliteQueue = (
       db.transaction(() => {
         for (const message of messages) end(message, () => {});
       });
-      wake();
+      notify();
     },
     giveBack: async (message, visibilityTimeoutSeconds) => {
       const seconds = Math.min(visibilityTimeoutSeconds, longestSeconds);
       const [sequence, count] = parts(message);
       if (hide.run(clock() + seconds * 1000, sequence, count).changes === 0) return;
       inHand.delete(sequence);
-      wake();
+      notify();
     },
     bury: async (message, reason) => {
-      db.transaction(() => end(message, (sequence) => inter.run(reason, clock(), sequence)));
-      wake();
+      db.transaction(() => end(message, (sequence) => bury.run(reason, clock(), sequence)));
+      notify();
     },
     redrive: async (which) => {
       const wanted = isChosen(which);
@@ -389,12 +389,12 @@ export const sqliteQueue = (
             const again = putBack(String(row?.body), clock());
             const [group, deduplicationId] = [String(row?.message_group), String(row?.deduplication_id)];
             take({ ...again, group, deduplicationId }, hashes);
-            exhume.run(sequence);
+            unbury.run(sequence);
           }
         });
         count += chosen.length;
       }
-      wake();
+      notify();
       return count;
     },
     deadLetters: async (limit, site) => lettersAfter(0, limit, site, true).map(letterOf),
