@@ -299,7 +299,7 @@ const paths: Record<string, Record<string, Json>> = {
             schema: reference("Heartbeat"),
             examples: { monitor: { value: { monitor: "monitor1" } } },
           },
-          // A field that is given twice is refused, whatever its name is.
+          // A form with the same field twice is refused, also if the field is unknown.
           "application/x-www-form-urlencoded": {
             schema: { ...reference("Heartbeat"), additionalProperties: { type: "string" } },
           },

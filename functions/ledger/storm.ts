@@ -13,8 +13,8 @@ import type { Policy } from "./policy.ts";
 type Count = { since: number; alone: number };
 
 /**
- * What is kept of one contact's mails, in an entry of his own. A digest is an alert that the ledger made: it is held
- * here until its period is over, and what it tells is collected until its own claim closes it.
+ * The counts of one contact's mails, in an entry of their own. A digest is an alert that the ledger made. It is held here
+ * until its period is over, and collects alerts until its own claim closes it.
  */
 export type Storm = Count & {
   /** The same for each type of note. */
@@ -28,7 +28,7 @@ export type Storm = Count & {
 /** The digest that tells an alert, and the reason why the alert gets no mail of its own. */
 export type Telling = { id: string; why: string };
 
-/** A digest ends where it would be too long to read, and another goes on. */
+/** A digest with more alerts would be too long to read. The next alert begins another. */
 const mostMembers = 1000;
 
 /** The texts of people, and flapping. All other types are about states and downtimes. */
@@ -127,8 +127,8 @@ const sooner = (entry: Entry, due: number): Entry => {
 const mostConflicts = 1000;
 
 /**
- * Whether what a contact knows of an object makes the next mail wait for others: a digest told him of this episode
- * (of no matter without a burst), or one that told him last is not mailed yet and would come after that mail.
+ * Whether a contact's next mail about an object must go into a digest. It must if a digest told them of this episode (with
+ * a burst), or if the last digest that tells of the object is not mailed yet: it would arrive after this mail.
  */
 const followsDigest = async (
   ledger: Ledger,
@@ -173,9 +173,9 @@ export const admit = async (
 };
 
 /**
- * Puts an alert, which the journal already has as one that `noted` tells, into that digest, once however often it is
- * called. Resolves to the id of the digest that tells it; if that is another, its record must name that first, for
- * only by its record is it known, after that one is closed, that it is in there.
+ * Puts an alert into the digest `noted`, which its journal record names already. A second call changes nothing. Resolves to
+ * the id of the digest that tells the alert. If that is another digest, the record must name that one first: after a
+ * digest is closed, only the records of its alerts say what it tells.
  */
 export const join = async (
   ledger: Ledger,
@@ -227,7 +227,7 @@ export const join = async (
   throw new Error(`a contact's entry changed ${mostConflicts} times while one alert joined a digest`);
 };
 
-/** The entry with a digest closed: what comes now is told by another. */
+/** The entry with a digest closed. Later alerts go into another digest. */
 export const closed = (entry: Entry, id: string): Entry => {
   if (!entry.storm) return entry;
   const { [id]: _, ...digests } = entry.storm.digests;
@@ -245,8 +245,8 @@ export const lineOf = ({ alert: { type, author, comment, output = "" } }: Queued
 };
 
 /**
- * What the pipeline asks of digests: whether one tells an alert in place of its own mail, that it does, and what it
- * tells. `inTurn` lets one of a process at a time change a contact's entry.
+ * The pipeline's side of digests. `inTurn` makes the steps of one process that change the same contact's entry run one
+ * after the other.
  */
 export const digests = (
   ledger: Ledger,
@@ -271,7 +271,7 @@ export const digests = (
   const joinDigest = async (queued: QueuedAlert, noted: string, now: number) => {
     const key = contactEntryKey(queued.site, queued.contact);
     let id = noted;
-    for (let notes = 0; notes < mostConflicts; notes++) {
+    for (let rounds = 0; rounds < mostConflicts; rounds++) {
       const joined = await inTurn(key, () => join(ledger, queued, id, policy, now));
       if (joined === id) return;
       id = await noteDigest(ledger, queued, id, joined);

@@ -199,8 +199,8 @@ export const toDeadLetter = (body: string, reason: string, deadAt: number): Dead
 };
 
 /**
- * A dead letter as it is put back: only by `putBackAt` does the ledger know that it is to be tried again. AWS's own
- * redrive does not write it, so what that moves is buried again.
+ * The message of a dead letter that is put back. Only `putBackAt` tells the ledger to try it again. AWS's own redrive does
+ * not write it, so a message that AWS moves is buried again.
  */
 export const putBack = (body: string, now: number): Omit<OutgoingMessage, "group" | "deduplicationId"> => {
   const queued = readQueuedAlert(body);

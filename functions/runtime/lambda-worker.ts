@@ -124,8 +124,8 @@ const workMeanwhile = async (
  * invocation works on further messages of the queue.
  */
 export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatchResponse> => {
-  const now = await bridge();
-  const { queue, routes, handle } = now;
+  const made = await bridge();
+  const { queue, routes, handle } = made;
   const leftMilliseconds = () => context.getRemainingTimeInMillis() - answerMilliseconds;
   const visibleAgainAt = clock() + leftMilliseconds();
   const batch = event.Records.map((record) => [messageOf(record, visibleAgainAt), record] as const);
@@ -164,7 +164,7 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
     ({ group }) => group,
   );
   const worked = Promise.all([...groups.values()].map(work));
-  const over = Promise.all([worked, workMeanwhile(now, worked, leftMilliseconds)]).then(() => true);
+  const over = Promise.all([worked, workMeanwhile(made, worked, leftMilliseconds)]).then(() => true);
   const removeDone = async () => {
     const these = done;
     done = [];

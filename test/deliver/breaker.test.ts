@@ -469,7 +469,7 @@ describe("a rate", () => {
     ["4 mails in a minute, of which none is reserved", 4, 60_000, { a: 4 }],
     ["14 mails in a second, for which mails wait at their connections", 14, 1000, { a: 14 }],
   ])(
-    "of %s keeps a tenth for other sites than the one with the most mails",
+    "of %s reserves a tenth for other sites than the one with the most mails",
     (_, most, milliseconds, counts) => {
       expect(begunOf({ most, milliseconds }, [...many("a"), ...many("b"), ...many("c")]).counts).toEqual(
         counts,
