@@ -119,7 +119,7 @@ it("site B has its mails before a dozen posts of A to thousands of mailboxes eac
     Array.from({ length: 30 }, (_, n) => alertOf("PROBLEM", `P${post}-${n}`, n, emails));
   let answered = 0;
   const posts = Array.from({ length: 12 }, async (_, post) => {
-    // The bridge's end breaks off those that wait then.
+    // When the bridge ends, it cuts off the posts that still wait.
     await a1(alerts(post)).then(
       () => {
         answered += 1;
