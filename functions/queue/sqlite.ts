@@ -303,24 +303,32 @@ export const sqliteQueue = (
     const now = clock();
     if (far.get(now + farMilliseconds) !== undefined) approach.run(now, now + farMilliseconds);
     if (sites.size === 0 && returning.get(now, 1) === undefined) return [];
-    return db.transaction(() => {
-      giveTurns(now);
-      const messages: ReceivedMessage[] = [];
-      for (let row = nextRow(); row; row = messages.length < max ? nextRow() : undefined) {
-        const visibleAgainAt = now + visibilityTimeoutSeconds * 1000;
-        handOut.run(visibleAgainAt, row.sequence);
-        inHand.set(row.sequence, row.site);
-        const receiveCount = row.receive_count + 1;
-        messages.push({
-          receipt: `${row.sequence}.${receiveCount}`,
-          group: row.message_group,
-          body: row.body,
-          receiveCount,
-          visibleAgainAt,
-        });
-      }
-      return messages;
-    });
+    const messages: ReceivedMessage[] = [];
+    const known = new Map(sites);
+    try {
+      db.transaction(() => {
+        giveTurns(now);
+        for (let row = nextRow(); row; row = messages.length < max ? nextRow() : undefined) {
+          const visibleAgainAt = now + visibilityTimeoutSeconds * 1000;
+          handOut.run(visibleAgainAt, row.sequence);
+          inHand.set(row.sequence, row.site);
+          const receiveCount = row.receive_count + 1;
+          messages.push({
+            receipt: `${row.sequence}.${receiveCount}`,
+            group: row.message_group,
+            body: row.body,
+            receiveCount,
+            visibleAgainAt,
+          });
+        }
+      });
+    } catch (error) {
+      // A full disk: nothing was handed out, and the sites that had no more have these messages again.
+      for (const message of messages) inHand.delete(parts(message)[0]);
+      for (const [site, turns] of known) if (!sites.has(site)) sites.set(site, turns);
+      throw error;
+    }
+    return messages;
   };
 
   return {

@@ -47,6 +47,22 @@ describe("sqlite alone", () => {
     expect(await next.receive(options)).toHaveLength(1);
   });
 
+  it("hands out all messages after a receive that could not be written", async () => {
+    const file = path();
+    const queue = sqliteQueue(file, clock, 200);
+    const of = (site: string, id: string) => ({ ...message(id, id), site });
+    await queue.send([of("north", "n1"), of("south", "s1"), of("south", "s2")]);
+    const other = new DatabaseSync(file);
+    other.exec(`CREATE TRIGGER full BEFORE UPDATE ON message WHEN OLD.message_group = '${message("s2", "s2").group}'
+      BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END`);
+    await expect(queue.receive(options)).rejects.toThrow(/full/);
+    other.exec("DROP TRIGGER full");
+    other.close();
+    expect(await queue.depth()).toMatchObject({ waiting: 3, handedOut: 0 });
+    const received = await queue.receive(options);
+    expect(received.map(idOf).sort()).toEqual(["n1", "s1", "s2"]);
+  });
+
   it.each([
     ["an hour", 3_600_000],
     ["a year", 365 * 86_400_000],
