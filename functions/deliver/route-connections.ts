@@ -25,8 +25,8 @@ type WaitingMail = { site: string; party: string; mail: Mail; start(): void };
  * longest ago. Within a site contacts take turns. These rules limit which mail may take a connection:
  * - Until a mail has shown that the relay accepts our login, there is only one. Otherwise a wrong password would be tried
  *   on all connections at once, and may lock the account.
- * - A site that has a connection takes the last free one only for a quick address. So one stays free for other sites
- *   while a site's mails hang.
+ * - Mails to addresses that are not quick have all connections but one. A site without a connection may take that too. So
+ *   a site whose mails hang leaves one for others, and for its own quick addresses.
  * - A site without a connection is given that of a slow mail of a site that has several. Nothing of that mail's content
  *   has left, so it can be tried again later. It counts as a failure of its address.
  * - All failing addresses share one connection. An accepted mail ends that for its address.
@@ -48,12 +48,14 @@ export const routeConnections = (
 
   const known = ({ envelope }: Mail) => addresses.get(contactKey(envelope.to));
   const isFailing = (mail: Mail) => (known(mail)?.failures ?? 0) >= leastFailures;
+  const isQuick = (mail: Mail) => known(mail)?.quick === true;
+  const isNotQuick = (mail: Mail) => !isQuick(mail);
   const connectionsOf = (site: string) =>
     [...connected.keys()].filter(({ alert }) => alert.site === site).length;
   const mayTake = (mail: Mail): boolean => {
-    const free = (proven ? connections : 1) - connected.size;
-    if (free < 1 || (isFailing(mail) && [...connected.keys()].some(isFailing))) return false;
-    return free > 1 || known(mail)?.quick === true || connectionsOf(mail.alert.site) === 0;
+    const [all, mails] = [proven ? connections : 1, [...connected.keys()]];
+    if (mails.length >= all || (isFailing(mail) && mails.some(isFailing))) return false;
+    return isQuick(mail) || mails.filter(isNotQuick).length < all - 1 || connectionsOf(mail.alert.site) === 0;
   };
 
   let turns = 0;

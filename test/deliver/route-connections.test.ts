@@ -158,6 +158,16 @@ describe("the last free connection", () => {
     expect(began).toEqual(["a dead0@a", "a dead1@a", "a good@a"]);
   });
 
+  it("is also for a site's new contact while quick mails of that site have the others", async () => {
+    await sent("a", "quick@a", accepted());
+    const held = Array.from({ length: 6 }, () => come("a", "quick@a"));
+    come("a", "new@a");
+    await held[0]?.end(accepted());
+    expect(began.at(-1)).toBe("a quick@a");
+    await held[1]?.end(accepted());
+    expect(began.at(-1)).toBe("a new@a");
+  });
+
   it("goes to each site by turns if the route has only one", async () => {
     withConnections(1);
     const first = come("a", "dead@a");
