@@ -86,9 +86,6 @@ const isJustReceived = ({ attributes }: SQSRecord): boolean =>
   attributes.ApproximateReceiveCount === "1" &&
   clock() - Number(attributes.ApproximateFirstReceiveTimestamp) < answerMilliseconds;
 
-const pause = (milliseconds: number): Promise<undefined> =>
-  setTimeout(milliseconds, undefined, { ref: false });
-
 /**
  * Receives and works on further messages while an invocation waits for a slow mail. There are few invocations: otherwise
  * a few slow mails of one site would stop all sites.
@@ -101,7 +98,7 @@ const workMeanwhile = async (
   const batches = batchesOf(queue, mostInHand, handle, failed);
   const isOver = () =>
     Promise.race([Promise.all([batch, batches.over()]).then(() => true), setImmediate(false)]);
-  await Promise.race([batch, pause(slowMilliseconds)]);
+  await Promise.race([batch, setTimeout(slowMilliseconds)]);
   for (;;) {
     const max = await batches.room();
     if (leftMilliseconds() < leastLeftMilliseconds || (await isOver())) break;
@@ -111,7 +108,7 @@ const workMeanwhile = async (
       batches.begin(messages);
     } catch (error) {
       failed("working on the queue", error);
-      await pause(1000);
+      await setTimeout(1000);
     }
   }
   await batches.over();
@@ -175,8 +172,10 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
       failed("removing messages before the end of their batch", error);
     }
   };
-  // Lambda deletes only at the end of an invocation. Until then SQS hands out no later message of a group.
-  while (!(await Promise.race([over, pause(removeMilliseconds)]))) await Promise.race([over, removeDone()]);
+  // Lambda deletes at the end alone, and until then SQS hands out nothing more of a group. A timer is always under way: if
+  // Node had nothing to wait for, Lambda would take that for an answer in which nothing has failed, and delete all.
+  while (!(await Promise.race([over, setTimeout(removeMilliseconds)])))
+    await Promise.race([over, removeDone()]);
   // Lambda freezes the process until the next batch: a session that is kept would be found dead.
   for (const { transport } of routes) transport.close();
   return {
