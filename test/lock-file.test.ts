@@ -1,5 +1,13 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -84,5 +92,13 @@ describe("npm ci", () => {
     for (const _ of ["npm 10", "npm 11"])
       expect(lastStep("20.20.2")).toMatchObject({ status: 0, stderr: "" });
     expect(spawnSync(join(folder, "node_modules/.bin/node")).status).toBe(0);
+  });
+
+  it("leaves no link to a Node that does not run here, which would hide the machine's own", () => {
+    const own = join(folder, `node_modules/node-linux-${process.arch}/bin/node`);
+    writeFileSync(own, "#!/lib/no-such-interpreter\n", { mode: 0o755 });
+    expect(lastStep("24.0.0")).toMatchObject({ status: 0, stderr: "" });
+    expect(lstatSync(join(folder, "node_modules/.bin/node"), { throwIfNoEntry: false })).toBeUndefined();
+    expect(lastStep("20.20.2").status).toBe(1);
   });
 });
