@@ -5,6 +5,9 @@ export type Macros = Record<string, string>;
 
 /** A macro that the monitor could not resolve stands as itself (nagios.md §2); Checkmk writes ? for unknown. */
 const unresolved = /^(\$[A-Za-z0-9_:]*\$?|\?)$/;
+/** A macro's value; undefined if there is none, or if the monitor could not resolve it. */
+export const resolved = (value: string | null | undefined): string | undefined =>
+  !value || unresolved.test(value) ? undefined : value;
 
 /** Nagios escapes LONG*OUTPUT: `\n` is a line end, `\\` a backslash; undone in one pass, left to right. */
 const unescapeLong = (text: string): string =>
@@ -50,10 +53,7 @@ export const fromMacros = (given: Macros): Record<string, unknown> => {
     // The command line's value wins: Nagios mixes numbers up in the environment (nagios.md §2).
     if (name === key || !macros.has(name)) macros.set(name, value);
   }
-  const field = (name: string): string | undefined => {
-    const value = macros.get(name);
-    return value === undefined || value === "" || unresolved.test(value) ? undefined : value;
-  };
+  const field = (name: string): string | undefined => resolved(macros.get(name));
   const text = (name: string): string | undefined => macros.get(name) || undefined;
   const kind = field("SERVICEDESC") === undefined ? "HOST" : "SERVICE";
   const list = (name: string) => field(name)?.split(",") ?? [];

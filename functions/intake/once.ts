@@ -1,5 +1,5 @@
 import type { Fault } from "../alert.ts";
-import { namingMacros } from "./monitors.ts";
+import { namingMacros, resolved } from "./monitors.ts";
 
 const once = (field: string): Fault => ({ field, expected: "a field that is given once" });
 
@@ -10,7 +10,7 @@ const once = (field: string): Fault => ({ field, expected: "a field that is give
 export const repeatedFields = (form: URLSearchParams): Fault[] => {
   const differs = (name: string): boolean => {
     const other = form.get(`NAGIOS_${name}`);
-    return other !== null && namingMacros.includes(name) && other !== form.get(name);
+    return other !== null && namingMacros.includes(name) && resolved(other) !== resolved(form.get(name));
   };
   const counts = Map.groupBy(form.keys(), (name) => name);
   return [...counts].filter(([name, all]) => all.length > 1 || differs(name)).map(([name]) => once(name));
