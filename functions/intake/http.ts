@@ -87,6 +87,8 @@ const mailboxesAtOnce = 200;
 export const mostWaitingBytes = 512 * 1024 * 1024;
 /** The queue has room again only when relays accept mail. */
 const quotaRetrySeconds = 60;
+/** The queue is asked so often how much waits of a site. */
+const quotaMilliseconds = 250;
 /** Anybody may call /readyz, and each answer costs calls to AWS. */
 const readinessMilliseconds = 1000;
 /** How many reports of undelivered mail a site may post. They do not count against its alerts. */
@@ -156,10 +158,8 @@ export const bodyWithin = (
   };
 };
 
-/** One item of a post: what it says, or why it says nothing. */
-type Item = { input: unknown } | { faults: Fault[] };
-
-const itemOf = (input: unknown, faults: Fault[] = []): Item => (faults.length > 0 ? { faults } : { input });
+/** One item of a post, and the faults of its form. */
+type Item = { input?: unknown; faults: Fault[] };
 
 /** The value of a text in JSON, and the names that it has twice; undefined if it is not JSON. */
 const parseJson = (text: string): { value: unknown; repeated: Map<number, Fault[]> } | undefined => {
@@ -173,12 +173,12 @@ const parseJson = (text: string): { value: unknown; repeated: Map<number, Fault[
 const parseOne = (text: string): Item => {
   const json = parseJson(text);
   if (!json) return { faults: [{ field: "alert", expected: "JSON" }] };
-  return itemOf(json.value, [...json.repeated.values()].flat());
+  return { input: json.value, faults: [...json.repeated.values()].flat() };
 };
 
 const parseForm = (text: string, read: (fields: Macros) => unknown): Item => {
   const form = new URLSearchParams(text);
-  return itemOf(read(Object.fromEntries(form)), repeatedFields(form));
+  return { input: read(Object.fromEntries(form)), faults: repeatedFields(form) };
 };
 
 const formPost = "application/x-www-form-urlencoded";
@@ -196,16 +196,15 @@ const itemsOf = (form: string, text: string): Item[] | undefined => {
     default: {
       const json = parseJson(text);
       const values = json && (Array.isArray(json.value) ? json.value : [json.value]);
-      return values?.map((value, index) => itemOf(value, json?.repeated.get(index)));
+      return values?.map((input, index) => ({ input, faults: json?.repeated.get(index) ?? [] }));
     }
   }
 };
 
 const forms = ["application/json", "application/x-ndjson", formPost];
 
-const idOf = (item: Item): string | undefined => {
-  const id =
-    "input" in item && typeof item.input === "object" && item.input && "id" in item.input ? item.input.id : 0;
+const idOf = ({ input }: Item): string | undefined => {
+  const id = typeof input === "object" && input && "id" in input ? input.id : 0;
   return typeof id === "string" && /^[A-Za-z0-9._-]{8,64}$/.test(id) ? id : undefined;
 };
 
@@ -446,11 +445,17 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
 
   /** The sites whose last post exceeded the quota. */
   const overQuota = new Set<string>();
+  const bytesOf = new Map(
+    parts.tokens.map(({ site }) => [
+      site,
+      atMostEvery(quotaMilliseconds, clock, () => queue.waitingBytes(site)),
+    ]),
+  );
   const withinQuota: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
     const site = c.get("site");
     let bytes: number | undefined;
     try {
-      bytes = await queue.waitingBytes(site);
+      bytes = await bytesOf.get(site)?.();
     } catch (error) {
       return unavailable("queue", error);
     }
@@ -543,7 +548,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
           await setImmediate();
         }
         const reading =
-          "faults" in item
+          item.faults.length > 0
             ? { ok: false as const, faults: item.faults, rejected: [] }
             : readPost(item.input, circumstances);
         const named = (faults: Fault[]) => (form === formPost ? faults.map(inMacros) : faults);
@@ -560,7 +565,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         });
         if (!reading.ok && rejected.length === 0) {
           const [id, errors] = [idOf(item), named(reading.faults)];
-          for (const parts of readableParts("input" in item ? item.input : undefined))
+          for (const parts of readableParts(item.input))
             turned.push({ monitor: monitorOf(c), ...parts, id, faults: errors });
           rejected.push({ item: index, id, status: "rejected", errors });
         }
@@ -792,7 +797,8 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     const site = c.get("site");
     const text = await c.req.text();
     const item = parseJson(text) ? parseOne(text) : parseForm(text, (fields) => fields);
-    const reading = "faults" in item ? { ok: false as const, ...item } : read(heartbeatPost, item.input);
+    const reading =
+      item.faults.length > 0 ? { ok: false as const, ...item } : read(heartbeatPost, item.input);
     if (!reading.ok)
       return refuse("not-valid", 'Send {"monitor":"NAME"}, or monitor=NAME as a form.', site, reading.faults);
     try {
@@ -813,7 +819,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     const expected = 'an object: {"id": "..."} for one dead letter, {} for all';
     const item = parseOne((await c.req.text()) || "{}");
     // Valibot takes an empty list for an empty object, and that would put back all.
-    const order = "input" in item && !Array.isArray(item.input) ? item.input : undefined;
+    const order = item.faults.length === 0 && !Array.isArray(item.input) ? item.input : undefined;
     const reading = read(redriveOrder, order);
     if (!reading.ok)
       return refuse("not-readable", "Nothing was put back.", site, [{ field: "body", expected }]);

@@ -3,8 +3,11 @@ import { namingMacros, resolved } from "./monitors.ts";
 
 const once = (field: string): Fault => ({ field, expected: "a field that is given once" });
 
+/** Other fields are not read: it does not matter if a plugin's output with an unescaped & makes two of them. */
+const isRead = (name: string): boolean => /^(monitor|(NAGIOS_)?_?[A-Z][A-Z0-9_]*)$/.test(name);
+
 /**
- * The fields that a form has twice. An unescaped & in a comment begins a new field, which must not replace the monitor's
+ * The macros that a form has twice. An unescaped & in a comment begins a new field, which must not replace the monitor's
  * own. A macro in `namingMacros` also counts as given twice if the form has another value for it under NAGIOS_.
  */
 export const repeatedFields = (form: URLSearchParams): Fault[] => {
@@ -13,7 +16,9 @@ export const repeatedFields = (form: URLSearchParams): Fault[] => {
     return other !== null && namingMacros.includes(name) && resolved(other) !== resolved(form.get(name));
   };
   const counts = Map.groupBy(form.keys(), (name) => name);
-  return [...counts].filter(([name, all]) => all.length > 1 || differs(name)).map(([name]) => once(name));
+  return [...counts]
+    .filter(([name, all]) => isRead(name) && (all.length > 1 || differs(name)))
+    .map(([name]) => once(name));
 };
 
 // Strings (with a colon if they are names), brackets, braces and commas.

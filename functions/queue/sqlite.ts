@@ -284,10 +284,11 @@ export const sqliteQueue = (
       giveTurn.run(turnOf(row), row.sequence);
     }
   };
+  /** Whether a site has as many messages in hand as are free. */
+  const isFull = (name: string): boolean =>
+    [...inHand.values()].filter((site) => site === name).length >= mostInHand - inHand.size;
   /** The message whose turn it is. Undefined if no site has one ready and may have one more in hand. */
   const nextRow = (): Row | undefined => {
-    const free = mostInHand - inHand.size;
-    const isFull = (name: string) => [...inHand.values()].filter((site) => site === name).length >= free;
     for (const [name, turns] of sites) {
       if (isFull(name)) continue;
       const row = ready.get(name) as (Row & { turn: number }) | undefined;
@@ -302,7 +303,7 @@ export const sqliteQueue = (
   const takeReady = (max: number, visibilityTimeoutSeconds: number): ReceivedMessage[] => {
     const now = clock();
     if (far.get(now + farMilliseconds) !== undefined) approach.run(now, now + farMilliseconds);
-    if (sites.size === 0 && returning.get(now, 1) === undefined) return [];
+    if ([...sites.keys()].every(isFull) && returning.get(now, 1) === undefined) return [];
     const messages: ReceivedMessage[] = [];
     const known = new Map(sites);
     try {

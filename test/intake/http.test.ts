@@ -312,6 +312,17 @@ describe("POST /v1/alerts", () => {
   });
 
   const form = "NOTIFICATIONTYPE=PROBLEM&HOSTNAME=web01&HOSTSTATE=DOWN&CONTACTEMAIL=ops@example.com";
+  it("takes a form whose output has an unescaped & that repeats no macro", async () => {
+    const body = `${form}&HOSTOUTPUT=a&b=1&b=2`;
+    expect((await post(body, "application/x-www-form-urlencoded")).status).toBe(202);
+  });
+
+  it("names the id of an alert that it refuses because a field is given twice", async () => {
+    const json = JSON.stringify(alert({ id: "named-alert-1" })).replace("{", '{"state":"OK",');
+    const { alerts } = (await (await post(json)).json()) as { alerts: unknown[] };
+    expect(alerts).toMatchObject([{ id: "named-alert-1", status: "rejected" }]);
+  });
+
   it.each([
     [`${form}&HOSTNAME=web02`, "HOSTNAME"],
     [
@@ -609,8 +620,16 @@ describe("the quota of a site's waiting bytes", () => {
   const waiting = new Map<string, number>();
   beforeEach(() => {
     waiting.clear();
-    app = intakeOf({ ...queue, waitingBytes: async (site) => waiting.get(site) });
+    app = intakeOf({ ...queue, waitingBytes: async (site) => waiting.get(site) }, undefined, {
+      clock: () => now,
+    });
   });
+  let now = 100_000_000;
+  /** The queue is asked four times a second at most. */
+  const wait = (site: string, bytes: number) => {
+    waiting.set(site, bytes);
+    now += 1000;
+  };
   const status = async (bearer: string) => {
     const response = await post(JSON.stringify(alert()), undefined, { Authorization: `Bearer ${bearer}` });
     const { detail } = (await response.json()) as { detail?: string };
@@ -621,16 +640,16 @@ describe("the quota of a site's waiting bytes", () => {
   it("answers 429 with the reason, and logs it once until a post is accepted again", async () => {
     const reason = expect.stringMatching(/^512 MiB of this site's alerts wait/);
     for (let turn = 0; turn < 2; turn++) {
-      waiting.set("site", mostWaitingBytes - 1);
+      wait("site", mostWaitingBytes - 1);
       expect(await status(tokens.first)).toEqual([202, null, undefined]);
-      waiting.set("site", mostWaitingBytes);
+      wait("site", mostWaitingBytes);
       for (const token of [tokens.first, tokens.second, tokens.first])
         expect(await status(token)).toEqual([429, "60", reason]);
       expect(await status(tokens.other)).toEqual([202, null, undefined]);
       expect(refusals()).toHaveLength(turn + 1);
     }
     expect(refusals()[0]).toMatchObject({ status: 429, site: "site", reason });
-    waiting.clear();
+    wait("site", 0);
     expect(await status(tokens.first)).toEqual([202, null, undefined]);
   });
 
