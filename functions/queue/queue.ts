@@ -116,12 +116,11 @@ export const deduplicationId = (site: string, id: string): string => digest("ale
 const forbiddenInSqs = /[\ud800-\udfff\ufffe\uffff]/g;
 const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 
-/** The JSON of an alert, made once for all its contacts. */
-const written = new WeakMap<Alert, string>();
+/** The messages of one alert's contacts follow each other: its JSON is made once for all. */
+let last: { alert: Alert; json: string } | undefined;
 const jsonOf = (alert: Alert): string => {
-  const json = written.get(alert) ?? JSON.stringify(alert).replace(forbiddenInSqs, escaped);
-  written.set(alert, json);
-  return json;
+  if (last?.alert !== alert) last = { alert, json: JSON.stringify(alert).replace(forbiddenInSqs, escaped) };
+  return last.json;
 };
 
 /** The message of one alert. Its group is hash(site, object, contact); it is readable by `readQueuedAlert`. */

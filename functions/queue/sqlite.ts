@@ -180,7 +180,7 @@ export const sqliteQueue = (
   const grouped = db.prepare("SELECT 1 FROM message WHERE message_group = ? LIMIT 1");
   const insert = db.prepare(`
     INSERT INTO message (message_group, deduplication_id, site, contact, body, text_hash, turn)
-    VALUES (?, ?, ?, ?, ?, ?, ?)`);
+    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (deduplication_id) DO NOTHING`);
   const keepText = db.prepare("INSERT INTO text VALUES (?, ?) ON CONFLICT DO NOTHING");
   const ready = db.prepare(`${heads} WHERE site = ? AND turn IS NOT NULL ORDER BY turn, sequence LIMIT 1`);
   const returning = db.prepare(
@@ -253,16 +253,16 @@ export const sqliteQueue = (
     { group, deduplicationId, site, contact, body, alert }: OutgoingMessage,
     hashes: Map<string, { site: string; hash: string }>,
   ): boolean => {
-    if (find.get(deduplicationId) !== undefined) return false;
     const isLong = alert !== undefined && alert.length >= longCharacters;
+    // A text that no message carries would stay for ever.
+    if (isLong && find.get(deduplicationId) !== undefined) return false;
     const known = isLong ? hashes.get(alert) : undefined;
     const hash = known?.site === site ? known.hash : isLong ? digest("text", site, alert) : null;
     if (isLong && hash) hashes.set(alert, { site, hash });
     if (alert && hash) keepText.run(hash, alert);
     const before = alert && hash ? body.slice(0, -alert.length - 1) : body;
     const turn = grouped.get(group) === undefined ? turnOf({ site, contact }) : null;
-    insert.run(group, deduplicationId, site, contact, before, hash, turn);
-    return true;
+    return insert.run(group, deduplicationId, site, contact, before, hash, turn).changes > 0;
   };
 
   const parts = ({ receipt }: ReceivedMessage) => receipt.split(".").map(Number) as [number, number];
@@ -360,6 +360,8 @@ export const sqliteQueue = (
           waiters.add(goOn);
           signal?.addEventListener("abort", goOn);
         });
+        // Many are taken in one commit: look once for all.
+        await setImmediate();
       }
     },
     remove: async (messages) => {
