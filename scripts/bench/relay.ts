@@ -5,8 +5,7 @@ import { promisify } from "node:util";
 import { createTransport } from "nodemailer";
 import type { Mail } from "../../functions/compose/mail.ts";
 import { emptyEntry } from "../../functions/ledger/entry.ts";
-import { type QueuedAlert, toMessage } from "../../functions/queue/queue.ts";
-import { sqliteQueue } from "../../functions/queue/sqlite.ts";
+import type { QueuedAlert } from "../../functions/queue/queue.ts";
 import { queuedAlert } from "../../test/alerts.ts";
 import { bridgeSettings, labScript, openLab, startBridge, startRelay, until } from "../../test/lab.ts";
 import { arrived } from "./peers/maildir.ts";
@@ -31,21 +30,26 @@ const backlog = (count: number, series: string): QueuedAlert[] =>
     ),
   );
 
-/** The functions of a checkout that make and send mails. */
+/** The functions of a checkout that queue alerts, and that make and send mails. */
 const clientOf = async (checkout: string) => {
   const part = (name: string) => import(join(checkout, "functions", name));
-  const [{ compose }, { mimeBytes }, { readSettings }, { transportOf }] = (await Promise.all([
-    part("compose/mail.ts"),
-    part("compose/mime.ts"),
-    part("config.ts"),
-    part("runtime/routes.ts"),
-  ])) as [
-    typeof import("../../functions/compose/mail.ts"),
-    typeof import("../../functions/compose/mime.ts"),
-    typeof import("../../functions/config.ts"),
-    typeof import("../../functions/runtime/routes.ts"),
-  ];
-  return { compose, mimeBytes, readSettings, transportOf };
+  const [{ compose }, { mimeBytes }, { readSettings }, { transportOf }, { toMessage }, { sqliteQueue }] =
+    (await Promise.all([
+      part("compose/mail.ts"),
+      part("compose/mime.ts"),
+      part("config.ts"),
+      part("runtime/routes.ts"),
+      part("queue/queue.ts"),
+      part("queue/sqlite.ts"),
+    ])) as [
+      typeof import("../../functions/compose/mail.ts"),
+      typeof import("../../functions/compose/mime.ts"),
+      typeof import("../../functions/config.ts"),
+      typeof import("../../functions/runtime/routes.ts"),
+      typeof import("../../functions/queue/queue.ts"),
+      typeof import("../../functions/queue/sqlite.ts"),
+    ];
+  return { compose, mimeBytes, readSettings, transportOf, toMessage, sqliteQueue };
 };
 type Client = Awaited<ReturnType<typeof clientOf>>;
 
@@ -91,6 +95,8 @@ export const bench: Bench = {
         const state = join(lab.folder, "state");
         rmSync(state, { recursive: true, force: true });
         mkdirSync(state, { mode: 0o700 });
+        // An older version does not know how a newer one queues.
+        const { sqliteQueue, toMessage } = checkout !== undefined && theirs ? theirs : ours;
         const queue = sqliteQueue(join(state, "queue.sqlite"), clock);
         await queue.send(backlog(mails, series).map(toMessage));
         queue.close();
