@@ -25,6 +25,14 @@ export type Attempt = { at: number; route: string; outcome: DeliveryOutcome; red
 export const isLost = ({ outcome }: Attempt): boolean =>
   outcome.result === "deferred" && outcome.lostAfterData;
 
+/** Whether an attempt failed because of its recipient, not because the route refuses us or asks for a slower pace. */
+export const failedForRecipient = (outcome: DeliveryOutcome): boolean => {
+  if (outcome.result === "accepted") return false;
+  if (outcome.result === "refused") return outcome.about === "recipient";
+  if (outcome.step !== "recipient") return false;
+  return outcome.result === "deferred" ? !outcome.tooFast && !outcome.quota : outcome.unclear === true;
+};
+
 /**
  * Hands over one mail. Never rejects for what a relay does; ends soon after `signal` aborts. `loggedIn` may be called
  * once the relay has taken our login, and is followed by `contentBegins` when the content is about to leave.

@@ -1,6 +1,6 @@
 import { contactKey } from "../address.ts";
 import type { Mail } from "../compose/mail.ts";
-import type { DeliveryOutcome } from "./delivery.ts";
+import { type DeliveryOutcome, failedForRecipient } from "./delivery.ts";
 
 /** A mail that takes longer is slow. An address whose last mail was accepted within this time is quick. */
 export const slowMilliseconds = 2_000;
@@ -8,14 +8,6 @@ export const slowMilliseconds = 2_000;
 const leastFailures = 3;
 /** So many addresses are remembered. The one whose last mail is oldest is forgotten first. */
 const mostAddresses = 1000;
-
-/** Whether an attempt failed because of its recipient, not because the route refuses us or asks for a slower pace. */
-const failedForRecipient = (outcome: DeliveryOutcome): boolean => {
-  if (outcome.result === "accepted") return false;
-  if (outcome.result === "refused") return outcome.about === "recipient";
-  if (outcome.step !== "recipient") return false;
-  return outcome.result === "deferred" ? !outcome.tooFast && !outcome.quota : outcome.unclear === true;
-};
 
 /** Mails of one site with the same `party` share the turns of one contact. */
 type WaitingMail = { site: string; party: string; mail: Mail; start(): void };

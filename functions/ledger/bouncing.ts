@@ -1,5 +1,5 @@
 import { contactKey } from "../address.ts";
-import type { Attempt } from "../deliver/delivery.ts";
+import { failedForRecipient } from "../deliver/delivery.ts";
 import type { Ledger } from "./ledger.ts";
 import { dayOf } from "./rejection.ts";
 
@@ -37,13 +37,12 @@ const refusedContacts = async (ledger: Ledger, site: string): Promise<Bouncing[]
     pages.flatMap(({ items }) => items),
     ({ contact }) => contactKey(contact),
   );
-  const isRefused = ({ outcome }: Attempt) => outcome.result !== "accepted" && outcome.step === "recipient";
   const found: Bouncing[] = [];
   for (const records of contacts.values()) {
     const [newest] = records;
     const refusals = records
       .flatMap(({ attempts }) => attempts)
-      .filter(isRefused)
+      .filter(({ outcome }) => failedForRecipient(outcome))
       .toSorted((one, other) => other.at - one.at);
     if (!newest || refusals.length < leastTries || found.length === mostContacts) continue;
     const { contact } = newest;

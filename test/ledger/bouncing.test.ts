@@ -148,6 +148,20 @@ describe("a contact for whom no relay accepts mail", () => {
     expect(await found(begin + hour)).toEqual([]);
   });
 
+  it("is not named while a relay asks for a slower pace", async () => {
+    const said = "450 4.7.1 too many messages, slow down";
+    const tooFast: DeliveryOutcome = {
+      ...failure("recipient", 450, said),
+      step: "recipient",
+      code: 450,
+      reply: said,
+      durationMilliseconds: 1,
+    };
+    expect(tooFast).toMatchObject({ tooFast: true });
+    await tried(tooFast, minutes(0, 20, 40));
+    expect(await found(begin + hour)).toEqual([]);
+  });
+
   it("is not named after a relay has accepted a mail to them", async () => {
     for (const at of minutes(0, 10, 20)) await tried(reply("recipient", 550), [at]);
     await mail(begin + 30 * minute, "nothing");
