@@ -91,8 +91,8 @@ const quotaRetrySeconds = 60;
 const quotaMilliseconds = 250;
 /** Anybody may call /readyz, and each answer costs calls to AWS. */
 const readinessMilliseconds = 1000;
-/** How many reports of undelivered mail a site may post. They do not count against its alerts. */
-const reportRate: Rate = { most: 600, milliseconds: 60_000 };
+/** How many heartbeats, and how many reports of undelivered mail, a site may send beside its alerts. */
+const besideRate: Rate = { most: 600, milliseconds: 60_000 };
 const retryAfterSeconds = 10;
 const cutOffWords = "The body was cut off.";
 
@@ -632,12 +632,15 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     },
   );
 
+  const withinBesideRate =
+    (kind: string): MiddlewareHandler<{ Variables: { site: string } }> =>
+    async (c, next) => {
+      const full = limiter.take(` ${kind} ${c.get("site")}`, besideRate, clock());
+      return full ? tooMany(`This site sends too many ${kind}.`, full, c.get("site")) : next();
+    };
   app.post(
     "/v1/returns",
-    async (c, next) => {
-      const full = limiter.take(` returns ${c.get("site")}`, reportRate, clock());
-      return full ? tooMany("This site posts too many reports.", full, c.get("site")) : next();
-    },
+    withinBesideRate("reports"),
     bodyWithin(mostReportBytes, {
       tooLarge: (c) =>
         refuse("too-large", `At most ${mostReportBytes} bytes: the first of them are enough.`, c.get("site")),
@@ -795,7 +798,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     }
     throw new Error("the heartbeat changed ten times while it was written");
   };
-  app.put("/v1/heartbeat", ofMonitors, smallBody, async (c) => {
+  app.put("/v1/heartbeat", ofMonitors, withinBesideRate("heartbeats"), smallBody, async (c) => {
     const site = c.get("site");
     const text = await c.req.text();
     const item = parseJson(text) ? parseOne(text) : parseForm(text, (fields) => fields);

@@ -818,6 +818,13 @@ describe("heartbeats", () => {
     return ((await response.json()) as { heartbeats: unknown[] }).heartbeats;
   };
 
+  it("are taken 600 times a minute of a site, and another site's do not wait for it", async () => {
+    for (let turn = 0; turn < 600; turn++) expect((await put("monitor=m1")).status).toBe(200);
+    const full = await put("monitor=m1");
+    expect([full.status, full.headers.get("Retry-After")]).toEqual([429, "1"]);
+    expect((await put("monitor=m1", tokens.other)).status).toBe(200);
+  });
+
   it.each(['{"monitor":"m1"}', "monitor=m1"])("are kept for the token's site: %s", async (body) => {
     const response = await put(body);
     expect([response.status, await response.json()]).toEqual([
