@@ -269,6 +269,8 @@ describe.each(Object.entries(hosts))("a bridge that wants to be left alone, by %
     expect((await by("--drain")).status).toBe(1);
     expect(requests).toBe(1);
     bytes -= 1;
+    // So long the bridge remembers how much waits.
+    await new Promise((resolve) => setTimeout(resolve, 300));
     later(-1);
     expect((await by("--drain")).status).toBe(0);
     expect(await taken()).toHaveLength(1);
