@@ -260,7 +260,8 @@ describe.each(Object.entries(hosts))("a bridge that wants to be left alone, by %
   it("for the quota of waiting bytes keeps new alerts, and sends them when there is room", async () => {
     let bytes = mostWaitingBytes;
     await close();
-    await listen(port, { queue: { ...queue, waitingBytes: async () => bytes } });
+    const full = { ...queue, waitingBytes: async () => bytes };
+    await listen(port, { queue: full, clock: () => Date.now() });
     const refused = await by(...problem);
     expect([refused.status, waiting().length]).toEqual([0, 1]);
     expect(refused.stderr).toMatch(
