@@ -8,8 +8,8 @@ const project = (name: string, include: string, testTimeout: number) => ({
 
 export default defineConfig({
   test: {
-    // By default one core is left out: of two, that would be half.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // By default one core is left out: of two, that would be half. Many tests wait, so three share two cores well.
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     // Where .ci/run counts what passed and failed.
     reporters: process.env.TEST_RESULTS
       ? ["default", ["json", { outputFile: process.env.TEST_RESULTS }]]
