@@ -184,19 +184,15 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
   engine.transaction(() => engine.exec(schema));
   const together = engine.together ?? engine.transaction;
   const rowOf = (site: string, id: string) =>
-    engine.all(
-      `SELECT body, (SELECT json FROM held_text JOIN text USING (hash)
-         WHERE held_text.site = journal.site AND held_text.id = journal.id) AS alert
-       FROM journal WHERE site = ? AND id = ?`,
-      site,
-      id,
-    )[0];
+    engine.all("SELECT body FROM journal WHERE site = ? AND id = ?", site, id)[0];
+  /** A record with the alert that it holds, which may be kept apart. */
   const wholeOf = (row: Record<string, unknown>): JournalRecord => {
     const record = parse<JournalRecord>(row);
-    const { queued } = record;
-    return queued && row.alert
-      ? { ...record, queued: { ...queued, alert: JSON.parse(String(row.alert)) } }
-      : record;
+    const { site, id, queued } = record;
+    if (!queued || queued.alert) return record;
+    const kept = "SELECT json FROM held_text JOIN text USING (hash) WHERE site = ? AND id = ?";
+    const alert = JSON.parse(String(engine.all(kept, site, id)[0]?.json));
+    return { ...record, queued: { ...queued, alert } };
   };
   const recordOf = (site: string, id: string): JournalRecord | undefined => {
     const row = rowOf(site, id);
@@ -204,7 +200,9 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
   };
   /** The record for its row. A long held alert goes into a table of its own. */
   const withoutText = (record: JournalRecord): object => {
-    const { site, id, queued } = record;
+    const { site, id, queued, holds } = record;
+    // Most alerts never wait here.
+    if (!queued && holds.length === 0) return record;
     const alert = queued && JSON.stringify(queued.alert);
     const hash = alert && alert.length >= longCharacters ? digest("text", site, alert) : undefined;
     engine.run("DELETE FROM held_text WHERE site = ? AND id = ?", site, id);
@@ -445,7 +443,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
           const record = rowOf(String(row.site), id);
           const queued = record && wholeOf(record).queued;
           if (!queued) continue;
-          left -= String(record.body).length + String(record.alert ?? "").length;
+          left -= String(record.body).length + (queued.alert.long_output?.length ?? 0);
           alerts.push({ queued, due });
         }
       }

@@ -41,7 +41,8 @@ it("keeps a long alert once for all contacts for whom it waits, and not after th
   const write = async (id: string, waits: boolean) => {
     const long = queuedAlert({ id, contact: `${id}@example.com` }, { long_output: "x".repeat(60_000) });
     const { key, entry, record } = await ledger.read(long);
-    const records = [{ ...record, queued: waits ? long : undefined }];
+    const holds = [{ at: 1000, until: 2000, row: "R29" as const, reason: "no relay has taken it yet" }];
+    const records = [{ ...record, holds, queued: waits ? long : undefined }];
     expect(await ledger.write({ key, entry, records })).toBe(true);
   };
   for (const id of ids) await write(id, true);
