@@ -450,13 +450,6 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     app.all("/metrics", () => problem("not-allowed", "GET this.", {}, "GET"));
   }
 
-  /** Before the body is read; what it turns out to hold is charged later. */
-  const withinRate: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
-    const site = c.get("site");
-    const full = rate && limiter.take(site, rate, clock());
-    return full ? tooMany("This site posts more alerts than HARDSTATE_RATE allows.", full, site) : next();
-  };
-
   /** The sites whose last post exceeded the quota. */
   const overQuota = new Set<string>();
   const bytesOf = new Map(
@@ -465,8 +458,8 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
       atMostEvery(quotaMilliseconds, clock, () => queue.waitingBytes(site)),
     ]),
   );
-  const withinQuota: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
-    const site = c.get("site");
+  /** The answer to a site of which too much waits. */
+  const beyondQuota = async (site: string): Promise<Response | undefined> => {
     let bytes: number | undefined;
     try {
       bytes = await bytesOf.get(site)?.();
@@ -476,11 +469,18 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
     const first = !overQuota.has(site);
     if (bytes === undefined || bytes < mostWaitingBytes) {
       overQuota.delete(site);
-      return next();
+      return undefined;
     }
     overQuota.add(site);
     const detail = `${mostWaitingBytes / 1024 ** 2} MiB of this site's alerts wait for their mail.`;
     return tooMany(detail, { afterSeconds: quotaRetrySeconds, first }, site);
+  };
+  /** Before the body is read; what it turns out to hold is charged later. */
+  const withinLimits: MiddlewareHandler<{ Variables: { site: string } }> = async (c, next) => {
+    const site = c.get("site");
+    const full = rate && limiter.take(site, rate, clock());
+    if (full) return tooMany("This site posts more alerts than HARDSTATE_RATE allows.", full, site);
+    return (await beyondQuota(site)) ?? next();
   };
 
   /** Alerts of the operators' site could look like the bridge's own notices. */
@@ -496,9 +496,8 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
 
   app.post(
     "/v1/alerts",
-    withinRate,
     ofMonitors,
-    withinQuota,
+    withinLimits,
     bodyWithin(mostBytes, {
       tooLarge: (c) => refuse("too-large", `At most ${mostBytes} bytes.`, c.get("site")),
       cutOff: (c) => refuse("not-readable", cutOffWords, c.get("site")),
@@ -588,7 +587,7 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
         queued.push(...taken);
         answers.push(
           ...taken.map((one): Posted => ({ ...of(one), status: "queued" })),
-          ...fewRejections(rejected, items.length),
+          ...(rejected.length > 0 ? fewRejections(rejected, items.length) : []),
         );
       }
       const faults = refused.flatMap(({ item, errors }) =>
