@@ -191,7 +191,9 @@ export const readSettings = (
   const siteTokens = tokens ? readTokens(tokens, expecting("HARDSTATE_TOKENS")) : [];
   const ca = given("HARDSTATE_RELAY_CA");
   if (ca && !/-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/.test(ca))
-    expecting("HARDSTATE_RELAY_CA")("the text of certificates in PEM (HARDSTATE_RELAY_CA_FILE wants a path)");
+    expecting("HARDSTATE_RELAY_CA")(
+      "the text of certificates in PEM; a path belongs into HARDSTATE_RELAY_CA_FILE",
+    );
   const oauthWords = given("HARDSTATE_OAUTH");
   const oauth = oauthWords ? readOAuth(oauthWords, expecting("HARDSTATE_OAUTH")) : undefined;
   const routes = given("HARDSTATE_RELAYS");

@@ -147,7 +147,7 @@ const sentence = (event: Event): string => {
       return `${event.result.padEnd(10)} ${event.object} for ${event.contact} by ${event.route}: ${event.reply}${event.retryAt === undefined ? "" : `; again at ${timeOf(event.retryAt)}`}`;
     case "route":
       return event.open
-        ? `route      ${event.route} is of no use: ${event.reason}; next probe at ${timeOf(event.probeAt ?? 0)}`
+        ? `route      ${event.route} is down: ${event.reason}; next probe at ${timeOf(event.probeAt ?? 0)}`
         : `route      ${event.route} works again`;
     case "returned":
       return `${event.kind.padEnd(10)} of a mail to ${event.contact}: ${event.reply} (${event.id})`;

@@ -8,7 +8,7 @@ const app = new App();
 const reading = readOptions(app.node.getAllContext());
 if (!reading.ok) {
   complain("These context values are wrong (infra/README.md, Choices):\n");
-  for (const { field, expected } of reading.faults) complain(`  ${field} wants ${expected}`);
+  for (const { field, expected } of reading.faults) complain(`  ${field} needs ${expected}`);
   process.exit(2);
 }
 bridge(app, reading.value);

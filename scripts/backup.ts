@@ -36,10 +36,10 @@ folder (away with *.sqlite-wal and *.sqlite-shm too), and start it.
 exit status: 0 done  2 wrong use  3 it could not be done`,
   options: {},
   run: async ([folder, ...more], { json }): Promise<Status> => {
-    if (folder === undefined || more.length > 0) throw new WrongUse("backup wants one FOLDER");
-    if (existsSync(folder)) throw new WrongUse(`${folder} is there already: backup wants a new FOLDER`);
+    if (folder === undefined || more.length > 0) throw new WrongUse("backup needs one FOLDER");
+    if (existsSync(folder)) throw new WrongUse(`${folder} is there already: backup needs a new FOLDER`);
     const { environment, faults } = withFiles(process.env);
-    for (const { field, expected } of faults) throw new NotFoundOut(`${field} wants ${expected}.`);
+    for (const { field, expected } of faults) throw new NotFoundOut(`${field} needs ${expected}.`);
     const stores = storesOf(environment);
     const part = `${resolve(folder)}.part-${process.pid}`;
     try {

@@ -29,7 +29,7 @@ export const bridgeOf = ({ url }: Values): string => {
   return given.replace(/\/+$/, "");
 };
 
-/** What the bridge answers to each token, as long as `wanted` wants another; the good answers, or 404. */
+/** What the bridge answers to each token, as long as `wanted` needs another; the good answers, or 404. */
 export const ask = async (
   values: Values,
   path: string,
@@ -63,7 +63,7 @@ export const ask = async (
     throw new NotFoundOut(`${bridge} does not know this token. --token-file names another.`);
   const last = answers.at(-1);
   const { errors = [] } = ((await last?.json().catch(() => ({}))) ?? {}) as { errors?: Fault[] };
-  const faults = errors.map(({ field, expected }) => `${field} wants ${expected}`).join("; ");
+  const faults = errors.map(({ field, expected }) => `${field} needs ${expected}`).join("; ");
   throw new NotFoundOut(`${bridge} answered ${last?.status}${faults && `: ${faults}`}.`);
 };
 

@@ -53,9 +53,9 @@ exit status: 0 the relay took the mail  1 it did not, or not in time
              2 wrong use  3 the bridge cannot be asked, or refused the alert`,
   options: { within: { type: "string" }, ...askingOptions },
   run: async ([address, ...more], values) => {
-    if (address === undefined || more.length > 0) throw new WrongUse("canary wants one ADDRESS");
+    if (address === undefined || more.length > 0) throw new WrongUse("canary needs one ADDRESS");
     const within = wordOf(values.within) ?? String(usualSeconds);
-    if (!/^[1-9]\d{0,3}$/.test(within)) throw new WrongUse("--within wants seconds, from 1 to 9999");
+    if (!/^[1-9]\d{0,3}$/.test(within)) throw new WrongUse("--within needs seconds, from 1 to 9999");
     const [id, begun] = [`canary-${randomUUID()}`, Date.now()];
     const [taken] = await ask(
       values,

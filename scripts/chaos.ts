@@ -116,7 +116,7 @@ const main = async (): Promise<number> => {
   const names = only?.split(",");
   const known = [...faults.map(({ name }) => name), ...(values.classic ? classicExperiments : [])];
   if ((runs && !/^[1-9]\d{0,3}$/.test(runs)) || names?.some((name) => !known.includes(name)))
-    throw new WrongUse("--runs wants a number, --only names of faults: see --help");
+    throw new WrongUse("--runs needs a number, --only names of faults: see --help");
   const wanted = (name: string) => !names || names.includes(name);
   if (values.classic) await measureClassic(wanted);
   const lines: string[] = [];

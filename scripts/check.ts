@@ -36,7 +36,7 @@ const recipientsWords = ({ name, addresses, fault }: Recipients): string => {
   );
   return paragraph(
     `  ${name.padEnd(12)} → `,
-    [...words, ...(fault === undefined ? [] : [`REFUSED: wants ${fault}`])].join(", "),
+    [...words, ...(fault === undefined ? [] : [`REFUSED: needs ${fault}`])].join(", "),
   );
 };
 
@@ -106,7 +106,7 @@ exit status: 0 all is well  1 a setting is wrong, or a NAME or alias leads
       if (json) say(JSON.stringify({ verdict: "fail", faults: all }));
       else {
         say("These settings are wrong:\n");
-        for (const { field, expected } of all) say(paragraph("  ", `${field} wants ${expected}`));
+        for (const { field, expected } of all) say(paragraph("  ", `${field} needs ${expected}`));
       }
       return 1;
     }

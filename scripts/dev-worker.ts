@@ -64,7 +64,7 @@ const bindings: Record<string, string> = {
 const reading = readSettings(bindings, "cloudflare");
 if (!reading.ok) {
   complain("The Worker cannot start. These settings are wrong:\n");
-  for (const { field, expected } of reading.faults) complain(`  ${field} wants ${expected}`);
+  for (const { field, expected } of reading.faults) complain(`  ${field} needs ${expected}`);
   process.exit(2);
 }
 const worker = await startWorker({

@@ -180,16 +180,16 @@ const statusOf = (failed: Stage | null): Status => {
 const verdictOf = (failed: Stage | null) => (failed === null ? "pass" : "fail");
 
 const faultsReport = (faults: readonly Fault[], json: boolean): Status => {
-  const wants = faults.map(({ field, expected }) => `${field} wants ${expected}`);
+  const needs = faults.map(({ field, expected }) => `${field} needs ${expected}`);
   const found: Finding[] = stages.map((stage) =>
     stage === "config"
-      ? { stage, result: "fail", detail: wants.join("; ") }
+      ? { stage, result: "fail", detail: needs.join("; ") }
       : { stage, result: "skipped", detail: "not reached: config failed" },
   );
   if (json) say(JSON.stringify({ verdict: "fail", failed: "config", stages: found }));
   else {
     say(`${head("FAIL", "config")}these settings are wrong:`);
-    for (const want of wants) say(paragraph(head("", ""), want));
+    for (const want of needs) say(paragraph(head("", ""), want));
     say("\nWithout settings, give a relay's URL.");
   }
   return 2;

@@ -31,7 +31,7 @@ exit status: 0 all is well  1 the alert was rejected, refused or given up
              asked`,
   options: askingOptions,
   run: async ([id, ...more], values) => {
-    if (id === undefined || more.length > 0) throw new WrongUse("explain wants one ID");
+    if (id === undefined || more.length > 0) throw new WrongUse("explain needs one ID");
     if (!idForm.test(id)) throw new WrongUse("an ID is 8 or more letters, digits, . _ -");
     const [answer] = await ask(values, `/v1/alerts/${id}`, {}, "first");
     if (!answer) throw new NotFoundOut(`There is no alert ${id} at ${bridgeOf(values)}.`);
@@ -69,7 +69,7 @@ exit status: 0 there are none, or they were put back  1 there are some
   options: { all: { type: "boolean" }, ...askingOptions },
   run: async ([id, ...more], values) => {
     if (more.length > 0 || (id !== undefined && values.all))
-      throw new WrongUse("redrive wants one ID, or --all, or nothing");
+      throw new WrongUse("redrive needs one ID, or --all, or nothing");
     if (id !== undefined && !idForm.test(id)) throw new WrongUse("an ID is 8 or more letters, digits, . _ -");
     if (id === undefined && !values.all) {
       const answers = await ask(values, "/v1/queue", {}, "all");
@@ -106,7 +106,7 @@ and says how to try it. SIGTERM or Ctrl-C ends it, and what waits is on disk.
 exit status: 0 it was told to end  2 a setting is wrong  3 it cannot start`,
   options: {},
   run: async (words) => {
-    if (words.length > 0) throw new WrongUse("serve wants no words");
+    if (words.length > 0) throw new WrongUse("serve needs no words");
     await import("../functions/runtime/node.ts");
     return 0;
   },

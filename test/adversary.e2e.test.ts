@@ -152,7 +152,7 @@ describe("Exim", () => {
   const password = "correct-horse-9";
   const owner = 64_999;
 
-  /** A relay that wants AUTH, offered under TLS alone, and keeps in its queue what it accepts. */
+  /** A relay that needs AUTH, offered under TLS alone, and keeps in its queue what it accepts. */
   const start = async () => {
     if (!existsSync(exim)) throw new Error(`no ${exim}: .ci/run unpacks it, or set EXIM`);
     const folder = folderOf(owner);
@@ -208,7 +208,7 @@ cram:
   server_set_id = $auth1
 `,
     );
-    // Debian's Exim wants its own user, who is there for this process alone.
+    // Debian's Exim needs its own user, who is there for this process alone.
     const names = ["passwd", "group"].map((name) => {
       const entry = name === "passwd" ? `${owner}::/:/bin/false` : "";
       return [

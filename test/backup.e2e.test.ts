@@ -212,7 +212,7 @@ describe("hardstate backup", () => {
   });
 
   it.each<[string, string[], Record<string, string>, number, RegExp]>([
-    ["no folder", [], {}, 2, /backup wants one FOLDER/],
+    ["no folder", [], {}, 2, /backup needs one FOLDER/],
     ["a folder that is there", ["/tmp"], {}, 2, /\/tmp is there already/],
     [
       "a state folder without a queue",

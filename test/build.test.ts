@@ -150,10 +150,10 @@ describe("a cold start", () => {
       HARDSTATE_PORT: "80",
     });
     for (const words of [
-      "HARDSTATE_FROM wants a value",
-      "HARDSTATE_RECIPIENTS wants",
-      "HARDSTATE_LEDGER wants dynamodb:TABLE",
-      "HARDSTATE_PORT wants to be left out",
+      "HARDSTATE_FROM needs a value",
+      "HARDSTATE_RECIPIENTS needs",
+      "HARDSTATE_LEDGER needs dynamodb:TABLE",
+      "HARDSTATE_PORT needs to be left out",
     ])
       expect(said).toContain(words);
     expect(said).not.toContain("secret");

@@ -610,7 +610,7 @@ describe("XOAUTH2", () => {
     "token_url=https://login.example.com/token client_id=id client_secret=%canary9f",
     "token_url=https://login.example.com/token client_id=id client_secret= refresh_token=",
     "token_url=https://login.example.com/token client_id=id password=canary9f",
-  ])("wants words that it knows: %s", (words) => {
+  ])("needs words that it knows: %s", (words) => {
     expect(faultyNames({ HARDSTATE_OAUTH: words })).toEqual(new Set(["HARDSTATE_OAUTH"]));
     expect(printed(faultsOf({ HARDSTATE_OAUTH: words }))).not.toContain("canary9f");
   });

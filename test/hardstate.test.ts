@@ -48,7 +48,7 @@ describe("hardstate", () => {
       3,
       /No notification is by the command by-mail\. The log has notify-service, page-service, notify-host\./,
     ],
-    ["no id", ["explain"], 2, /explain wants one ID/],
+    ["no id", ["explain"], 2, /explain needs one ID/],
     ["what is no id", ["explain", "../x"], 2, /an ID is/],
     ["a URL that is none", ["explain", "alert-0001", "--url", "gopher"], 2, /--url needs/],
     [
@@ -240,14 +240,14 @@ describe("hardstate canary", () => {
     expect(await run(["canary", "ops@elsewhere.example", "--url", url], environment)).toMatchObject({
       status: 3,
       err: expect.stringMatching(
-        /answered 422: recipients\.0\.email wants an address that HARDSTATE_RECIPIENTS allows/,
+        /answered 422: recipients\.0\.email needs an address that HARDSTATE_RECIPIENTS allows/,
       ),
     });
     expect(await stop()).toBe(0);
   }, 20_000);
 
   it.each([[[]], [["a@example.com", "b@example.com"]], [["a@example.com", "--within", "0"]]])(
-    "wants one address, and seconds that can be waited: %s",
+    "needs one address, and seconds that can be waited: %s",
     async (words) => {
       expect((await run(["canary", ...words], environment)).status).toBe(2);
     },
@@ -448,7 +448,7 @@ describe("hardstate check", () => {
     const url = "smtp://u%40gmail.com:abcd efgh ijkl mnop@smtp.gmail.com:587 smtp://relay.example.com";
     const { status, out } = await check([], { HARDSTATE_RELAYS_FILE: write("pasted", url) });
     expect([status, out.match(/abcd|efgh|ijkl|mnop/)]).toEqual([1, null]);
-    expect(out.match(/HARDSTATE_RELAYS wants .*/g)).toEqual([expect.stringMatching(/no blank within a URL/)]);
+    expect(out.match(/HARDSTATE_RELAYS needs .*/g)).toEqual([expect.stringMatching(/no blank within a URL/)]);
   });
 
   it("names an alias that leads where no mail may go", async () => {
@@ -463,9 +463,9 @@ describe("hardstate check", () => {
     ["root", 0, /^ {2}root +→ ops@example\.com\n$/],
     ["Team", 0, /^ {2}Team +→ ops@example\.com, b@example\.com\n$/],
     ["ops@example.com", 0, /→ ops@example\.com\n$/],
-    ["x@evil.example", 1, /→ REFUSED: wants an address that HARDSTATE_RECIPIENTS allows\n$/],
-    ["nobody", 1, /→ REFUSED: wants an address: no alias/],
-    ["ops@example.com x@evil.example", 1, /→ ops@example\.com, REFUSED: wants an address\s+that HARDSTATE/],
+    ["x@evil.example", 1, /→ REFUSED: needs an address that HARDSTATE_RECIPIENTS allows\n$/],
+    ["nobody", 1, /→ REFUSED: needs an address: no alias/],
+    ["ops@example.com x@evil.example", 1, /→ ops@example\.com, REFUSED: needs an address\s+that HARDSTATE/],
   ])("tells where mail for %s would go", async (name, status, words) => {
     expect(await check([name])).toMatchObject({ status, out: expect.stringMatching(words), err: "" });
   });

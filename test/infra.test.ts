@@ -21,7 +21,7 @@ const told = (context: Record<string, string>): string => {
   const reading = readOptions(context);
   return reading.ok
     ? ""
-    : reading.faults.map(({ field, expected }) => `${field} wants ${expected}`).join("\n");
+    : reading.faults.map(({ field, expected }) => `${field} needs ${expected}`).join("\n");
 };
 
 describe("what a deployment may choose", () => {
@@ -56,7 +56,7 @@ describe("what a deployment may choose", () => {
     );
     expect(
       told({ HARDSTATE_RECIPIENTS: "example.com", HARDSTATE_FROM_PARAMETER: "/hardstate/from" }),
-    ).toContain("HARDSTATE_FROM wants a value");
+    ).toContain("HARDSTATE_FROM needs a value");
   });
 
   it("lets the worker mail also as the address that bounces go to, where that is another", () => {
@@ -98,7 +98,7 @@ describe("what a deployment may choose", () => {
       workerConcurrency: "0",
     };
     const all = [...Object.keys(wrong), "HARDSTATE_FROM", "HARDSTATE_RECIPIENTS"];
-    for (const name of all) expect(told(wrong)).toContain(`${name} wants`);
+    for (const name of all) expect(told(wrong)).toContain(`${name} needs`);
     expect(told(wrong)).not.toContain("site1=secret");
   });
 });

@@ -224,7 +224,7 @@ describe.each(Object.entries(hosts))("with %s", (host, { sh }) => {
   });
 });
 
-describe.each(Object.entries(hosts))("a bridge that wants to be left alone, by %s", (host, { sh }) => {
+describe.each(Object.entries(hosts))("a bridge that needs to be left alone, by %s", (host, { sh }) => {
   const by = (...words: string[]) => {
     const env = { ...environment, ...ops, PATH: `${join(programs, host)}:/usr/bin:/bin` };
     return ended(run(sh[0] ?? "", [...sh.slice(1), "scripts/notify", ...words], { env }));

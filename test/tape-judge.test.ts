@@ -88,7 +88,7 @@ describe("the judge of a tape", () => {
     expect(faultsOf(posts, mails)).toEqual(kinds);
   });
 
-  it("wants a mail for each event of a volatile service", () => {
+  it("needs a mail for each event of a volatile service", () => {
     const events = [post(3, "CRITICAL", { volatile: true }), post(3, "CRITICAL", { volatile: true })];
     expect(
       faultsOf(

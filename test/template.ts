@@ -41,11 +41,11 @@ const attributesOf = (properties: Record<string, unknown>): Record<string, strin
     ]),
   );
 
-/** What CreateQueueCommand wants for the dead-letter queue as AWS will have it. */
+/** What CreateQueueCommand needs for the dead-letter queue as AWS will have it. */
 export const deadLetterAttributes = (template = readStores()): Record<string, string> =>
   attributesOf(queueOf(template, "DeadLetters"));
 
-/** What CreateQueueCommand wants for the queue of alerts as AWS will have it, with this dead-letter queue. */
+/** What CreateQueueCommand needs for the queue of alerts as AWS will have it, with this dead-letter queue. */
 export const queueAttributes = (
   deadLetterTargetArn: string,
   template = readStores(),
@@ -68,12 +68,12 @@ const tableOf = (template: Template): TableProperties => {
   return properties;
 };
 
-/** What CreateTableCommand wants for the ledger as AWS will have it, but the table's name. */
+/** What CreateTableCommand needs for the ledger as AWS will have it, but the table's name. */
 export const tableDefinition = (template = readStores()): Omit<CreateTableCommandInput, "TableName"> => {
   const { KeySchema, AttributeDefinitions, BillingMode, GlobalSecondaryIndexes } = tableOf(template);
   return { KeySchema, AttributeDefinitions, BillingMode, GlobalSecondaryIndexes };
 };
 
-/** What UpdateTimeToLiveCommand wants for it. */
+/** What UpdateTimeToLiveCommand needs for it. */
 export const timeToLive = (template = readStores()): TimeToLiveSpecification | undefined =>
   tableOf(template).TimeToLiveSpecification;

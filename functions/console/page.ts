@@ -210,7 +210,7 @@ const health = (
   if (worries.length > 0) return { mood: "warn", title: "Mail is flowing, but …", worries };
   return last.accepted === undefined && waiting === 0
     ? { mood: "calm", title: "Nothing has arrived yet", worries: ["No alert of this site is known."] }
-    : { mood: "good", title: "Mail is flowing", worries: ["Nothing wants your attention."] };
+    : { mood: "good", title: "Mail is flowing", worries: ["There is nothing to do."] };
 };
 
 /** Whether a monitor lives. The bridge calls it silent only where it is told after how long: old news is no life. */

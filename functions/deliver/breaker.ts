@@ -6,7 +6,7 @@ export type RouteState = {
   route: string;
   /** Of the ledger's row; 0 if there is none yet. */
   revision: number;
-  /** Failures in a row that say that the route itself is of no use. */
+  /** How many attempts in a row failed because of the route itself. */
   failures: number;
   /** While it is open, nobody sends by it but one probe at a time, the next at `probeAt`. */
   open?: {

@@ -229,9 +229,9 @@ const probeMilliseconds = 90_000;
 const unusedMilliseconds = 10_000;
 
 /**
- * Tells the ledger which routes the settings have: what it never met gets a state, and what is no more is not used. With
- * `started` open routes may be probed at once, for the settings may be better ones. Resolves to the states in which it
- * found those of the settings.
+ * Tells the ledger which routes the settings have. A new route gets a state; a route that left the settings is marked as
+ * removed. With `started`, routes that are down may be probed at once, because the settings may have been corrected.
+ * Resolves to the states that the routes of the settings had before.
  */
 export const useRoutes = async (
   ledger: Pick<RouteStates, "writeRoute"> & { routes(): Promise<RouteState[]> },

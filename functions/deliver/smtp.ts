@@ -17,7 +17,7 @@ const idleMilliseconds = 30_000;
 /** For so long after a mail a session needs no RSET before the next: its MAIL shows as well whether it is over. */
 const freshMilliseconds = 1000;
 
-/** How a session failed; what is no failure of a session is thrown on. */
+/** The outcome of a failed session. Any other error is thrown again. */
 const outcomeOf = (error: unknown, circumstances: Circumstances, envelope?: Envelope): DeliveryOutcome => {
   if (!(error instanceof SessionError)) throw error;
   const { step, code, message } = error;

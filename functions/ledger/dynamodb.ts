@@ -193,7 +193,7 @@ export const dynamodbLedger = (
 
   /**
    * Sets attributes, but those of `kept` only where there is none, and removes those that are undefined; false if the
-   * item is not as the condition wants it.
+   * item is not as the condition needs it.
    */
   const update = async (
     key: Key,

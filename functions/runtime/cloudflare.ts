@@ -97,7 +97,7 @@ type Bridge = {
 };
 
 const wordsOf = (faults: readonly Fault[]): string =>
-  `these settings are wrong: ${faults.map(({ field, expected }) => `${field} wants ${expected}`).join("; ")}`;
+  `these settings are wrong: ${faults.map(({ field, expected }) => `${field} needs ${expected}`).join("; ")}`;
 
 /** What requests or a cron work with: no connection is in it. Throws with all faults of the settings. */
 const bridgeOf = ({ LEDGER, ...environment }: Bindings): Bridge => {

@@ -40,7 +40,7 @@ const readAll = async (
   const all = [...faults, ...(reading.ok ? [] : reading.faults.filter(({ field }) => !unread.has(field)))];
   if (!reading.ok || all.length > 0)
     throw new Error(
-      `these settings are wrong: ${all.map(({ field, expected }) => `${field} wants ${expected}`).join("; ")}`,
+      `these settings are wrong: ${all.map(({ field, expected }) => `${field} needs ${expected}`).join("; ")}`,
     );
   return { settings: reading.value as OnLambda, text: JSON.stringify(whole) };
 };

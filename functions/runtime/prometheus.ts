@@ -95,7 +95,7 @@ export const prometheus = (parts: PrometheusParts) => {
     "How long ago the oldest alert in the queue was taken; 0 if it is empty, absent where the queue cannot tell (SQS).",
   );
   const dead = gauge("hardstate_dead_letters", "Dead letters that wait for the operator.");
-  const open = gauge("hardstate_route_open", "1 while a route is of no use and only probed.", "route");
+  const open = gauge("hardstate_route_open", "1 while a route is down and only probed.", "route");
   const unauthorised = gauge(
     "hardstate_route_unauthorised",
     "1 while a route refuses our login, sender or account, or offers no safe TLS.",

@@ -48,7 +48,7 @@ const main = async (): Promise<Status> => {
     say(`${usage}\n${paragraph("", bench.about)}`);
     return 0;
   }
-  if (rounds !== undefined && !/^[1-9]\d{0,3}$/.test(rounds)) throw new WrongUse("--rounds wants a number.");
+  if (rounds !== undefined && !/^[1-9]\d{0,3}$/.test(rounds)) throw new WrongUse("--rounds needs a number.");
   progress(`${name}: ${bench.summary}`);
   const began = performance.now();
   const figures = await bench.run({

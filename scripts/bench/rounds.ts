@@ -88,7 +88,7 @@ export const mediansOf = <Side extends string>(measured: Record<Side, number[]>)
     Object.entries<number[]>(measured).map(([name, numbers]) => [name, median(numbers)]),
   ) as Record<Side, number>;
 
-/** Whether a figure is as its target wants it; one without a target is. */
+/** Whether a figure is as its target needs it; one without a target is. */
 export const isReached = ({ ours, beside, target }: Figure): boolean => {
   if (!target || !beside) return true;
   // Without a division: of nothing beside nothing there is no ratio.

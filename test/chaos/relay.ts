@@ -27,7 +27,7 @@ const slow: Fault["run"] = async (bench, index) => {
   }
 };
 
-/** Postfix wants room for one and a half of its largest messages, 15 MB, and says 452 without. */
+/** Postfix needs room for one and a half of its largest messages, 15 MB, and says 452 without. */
 const full: Fault["run"] = async (bench, index) => {
   const { lab } = bench;
   const queue = join(lab.folder, "relay/queue");

@@ -197,7 +197,7 @@ describe("logins with unknown tokens", () => {
 });
 
 describe("every page", () => {
-  it.each(rooms)("%s wants a session, and says so in a login", async (path) => {
+  it.each(rooms)("%s needs a session, and says so in a login", async (path) => {
     for (const cookie of ["", "hardstate=site~1~x"]) {
       const { status, text, response } = await get(path, cookie);
       expect(status).toBe(401);

@@ -406,7 +406,7 @@ describe("a route that is asked too fast", () => {
 
 describe("a rate", () => {
   const rate = { most: 3, milliseconds: 60_000 };
-  /** At which seconds mails are begun, if one wants to be at each second. */
+  /** At which seconds mails are begun, if one needs to be at each second. */
   const begunAt = (until: number) => {
     let state = newRoute("smtp://relay:587");
     const times: number[] = [];

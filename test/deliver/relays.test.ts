@@ -186,7 +186,7 @@ describe("a mail", () => {
     expect(tried).toEqual(["a", "b", "b", "b", "b", "b"]);
   });
 
-  it("finds a route open that another process has found to be of no use", async () => {
+  it("finds a route open that another process has opened", async () => {
     await open({ a: failed("auth", 535) })(mail(), until());
     expect(await open({ a: accepted })(mail(), until())).toMatchObject({ attempts: [] });
     expect(tried).toEqual(["a"]);

@@ -284,7 +284,7 @@ describe("a request that nobody has answered as SES does", () => {
   });
 
   test.each<[string, Answer]>([
-    ["a proxy wants a login", page(302, "<html><body>Login</body></html>")],
+    ["a proxy needs a login", page(302, "<html><body>Login</body></html>")],
     ["a proxy forbids it", page(403, "<html><body>Forbidden</body></html>")],
     ["nobody knows the place", page(404, "Not found")],
     ["a proxy finds it too long, which is not for a proxy to say", page(413, "Too Large")],

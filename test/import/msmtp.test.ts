@@ -14,7 +14,7 @@ describe("an msmtprc", () => {
     ["no account", `tls on\n${plain}`, "smtp://u:p@m.example:25", undefined],
     ["one account", `account a\ntls on\n${plain}`, "smtp://u:p@m.example:25", undefined],
     ["tls without STARTTLS", `tls on\ntls_starttls off\n${plain}`, "smtps://u:p@m.example:465", undefined],
-    ["a password without TLS: it wants STARTTLS", plain, "smtp://u:p@m.example:25", undefined],
+    ["a password without TLS: it needs STARTTLS", plain, "smtp://u:p@m.example:25", undefined],
     ["neither TLS nor a login", "host m.example\nport 2525", "smtp://m.example:2525?tls=none", undefined],
     [
       "a name for EHLO",

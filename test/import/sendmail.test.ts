@@ -165,7 +165,7 @@ describe("an authinfo", () => {
     ['AuthInfo:mail.example.com "P:canary"', 'a user: "U:user" or "I:user"'],
     ['AuthInfo:mail.example.com "U:x"', 'a password: "P:password"'],
     ['AuthInfo:a/b "U:canary" "P:canary"', "a host's name or address, or nothing, behind AuthInfo:"],
-  ])("%s wants %s", (authinfo, words) => {
+  ])("%s needs %s", (authinfo, words) => {
     expect(said({ authinfo: `\n${authinfo}` }, "wrong")).toEqual([`2 AuthInfo: expected ${words}`]);
     expect(seen({ authinfo })).not.toContain("canary");
   });

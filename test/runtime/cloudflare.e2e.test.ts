@@ -348,7 +348,7 @@ describe("a bridge on Cloudflare", () => {
     await expect(worker.cron()).rejects.toThrow();
     const log = said.join("\n");
     for (const name of ["HARDSTATE_FROM", "HARDSTATE_RELAYS", "HARDSTATE_RELAY_CA", "AWS_SECRET_ACCESS_KEY"])
-      expect(log).toContain(`${name} wants`);
+      expect(log).toContain(`${name} needs`);
     expect(log).not.toContain("the-secret");
   });
 });

@@ -435,7 +435,7 @@ describe("a bridge on Lambda", () => {
       ok: false,
       error: {
         errorMessage: expect.stringMatching(
-          /HARDSTATE_RECIPIENTS wants a value.*HARDSTATE_FROM wants an address/,
+          /HARDSTATE_RECIPIENTS needs a value.*HARDSTATE_FROM needs an address/,
         ),
       },
     });

@@ -271,7 +271,7 @@ describe("functions that may do no more than their roles in the template", () =>
     expect((await ask("/v1/status")).text).toContain('"bouncing":[]');
   });
 
-  it("give back what a relay wants later", async () => {
+  it("give back what a relay needs later", async () => {
     const body = JSON.stringify(alert("slow-first", "slow@example.com", "one"));
     expect((await ask("/v1/alerts", { method: "POST", body })).status).toBe(202);
     await until("a mail is deferred", 30, async () =>

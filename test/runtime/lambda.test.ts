@@ -128,7 +128,7 @@ describe("the settings of a function", () => {
       HARDSTATE_ALIASES: "root=ops@example.com",
     });
     await expect(start).rejects.toThrow(
-      /HARDSTATE_ALIASES wants HARDSTATE_ALIASES or HARDSTATE_ALIASES_PARAMETER, not both; HARDSTATE_OAUTH_PARAMETER wants the name of a parameter that exists.*HARDSTATE_FROM wants a value/,
+      /HARDSTATE_ALIASES needs HARDSTATE_ALIASES or HARDSTATE_ALIASES_PARAMETER, not both; HARDSTATE_OAUTH_PARAMETER needs the name of a parameter that exists.*HARDSTATE_FROM needs a value/,
     );
     await expect(start).rejects.not.toThrow(/the-secret/);
   });

@@ -274,7 +274,7 @@ describe("settings that are wrong", () => {
     for (const name of [
       "HARDSTATE_TOKENS",
       "HARDSTATE_RELAYS",
-      "HARDSTATE_RELAY wants",
+      "HARDSTATE_RELAY needs",
       "HARDSTATE_FROM",
       "HARDSTATE_RECIPIENTS",
     ])
@@ -285,6 +285,6 @@ describe("settings that are wrong", () => {
   it("may stand in files", async () => {
     const bridge = await start({ HARDSTATE_TOKENS_FILE: join(state, "no-such-file") });
     expect(await bridge.ended).toBe(2);
-    expect(bridge.log()).toContain("HARDSTATE_TOKENS_FILE wants a readable file (ENOENT)");
+    expect(bridge.log()).toContain("HARDSTATE_TOKENS_FILE needs a readable file (ENOENT)");
   });
 });

@@ -7,7 +7,7 @@ const mostTries = 600;
 
 /**
  * A smaller history that breaks the same promise: without the actions and faults that it does not need, calls that all
- * take equally long if that will do, and no more workers than it wants.
+ * take equally long if that will do, and no more workers than it needs.
  */
 export const shrink = async (
   history: History,

@@ -38,7 +38,7 @@ export type Stage = ReturnType<typeof stage>;
 
 type Happening = { at: number; order: number; background: boolean; happen: () => void };
 
-/** Virtual time, and processes whose calls are answered in the order that the seed wants. */
+/** Virtual time, and processes whose calls are answered in the order that the seed needs. */
 export const stage = (begin: number, weather: Weather, tell?: (line: string) => void) => {
   let now = begin;
   let order = 0;
