@@ -388,9 +388,10 @@ export const sqliteQueue = (
       const newest = Number(lastLetter.get()?.sequence ?? 0);
       let count = 0;
       for (let after = 0; ; await setImmediate()) {
-        const some = lettersAfter(after, mostPutBack, which.site);
+        const page = lettersAfter(after, mostPutBack, which.site);
+        const some = page.filter(({ sequence }) => sequence <= newest);
         const last = some.at(-1);
-        if (!last || last.sequence > newest) break;
+        if (!last) break;
         after = last.sequence;
         const chosen = some.filter((row) => wanted(letterOf(row)));
         const hashes = new Map<string, { site: string; hash: string }>();

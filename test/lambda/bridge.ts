@@ -25,6 +25,14 @@ export type LambdaBridge = {
   stop(): Promise<void>;
 };
 
+/** Settings by which each alert makes its mail at once. */
+export const mailedAtOnce = {
+  HARDSTATE_FROM: "nagios@example.com",
+  HARDSTATE_RECIPIENTS: "example.com",
+  HARDSTATE_BURST: "off",
+  HARDSTATE_FLAP_HOLD: "off",
+};
+
 /** Each function gets the time that it may take and the settings that it may have, as infra/ gives them. */
 export const startLambdaBridge = async ({
   folder,

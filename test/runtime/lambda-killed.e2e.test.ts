@@ -8,7 +8,7 @@ import { certificate } from "../deliver/certificate.ts";
 import { scriptedRelay } from "../deliver/scripted-relay.ts";
 import { type Judge, startDynalite, startElasticMq } from "../judges.ts";
 import { until } from "../lab.ts";
-import { startLambdaBridge } from "../lambda/bridge.ts";
+import { mailedAtOnce, startLambdaBridge } from "../lambda/bridge.ts";
 import { startEventSource } from "../lambda/event-source.ts";
 import { createTable, clientOf as databaseOf } from "../ledger/table.ts";
 import { clientOf, createAlertQueue } from "../queue/sqs.ts";
@@ -52,10 +52,7 @@ it("workers that are killed again and again lose none of 100 alerts, and second 
       HARDSTATE_TOKENS: `site=${token}`,
       HARDSTATE_RELAYS: `smtp://user:password@localhost:${relay.port}`,
       HARDSTATE_RELAY_CA: tls.cert,
-      HARDSTATE_FROM: "nagios@example.com",
-      HARDSTATE_RECIPIENTS: "example.com",
-      HARDSTATE_BURST: "off",
-      HARDSTATE_FLAP_HOLD: "off",
+      ...mailedAtOnce,
       HARDSTATE_QUEUE: `sqs:${queueUrl}`,
       HARDSTATE_LEDGER: "dynamodb:hardstate",
       AWS_ENDPOINT_URL_DYNAMODB: dynalite.url,
