@@ -202,6 +202,19 @@ describe("sqlite alone", () => {
     db.close();
   });
 
+  it("puts back each dead letter that there was, though others are buried meanwhile", async () => {
+    const queue = sqliteQueue(path(), clock);
+    await queue.send(many("a", "x", 160));
+    const all = await queue.receive({ max: 160, waitSeconds: 0, visibilityTimeoutSeconds: 400 });
+    const [kept, buried] = [all.slice(0, 10), all.slice(10)];
+    for (const received of buried) await queue.bury(received, "550");
+    const putBack = queue.redrive({});
+    // The second page of letters has these too.
+    for (const received of kept) await queue.bury(received, "550");
+    expect(await putBack).toBe(150);
+    expect(await queue.deadLetterCount()).toBe(10);
+  });
+
   it("continues with a file of a version without turns", async () => {
     const file = path();
     const old = new DatabaseSync(file);
