@@ -4,6 +4,8 @@ import { type DeliveryOutcome, failedForRecipient } from "./delivery.ts";
 
 /** A mail that takes longer is slow. An address whose last mail was accepted within this time is quick. */
 export const slowMilliseconds = 2_000;
+/** So often a mail that may give its connection is looked for. */
+const watchMilliseconds = 250;
 /** An address with so many failures in a row at RCPT is failing. */
 const leastFailures = 3;
 /** So many addresses are remembered. The one whose last mail is oldest is forgotten first. */
@@ -86,13 +88,21 @@ export const routeConnections = (
     }
   };
 
-  /** Frees a connection for a waiting site that has none. */
+  let watching = false;
+  /** Frees a connection for a waiting site that has none, and looks again while there is such a site. */
   const makeRoom = () => {
     if ([...waiting.keys()].every((site) => connectionsOf(site) > 0)) return;
-    for (const [{ alert }, { since, give }] of connected) {
-      if (!give || clock() - since < slowMilliseconds || connectionsOf(alert.site) < 2) continue;
-      return give();
-    }
+    const slow = [...connected].find(
+      ([{ alert }, { since, give }]) =>
+        give && clock() - since >= slowMilliseconds && connectionsOf(alert.site) > 1,
+    );
+    slow?.[1].give?.();
+    if (watching) return;
+    watching = true;
+    pause(watchMilliseconds).then(() => {
+      watching = false;
+      makeRoom();
+    });
   };
 
   return {
@@ -119,7 +129,6 @@ export const routeConnections = (
         };
         addWaiting(one);
         makeRoom();
-        pause(slowMilliseconds).then(makeRoom);
         signal.addEventListener("abort", giveUp, { once: true });
       });
     },

@@ -23,11 +23,16 @@ const mail = (site: string, contact: string): Mail =>
 let route: ReturnType<typeof routeConnections>;
 let now: number;
 let pauses: { at: number; over(): void }[];
-/** Lets time pass, and what waits for it go on. */
+/** Lets time pass, a quarter of a second after the other. */
 const pass = async (milliseconds: number) => {
-  now += milliseconds;
-  for (const { at, over } of pauses) if (at <= now) over();
-  await settled();
+  for (const end = now + milliseconds; now < end; ) {
+    now += 250;
+    for (const { at, over } of pauses.splice(0)) {
+      if (at <= now) over();
+      else pauses.push({ at, over });
+    }
+    await settled();
+  }
 };
 /** Each mail that got a connection, as "site contact", in order. */
 let began: string[];
@@ -263,6 +268,23 @@ describe("a site without a connection", () => {
     await pass(500);
     expect(given).toEqual([]);
     await pass(1_500);
+    expect([given, began]).toEqual([["one"], ["b quiet"]]);
+  });
+
+  it("is given it when mails of the other site begin to hang after it came", async () => {
+    const mails: Mail[] = [];
+    for (const contact of ["one", "two", "three"]) mails.push(await hanging("a", contact));
+    await pass(1_000);
+    come("b", "quiet");
+    await pass(500);
+    for (const one of mails)
+      route.mayGive(one, () => {
+        given.push(one.envelope.to);
+        route.release(one);
+      });
+    await pass(1_500);
+    expect(given).toEqual([]);
+    await pass(1_000);
     expect([given, began]).toEqual([["one"], ["b quiet"]]);
   });
 
