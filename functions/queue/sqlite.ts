@@ -152,6 +152,11 @@ const siteTurns = () => {
     reached: (turn: number): void => {
       clock = Math.max(clock, turn);
     },
+    /** Continues from the turns that an earlier process gave to a contact's messages. */
+    restore: (contact: string, first: number, last: number): void => {
+      clock = next.size === 0 ? first : Math.min(clock, first);
+      next.set(contact, last + 1);
+    },
   };
 };
 
@@ -237,17 +242,21 @@ export const sqliteQueue = (
     for (const notified of waiters) notified();
   };
 
-  // Turns count from zero in each process: after a start all messages get new ones, in their old order.
-  db.exec("UPDATE message SET ready_at = 0, turn = NULL WHERE turn IS NOT NULL");
   /** The sites that may have a message ready. A site that was handed a message goes to the end. */
   const sites = new Map<string, ReturnType<typeof siteTurns>>();
-  /** The site of each message in hand, by its sequence. */
-  const inHand = new Map<number, string>();
-  const turnOf = ({ site, contact }: Pick<OutgoingMessage, "site" | "contact">): number => {
+  const turnsOf = (site: string) => {
     const turns = sites.get(site) ?? siteTurns();
     sites.set(site, turns);
-    return turns.take(contact);
+    return turns;
   };
+  const given = db.prepare(`
+    SELECT site, contact, min(turn) AS first, max(turn) AS last FROM message WHERE turn IS NOT NULL GROUP BY site, contact`);
+  for (const { site, contact, first, last } of given.iterate())
+    turnsOf(String(site)).restore(String(contact), Number(first), Number(last));
+  /** The site of each message in hand, by its sequence. */
+  const inHand = new Map<number, string>();
+  const turnOf = ({ site, contact }: Pick<OutgoingMessage, "site" | "contact">): number =>
+    turnsOf(site).take(contact);
   /** Takes a message unless the queue has it already. `hashes` keeps a call from hashing one text twice. */
   const take = (
     { group, deduplicationId, site, contact, body, alert }: OutgoingMessage,

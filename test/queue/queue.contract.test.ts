@@ -202,6 +202,19 @@ describe("sqlite alone", () => {
     db.close();
   });
 
+  it("continues the turns after a restart", async () => {
+    const file = path();
+    const held = { max: 2, waitSeconds: 0, visibilityTimeoutSeconds: 400 };
+    const before = sqliteQueue(file, clock);
+    await before.send(many("a", "flooded", 500));
+    expect((await before.receive(held)).map(idOf)).toEqual(["a-flooded-0", "a-flooded-1"]);
+    before.close();
+    const queue = sqliteQueue(file, clock);
+    await queue.send([...many("a", "flooded", 510).slice(500), of("a", "quiet", "quiet")]);
+    expect((await queue.receive(held)).map(idOf).toSorted()).toEqual(["a-flooded-2", "quiet"]);
+    expect((await queue.receive(held)).map(idOf)).toEqual(["a-flooded-3", "a-flooded-4"]);
+  });
+
   it("puts back each dead letter that there was, though others are buried meanwhile", async () => {
     const queue = sqliteQueue(path(), clock);
     await queue.send(many("a", "x", 160));
