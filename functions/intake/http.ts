@@ -184,10 +184,14 @@ const parseJson = (text: string): { value: unknown; repeated: Map<number, Fault[
   }
 };
 
+const itemOf = ({ value, repeated }: { value: unknown; repeated: Map<number, Fault[]> }): Item => ({
+  input: value,
+  faults: [...repeated.values()].flat(),
+});
+
 const parseOne = (text: string): Item => {
   const json = parseJson(text);
-  if (!json) return { faults: [{ field: "alert", expected: "JSON" }] };
-  return { input: json.value, faults: [...json.repeated.values()].flat() };
+  return json ? itemOf(json) : { faults: [{ field: "alert", expected: "JSON" }] };
 };
 
 const parseForm = (text: string, read: (fields: Macros) => unknown): Item => {
@@ -812,7 +816,8 @@ export const intake = (parts: IntakeParts): Hono<{ Variables: { site: string } }
   app.put("/v1/heartbeat", ofMonitors, withinBesideRate("heartbeats"), smallBody, async (c) => {
     const site = c.get("site");
     const text = await c.req.text();
-    const item = parseJson(text) ? parseOne(text) : parseForm(text, (fields) => fields);
+    const json = parseJson(text);
+    const item = json ? itemOf(json) : parseForm(text, (fields) => fields);
     const reading =
       item.faults.length > 0 ? { ok: false as const, ...item } : read(heartbeatPost, item.input);
     if (!reading.ok)

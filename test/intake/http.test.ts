@@ -96,6 +96,20 @@ describe("POST /v1/alerts", () => {
     expect((await queue.depth()).waiting).toBe(6001);
   });
 
+  it("answers 503 when the queue fails between two parts of a post, and takes each alert once when it is sent again", async () => {
+    const recipients = Array.from({ length: 150 }, (_, index) => ({ email: `c${index}@example.com` }));
+    const large = Array.from({ length: 4 }, (_, index) => alert({ id: `large-number-${index}`, recipients }));
+    let sends = 0;
+    const send: Queue["send"] = (messages) =>
+      ++sends === 2 ? Promise.reject(new Error("disk I/O error")) : queue.send(messages);
+    app = intakeOf({ ...queue, send });
+    expect((await postJson(large)).status).toBe(503);
+    expect((await queue.depth()).waiting).toBe(200);
+    expect((await postJson(large)).status).toBe(202);
+    expect((await queue.depth()).waiting).toBe(600);
+    expect(events.filter(({ event }) => event === "repeated")).toHaveLength(200);
+  });
+
   it("takes one alert and answers with its id, object and contact", async () => {
     const response = await postJson(alert({ id: "client-id-1" }));
     expect(response.status).toBe(202);
