@@ -24,7 +24,7 @@ const usage = `npm run chaos [-- [--runs N] [--only NAME,...] [--classic]]
 Breaks the bridge, its relay, its disk, its clock and a real Nagios again and
 again, with a real Postfix, and compares what was accepted with what arrived.
 One table tells it, beside what the lab measured of the classic chain (second
-copies/lost). Needs root, the lab's scripts in LAB, and faketime.
+copies/lost). Needs root, test/lab/setup, and faketime.
 
   --runs N     so often each, instead of as often as follows
   --only NAME  these alone

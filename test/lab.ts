@@ -4,7 +4,6 @@ import {
   chmodSync,
   chownSync,
   copyFileSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -19,14 +18,9 @@ import PostalMime, { type Email } from "postal-mime";
 import { compiled } from "./compiled.ts";
 
 const run = promisify(execFile);
-const lab = resolve(process.env.LAB ?? "../shared/lab");
 
-/** The path of one of the lab's scripts; LAB names their folder. */
-export const labScript = (name: string): string => {
-  const path = join(lab, name);
-  if (!existsSync(path)) throw new Error(`no lab script ${path}: set LAB to the folder of the lab's scripts`);
-  return path;
-};
+/** The path of one of the lab's scripts. */
+export const labScript = (name: string): string => resolve("test/lab", name);
 
 /** Programs of the lab that are running; `stop` ends them all. */
 export type Lab = {
@@ -39,8 +33,6 @@ export type Lab = {
 };
 
 export const openLab = (): Lab => {
-  if (!existsSync(join(lab, "relay")))
-    throw new Error(`no lab in ${lab}: set LAB to the folder of its scripts`);
   const folder = mkdtempSync("/tmp/hardstate-lab-");
   chmodSync(folder, 0o755);
   const ends: (() => Promise<unknown>)[] = [];

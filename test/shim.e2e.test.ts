@@ -28,7 +28,7 @@ import { posted, takenFrom } from "./alerts.ts";
 import { labScript, until } from "./lab.ts";
 
 const run = promisify(execFile);
-const corpus = resolve("test/corpus");
+const corpus = resolve("test/corpus/nagios");
 const [token, operatorToken] = ["t".repeat(32), "o".repeat(32)];
 const allowed = readAllowList(["example.com"]);
 const aliases = readAliases([]);

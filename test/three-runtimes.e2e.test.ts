@@ -21,7 +21,7 @@ const token = "a-token-of-twenty-four-characters";
 
 type Macros = [string, string][];
 const macrosOf = (name: string): Macros =>
-  readFileSync(join("test/corpus", name), "utf8")
+  readFileSync(join("test/corpus/nagios", name), "utf8")
     .split("\n")
     .flatMap((line) => {
       const [, key, value] = /^(NAGIOS_\w+)=(.*)$/.exec(line) ?? [];
@@ -29,7 +29,7 @@ const macrosOf = (name: string): Macros =>
     });
 const numberIn = (macros: Macros, name: string): number => Number(macros.find(([key]) => key === name)?.[1]);
 /** In the order in which Nagios sent them. */
-const recordings = readdirSync("test/corpus")
+const recordings = readdirSync("test/corpus/nagios")
   .filter((name) => name.endsWith(".env"))
   .map((name) => ({ name, macros: macrosOf(name) }))
   .sort(

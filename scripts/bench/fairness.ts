@@ -211,7 +211,7 @@ export const bench: Bench = {
     "their mails came. A mail that does not come within 60 s counts as 60 s. If the relay hangs, B posts an alert each 3 s, " +
     "so that some follow a timeout. HARDSTATE_RATE is off; all other settings have their defaults. Then 2 MB of large alerts " +
     "are posted to 200 mailboxes each while no relay answers, and the state folder is measured after the bridge has ended. " +
-    "Needs the lab (LAB) and root.",
+    "Needs test/lab/setup and root.",
   run: async ({ rounds, quick, before }) => {
     const alerts = quick ? 10 : 10 * rounds;
     const figures: Figure[] = [];

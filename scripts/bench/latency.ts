@@ -39,7 +39,7 @@ export const bench: Bench = {
     "Twenty alerts a round, each when the one before is in the relay's maildir: by the shim and a bridge on loopback, by " +
     "mail(1) and Sendmail, and by curl and Alertmanager with a group_wait of 0. Before these rounds, as many with one alert " +
     "of each after 31 s of quiet, for which the bridge opens a new session with the relay; it keeps that for the next " +
-    "ones, where Sendmail and Alertmanager open one for each. Needs the lab (LAB) and root.",
+    "ones, where Sendmail and Alertmanager open one for each. Needs test/lab/setup and root.",
   run: async ({ rounds, quick, before }) => {
     const alerts = quick ? 3 : 20;
     const lab = openLab();

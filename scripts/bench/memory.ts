@@ -15,8 +15,7 @@ const drainWithinMilliseconds = 120_000;
 /** What the bridge needs, at rest and after many alerts. */
 export const bench: Bench = {
   summary: "memory at rest and after 1,000,000 alerts, and processor at rest, beside Alertmanager",
-  about:
-    `Starts the bridge and the lab's Prometheus Alertmanager (LAB names its scripts, as root) with the same relay, and
+  about: `Starts the bridge and the lab's Prometheus Alertmanager (test/lab, as root) with the same relay, and
 looks at both in turns: at rest, and when each got 1,000,000 alerts about 1,000 services, a hundred to a post, nearly
 all of which repeat what was told. Takes ten to twenty minutes; --quick: 100,000.`.replaceAll("\n", " "),
   run: async ({ rounds, quick }) => {

@@ -61,7 +61,7 @@ export const bench: Bench = {
     "and after each mail, sent. Its SMTP client alone sends as many in this process. The ceiling is smtp-load (in the lab), " +
     "a client that does nothing but send: AUTH and STARTTLS too, connections reused; beside it smtp-source of Postfix, " +
     "without either. Then the client and nodemailer, with a pool and without, send the same mails, 20 on each connection, " +
-    "through a proxy that adds a round trip of 20 ms. All take turns on the same two cores as Postfix. Needs the lab (LAB) and root.",
+    "through a proxy that adds a round trip of 20 ms. All take turns on the same two cores as Postfix. Needs test/lab/setup and root.",
   run: async ({ rounds, quick, before }) => {
     const mails = quick ? 50 : 400;
     // A second is too short for what varies by itself.

@@ -69,8 +69,7 @@ const play = async (objects: number, digests: boolean): Promise<Played> => {
 /** A storm of a large site. */
 export const bench: Bench = {
   summary: "2,800 objects that go bad in 60 s for three contacts, with and without digests",
-  about:
-    `Starts a bridge and the lab's Postfix (LAB names its scripts, as root), posts a problem every 21 ms for a minute,
+  about: `Starts a bridge and the lab's Postfix (test/lab, as root), posts a problem every 21 ms for a minute,
 and waits until every alert has ended: without digests 8,400 mails, with them few. Nothing may be lost. A round takes
 some four minutes. --quick: 280 objects.`.replaceAll("\n", " "),
   run: async ({ rounds, quick }) => {

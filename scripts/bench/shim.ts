@@ -16,7 +16,7 @@ export const bench: Bench = {
     "Runs each command 40 times a round, one after the other, with the environment of a notification that a real " +
     "Nagios sent. The shim posts to a bridge on loopback, curl posts what the shim posts to the same bridge, mail hands " +
     "over to Sendmail, whose daemon does the rest after the command is over. CPU is user and system time of all " +
-    "processes of a command. Needs the lab (LAB) and root.",
+    "processes of a command. Needs test/lab/setup and root.",
   run: async ({ rounds, quick }) => {
     const times = quick ? 5 : 40;
     const lab = openLab();

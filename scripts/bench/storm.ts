@@ -23,7 +23,7 @@ export const bench: Bench = {
     "A real Nagios runs the shipped notification command for the shim, with HARDSTATE_BURST=off for a mail of each, or " +
     "its own default command for mail(1) and Sendmail, or curl for Alertmanager, which also gets as many in one post. Measured is the time " +
     "from the storm's command to the last mail in the relay's maildir. The classic chain takes more " +
-    "than a minute: --rounds 3 is enough. Needs the lab (LAB) and root.",
+    "than a minute: --rounds 3 is enough. Needs test/lab/setup and root.",
   run: async ({ rounds, quick }) => {
     const services = quick ? 50 : 500;
     const lab = openLab();

@@ -1199,7 +1199,7 @@ describe("other paths", () => {
 });
 
 describe("every notification that a real Nagios sent", () => {
-  const corpus = new URL("../corpus/", import.meta.url);
+  const corpus = new URL("../corpus/nagios/", import.meta.url);
   const recordings = readdirSync(corpus).filter((file) => file.endsWith(".env"));
   it.each(recordings)("is taken from the form post of its environment: %s", async (name) => {
     const form = new URLSearchParams();

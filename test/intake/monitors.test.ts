@@ -5,7 +5,7 @@ import { type Alert, readAlert } from "../../functions/alert.ts";
 import { fromMacros, type Macros } from "../../functions/intake/monitors.ts";
 import { readPost } from "../../functions/intake/post.ts";
 
-const corpus = join(import.meta.dirname, "../corpus");
+const corpus = join(import.meta.dirname, "../corpus/nagios");
 const recordings = readdirSync(corpus).filter((file) => file.endsWith(".env"));
 
 /** The macros of a recording: `NAGIOS_X` from its environment, `X` from its command line. */

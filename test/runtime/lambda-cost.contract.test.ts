@@ -78,7 +78,7 @@ const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => to
 /** A PROBLEM of a service as Nagios 4 told it to one contact. */
 const recording = Object.fromEntries(
   [
-    ...readFileSync("test/corpus/01-service-critical.problem-1.oncall.env", "utf8").matchAll(
+    ...readFileSync("test/corpus/nagios/01-service-critical.problem-1.oncall.env", "utf8").matchAll(
       /^(NAGIOS_\w+)=(.*)$/gm,
     ),
   ].map(([, name = "", value = ""]) => [name, value]),

@@ -38,7 +38,7 @@ export const runOnce = async (words: readonly string[], environment: Record<stri
 /** The environment that a real Nagios gave a notification command. */
 export const notification = (): Record<string, string> =>
   Object.fromEntries(
-    readFileSync("test/corpus/01-service-critical.problem-1.oncall.env", "utf8")
+    readFileSync("test/corpus/nagios/01-service-critical.problem-1.oncall.env", "utf8")
       .split("\n")
       .filter((line) => line.startsWith("NAGIOS_"))
       .map((line) => line.split(/=(.*)/s).slice(0, 2)),
