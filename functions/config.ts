@@ -8,10 +8,10 @@ import {
 } from "./address.ts";
 import { cleanLine, type Fault, type Reading } from "./alert.ts";
 import { anyName, reversePath, type Sender } from "./compose/mail.ts";
-import { isUrlWithoutLogin, mostMails, type Relay, readOAuth, readRelays } from "./deliver/relay.ts";
+import { defaultPolicy, type Policy } from "./decide/policy.ts";
+import { isUrlWithoutLogin, mostMails, type Relay, readOAuth, readRelays } from "./deliver/relay-url.ts";
 import { durationSeconds } from "./duration.ts";
-import { defaultPolicy, type Policy } from "./ledger/policy.ts";
-import { operatorSite } from "./operator.ts";
+import { operatorSite } from "./operator/notices.ts";
 import { type Rate, readRate } from "./rate.ts";
 import { Secret } from "./secret.ts";
 

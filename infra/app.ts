@@ -1,6 +1,6 @@
 import { App, Validations } from "aws-cdk-lib";
 import { AwsSolutionsChecks } from "cdk-nag";
-import { complain } from "../functions/telemetry.ts";
+import { complain } from "../functions/report/log.ts";
 import { readOptions } from "./options.ts";
 import { bridge } from "./stack.ts";
 

@@ -4,11 +4,11 @@ import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { build, type Metafile } from "esbuild";
-import { complain, say } from "../functions/telemetry.ts";
+import { complain, say } from "../functions/report/log.ts";
 
 /** What is built for Lambda: its entry, how many KiB it may have, compressed by gzip, and the files that lie beside it. */
 const forLambda = [
-  { name: "lambda-intake", mostKib: 130, beside: ["functions/intake/openapi.json"] },
+  { name: "lambda-intake", mostKib: 130, beside: ["functions/api/openapi.json"] },
   { name: "lambda-worker", mostKib: 260, beside: [] },
 ] as const;
 const forCloudflare = { name: "cloudflare", mostKib: 216 } as const;

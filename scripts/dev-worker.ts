@@ -5,8 +5,8 @@ import { CreateQueueCommand, GetQueueAttributesCommand } from "@aws-sdk/client-s
 import { startFauxqs } from "fauxqs";
 import { readSettings, trialSettings } from "../functions/config.ts";
 import { sqsClient } from "../functions/queue/sqs.ts";
+import { asText, complain, say } from "../functions/report/log.ts";
 import { capturingRelay, trialToken } from "../functions/runtime/trial.ts";
-import { asText, complain, say } from "../functions/telemetry.ts";
 import { buildForCloudflare } from "./build.ts";
 import { startWorker } from "./workerd.ts";
 

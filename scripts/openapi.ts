@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { type JsonSchema, type OverrideSchemaContext, toJsonSchemaDefs } from "@valibot/to-json-schema";
 import * as v from "valibot";
 import { alertEntries } from "../functions/alert.ts";
-import * as answers from "../functions/intake/answers.ts";
+import * as answers from "../functions/api/shapes.ts";
 import {
   heartbeatPost,
   journalOutcomes,
@@ -13,7 +13,7 @@ import {
   problems,
   redriveOrder,
   usualListed,
-} from "../functions/intake/http.ts";
+} from "../functions/intake/app.ts";
 import { postEntries } from "../functions/intake/post.ts";
 import { mostReportBytes } from "../functions/intake/returns.ts";
 
@@ -398,7 +398,7 @@ export const openapi = (): Json => {
 };
 
 /** Where the document is kept; what serves it reads it there. */
-export const openapiPath = "functions/intake/openapi.json";
+export const openapiPath = "functions/api/openapi.json";
 export const asFile = (document: Json): string => `${JSON.stringify(document, undefined, 2)}\n`;
 
 if (import.meta.main) writeFileSync(openapiPath, asFile(openapi()));

@@ -3,18 +3,18 @@ import { readAlert } from "../functions/alert.ts";
 import { compose } from "../functions/compose/mail.ts";
 import { readSettings } from "../functions/config.ts";
 import { storyPage } from "../functions/console/page.ts";
-import { printable, queueIdOf } from "../functions/deliver/delivery.ts";
-import { environmentFile } from "../functions/import/draft.ts";
-import { shown } from "../functions/import/findings.ts";
+import { emptyEntry } from "../functions/decide/entry.ts";
+import { defaultPolicy } from "../functions/decide/policy.ts";
+import { decide } from "../functions/decide/verdict.ts";
+import { printable, queueIdOf } from "../functions/deliver/outcome.ts";
+import { readReport } from "../functions/intake/delivery-report.ts";
 import { readPost } from "../functions/intake/post.ts";
-import { readReport } from "../functions/intake/report.ts";
-import { emptyEntry } from "../functions/ledger/entry.ts";
 import { newRecord } from "../functions/ledger/journal.ts";
-import { defaultPolicy } from "../functions/ledger/policy.ts";
-import { decide } from "../functions/ledger/verdict.ts";
-import { asText } from "../functions/telemetry.ts";
-import { replayWords } from "../scripts/replay.ts";
-import { posted, queuedAlert } from "./alerts.ts";
+import { asText } from "../functions/report/log.ts";
+import { environmentFile } from "../scripts/hardstate/import/draft.ts";
+import { shown } from "../scripts/hardstate/import/findings.ts";
+import { replayWords } from "../scripts/hardstate/replay.ts";
+import { posted, queuedAlert } from "./world/alerts.ts";
 
 const bidiControls = Array.from({ length: 0x1_1000 }, (_, code) => String.fromCodePoint(code)).filter(
   (character) => /\p{Bidi_Control}/u.test(character),

@@ -40,7 +40,7 @@ describe("the bundle of Lambda's intake", () => {
     expect(having("lambda-intake", words)).toEqual([]);
   });
 
-  it.each([["intake/http"], ["queue/sqs"], ["ledger/dynamodb"]])("has %s", (file) => {
+  it.each([["intake/app"], ["queue/sqs"], ["ledger/dynamodb"]])("has %s", (file) => {
     expect(having("lambda-intake", new RegExp(`functions/${file}\\.ts$`))).toHaveLength(1);
   });
 });
@@ -58,7 +58,7 @@ describe("the bundle of Lambda's worker", () => {
     expect(having("lambda-worker", words)).toEqual([]);
   });
 
-  it.each([["pipeline"], ["sweep"], ["deliver/smtp"], ["deliver/ses"], ["ledger/dynamodb"]])(
+  it.each([["pipeline/pipeline"], ["sweep"], ["deliver/smtp"], ["deliver/ses"], ["ledger/dynamodb"]])(
     "has %s",
     (file) => {
       expect(having("lambda-worker", new RegExp(`functions/${file}\\.ts$`))).toHaveLength(1);
@@ -83,8 +83,8 @@ describe("the bundle of the Worker", () => {
   });
 
   it.each([
-    ["intake/http"],
-    ["pipeline"],
+    ["intake/app"],
+    ["pipeline/pipeline"],
     ["ledger/sql"],
     ["ledger/durable-object"],
     ["deliver/smtp"],

@@ -1,9 +1,9 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { type Runtime, readSettings, type Settings, settings } from "../functions/config.ts";
-import type { SmtpRelay } from "../functions/deliver/relay.ts";
+import { defaultPolicy } from "../functions/decide/policy.ts";
+import type { SmtpRelay } from "../functions/deliver/relay-url.ts";
 import { durationSeconds } from "../functions/duration.ts";
-import { defaultPolicy } from "../functions/ledger/policy.ts";
 import { Secret } from "../functions/secret.ts";
 
 type Environment = Record<string, string | undefined>;

@@ -27,7 +27,7 @@ describe("a pure file", () => {
     ["crypto", "export const x = crypto.randomUUID();", "takes its randomness as an argument"],
     ["the environment", "export const x = process.env.HOME;", "Only runtime/ knows the environment"],
     ["the network", 'export const x = fetch("/");', "Only a file named for an outside system"],
-    ["the console", 'console.log("x");', "Only telemetry.ts writes"],
+    ["the console", 'console.log("x");', "Only report/log.ts writes"],
     [
       "an adapter",
       'import { sqliteQueue } from "../queue/sqlite.ts"; export const x = sqliteQueue;',
@@ -35,12 +35,12 @@ describe("a pure file", () => {
     ],
     ["Node", 'import { readFileSync } from "node:fs"; export const x = readFileSync;', "imports no adapter"],
   ])("that names %s is a lint error", async (_, text, words) => {
-    expect(await lint("functions/ledger/verdict.ts", `${text}\n`)).toContain(words);
+    expect(await lint("functions/decide/verdict.ts", `${text}\n`)).toContain(words);
   });
 
   it("that names none of it is not", async () => {
     expect(
-      await lint("functions/ledger/verdict.ts", "export const x = (now: number) => Math.max(now, 0);\n"),
+      await lint("functions/decide/verdict.ts", "export const x = (now: number) => Math.max(now, 0);\n"),
     ).not.toContain("×");
   });
 });

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { parseEnv } from "node:util";
 import { describe, expect, it } from "vitest";
 import { readSettings, settings } from "../functions/config.ts";
-import { prometheus } from "../functions/runtime/prometheus.ts";
+import { prometheus } from "../functions/report/prometheus.ts";
 
 const readme = readFileSync("README.md", "utf8");
 

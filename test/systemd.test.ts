@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { settings } from "../functions/config.ts";
-import { bridgeWords } from "./lab.ts";
+import { bridgeWords } from "./world/lab.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-systemd-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -67,7 +67,7 @@ describe("hardstate.service", () => {
     for (const credential of valuesOf("LoadCredential"))
       expect(Object.keys(secrets)).toContain(credential.split(":")[0]);
     const check = (more: Record<string, string> = {}) =>
-      spawnSync(process.execPath, ["scripts/hardstate.ts", "check"], {
+      spawnSync(process.execPath, ["scripts/hardstate/hardstate.ts", "check"], {
         encoding: "utf8",
         env: {
           ...environmentOf(folder),

@@ -1,9 +1,9 @@
 import { contactKey } from "../address.ts";
 import { cleanLine, objectName } from "../alert.ts";
+import type { Verdict } from "../decide/case.ts";
+import type { Kind } from "../decide/entry.ts";
 import { digest, mailName } from "../identity.ts";
-import type { Verdict } from "../ledger/case.ts";
-import type { Kind } from "../ledger/entry.ts";
-import { operatorSite } from "../operator.ts";
+import { operatorSite } from "../operator/notices.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { type Facts, htmlBody, textBody } from "./body.ts";
 

@@ -1,13 +1,13 @@
 import { type Context, Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
-import { bodyWithin, type IntakeParts, journalOutcomes, problemOf } from "../intake/http.ts";
+import { bodyWithin, type IntakeParts, journalOutcomes, problemOf } from "../intake/app.ts";
 import { rateLimiter, wrongTokens } from "../intake/limit.ts";
 import { tokenFinder } from "../intake/token.ts";
 import { bouncing } from "../ledger/bouncing.ts";
 import type { Outcome } from "../ledger/journal.ts";
 import { findRejection, listRejections, turnedAway } from "../ledger/rejection.ts";
+import { statusOf } from "../operator/status.ts";
 import { deduplicationId, mostDeadLetters } from "../queue/queue.ts";
-import { statusOf } from "../status.ts";
 import { curveBegin } from "./curve.ts";
 import {
   deadLettersPage,

@@ -17,8 +17,8 @@ import {
   rejectionOutcome,
   rejectionStory,
 } from "../ledger/rejection.ts";
+import type { Status } from "../operator/status.ts";
 import { type DeadLetter, mostDeadLetters } from "../queue/queue.ts";
-import type { Status } from "../status.ts";
 import { curve } from "./curve.ts";
 import type { Session } from "./session.ts";
 

@@ -1,5 +1,5 @@
 import type { Rate } from "../rate.ts";
-import type { DeliveryOutcome, Step } from "./delivery.ts";
+import type { DeliveryOutcome, Step } from "./outcome.ts";
 
 /** What all workers know of one route. Times are Unix milliseconds. */
 export type RouteState = {

@@ -1,5 +1,5 @@
-import { printable, withoutSecrets } from "./delivery.ts";
-import type { OAuth } from "./relay.ts";
+import { printable, withoutSecrets } from "./outcome.ts";
+import type { OAuth } from "./relay-url.ts";
 import { SessionError } from "./session.ts";
 
 /** Access tokens for one relay, shared by all its sessions. */

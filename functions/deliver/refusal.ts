@@ -1,4 +1,4 @@
-import type { Envelope, Failure, Step } from "./delivery.ts";
+import type { Envelope, Failure, Step } from "./outcome.ts";
 
 /**
  * The subject of a relay's refusal. `us`: sender, account, quota, address or policy, so it will refuse every mail.

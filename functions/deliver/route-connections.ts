@@ -1,6 +1,6 @@
 import { contactKey } from "../address.ts";
 import type { Mail } from "../compose/mail.ts";
-import { type DeliveryOutcome, failedForRecipient } from "./delivery.ts";
+import { type DeliveryOutcome, failedForRecipient } from "./outcome.ts";
 
 /** A mail that takes longer is slow. An address whose last mail was accepted within this time is quick. */
 export const slowMilliseconds = 2_000;

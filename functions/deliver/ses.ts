@@ -1,8 +1,8 @@
 import { SESClient, type SESClientConfig, SendRawEmailCommand } from "@aws-sdk/client-ses";
 import type { Mail } from "../compose/mail.ts";
 import { mimeBytes } from "../compose/mime.ts";
-import { type DeliveryOutcome, type Failure, printable, type Step, type Transport } from "./delivery.ts";
-import type { SesRelay } from "./relay.ts";
+import { type DeliveryOutcome, type Failure, printable, type Step, type Transport } from "./outcome.ts";
+import type { SesRelay } from "./relay-url.ts";
 import { tagOf } from "./ses-events.ts";
 
 /** A kept connection that the other end (or a frozen Lambda) has closed would look like a mail that was lost. */

@@ -1,5 +1,5 @@
-import type { Step, Tls } from "./delivery.ts";
-import type { Mechanism } from "./relay.ts";
+import type { Step, Tls } from "./outcome.ts";
+import type { Mechanism } from "./relay-url.ts";
 
 /** What went wrong in a session: in which step, and what the relay said, if it said anything. */
 export class SessionError extends Error {

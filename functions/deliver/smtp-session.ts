@@ -1,8 +1,8 @@
 import { createHmac } from "node:crypto";
 import type { Duplex } from "node:stream";
-import { printable, type Step, type Tls, withoutSecrets } from "./delivery.ts";
 import type { TokenSource } from "./oauth.ts";
-import { isFullName, type Mechanism, type SmtpRelay } from "./relay.ts";
+import { printable, type Step, type Tls, withoutSecrets } from "./outcome.ts";
+import { isFullName, type Mechanism, type SmtpRelay } from "./relay-url.ts";
 import { type Onlooker, type SentEnvelope, SessionError, type SmtpSession } from "./session.ts";
 import { nodeSockets } from "./smtp-socket.ts";
 import { contentOf, type Reply, type Sockets, tooLate, wireOver } from "./smtp-wire.ts";

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
-import type { Tls } from "./delivery.ts";
+import type { Tls } from "./outcome.ts";
 import type { Onlooker } from "./session.ts";
 
 /** How a runtime reaches relays. A connection is a stream of bytes both ways. */

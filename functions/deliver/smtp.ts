@@ -7,9 +7,9 @@ import {
   printable,
   queueIdOf,
   type Transport,
-} from "./delivery.ts";
+} from "./outcome.ts";
 import { failure } from "./refusal.ts";
-import type { SmtpRelay } from "./relay.ts";
+import type { SmtpRelay } from "./relay-url.ts";
 import { type Onlooker, SessionError, type SmtpSession } from "./session.ts";
 import { openSession, type SessionParts } from "./smtp-session.ts";
 

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { type Aliases, type AllowList, contactKey, resolveContact } from "../address.ts";
 import { type Alert, alertEntries, cleanLine, cut, type Fault, read, readAlert } from "../alert.ts";
 import { derivedId, digest } from "../identity.ts";
-import { isOwnObject } from "../operator.ts";
+import { isOwnObject } from "../operator/notices.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 
 /**

@@ -1,8 +1,8 @@
+import type { ReturnAnswer } from "../api/shapes.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
-import { operatorSite } from "../operator.ts";
-import { noteReturned, type ReturnParts } from "../returned.ts";
-import type { ReturnAnswer } from "./answers.ts";
-import { readReport } from "./report.ts";
+import { operatorSite } from "../operator/notices.ts";
+import { noteReturned, type ReturnParts } from "../pipeline/returned.ts";
+import { readReport } from "./delivery-report.ts";
 
 /** A report is no longer than a mail of ours and what a server says about it. */
 export const mostReportBytes = 1024 * 1024;

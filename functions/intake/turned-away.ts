@@ -1,7 +1,7 @@
 import { objectName } from "../alert.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { dayOf, noteRejected, noteWrongTokens, type Rejected } from "../ledger/rejection.ts";
-import type { Report } from "../telemetry.ts";
+import type { Report } from "../report/log.ts";
 
 const mostRecipients = 20;
 

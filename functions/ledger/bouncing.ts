@@ -1,5 +1,5 @@
 import { contactKey } from "../address.ts";
-import { failedForRecipient } from "../deliver/delivery.ts";
+import { failedForRecipient } from "../deliver/outcome.ts";
 import type { Ledger } from "./ledger.ts";
 import { dayOf } from "./rejection.ts";
 

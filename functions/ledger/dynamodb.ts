@@ -14,11 +14,12 @@ import {
   UpdateItemCommand,
 } from "@aws-sdk/client-dynamodb";
 import { contactKey } from "../address.ts";
+import { dueAt, type Entry, emptyEntry, isTelling, openProblem } from "../decide/entry.ts";
+import { mostRuns, type Numbered, numbering, type Run } from "../decide/order.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
-import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
 import { digest, hostKey, mailName } from "../identity.ts";
-import { dueAt, type Entry, emptyEntry, isTelling, openProblem } from "./entry.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
+import { type Heartbeat, newHeartbeat } from "./heartbeat.ts";
 import {
   type JournalRecord,
   newRecord,
@@ -38,7 +39,6 @@ import {
   mostReturned,
   readCursor,
 } from "./ledger.ts";
-import { mostRuns, type Numbered, numbering, type Run } from "./order.ts";
 import { readEntry } from "./read-entry.ts";
 import type { Rejection } from "./rejection.ts";
 

@@ -1,11 +1,11 @@
 import { contactKey } from "../address.ts";
 import { type Alert, type NotificationType, objectName, type State } from "../alert.ts";
-import type { Attempt } from "../deliver/delivery.ts";
+import type { Verdict } from "../decide/case.ts";
+import type { Episode, Kind, Told } from "../decide/entry.ts";
+import type { Row } from "../decide/rows.ts";
+import type { Attempt } from "../deliver/outcome.ts";
 import { entryKey, eventKey, textKey } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
-import type { Verdict } from "./case.ts";
-import type { Episode, Kind, Told } from "./entry.ts";
-import type { Row } from "./rows.ts";
 
 /** How an alert's story ends; everything else is pending. */
 export const endings = ["mailed", "suppressed", "digested", "refused", "dead"] as const;

@@ -1,13 +1,13 @@
+import type { Known, Verdict } from "../decide/case.ts";
+import { type Entry, type Told, told, withHeld, withoutHeld } from "../decide/entry.ts";
+import type { Numbered } from "../decide/order.ts";
 import type { RouteState } from "../deliver/breaker.ts";
-import { isLost } from "../deliver/delivery.ts";
-import type { Handover, RouteStates } from "../deliver/relays.ts";
-import type { Heartbeat } from "../heartbeat.ts";
+import { isLost } from "../deliver/outcome.ts";
+import type { Handover, RouteStates } from "../deliver/routes.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
-import type { Known, Verdict } from "./case.ts";
-import { type Entry, type Told, told, withHeld, withoutHeld } from "./entry.ts";
 import type { Flow } from "./flow.ts";
+import type { Heartbeat } from "./heartbeat.ts";
 import { type JournalRecord, newRecord, type Outcome, type Returned, withAttempts } from "./journal.ts";
-import type { Numbered } from "./order.ts";
 import type { Rejection } from "./rejection.ts";
 
 /** What the ledger knows when an alert is looked at. */

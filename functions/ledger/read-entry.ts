@@ -1,8 +1,8 @@
 import type { State } from "../alert.ts";
+import { type Entry, emptyEntry, type Told } from "../decide/entry.ts";
+import type { MonitorView, Problem } from "../decide/monitor-view.ts";
+import type { Order } from "../decide/order.ts";
 import { digest } from "../identity.ts";
-import { type Entry, emptyEntry, type Told } from "./entry.ts";
-import type { MonitorView, Problem } from "./monitor-view.ts";
-import type { Order } from "./order.ts";
 
 /** What an entry held until version 0.1: one episode of the object, and what contacts knew of that. */
 type OldEntry = Pick<Entry, "touchedAt" | "held" | "announced" | "storm"> & {

@@ -1,9 +1,10 @@
 import { contactKey } from "../address.ts";
+import { dueAt, type Entry, emptyEntry, openProblem } from "../decide/entry.ts";
+import { mostRuns, type Numbered, numbering, type Run } from "../decide/order.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
-import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
 import { digest, hostKey } from "../identity.ts";
-import { dueAt, type Entry, emptyEntry, openProblem } from "./entry.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
+import { type Heartbeat, newHeartbeat } from "./heartbeat.ts";
 import {
   type Ending,
   type JournalRecord,
@@ -16,7 +17,6 @@ import {
   twinOf,
 } from "./journal.ts";
 import { cursorOf, type Due, type Ledger, mostReturned, readCursor } from "./ledger.ts";
-import { mostRuns, type Numbered, numbering, type Run } from "./order.ts";
 import { readEntry } from "./read-entry.ts";
 import type { Rejection } from "./rejection.ts";
 

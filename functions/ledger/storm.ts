@@ -1,13 +1,13 @@
 import { contactKey } from "../address.ts";
 import { cleanLine, cut, type NotificationType, readAlert, severity } from "../alert.ts";
+import type { Verdict } from "../decide/case.ts";
+import { type Entry, type Held, type Told, withHeld } from "../decide/entry.ts";
+import type { Policy } from "../decide/policy.ts";
 import { contactEntryKey, digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Rate } from "../rate.ts";
-import type { Verdict } from "./case.ts";
-import { type Entry, type Held, type Told, withHeld } from "./entry.ts";
 import { type JournalRecord, newRecord } from "./journal.ts";
 import { heldRecord, type Ledger, noteDigest, type Page } from "./ledger.ts";
-import type { Policy } from "./policy.ts";
 
 /** When the period began in which mails are counted, and how many went out alone in it. */
 type Count = { since: number; alone: number };

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { handle, type LambdaContext, type LambdaEvent } from "hono/aws-lambda";
 import { webConsole } from "../console/http.ts";
-import { intake } from "../intake/http.ts";
+import { intake } from "../intake/app.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { lambdaSettings, madeOf, toLog } from "./lambda.ts";

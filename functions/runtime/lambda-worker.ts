@@ -1,10 +1,13 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 import type { Context, EventBridgeEvent, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
-import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
+import { probeUnused, relays, useRoutes } from "../deliver/routes.ts";
 import { readFeedback } from "../deliver/ses-events.ts";
-import { isSilent } from "../heartbeat.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
-import { pipeline } from "../pipeline.ts";
+import { isSilent } from "../ledger/heartbeat.ts";
+import { batchesOf } from "../pipeline/drain.ts";
+import { pipeline } from "../pipeline/pipeline.ts";
+import { noteReturned } from "../pipeline/returned.ts";
+import { sweep as sweepLedger } from "../pipeline/sweep.ts";
 import {
   type Disposition,
   drainInOrder,
@@ -13,13 +16,10 @@ import {
   retryDelaySeconds,
 } from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
-import { noteReturned } from "../returned.ts";
-import { sweep as sweepLedger } from "../sweep.ts";
-import type { Report } from "../telemetry.ts";
-import { batchesOf } from "./drain.ts";
+import type { Report } from "../report/log.ts";
 import { lambdaSettings, madeOf, toLog } from "./lambda.ts";
-import { transportOf } from "./routes.ts";
 import { parameterStore } from "./ssm.ts";
+import { transportOf } from "./transports.ts";
 
 const clock = () => Date.now();
 /** Kept back from an invocation's time, to answer before Lambda kills the process. */

@@ -1,6 +1,6 @@
 import { type Runtime, readSettings, type Settings } from "../config.ts";
-import { asEmf, type Report } from "../telemetry.ts";
-import type { Environment } from "./environment.ts";
+import { asEmf, type Report } from "../report/log.ts";
+import type { Environment } from "./settings.ts";
 import { type Parameters, withParameters } from "./ssm.ts";
 
 /** What the settings of a function say. */

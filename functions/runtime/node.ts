@@ -7,24 +7,24 @@ import { createAdaptorServer } from "@hono/node-server";
 import type { Fault } from "../alert.ts";
 import { readSettings, type Settings, trialSettings } from "../config.ts";
 import { webConsole } from "../console/http.ts";
-import { probeUnused, relays, useRoutes } from "../deliver/relays.ts";
-import { intake } from "../intake/http.ts";
+import { probeUnused, relays, useRoutes } from "../deliver/routes.ts";
+import { intake } from "../intake/app.ts";
 import { type SqliteLedger, sqliteLedger } from "../ledger/sqlite.ts";
-import { pipeline } from "../pipeline.ts";
+import { batchesOf } from "../pipeline/drain.ts";
+import { pipeline } from "../pipeline/pipeline.ts";
+import { sweep } from "../pipeline/sweep.ts";
 import type { Queue } from "../queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../queue/sqlite.ts";
+import { complain, type Report, say, toConsole } from "../report/log.ts";
+import { prometheus } from "../report/prometheus.ts";
 import { lockFile } from "../sqlite.ts";
-import { sweep } from "../sweep.ts";
-import { complain, type Report, say, toConsole } from "../telemetry.ts";
 import { keepRoom } from "./connections.ts";
-import { batchesOf } from "./drain.ts";
-import { type Environment, withFiles } from "./environment.ts";
-import { prometheus } from "./prometheus.ts";
-import { transportOf } from "./routes.ts";
+import { type Environment, withFiles } from "./settings.ts";
+import { transportOf } from "./transports.ts";
 import type { CapturingRelay } from "./trial.ts";
 
 const clock = () => Date.now();
-const openapi = () => JSON.parse(readFileSync(new URL("../intake/openapi.json", import.meta.url), "utf8"));
+const openapi = () => JSON.parse(readFileSync(new URL("../api/openapi.json", import.meta.url), "utf8"));
 
 /** Longer than one attempt may take (deliver/smtp.ts); after a crash `recover` does not wait for it. */
 const visibilityTimeoutSeconds = 400;

@@ -1,7 +1,7 @@
 import { AwsClient } from "aws4fetch";
 import type { Fault } from "../alert.ts";
 import { settings as known } from "../config.ts";
-import type { Environment } from "./environment.ts";
+import type { Environment } from "./settings.ts";
 
 /** GetParameters takes no more names. */
 const mostNames = 10;

@@ -1,8 +1,8 @@
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { posted } from "../alerts.ts";
-import { type Bridge, type Lab, mailsIn, type Relay, until } from "../lab.ts";
+import { posted } from "../world/alerts.ts";
+import { type Bridge, type Lab, mailsIn, type Relay, until } from "../world/lab.ts";
 
 /** What came of a run. `wrong` tells what must never be, `lost` apart. */
 export type Figures = {

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { type Bridge, type BridgeSettings, type Lab, type Relay, startBridge, until } from "../lab.ts";
+import { type Bridge, type BridgeSettings, type Lab, type Relay, startBridge, until } from "../world/lab.ts";
 import { alertFor, type Client, clientOf, type Figures } from "./account.ts";
 
 /** Where experiments are made: one relay for all, and for each run a bridge with a new state folder. */

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { until } from "../lab.ts";
+import { until } from "../world/lab.ts";
 import {
   begin,
   doubledByKill,

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { commandLines, installShim, until } from "../lab.ts";
+import { commandLines, installShim, until } from "../world/lab.ts";
 import { begin, type Fault, sleep, start } from "./bench.ts";
 
 const services = 500;

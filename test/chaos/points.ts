@@ -2,7 +2,7 @@ import { writeSync } from "node:fs";
 import { createAdaptorServer as adaptorServer } from "@hono/node-server";
 import { sqliteLedger as openLedger } from "../../functions/ledger/sqlite.ts";
 import { sqliteQueue as openQueue } from "../../functions/queue/sqlite.ts";
-import { transportOf as openTransport } from "../../functions/runtime/routes.ts";
+import { transportOf as openTransport } from "../../functions/runtime/transports.ts";
 
 /** Where the bridge can be made to die, in the order of an alert's way. */
 export const points = {

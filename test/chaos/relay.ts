@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { killRelay, signalRelay } from "../lab.ts";
+import { killRelay, signalRelay } from "../world/lab.ts";
 import { connections, type Fault, sleep, whileMailFlows } from "./bench.ts";
 import { fill, withDisk } from "./disk.ts";
 

@@ -5,7 +5,7 @@ import { composeDigest } from "../../functions/compose/digest.ts";
 import { reduced } from "../../functions/compose/mail.ts";
 import { mimeBytes } from "../../functions/compose/mime.ts";
 import { type JournalRecord, newRecord } from "../../functions/ledger/journal.ts";
-import { queuedAlert } from "../alerts.ts";
+import { queuedAlert } from "../world/alerts.ts";
 
 const sender = {
   from: { address: "nagios@example.com" },

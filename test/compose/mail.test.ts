@@ -3,11 +3,11 @@ import { describe, expect, test } from "vitest";
 import { type Alert, readAlert } from "../../functions/alert.ts";
 import { compose, reduced, type Sender } from "../../functions/compose/mail.ts";
 import { mimeBytes } from "../../functions/compose/mime.ts";
+import { type Entry, emptyEntry, told } from "../../functions/decide/entry.ts";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
+import { decide } from "../../functions/decide/verdict.ts";
 import { readPost } from "../../functions/intake/post.ts";
-import { type Entry, emptyEntry, told } from "../../functions/ledger/entry.ts";
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
-import { decide } from "../../functions/ledger/verdict.ts";
-import { noticeAlerts } from "../../functions/operator.ts";
+import { noticeAlerts } from "../../functions/operator/notices.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
 
 const sender: Sender = {

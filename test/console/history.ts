@@ -1,7 +1,7 @@
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { rehearse } from "../../scripts/rehearsal.ts";
-import { posted } from "../alerts.ts";
+import { rehearse } from "../../scripts/hardstate/rehearsal.ts";
+import { posted } from "../world/alerts.ts";
 
 const quarter = 900_000;
 const services = ["HTTP", "Disk", "Load", "Mail queue", "Certificate", "Replication"];

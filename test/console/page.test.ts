@@ -15,9 +15,9 @@ import { script } from "../../functions/console/script.ts";
 import { style } from "../../functions/console/style.ts";
 import { type JournalRecord, newRecord } from "../../functions/ledger/journal.ts";
 import type { Rejection } from "../../functions/ledger/rejection.ts";
+import type { Status } from "../../functions/operator/status.ts";
 import type { DeadLetter } from "../../functions/queue/queue.ts";
-import type { Status } from "../../functions/status.ts";
-import { queuedAlert } from "../alerts.ts";
+import { queuedAlert } from "../world/alerts.ts";
 
 const now = Date.UTC(2026, 10, 25, 12, 30);
 const reader = {

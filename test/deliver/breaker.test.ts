@@ -8,7 +8,7 @@ import {
   type RouteState,
   refusing,
 } from "../../functions/deliver/breaker.ts";
-import type { DeliveryOutcome, Step } from "../../functions/deliver/delivery.ts";
+import type { DeliveryOutcome, Step } from "../../functions/deliver/outcome.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
 import type { Rate } from "../../functions/rate.ts";
 

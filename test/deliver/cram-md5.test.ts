@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import type { Mechanism } from "../../functions/deliver/relay.ts";
+import type { Mechanism } from "../../functions/deliver/relay-url.ts";
 import type { Script } from "./scripted-relay.ts";
 import {
   base64,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { SmtpRelay } from "../../functions/deliver/relay.ts";
+import type { SmtpRelay } from "../../functions/deliver/relay-url.ts";
 import { openSession } from "../../functions/deliver/smtp-session.ts";
 import { certificate } from "./certificate.ts";
 import { resolverOf, type Zone } from "./name-server.ts";

@@ -2,7 +2,7 @@ import { createServer, type ServerResponse } from "node:http";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { tokenSource } from "../../functions/deliver/oauth.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
-import type { OAuth } from "../../functions/deliver/relay.ts";
+import type { OAuth } from "../../functions/deliver/relay-url.ts";
 import { SessionError } from "../../functions/deliver/session.ts";
 import { Secret } from "../../functions/secret.ts";
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { queueIdOf } from "../../functions/deliver/delivery.ts";
+import { queueIdOf } from "../../functions/deliver/outcome.ts";
 
 type Accepted = { system: string; reply: string; queueId?: string };
 const { accepted } = parse(readFileSync("test/deliver/replies.yaml", "utf8")) as { accepted: Accepted[] };

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { adviceFor } from "../../functions/deliver/advice.ts";
-import type { Step } from "../../functions/deliver/delivery.ts";
+import type { Step } from "../../functions/deliver/outcome.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
+import { adviceFor } from "../../functions/operator/advice.ts";
 
 const envelope = { from: "monitoring@example.com", to: "ops@example.org" };
 const codeOf = (reply: string) => Number(/^\d{3}/.exec(reply)?.[0]) || undefined;

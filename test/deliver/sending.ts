@@ -1,6 +1,6 @@
 import { onTestFinished } from "vitest";
 import type { Mail } from "../../functions/compose/mail.ts";
-import type { SmtpRelay } from "../../functions/deliver/relay.ts";
+import type { SmtpRelay } from "../../functions/deliver/relay-url.ts";
 import { smtpTransport } from "../../functions/deliver/smtp.ts";
 import type { SessionParts } from "../../functions/deliver/smtp-session.ts";
 import { nodeSockets } from "../../functions/deliver/smtp-socket.ts";

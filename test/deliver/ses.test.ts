@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import type { Mail } from "../../functions/compose/mail.ts";
 import { mimeBytes } from "../../functions/compose/mime.ts";
-import { adviceFor } from "../../functions/deliver/advice.ts";
 import {
   type SesError,
   type SesFailure,
@@ -15,6 +14,7 @@ import {
   sesTransport,
 } from "../../functions/deliver/ses.ts";
 import { tagOf } from "../../functions/deliver/ses-events.ts";
+import { adviceFor } from "../../functions/operator/advice.ts";
 import { authority, certificate } from "./certificate.ts";
 import {
   type Answer,

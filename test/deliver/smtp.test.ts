@@ -2,7 +2,7 @@ import PostalMime from "postal-mime";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { mimeBytes } from "../../functions/compose/mime.ts";
-import type { SmtpRelay } from "../../functions/deliver/relay.ts";
+import type { SmtpRelay } from "../../functions/deliver/relay-url.ts";
 import { Secret } from "../../functions/secret.ts";
 import { authority, type Certificate, certificate } from "./certificate.ts";
 import { type Answer, hangUp, type Place, type Script, silence } from "./scripted-relay.ts";

@@ -2,7 +2,7 @@ import { SESClient } from "@aws-sdk/client-ses";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Mail } from "../../functions/compose/mail.ts";
 import { mimeBytes } from "../../functions/compose/mime.ts";
-import type { Transport } from "../../functions/deliver/delivery.ts";
+import type { Transport } from "../../functions/deliver/outcome.ts";
 import { sesTransport } from "../../functions/deliver/ses.ts";
 import { smtpTransport } from "../../functions/deliver/smtp.ts";
 import { Secret } from "../../functions/secret.ts";

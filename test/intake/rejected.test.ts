@@ -1,18 +1,18 @@
 import { existsSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
 import { readAliases, readAllowList } from "../../functions/address.ts";
+import type { Posted } from "../../functions/api/shapes.ts";
 import { webConsole } from "../../functions/console/http.ts";
-import type { Posted } from "../../functions/intake/answers.ts";
-import { type IntakeParts, intake } from "../../functions/intake/http.ts";
+import { type IntakeParts, intake } from "../../functions/intake/app.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { samplesOf } from "../../functions/metrics.ts";
+import { sweep } from "../../functions/pipeline/sweep.ts";
 import { type OutgoingMessage, readQueuedAlert } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
+import { asJson, type Event } from "../../functions/report/log.ts";
+import { samplesOf } from "../../functions/report/metrics.ts";
 import { Secret } from "../../functions/secret.ts";
-import { sweep } from "../../functions/sweep.ts";
-import { asJson, type Event } from "../../functions/telemetry.ts";
-import { posted, takenFrom } from "../alerts.ts";
-import { described } from "./described.ts";
+import { described } from "../api/described.ts";
+import { posted, takenFrom } from "../world/alerts.ts";
 
 const [allowed, aliases] = [readAllowList(["example.com"]), readAliases(["root=ops@example.com"])];
 if (!allowed.ok || !aliases.ok) throw new Error("the tests' own settings are wrong");

@@ -1,13 +1,13 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { DeliveryOutcome, Step } from "../../functions/deliver/delivery.ts";
+import type { Verdict } from "../../functions/decide/case.ts";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
+import { decide } from "../../functions/decide/verdict.ts";
+import type { DeliveryOutcome, Step } from "../../functions/deliver/outcome.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
 import { bouncing } from "../../functions/ledger/bouncing.ts";
-import type { Verdict } from "../../functions/ledger/case.ts";
 import { claim, type Ledger, release, settle } from "../../functions/ledger/ledger.ts";
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { decide } from "../../functions/ledger/verdict.ts";
-import { queuedAlert } from "../alerts.ts";
+import { queuedAlert } from "../world/alerts.ts";
 
 const hour = 3_600_000;
 const day = 24 * hour;

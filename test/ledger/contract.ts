@@ -1,8 +1,11 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Attempt } from "../../functions/deliver/delivery.ts";
+import type { Verdict } from "../../functions/decide/case.ts";
+import { emptyEntry, openProblem, told, withHeld } from "../../functions/decide/entry.ts";
+import { isRolledBack } from "../../functions/decide/order.ts";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
+import { decide } from "../../functions/decide/verdict.ts";
+import type { Attempt } from "../../functions/deliver/outcome.ts";
 import { digest } from "../../functions/identity.ts";
-import type { Verdict } from "../../functions/ledger/case.ts";
-import { emptyEntry, openProblem, told, withHeld } from "../../functions/ledger/entry.ts";
 import { newRecord } from "../../functions/ledger/journal.ts";
 import {
   claim,
@@ -13,8 +16,6 @@ import {
   settle,
   settleUnsent,
 } from "../../functions/ledger/ledger.ts";
-import { isRolledBack } from "../../functions/ledger/order.ts";
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import {
   countOf,
   findRejection,
@@ -25,10 +26,9 @@ import {
   type Rejected,
   turnedAway,
 } from "../../functions/ledger/rejection.ts";
-import { decide } from "../../functions/ledger/verdict.ts";
+import { sweep } from "../../functions/pipeline/sweep.ts";
 import type { OutgoingMessage, QueuedAlert } from "../../functions/queue/queue.ts";
-import { sweep } from "../../functions/sweep.ts";
-import { queuedAlert } from "../alerts.ts";
+import { queuedAlert } from "../world/alerts.ts";
 
 const attempt: Attempt = {
   at: 1,

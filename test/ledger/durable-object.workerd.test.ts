@@ -1,11 +1,11 @@
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
+import { decide } from "../../functions/decide/verdict.ts";
 import { durableObjectLedger, type LedgerStub } from "../../functions/ledger/durable-object.ts";
 import { claim, hold, type Ledger, settle } from "../../functions/ledger/ledger.ts";
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
-import { decide } from "../../functions/ledger/verdict.ts";
-import { sweep } from "../../functions/sweep.ts";
-import { queuedAlert } from "../alerts.ts";
+import { sweep } from "../../functions/pipeline/sweep.ts";
+import { queuedAlert } from "../world/alerts.ts";
 import { contract } from "./contract.ts";
 
 const { LEDGER } = env as unknown as { LEDGER: DurableObjectNamespace<LedgerStub> };

@@ -1,14 +1,14 @@
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Verdict } from "../../functions/decide/case.ts";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
+import { decide } from "../../functions/decide/verdict.ts";
 import { newRoute } from "../../functions/deliver/breaker.ts";
-import type { Verdict } from "../../functions/ledger/case.ts";
 import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
 import { claim, hold, type Ledger, type Page, settle, settleUnsent } from "../../functions/ledger/ledger.ts";
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
-import { decide } from "../../functions/ledger/verdict.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
-import { queuedAlert } from "../alerts.ts";
-import { type Judge, startDynalite } from "../judges.ts";
+import { queuedAlert } from "../world/alerts.ts";
+import { type Judge, startDynalite } from "../world/judges.ts";
 import { contract } from "./contract.ts";
 import { clientOf, createTable, expire } from "./table.ts";
 

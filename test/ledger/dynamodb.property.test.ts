@@ -1,9 +1,11 @@
 import { type DynamoDBClient, GetItemCommand } from "@aws-sdk/client-dynamodb";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { Verdict } from "../../functions/ledger/case.ts";
+import type { Verdict } from "../../functions/decide/case.ts";
+import { type Entry, told } from "../../functions/decide/entry.ts";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
+import { decide } from "../../functions/decide/verdict.ts";
 import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
-import { type Entry, told } from "../../functions/ledger/entry.ts";
 import {
   claim,
   drop,
@@ -15,12 +17,10 @@ import {
   settle,
   settleUnsent,
 } from "../../functions/ledger/ledger.ts";
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { decide } from "../../functions/ledger/verdict.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
-import { queuedAlert } from "../alerts.ts";
-import { type Judge, startDynalite } from "../judges.ts";
+import { queuedAlert } from "../world/alerts.ts";
+import { type Judge, startDynalite } from "../world/judges.ts";
 import { clientOf, createTable } from "./table.ts";
 
 // Whatever three workers do to two objects, and wherever each of them dies: what DynamoDB holds is what SQLite does.

@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
+import { meaning } from "../../functions/decide/rows.ts";
 import type { JournalRecord } from "../../functions/ledger/journal.ts";
 import { storyOf } from "../../functions/ledger/journal.ts";
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
-import { meaning } from "../../functions/ledger/rows.ts";
-import { type RelayAnswer, rehearse } from "../../scripts/rehearsal.ts";
-import { posted } from "../alerts.ts";
+import { type RelayAnswer, rehearse } from "../../scripts/hardstate/rehearsal.ts";
+import { posted } from "../world/alerts.ts";
 
 // 10:00 on a day in 2026.
 const begin = Date.UTC(2026, 10, 22, 10);
@@ -88,7 +88,7 @@ describe("an alert's story", () => {
 
 describe("the rows of the table", () => {
   it("have a meaning in words, every one that a verdict can have", () => {
-    const folder = new URL("../../functions/ledger/", import.meta.url);
+    const folder = new URL("../../functions/decide/", import.meta.url);
     const source = readdirSync(folder)
       .filter((name) => name !== "rows.ts")
       .map((name) => readFileSync(new URL(name, folder), "utf8"))

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
-import { type RelayAnswer, rehearse } from "../../scripts/rehearsal.ts";
-import { posted } from "../alerts.ts";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
+import { type RelayAnswer, rehearse } from "../../scripts/hardstate/rehearsal.ts";
+import { posted } from "../world/alerts.ts";
 
 /** One post: at which second, from which monitor, for whom, and what differs from a first HARD CRITICAL. */
 type Post = {

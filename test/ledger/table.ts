@@ -6,7 +6,7 @@ import {
   waitUntilTableExists,
 } from "@aws-sdk/client-dynamodb";
 import { keepMilliseconds } from "../../functions/ledger/ledger.ts";
-import { tableDefinition } from "../template.ts";
+import { tableDefinition } from "../world/template.ts";
 
 /** A client for a DynamoDB on loopback. */
 export const clientOf = (endpoint: string): DynamoDBClient =>

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type AttributeValue, type DynamoDBClient, PutItemCommand } from "@aws-sdk/client-dynamodb";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { openProblem } from "../../functions/decide/entry.ts";
+import { defaultPolicy, type Policy } from "../../functions/decide/policy.ts";
 import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
-import { openProblem } from "../../functions/ledger/entry.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
-import { defaultPolicy, type Policy } from "../../functions/ledger/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { type RelayAnswer, rehearse } from "../../scripts/rehearsal.ts";
-import { type Judge, startDynalite } from "../judges.ts";
+import { type RelayAnswer, rehearse } from "../../scripts/hardstate/rehearsal.ts";
+import { type Judge, startDynalite } from "../world/judges.ts";
 import { clientOf, createTable } from "./table.ts";
 
 type Post = { at: number; relay?: RelayAnswer; post: unknown };

@@ -1,10 +1,10 @@
-import type { Transport } from "../../functions/deliver/delivery.ts";
-import { relays } from "../../functions/deliver/relays.ts";
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
+import type { Transport } from "../../functions/deliver/outcome.ts";
+import { relays } from "../../functions/deliver/routes.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { pipeline } from "../../functions/pipeline.ts";
+import { pipeline } from "../../functions/pipeline/pipeline.ts";
 import { toMessage } from "../../functions/queue/queue.ts";
-import { queuedAlert } from "../alerts.ts";
+import { queuedAlert } from "../world/alerts.ts";
 
 // A worker process of its own: node writer.ts LEDGER NAME COUNT. It takes COUNT alerts of one object, each for another
 // contact, through the pipeline, and prints the contacts whose mail was taken, a line for each.

@@ -1,7 +1,7 @@
-import { problemOf } from "../../functions/intake/http.ts";
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
-import type { Event } from "../../functions/telemetry.ts";
-import { rehearse } from "../../scripts/rehearsal.ts";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
+import { problemOf } from "../../functions/intake/app.ts";
+import type { Event } from "../../functions/report/log.ts";
+import { rehearse } from "../../scripts/hardstate/rehearsal.ts";
 import { type Draw, draws } from "../simulation/draws.ts";
 
 /** Keys that every object has or that JavaScript treats in its own way, and numbers, which objects put in order. */

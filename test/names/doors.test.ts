@@ -1,16 +1,16 @@
 import { expect, it } from "vitest";
 import { readSettings } from "../../functions/config.ts";
 import { webConsole } from "../../functions/console/http.ts";
-import { relays } from "../../functions/deliver/relays.ts";
-import { intake } from "../../functions/intake/http.ts";
+import { relays } from "../../functions/deliver/routes.ts";
+import { intake } from "../../functions/intake/app.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { pipeline } from "../../functions/pipeline.ts";
+import { pipeline } from "../../functions/pipeline/pipeline.ts";
+import { sweep } from "../../functions/pipeline/sweep.ts";
 import { drainInOrder } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
-import { prometheus } from "../../functions/runtime/prometheus.ts";
-import { sweep } from "../../functions/sweep.ts";
-import { asJson, asText, type Event } from "../../functions/telemetry.ts";
-import { posted } from "../alerts.ts";
+import { asJson, asText, type Event } from "../../functions/report/log.ts";
+import { prometheus } from "../../functions/report/prometheus.ts";
+import { posted } from "../world/alerts.ts";
 
 const token = "t".repeat(24);
 

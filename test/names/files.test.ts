@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { replay, replayWords } from "../../scripts/replay.ts";
-import { seen } from "../import/inputs.ts";
+import { replay, replayWords } from "../../scripts/hardstate/replay.ts";
+import { seen } from "../hardstate/import/inputs.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-names-"));
 afterAll(() => rmSync(folder, { recursive: true }));

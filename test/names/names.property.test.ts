@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { emptyEntry, type Held } from "../../functions/ledger/entry.ts";
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
-import { decide } from "../../functions/ledger/verdict.ts";
-import { queuedAlert } from "../alerts.ts";
+import { emptyEntry, type Held } from "../../functions/decide/entry.ts";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
+import { decide } from "../../functions/decide/verdict.ts";
+import { queuedAlert } from "../world/alerts.ts";
 import { bothWays } from "./differential.ts";
 
 // More of them: NAMES_FROM=1 NAMES_COUNT=1000 npx vitest run --project property test/names

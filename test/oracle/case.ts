@@ -1,4 +1,4 @@
-import type { PlayedMail } from "../../scripts/scenarios.ts";
+import type { PlayedMail } from "../scenarios/scenarios.ts";
 import { type Real, severityOf } from "./cores.ts";
 import type { History, Post } from "./history.ts";
 

@@ -1,4 +1,4 @@
-import type { PlayedMail } from "../../scripts/scenarios.ts";
+import type { PlayedMail } from "../scenarios/scenarios.ts";
 import {
   type Case,
   isEnd,

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { paragraph } from "../../scripts/command.ts";
+import { paragraph } from "../../scripts/hardstate/command.ts";
 import { plantInModules } from "../simulation/plants.ts";
 import type { History } from "./history.ts";
 import type { Kind, Violation } from "./judge.ts";

@@ -1,9 +1,9 @@
 import type { Plant } from "../simulation/plants.ts";
 
-const problem = "functions/ledger/problem.ts";
-const recovery = "functions/ledger/recovery.ts";
-const order = "functions/ledger/order.ts";
-const view = "functions/ledger/monitor-view.ts";
+const problem = "functions/decide/problem.ts";
+const recovery = "functions/decide/recovery.ts";
+const order = "functions/decide/order.ts";
+const view = "functions/decide/monitor-view.ts";
 
 /** Faults of the decision. Each must be found by the oracle, or that would find no such fault of ours either. */
 export const plants: Record<string, Plant & { modes: string }> = {
@@ -118,7 +118,7 @@ export const plants: Record<string, Plant & { modes: string }> = {
   "another-conversation": {
     breaks: "the mails of one problem are not one conversation",
     modes: "plain",
-    file: "functions/ledger/case.ts",
+    file: "functions/decide/case.ts",
     text: "episode = about && { id: about.thread, since: about.since },",
     instead: 'episode = about && { id: about.thread + "x", since: about.since },',
   },

@@ -1,4 +1,4 @@
-import type { PlayedMail, player as Player } from "../../scripts/scenarios.ts";
+import type { PlayedMail, player as Player } from "../scenarios/scenarios.ts";
 import type { History } from "./history.ts";
 import { judge, type Violation } from "./judge.ts";
 import { head, storyOf } from "./story.ts";

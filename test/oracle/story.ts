@@ -1,4 +1,4 @@
-import type { Event, PlayedMail, Scenario, ScenarioFile } from "../../scripts/scenarios.ts";
+import type { Event, PlayedMail, Scenario, ScenarioFile } from "../scenarios/scenarios.ts";
 import type { History, Post } from "./history.ts";
 
 /** The head of the file that every story of the oracle stands in; A and B are a redundant pair. */
@@ -75,7 +75,7 @@ const flow = (value: unknown): string => {
   return typeof value === "string" && !/^[A-Za-z][\w/.@ -]*$/.test(value) ? `'${value}'` : String(value);
 };
 
-/** A story in the form of test/scenarios.yaml, with the mails that it makes today. */
+/** A story in the form of test/scenarios/scenarios.yaml, with the mails that it makes today. */
 export const yamlOf = (story: Scenario, mails: readonly PlayedMail[]): string =>
   [
     "version: 1",

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type OutgoingMessage, toMessage } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
 import { sqsQueue } from "../../functions/queue/sqs.ts";
-import { queuedAlert } from "../alerts.ts";
+import { queuedAlert } from "../world/alerts.ts";
 import { clock, contract, idOf, message } from "./contract.ts";
 import { clientOf, createAlertQueue, createQueue } from "./sqs.ts";
 

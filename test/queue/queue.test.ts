@@ -9,7 +9,7 @@ import {
   retryDelaySeconds,
   toMessage,
 } from "../../functions/queue/queue.ts";
-import { queuedAlert } from "../alerts.ts";
+import { queuedAlert } from "../world/alerts.ts";
 
 const received = (name: string): ReceivedMessage => ({
   receipt: name,

@@ -1,5 +1,5 @@
 import { CreateQueueCommand, GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { deadLetterAttributes, queueAttributes } from "../template.ts";
+import { deadLetterAttributes, queueAttributes } from "../world/template.ts";
 
 /** A client for an SQS on loopback. */
 export const clientOf = (endpoint: string): SQSClient =>

@@ -1,12 +1,12 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, expect, it } from "vitest";
-import type { Verdict } from "../../functions/ledger/case.ts";
+import type { Verdict } from "../../functions/decide/case.ts";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
+import { decide } from "../../functions/decide/verdict.ts";
 import { durableObjectLedger, type LedgerStub } from "../../functions/ledger/durable-object.ts";
 import { claim } from "../../functions/ledger/ledger.ts";
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
-import { decide } from "../../functions/ledger/verdict.ts";
 import worker from "../../functions/runtime/cloudflare.ts";
-import { queuedAlert } from "../alerts.ts";
+import { queuedAlert } from "../world/alerts.ts";
 
 const { LEDGER } = env as unknown as { LEDGER: DurableObjectNamespace<LedgerStub> };
 const bindings = {

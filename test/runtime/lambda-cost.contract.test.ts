@@ -6,13 +6,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lambdaLinesKilobytes, mailedAlert, suppressedAlert, type Use } from "../../infra/cost.ts";
 import { buildAll } from "../../scripts/build.ts";
 import { type ScriptedSes, scriptedSes } from "../deliver/scripted-ses.ts";
-import { startDynalite } from "../judges.ts";
-import { type LambdaBridge, startLambdaBridge } from "../lambda/bridge.ts";
-import { type CountingProxy, countingProxy, type Exchange } from "../lambda/counting-proxy.ts";
-import { startEventSource } from "../lambda/event-source.ts";
-import { unitsOf, withUnits } from "../lambda/table-units.ts";
 import { createTable, clientOf as databaseOf } from "../ledger/table.ts";
 import { clientOf, createAlertQueue } from "../queue/sqs.ts";
+import { startDynalite } from "../world/judges.ts";
+import { type LambdaBridge, startLambdaBridge } from "../world/lambda/bridge.ts";
+import { type CountingProxy, countingProxy, type Exchange } from "../world/lambda/counting-proxy.ts";
+import { startEventSource } from "../world/lambda/event-source.ts";
+import { unitsOf, withUnits } from "../world/lambda/table-units.ts";
 
 const token = "a-token-of-twenty-four-characters";
 let bridge: LambdaBridge;

@@ -1,9 +1,9 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
+import type { Event } from "../../functions/report/log.ts";
 import { lambdaSettings, madeOf } from "../../functions/runtime/lambda.ts";
 import { parameterStore } from "../../functions/runtime/ssm.ts";
-import type { Event } from "../../functions/telemetry.ts";
 
 const secret = "smtp://user:the-secret-of-a-relay@relay.example.com:587";
 const environment = {

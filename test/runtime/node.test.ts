@@ -6,12 +6,12 @@ import { DatabaseSync } from "node:sqlite";
 import { startFauxqs } from "fauxqs";
 import PostalMime from "postal-mime";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Event } from "../../functions/report/log.ts";
 import { capturingRelay } from "../../functions/runtime/trial.ts";
-import type { Event } from "../../functions/telemetry.ts";
-import { posted } from "../alerts.ts";
-import { compiled } from "../compiled.ts";
 import { authority, certificate } from "../deliver/certificate.ts";
 import { scriptedRelay, silence } from "../deliver/scripted-relay.ts";
+import { posted } from "../world/alerts.ts";
+import { compiled } from "../world/compiled.ts";
 
 type Bridge = { process: ChildProcess; url: string; log: () => string; ended: Promise<number | null> };
 

@@ -1,5 +1,5 @@
-import { meaning } from "../../functions/ledger/rows.ts";
-import { paragraph } from "../../scripts/command.ts";
+import { meaning } from "../../functions/decide/rows.ts";
+import { paragraph } from "../../scripts/hardstate/command.ts";
 import type { Played } from "./play.ts";
 
 /** Counts what happened in histories: one in which nothing does proves nothing. */

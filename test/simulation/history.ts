@@ -1,4 +1,4 @@
-import { defaultPolicy } from "../../functions/ledger/policy.ts";
+import { defaultPolicy } from "../../functions/decide/policy.ts";
 import type { History as Monitored } from "../oracle/history.ts";
 import { modes, history as monitored } from "../oracle/modes.ts";
 import { draws } from "./draws.ts";

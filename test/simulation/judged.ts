@@ -1,6 +1,6 @@
 import type { JournalRecord } from "../../functions/ledger/journal.ts";
-import { type PlayedMail, playedMail } from "../../scripts/scenarios.ts";
 import { judge, type Kind, type Violation } from "../oracle/judge.ts";
+import { type PlayedMail, playedMail } from "../scenarios/scenarios.ts";
 import { type Played, secondsOf } from "./play.ts";
 
 type Told = PlayedMail & { id: string };

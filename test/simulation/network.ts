@@ -1,5 +1,5 @@
 import type { Mail } from "../../functions/compose/mail.ts";
-import type { DeliveryOutcome, Step, Transport } from "../../functions/deliver/delivery.ts";
+import type { DeliveryOutcome, Step, Transport } from "../../functions/deliver/outcome.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
 import type { Process, Stage } from "./stage.ts";

@@ -7,7 +7,7 @@ export type Plant = { breaks: string; file: string; text: string; instead: strin
 export const plants: Record<string, Plant> = {
   "acknowledges-before-settling": {
     breaks: "a message is removed before the ledger has its end",
-    file: "functions/pipeline.ts",
+    file: "functions/pipeline/pipeline.ts",
     text: "await settle(ledger, queued, mine,",
     instead: `((...all) => {
         settle(...all).catch(() => undefined);
@@ -23,7 +23,7 @@ export const plants: Record<string, Plant> = {
   },
   "settles-before-sending": {
     breaks: "the ledger has a mail as sent before it is",
-    file: "functions/pipeline.ts",
+    file: "functions/pipeline/pipeline.ts",
     text: "const handover = await deliver(",
     instead: `await settle(ledger, queued, begun.mine, { attempts: [] }, { at: clock(), as: "mailed", reason: "" }, (entry) => entry);
       const handover = await deliver(`,
@@ -42,13 +42,13 @@ export const plants: Record<string, Plant> = {
   },
   "loses-a-timer": {
     breaks: "the sweep notes what is not due yet as handed over",
-    file: "functions/sweep.ts",
+    file: "functions/pipeline/sweep.ts",
     text: "one.due <= now && (!partly || given.has(id)) ? { ...one, queued: true } : one",
     instead: "{ ...one, queued: true }",
   },
   "loses-a-timer-half-taken": {
     breaks: "the sweep notes what the queue did not take",
-    file: "functions/sweep.ts",
+    file: "functions/pipeline/sweep.ts",
     text: 'if (!taken.every(Boolean)) throw new Error("the queue took only some of the alerts that are due");',
     instead: "",
   },
@@ -60,7 +60,7 @@ export const plants: Record<string, Plant> = {
   },
   "ignores-a-claim": {
     breaks: "what another worker may have sent is decided anew",
-    file: "functions/pipeline.ts",
+    file: "functions/pipeline/pipeline.ts",
     text: "(!claim && !waiting && attempts.length === 0)",
     instead: "(!waiting && attempts.length === 0)",
   },
@@ -79,7 +79,7 @@ export const plants: Record<string, Plant> = {
   },
   "drops-by-receive-count": {
     breaks: "a message that was handed out before is taken for a copy",
-    file: "functions/pipeline.ts",
+    file: "functions/pipeline/pipeline.ts",
     text: "const reading = readQueuedAlert(message.body);",
     instead: `if (message.receiveCount > 1) return { message: "remove" };
       const reading = readQueuedAlert(message.body);`,
@@ -92,26 +92,26 @@ export const plants: Record<string, Plant> = {
   },
   "digest-loses-a-member": {
     breaks: "an alert whose worker died before it was in its digest is in none",
-    file: "functions/pipeline.ts",
+    file: "functions/pipeline/pipeline.ts",
     text: 'if (ending?.as === "digested" && page.record.digest)',
     instead: "if (false)",
   },
   "answers-before-the-queue": {
     breaks: "intake answers 202 before the queue has it",
-    file: "functions/intake/http.ts",
+    file: "functions/intake/app.ts",
     text: "taken = await queue.send(part.map(toMessage));",
     instead:
       "taken = part.map(() => true);\n          queue.send(part.map(toMessage)).catch(() => undefined);",
   },
   "answers-for-all": {
     breaks: "intake answers 202 though the queue took only some",
-    file: "functions/intake/http.ts",
+    file: "functions/intake/app.ts",
     text: "if (!taken.every(Boolean))",
     instead: "if (!taken.some(Boolean))",
   },
   "sends-out-of-time": {
     breaks: "a mail is begun when another worker may have it",
-    file: "functions/deliver/relays.ts",
+    file: "functions/deliver/routes.ts",
     text: "if (until - at < leastAttemptMilliseconds) return { until: at, reason: noTime };",
     instead: "",
   },
@@ -123,19 +123,19 @@ export const plants: Record<string, Plant> = {
   },
   "asks-one-route": {
     breaks: "what one route refuses is offered to no other",
-    file: "functions/deliver/relays.ts",
+    file: "functions/deliver/routes.ts",
     text: "attempts.length === order.length && attempts.every(",
     instead: "attempts.some(",
   },
   "holds-until-the-same-time": {
     breaks: "what was held is held again by the name that the queue knows",
-    file: "functions/pipeline.ts",
+    file: "functions/pipeline/pipeline.ts",
     text: "if (waiting && now < waiting.due) {",
     instead: "if (waiting && !waiting.queued && now < waiting.due) {",
   },
   "makes-a-recovery-again": {
     breaks: "each contact's notification makes all recoveries anew",
-    file: "functions/pipeline.ts",
+    file: "functions/pipeline/pipeline.ts",
     text: "await madeOnce(ledger, page, await heardVerdict(page, queued, now))",
     instead: "await heardVerdict(page, queued, now)",
   },

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
-import { paragraph } from "../../scripts/command.ts";
+import { paragraph } from "../../scripts/hardstate/command.ts";
 import { plantInModules, plants } from "./plants.ts";
 
 const usage = `Plays histories of the bridge on a simulated queue, ledger and network.

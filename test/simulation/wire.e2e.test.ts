@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isLost } from "../../functions/deliver/delivery.ts";
+import { isLost } from "../../functions/deliver/outcome.ts";
 import { smtpTransport } from "../../functions/deliver/smtp.ts";
 import { mail, relayAt } from "../deliver/sending.ts";
 import { type Cut, type Wire, wire } from "./wire.ts";

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { paragraph } from "../../../scripts/command.ts";
+import { paragraph } from "../../../scripts/hardstate/command.ts";
 import { plantInModules } from "../../simulation/plants.ts";
 import { kinds } from "./kinds.ts";
 import { plants } from "./plants.ts";

@@ -1,4 +1,4 @@
-import type { DeliveryOutcome } from "../../../functions/deliver/delivery.ts";
+import type { DeliveryOutcome } from "../../../functions/deliver/outcome.ts";
 import { parametersOf, type Reply, replyReader } from "./replies.ts";
 
 /** What the judge must know of a case beforehand. */

@@ -1,7 +1,7 @@
 import type { SecureContext } from "node:tls";
 import type { Mail } from "../../../functions/compose/mail.ts";
-import type { DeliveryOutcome } from "../../../functions/deliver/delivery.ts";
-import type { Mechanism, SmtpRelay } from "../../../functions/deliver/relay.ts";
+import type { DeliveryOutcome } from "../../../functions/deliver/outcome.ts";
+import type { Mechanism, SmtpRelay } from "../../../functions/deliver/relay-url.ts";
 import { SessionError } from "../../../functions/deliver/session.ts";
 import type { smtpTransport } from "../../../functions/deliver/smtp.ts";
 import { Secret } from "../../../functions/secret.ts";

@@ -1,0 +1,69 @@
+import { contactKey } from "../address.ts";
+import { objectName } from "../alert.ts";
+import { closed } from "../ledger/storm.ts";
+import type { QueuedAlert } from "../queue/queue.ts";
+import { auxiliary } from "./announcement.ts";
+import { type Case, holding, type Known, unmailed, type Verdict } from "./case.ts";
+import { own } from "./monitor-view.ts";
+import { oddClock, orderOf } from "./order.ts";
+import type { Policy } from "./policy.ts";
+import { problem } from "./problem.ts";
+import { recovery } from "./recovery.ts";
+
+/** R0, R39, R45: whether this is an event of its own, and a confirmed one. */
+const identity = (c: Case): Verdict | undefined => {
+  const { entry, queued, alert, twin, policy, now } = c;
+  if (twin !== undefined)
+    return unmailed("suppress", "R0", `the same notification was taken before, as ${twin}`, entry);
+  const due = queued.receivedAt + policy.degradedHoldSeconds * 1000;
+  if (alert.degraded && now < due)
+    return holding(c, "R39", due, "the monitor gave it no texts: the same with its texts may follow", entry);
+  const stateful = alert.type === "PROBLEM" || alert.type === "RECOVERY";
+  if (stateful && alert.state_type === "SOFT")
+    return unmailed("record", "R45", "the state is SOFT: not confirmed yet", entry);
+  return undefined;
+};
+
+/** The verdict with a word on a clock that cannot be right, so that the story tells why receipt decided its order. */
+const withClock = (verdict: Verdict, { queued }: Case): Verdict => {
+  const odd = oddClock(queued);
+  return odd ? { ...verdict, reason: `${verdict.reason}; ${odd}` } : verdict;
+};
+
+/**
+ * The state machine of the ledger: what one alert means for one contact, given what each monitor said of its object
+ * and what this contact was told. Rows as in nagios.md §5.2. Deciding again on what was written gives the same, or
+ * what became of it with time: so whatever dies in between, the next one goes on.
+ */
+export const decide = (known: Known, queued: QueuedAlert, policy: Policy, now: number): Verdict => {
+  const { alert } = queued;
+  const entry = { ...known.entry, touchedAt: now };
+  const key = contactKey(queued.contact);
+  const c: Case = {
+    ...known,
+    entry,
+    queued,
+    alert,
+    order: orderOf(queued),
+    view: own(entry.monitors, alert.monitor.id),
+    about: own(entry.contacts, key),
+    held: own(entry.held, queued.id),
+    policy,
+    now,
+    object: objectName(alert),
+    key,
+  };
+  if (queued.made?.row === "R46")
+    return {
+      action: "send",
+      kind: "DIGEST",
+      row: "R46",
+      reason: "too much came at once to mail it one by one",
+      entry: closed(entry, queued.id),
+    };
+  const verdict = identity(c);
+  if (verdict) return verdict;
+  if (alert.type === "PROBLEM") return withClock(problem(c), c);
+  if (alert.type === "RECOVERY") return withClock(recovery(c), c);
+  return auxiliary(c);
+};

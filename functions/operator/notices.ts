@@ -1,0 +1,252 @@
+import { contactKey } from "../address.ts";
+import { type Alert, cut, type Fault, objectName, readAlert } from "../alert.ts";
+import { clockOf } from "../decide/case.ts";
+import { openProblem } from "../decide/entry.ts";
+import type { RouteState } from "../deliver/breaker.ts";
+import type { Attempt } from "../deliver/outcome.ts";
+import { digest } from "../identity.ts";
+import type { OpenProblem } from "../ledger/ledger.ts";
+import { countOf, type Rejection } from "../ledger/rejection.ts";
+import type { QueuedAlert } from "../queue/queue.ts";
+import { adviceFor } from "./advice.ts";
+
+/** The site of what the bridge reports about itself. */
+export const operatorSite = "operator";
+
+/** What an operator must know. */
+export type Notice =
+  /** A route that was opened or closed again, or that refuses us and is not open yet. */
+  | { about: "route"; state: RouteState }
+  | {
+      about: "dead" | "refused";
+      id: string;
+      object: string;
+      contact: string;
+      reason: string;
+      last?: Attempt;
+    }
+  | { about: "unreadable"; reason: string }
+  /** A monitor whose clock is wrong, and how. */
+  | { about: "clock"; site: string; monitor: string; reason: string }
+  /** What the bridge rejected of a site on one day for one contact or, where none can be read, from one monitor. */
+  | { about: "rejected"; site: string; rejections: readonly [Rejection, ...Rejection[]] }
+  /** What is open, once a day; `more` if not all is in the list. */
+  | { about: "still-open"; problems: readonly (OpenProblem & { site: string })[]; more: boolean }
+  /** A monitor that is silent, or is heard again. */
+  | { about: "heartbeat"; site: string; monitor: string; since: number; silent: boolean };
+
+const hour = 3_600_000;
+const day = 24 * hour;
+
+const counted = (problems: number): string =>
+  problems === 1 ? "one problem is" : `${problems} problems are`;
+
+const ownHost = "hardstate";
+/** The services of `ownHost` in notices and digests. A text with a blank at its end is the beginning of a name. */
+const ownServices = [
+  "route ",
+  "refusal by ",
+  "mail to ",
+  "heartbeat of ",
+  "clock of ",
+  "rejected: ",
+  "returned mail: ",
+  "dead letters",
+  "still open",
+  "unreadable messages",
+  "digest",
+] as const;
+type Beginning<Text> = Text extends `${string} ` ? `${Text}${string}` : Text;
+
+/**
+ * Whether an object's name looks like one of the bridge's own, in upper or lower case and with any blanks. No site may
+ * post such an alert. A site may post alerts about the host itself, and about its other services.
+ */
+export const isOwnObject = (alert: Pick<Alert, "object">): boolean => {
+  const name = objectName(alert)
+    .normalize("NFKC")
+    .replace(/\p{Default_Ignorable_Code_Point}/gu, "")
+    .replace(/\s+/g, " ")
+    .replace(/ ?\/ ?/g, "/")
+    .trim()
+    .toLowerCase();
+  return ownServices.some((service) => {
+    const own = `${ownHost}/${service}`;
+    return own.endsWith(" ") ? name.startsWith(own) : name === own;
+  });
+};
+
+/** A notice in words; `key` is the same for what is to be told once. */
+export type Words = {
+  service: Beginning<(typeof ownServices)[number]>;
+  state?: "WARNING";
+  recovered?: boolean;
+  key: string;
+  output: string;
+  todo: string;
+};
+
+/** Whom a rejection concerns: what operators are told of once a day. */
+export const concerned = ({ contact, monitor }: Rejection): string =>
+  contact ?? (monitor === undefined ? "an unknown monitor" : `monitor ${monitor}`);
+
+/** What a fault means for whoever runs the bridge and the monitor, and what to do. */
+const remedyFor = ({ field, expected }: Fault, contact: string | undefined): string => {
+  if (expected === "an address that HARDSTATE_RECIPIENTS allows")
+    return `HARDSTATE_RECIPIENTS does not allow ${contact}. If the address is right, add it or its domain to HARDSTATE_RECIPIENTS. If it is misspelt, correct the contact's definition in the monitor.`;
+  return `${field}: the bridge needs ${expected}.`;
+};
+
+const mostNamed = 10;
+
+const wordsOf = (notice: Notice, now: number): Words => {
+  switch (notice.about) {
+    case "route": {
+      const { route, open, told, removed, refusal } = notice.state;
+      if (refusal && !open && !told.open)
+        return {
+          service: `refusal by ${route}`,
+          state: "WARNING",
+          key: `${route} refuses ${refusal.at}`,
+          output: `${route} refuses mail: ${refusal.reason}`,
+          todo: `${adviceFor(refusal.step, refusal.reason)}\nThe mail takes the next route, or is retried. Nothing is lost.\nMore: hardstate doctor\nNo more mail about refusals by this route within 24 hours.`,
+        };
+      const over = removed ? `${route} is in the settings no more` : `Mail goes by ${route} again`;
+      return {
+        service: `route ${route}`,
+        recovered: !open,
+        key: open ? `${route} open ${open.since}` : `${route} closed ${told.at}`,
+        output: open ? `No mail goes by ${route}: ${open.reason}` : over,
+        todo: open
+          ? `${adviceFor(open.step, open.reason)}\nMeanwhile mail takes the next route, or waits; nothing is lost. This one is probed every few minutes, and used again by itself.\nMore: hardstate doctor`
+          : "Nothing need be done.",
+      };
+    }
+    case "dead":
+    case "refused": {
+      const { about, id, object, contact, reason, last } = notice;
+      const failed = last && last.outcome.result !== "accepted" ? last.outcome : undefined;
+      const advice = failed ? `${adviceFor(failed.step, failed.reply)}\n` : "";
+      return {
+        service: about === "dead" ? "dead letters" : `mail to ${contact}`,
+        key:
+          about === "dead"
+            ? `dead ${Math.floor(now / hour)}`
+            : `${contactKey(contact)} ${Math.floor(now / day)}`,
+        output: `${object} for ${contact} was not mailed: ${reason}`,
+        todo: `${advice}It is a dead letter now. What became of it: hardstate explain ${id}\nWhen the cause is gone, put it back: hardstate redrive ${id}\nAll dead letters: hardstate redrive\nNo more mail about this cause within ${about === "dead" ? "the hour" : "the day"}.`,
+      };
+    }
+    case "heartbeat": {
+      const { site, monitor, since, silent } = notice;
+      return {
+        service: `heartbeat of ${site}/${monitor}`,
+        recovered: !silent,
+        key: `${site} ${monitor} ${silent ? "silent" : "heard again"} ${since}`,
+        output: silent
+          ? `${monitor} of ${site} has not been heard since ${clockOf(since)}`
+          : `${monitor} of ${site} is heard again`,
+        todo: silent
+          ? `Does the monitor run, does its cron, and can it reach the bridge? On its host: notify --test\nIf it is gone for good, it is forgotten 30 days after its last heartbeat.`
+          : "What it could not send meanwhile waits in its spool, and comes now.",
+      };
+    }
+    case "clock": {
+      const { site, monitor, reason } = notice;
+      return {
+        service: `clock of ${site}/${monitor}`,
+        state: "WARNING",
+        key: `clock ${site} ${monitor} ${Math.floor(now / day)}`,
+        output: `${reason}, at site ${site}`,
+        todo: "Its alerts are mailed all the same. But the times in its mails are wrong, and what it sends may be put in the wrong order.\nOn the monitoring host, set the clock by NTP and restart the monitor.\nNo more mail about this clock today.",
+      };
+    }
+    case "rejected": {
+      const { site, rejections } = notice;
+      const [{ id, first, contact }, who] = [rejections[0], concerned(rejections[0])];
+      const count = rejections.reduce((sum, one) => sum + countOf(one), 0);
+      const objects = [...new Set(rejections.map(({ object }) => object ?? "an object that cannot be read"))];
+      const named = objects.slice(0, mostNamed).map((object) => `  ${object}`);
+      const more = objects.length > mostNamed ? [`  and ${objects.length - mostNamed} more`] : [];
+      const remedies = new Set(
+        rejections.flatMap(({ faults }) => faults.map((one) => remedyFor(one, contact))),
+      );
+      return {
+        service: `rejected: ${who}`,
+        key: `rejected ${site} ${who} ${Math.floor(first / day)}`,
+        output: `The bridge rejected ${count === 1 ? "an alert" : `${count} alerts`} for ${who}: no mail was sent`,
+        todo: `${[...remedies].join("\n")}\nRejected at site ${site}:\n${[...named, ...more].join("\n")}\nThe bridge keeps no rejected alert. On the monitoring host, notify keeps it in the folder "rejected" of its spool: when the cause is gone, move the file back into the spool.\nMore: hardstate explain ${id}\nAll of them: the console's journal with the outcome "rejected".\nNo more mail about ${who} today.`,
+      };
+    }
+    case "still-open": {
+      const { problems, more } = notice;
+      const sites = new Set(problems.map(({ site }) => site)).size;
+      const lines = problems
+        .map(({ site, host, service, entry }) => ({
+          object: `${sites > 1 ? `${site}: ` : ""}${objectName({ object: { host, service } })}`,
+          state: openProblem(entry)?.state ?? "",
+          since: openProblem(entry)?.since ?? now,
+        }))
+        .toSorted((a, b) => a.since - b.since)
+        .map(({ object, state, since }) => `${state.padEnd(11)} since ${clockOf(since)}  ${object}`);
+      return {
+        service: "still open",
+        state: "WARNING",
+        key: `still open ${Math.floor(now / day)}`,
+        output: `${more ? "More than " : ""}${counted(problems.length)} open, the oldest first`,
+        todo: `${lines.join("\n")}${more ? "\nand more" : ""}`,
+      };
+    }
+    case "unreadable":
+      return {
+        service: "unreadable messages",
+        key: `unreadable ${Math.floor(now / hour)}`,
+        output: `The queue holds what is no alert: ${notice.reason}`,
+        todo: "It was put to the dead letters. Does something else write to this queue, or a newer version of the bridge?",
+      };
+  }
+};
+
+/** The alerts that tell operators of something in these words, one for each address. `volatile`: it has no end. */
+export const alertsOf = (
+  words: Words,
+  volatile: boolean,
+  operators: readonly string[],
+  now: number,
+): QueuedAlert[] => {
+  const { service, state = "CRITICAL", recovered = false, key, output, todo } = words;
+  const reading = readAlert({
+    v: 1,
+    source: "other",
+    monitor: { id: "hardstate" },
+    type: recovered ? "RECOVERY" : "PROBLEM",
+    object: { host: ownHost, service: cut(service, 255) },
+    state: recovered ? "OK" : state,
+    notification: { volatile },
+    output,
+    long_output: todo,
+    time: Math.floor(now / 1000),
+  });
+  if (!reading.ok) throw new Error(`a notice is no alert: ${JSON.stringify(reading.faults)}`);
+  const alert = reading.value;
+  return operators.map((contact) => ({
+    v: 1,
+    id: digest("notice", key, contact).slice(0, 32),
+    site: operatorSite,
+    contact,
+    receivedAt: now,
+    alert,
+  }));
+};
+
+/**
+ * The alerts that tell operators of something, one for each address: they go the way of all alerts, so they are kept,
+ * retried and journaled, by whichever route works. The same cause within its hour (refused mail and rejected posts:
+ * day) has the same id, and so is one alert.
+ */
+export const noticeAlerts = (notice: Notice, operators: readonly string[], now: number): QueuedAlert[] => {
+  const words = wordsOf(notice, now);
+  // A notice without an end of its own is news each time.
+  const volatile = !words.service.startsWith("route ") && notice.about !== "heartbeat";
+  return alertsOf(words, volatile, operators, now);
+};

@@ -1,0 +1,102 @@
+import { type RouteState, refusing } from "../deliver/breaker.ts";
+import type { Bouncing } from "../ledger/bouncing.ts";
+import type { Flow } from "../ledger/flow.ts";
+import { type Heartbeat, isSilent } from "../ledger/heartbeat.ts";
+import type { TurnedAway, WrongTokens } from "../ledger/rejection.ts";
+import type { Depth } from "../queue/queue.ts";
+
+/** How the bridge is, as one site may know it. Times are Unix milliseconds of the bridge. */
+export type Status = {
+  now: number;
+  queue: { waiting: number; in_flight: number; oldest?: number };
+  /** Of this site, counted up to `mostDeadLetters`. */
+  dead_letters: number;
+  routes: {
+    route: string;
+    /** No mail goes by it but a probe now and then. */
+    open: boolean;
+    /** It refuses our login, sender or account, or the way to it is not safe; open or not. */
+    refused: boolean;
+    since?: number;
+    reason?: string;
+    probe_at?: number;
+  }[];
+  heartbeats: { monitor: string; last: number; silent: boolean }[];
+  /** When the site's last alert was received, and when a relay last took a mail of it (ledger/flow.ts). */
+  last: { accepted?: number; mailed?: number };
+  /** Alerts, or mailboxes of alerts, of this site that were rejected in the last 24 hours. */
+  rejected: number;
+  /** Posts without a token of any site in the last 24 hours. */
+  wrong_tokens: WrongTokens;
+  /** Contacts of this site who get no mail: it comes back, or relays refuse or defer it. */
+  bouncing: Bouncing[];
+};
+
+/** The status of what queue and ledger tell; routes that the settings have no more are left out. */
+export const statusOf = (
+  now: number,
+  { waiting, handedOut, oldestAt }: Depth,
+  deadLetters: number,
+  routes: readonly RouteState[],
+  heartbeats: readonly Heartbeat[],
+  { acceptedAt, mailedAt }: Pick<Flow, "acceptedAt" | "mailedAt">,
+  { rejected, wrongTokens }: TurnedAway,
+  bouncing: Bouncing[],
+): Status => ({
+  now,
+  queue: { waiting, in_flight: handedOut, oldest: oldestAt },
+  dead_letters: deadLetters,
+  routes: routes
+    .filter(({ removed }) => !removed)
+    .map((state) => {
+      const { route, open } = state;
+      const refusal = refusing(state, now);
+      return {
+        route,
+        open: open !== undefined,
+        refused: refusal !== undefined,
+        since: open?.since ?? refusal?.at,
+        reason: (open ?? refusal)?.reason,
+        probe_at: open?.probeAt,
+      };
+    }),
+  heartbeats: heartbeats.map((one) => ({ monitor: one.monitor, last: one.at, silent: isSilent(one) })),
+  last: { accepted: acceptedAt, mailed: mailedAt },
+  rejected,
+  wrong_tokens: wrongTokens,
+  bouncing,
+});
+
+const secondsSince = (now: number, at: number): number => Math.max(0, Math.floor((now - at) / 1000));
+
+/**
+ * The status as lines of a name and a number, for scripts without JSON; more lines may come. One that begins with
+ * `bouncing_contact` names one of those that `bouncing` counts.
+ */
+export const asLines = (status: Status): string => {
+  const { now, queue, dead_letters, routes, heartbeats, rejected, wrong_tokens, bouncing } = status;
+  const count = <T>(all: readonly T[], which: (one: T) => boolean) => all.filter(which).length;
+  // SQS does not tell since when its messages wait.
+  const unknown = queue.oldest === undefined && queue.waiting + queue.in_flight > 0;
+  const lines = {
+    ...(!unknown && { oldest_seconds: queue.oldest === undefined ? 0 : secondsSince(now, queue.oldest) }),
+    waiting: queue.waiting,
+    in_flight: queue.in_flight,
+    dead_letters,
+    rejected,
+    wrong_tokens: wrong_tokens.count,
+    bouncing: bouncing.length,
+    routes: routes.length,
+    routes_open: count(routes, ({ open }) => open),
+    routes_refused: count(routes, ({ refused }) => refused),
+    heartbeats: heartbeats.length,
+    heartbeats_silent: count(heartbeats, ({ silent }) => silent),
+    ...(heartbeats.length > 0 && {
+      heartbeat_seconds: secondsSince(now, Math.min(...heartbeats.map(({ last }) => last))),
+    }),
+  };
+  return [
+    ...Object.entries(lines).map(([name, value]) => `${name} ${value}\n`),
+    ...bouncing.map(({ contact }) => `bouncing_contact ${contact}\n`),
+  ].join("");
+};

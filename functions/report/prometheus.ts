@@ -1,0 +1,162 @@
+import { setTimeout } from "node:timers/promises";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { refusing } from "../deliver/breaker.ts";
+import type { Heartbeat } from "../ledger/heartbeat.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import { operatorSite } from "../operator/notices.ts";
+import type { Queue } from "../queue/queue.ts";
+import type { Report } from "./log.ts";
+import { type Counter as CounterName, samplesOf } from "./metrics.ts";
+
+/** Each counter's help text, and its labels. */
+const counters: Record<CounterName, [help: string, ...labels: string[]]> = {
+  hardstate_accepted_total: ["Alerts that were taken, by notification type.", "type"],
+  hardstate_rejected_total: ["Alerts, or mailboxes of alerts, that were posted and not taken for good."],
+  hardstate_wrong_tokens_total: ["Posts without a token of HARDSTATE_TOKENS."],
+  hardstate_mailed_total: [
+    "Mails that a relay took, by row of the decision table, route and reply code.",
+    "row",
+    "route",
+    "code",
+  ],
+  hardstate_suppressed_total: ["Alerts that make no mail, by row of the decision table.", "row"],
+  hardstate_digested_total: ["Alerts that a digest told of, by row of the decision table.", "row"],
+  hardstate_refused_total: [
+    "Mails that a relay refused for good, by row, route and reply code.",
+    "row",
+    "route",
+    "code",
+  ],
+  hardstate_dead_total: ["Alerts that were given up, by row of the decision table.", "row"],
+  hardstate_deferred_total: [
+    "Attempts that are made again, by route and reply code (none: no reply).",
+    "route",
+    "code",
+  ],
+  hardstate_unauthorised_total: [
+    "Attempts that failed for our login, TLS or sender, by route and reply code.",
+    "route",
+    "code",
+  ],
+  hardstate_recoveries_without_problem_total: ["Recoveries whose problem never reached the bridge (R26)."],
+  hardstate_returned_total: [
+    "Mails that bounced, or were reported as spam, after a relay had accepted them.",
+    "kind",
+  ],
+  hardstate_sweeps_total: ["How often the ledger was searched for what is due; once a second."],
+  hardstate_failed_total: ["Errors of the bridge itself; the log has each with its stack."],
+  hardstate_unavailable_total: ["Requests that were answered with 503, by what was not usable.", "what"],
+};
+
+/** From acceptance to the relay's reply: a healthy mail takes less than a second, a relay that is away some hours. */
+const deliveryBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400];
+
+type PrometheusParts = {
+  queue: Pick<Queue, "depth" | "deadLetterCount">;
+  ledger: Pick<Ledger, "routes" | "heartbeats">;
+  /** The names of the routes that the settings have. */
+  routes: readonly string[];
+  clock: () => number;
+  /** How long queue and ledger may take to answer a scrape. */
+  readMilliseconds?: number;
+};
+
+/**
+ * The numbers of one bridge for Prometheus. `observe` counts an event; `scrape` reads queue and ledger as they are now
+ * and resolves to the text within the time they may take, with the monitors of the site that asks, or, for the
+ * operators' own site, of all. What cannot be read is left out, and `hardstate_readable` says so.
+ */
+export const prometheus = (parts: PrometheusParts) => {
+  const { queue, ledger, routes, clock, readMilliseconds = 3000 } = parts;
+  const registry = new Registry();
+  const registers = [registry];
+  const counted = new Map(
+    Object.entries(counters).map(([name, [help, ...labelNames]]) => [
+      name,
+      new Counter({ name, help, labelNames, registers }),
+    ]),
+  );
+  // From 0 on: of a series that begins with 1 Prometheus sees no increase.
+  for (const what of ["queue", "ledger"]) counted.get("hardstate_unavailable_total")?.inc({ what }, 0);
+  counted.get("hardstate_returned_total")?.inc({ kind: "bounce" }, 0);
+  const delivery = new Histogram({
+    name: "hardstate_delivery_seconds",
+    help: "From an alert's acceptance to the relay's 250, waits in queue and ledger included.",
+    buckets: deliveryBuckets,
+    registers,
+  });
+  const gauge = (name: string, help: string, ...labelNames: string[]) =>
+    new Gauge({ name, help, labelNames, registers });
+  const readable = gauge("hardstate_readable", "Whether queue and ledger answered this scrape.", "part");
+  const waiting = gauge("hardstate_queue_waiting", "Alerts in the queue that are not in hand.");
+  const inHand = gauge("hardstate_queue_in_hand", "Alerts that a worker has now.");
+  const oldest = gauge(
+    "hardstate_queue_oldest_age_seconds",
+    "How long ago the oldest alert in the queue was taken; 0 if it is empty, absent where the queue cannot tell (SQS).",
+  );
+  const dead = gauge("hardstate_dead_letters", "Dead letters that wait for the operator.");
+  const open = gauge("hardstate_route_open", "1 while a route is down and only probed.", "route");
+  const unauthorised = gauge(
+    "hardstate_route_unauthorised",
+    "1 while a route refuses our login, sender or account, or offers no safe TLS.",
+    "route",
+  );
+
+  /** Of one scrape alone: scrapes of several sites may be under way at once. */
+  const heartbeatsOf = (site: string, heartbeats: readonly Heartbeat[]): Registry => {
+    const own = new Registry();
+    const age = new Gauge({
+      name: "hardstate_heartbeat_age_seconds",
+      help: "How long ago a monitor said that it lives.",
+      labelNames: ["site", "monitor"],
+      registers: [own],
+    });
+    for (const { site: from, monitor, at } of heartbeats)
+      if (from === site || site === operatorSite)
+        age.set({ site: from, monitor }, Math.max(clock() - at, 0) / 1000);
+    return own;
+  };
+
+  const readQueue = async () => {
+    const [depth, letters] = await Promise.all([queue.depth(), queue.deadLetterCount()]);
+    return { ...depth, letters };
+  };
+  const readLedger = async () => {
+    const [states, heartbeats] = await Promise.all([ledger.routes(), ledger.heartbeats()]);
+    return { states, heartbeats };
+  };
+  /** What a part says in its time; undefined, and told, if it does not. */
+  const read = async <T>(part: string, reading: Promise<T>): Promise<T | undefined> => {
+    const tooLate = setTimeout(readMilliseconds, undefined, { ref: false });
+    const answer = await Promise.race([reading, tooLate]).catch(() => undefined);
+    readable.set({ part }, answer === undefined ? 0 : 1);
+    return answer;
+  };
+  const setOrRemove = (one: Gauge, value: number | undefined) =>
+    value === undefined ? one.remove() : one.set(value);
+
+  const observe: Report = (event) => {
+    for (const { name, value, labels = {} } of samplesOf(event)) {
+      if (name === "hardstate_delivery_seconds") delivery.observe(value);
+      else counted.get(name)?.inc(labels, value);
+    }
+  };
+  const scrape = async (site: string): Promise<{ text: string; contentType: string }> => {
+    const [held, known] = await Promise.all([read("queue", readQueue()), read("ledger", readLedger())]);
+    setOrRemove(waiting, held?.waiting);
+    setOrRemove(inHand, held?.handedOut);
+    setOrRemove(dead, held?.letters);
+    const empty = held && held.waiting + held.handedOut === 0 ? 0 : undefined;
+    setOrRemove(oldest, held?.oldestAt === undefined ? empty : Math.max(clock() - held.oldestAt, 0) / 1000);
+    for (const each of [open, unauthorised]) each.reset();
+    for (const route of known ? routes : []) {
+      const state = known?.states.find((one) => one.route === route);
+      open.set({ route }, state?.open ? 1 : 0);
+      unauthorised.set({ route }, state && refusing(state, clock()) ? 1 : 0);
+    }
+    const own = heartbeatsOf(site, known?.heartbeats ?? []);
+    const texts = await Promise.all([registry.metrics(), own.metrics()]);
+    return { text: texts.join(""), contentType: registry.contentType };
+  };
+  return { observe, scrape };
+};
