@@ -11,7 +11,7 @@ import { anyName, reversePath, type Sender } from "./compose/mail.ts";
 import { defaultPolicy, type Policy } from "./decide/policy.ts";
 import { isUrlWithoutLogin, mostMails, type Relay, readOAuth, readRelays } from "./deliver/relay-url.ts";
 import { durationSeconds } from "./duration.ts";
-import { operatorSite } from "./operator/notices.ts";
+import { operatorSite } from "./identity.ts";
 import { type Rate, readRate } from "./rate.ts";
 import { Secret } from "./secret.ts";
 

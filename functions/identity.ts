@@ -99,3 +99,6 @@ export const derivedId = (site: string, alert: Alert, contact: string): string =
     textKey(alert) ?? "",
     alert.degraded ? "degraded" : "",
   ).slice(0, 32);
+
+/** The site of what the bridge reports about itself. */
+export const operatorSite = "operator";

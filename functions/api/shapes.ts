@@ -1,7 +1,8 @@
 import * as v from "valibot";
 import { hostStates, notificationTypes, serviceStates } from "../alert.ts";
 import { meaning, type Row } from "../decide/rows.ts";
-import { endings, returnKinds } from "../ledger/journal.ts";
+import { returnKinds } from "../deliver/returned.ts";
+import { endings } from "../ledger/journal.ts";
 
 // What the HTTP API answers, exactly: openapi.json is made of this, and the compiler holds the answers to it. What runs
 // imports the types alone.

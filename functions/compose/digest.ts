@@ -5,10 +5,10 @@ import type { JournalRecord } from "../ledger/journal.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { colours, small } from "./body.ts";
 import {
+  type ComposedMail,
   domainOf,
   headersOf,
   linkTo,
-  type Mail,
   messageIdOf,
   reversePath,
   type Sender,
@@ -228,7 +228,7 @@ export const composeDigest = (
   decidedAt: number,
   sender: Sender,
   meanwhile: JournalRecord["meanwhile"] = {},
-): Mail => {
+): ComposedMail => {
   const lines = allLinesOf(members, meanwhile);
   const groups = byHost(lines);
   const mark = siteMark(queued);

@@ -2,29 +2,24 @@ import { contactKey } from "../address.ts";
 import { cleanLine, objectName } from "../alert.ts";
 import type { Verdict } from "../decide/case.ts";
 import type { Kind } from "../decide/entry.ts";
-import { digest, mailName } from "../identity.ts";
-import { operatorSite } from "../operator/notices.ts";
+import type { Mail } from "../deliver/mail.ts";
+import { digest, mailName, operatorSite } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { type Facts, htmlBody, textBody } from "./body.ts";
 
 /** Who mails, and how an object is found in the monitor's web pages. */
 export type Sender = {
-  from: { name?: string; address: string };
+  from: Mail["from"];
   /** The reverse-path (RFC 5321 §4.1.1.2); a * stands for the mail's name (identity.ts), so that each has its own. */
   envelopeFrom: string;
   /** URL templates with `{host}` and `{service}`. */
   link?: { service: string; host: string };
 };
 
-/** Envelope and content. Recipients are in the envelope alone; the To header is for the reader. */
-export type Mail = {
-  /** Whose mail it is, for what comes back about it. */
-  alert: { site: string; id: string };
-  envelope: { from: string; to: string };
-  messageId: string;
+/** A mail before it is written as bytes (mime.ts). The To header is for the reader: the recipient is in the envelope. */
+export type ComposedMail = Omit<Mail, "bytes"> & {
   /** Unix milliseconds: when the mail was decided on, so that every copy has the same Date. */
   date: number;
-  from: Sender["from"];
   to: string;
   subject: string;
   /** The episode's root, on its first mail too: SES replaces Message-ID, and threads by it would break. */
@@ -109,7 +104,7 @@ export const compose = (
   verdict: Verdict & { action: "send" },
   decidedAt: number,
   sender: Sender,
-): Mail => {
+): ComposedMail => {
   const { alert } = queued;
   const object = objectName(alert);
   const episodeId = verdict.episode?.id;
@@ -157,7 +152,11 @@ export const withoutLongOutput = (queued: QueuedAlert): QueuedAlert => ({
  * most 4,000 characters, which says so and repeats the relay's reply. A digest keeps every line, for no other mail
  * tells what it tells.
  */
-export const reduced = ({ html: _, ...mail }: Mail, reply: string, isDigest = false): Mail => {
+export const reduced = (
+  { html: _, ...mail }: ComposedMail,
+  reply: string,
+  isDigest = false,
+): ComposedMail => {
   const end = mail.text.lastIndexOf("\n-- \n");
   const [body, footer] = [mail.text.slice(0, end), mail.text.slice(end)];
   const mark = `This mail is reduced: it has no HTML, long output or performance data. The relay refused the whole mail:\n${reply}`;

@@ -2,8 +2,9 @@ import MailComposer from "nodemailer/lib/mail-composer";
 import { encodeWord } from "nodemailer/lib/mime-funcs";
 import type MimeNode from "nodemailer/lib/mime-node";
 import { encode, wrap } from "nodemailer/lib/qp";
+import type { Mail } from "../deliver/mail.ts";
 import { digest } from "../identity.ts";
-import type { Mail } from "./mail.ts";
+import type { ComposedMail } from "./mail.ts";
 
 /**
  * A header's text as mail programs will show it. nodemailer sends as they are what looks like an encoded-word
@@ -21,11 +22,7 @@ const partOf = (node: MimeNode): string => {
   return `${node.buildHeaders()}\r\n\r\n${encoded.replace(/\r?\n/g, "\r\n")}`;
 };
 
-/**
- * The mail as RFC 5322 bytes with CRLF line ends and lines of at most 76 characters: the same bytes for every route
- * and every try. Dots are not doubled here, that is SMTP's (RFC 5321 §4.5.2).
- */
-export const mimeBytes = async (mail: Mail): Promise<Buffer> => {
+const bytesOf = (mail: ComposedMail): Buffer => {
   const root = new MailComposer({
     from: { name: mail.from.name ?? "", address: mail.from.address },
     to: { name: "", address: mail.to },
@@ -49,3 +46,7 @@ export const mimeBytes = async (mail: Mail): Promise<Buffer> => {
   const parts = root.childNodes.map((part) => `--${root.boundary}\r\n${partOf(part)}\r\n`);
   return Buffer.from(`${headers}\r\n\r\n${parts.join("")}--${root.boundary}--\r\n`);
 };
+
+/** A mail with its bytes: the same for every route and every try. No line is longer than 76 characters. */
+export type RenderedMail = ComposedMail & Mail;
+export const render = (mail: ComposedMail): RenderedMail => ({ ...mail, bytes: bytesOf(mail) });

@@ -1,6 +1,5 @@
 import { contactKey } from "../address.ts";
 import { type NotificationType, type State, severity } from "../alert.ts";
-import type { Storm } from "../ledger/storm.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import {
   afterReport,
@@ -14,6 +13,22 @@ import {
 } from "./monitor-view.ts";
 import { receiptOf } from "./order.ts";
 import type { Row } from "./rows.ts";
+
+/** When the period began in which mails are counted, and how many went out alone in it. */
+export type Count = { since: number; alone: number };
+
+/**
+ * The counts of one contact's mails, in an entry of their own. A digest is an alert that the ledger made. It is held here
+ * until its period is over, and collects alerts until its own claim closes it.
+ */
+export type Storm = Count & {
+  /** The same for each type of note. */
+  notes?: Partial<Record<NotificationType, Count>>;
+  /** No two digests of a contact have the same number. */
+  next: number;
+  /** Those that are not closed yet, with the ids of the alerts that each tells; the last one is still open. */
+  digests: Record<string, string[]>;
+};
 
 /** What a mail announces; UPDATE is a problem that got worse, REMINDER one that lasts. */
 export type Kind =
@@ -337,4 +352,11 @@ export const told = (
     default:
       return entry;
   }
+};
+
+/** The entry with a digest closed. Later alerts go into another digest. */
+export const closed = (entry: Entry, id: string): Entry => {
+  if (!entry.storm) return entry;
+  const { [id]: _, ...digests } = entry.storm.digests;
+  return { ...entry, storm: { ...entry.storm, digests } };
 };

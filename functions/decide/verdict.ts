@@ -1,9 +1,9 @@
 import { contactKey } from "../address.ts";
 import { objectName } from "../alert.ts";
-import { closed } from "../ledger/storm.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { auxiliary } from "./announcement.ts";
 import { type Case, holding, type Known, unmailed, type Verdict } from "./case.ts";
+import { closed } from "./entry.ts";
 import { own } from "./monitor-view.ts";
 import { oddClock, orderOf } from "./order.ts";
 import type { Policy } from "./policy.ts";

@@ -1,5 +1,4 @@
 import { withoutBidi } from "../alert.ts";
-import type { Mail } from "../compose/mail.ts";
 
 /** What the relay or API last said, or what happened instead of an answer; printable, at most 500 characters. */
 type Words = { reply: string; code?: number };
@@ -31,23 +30,6 @@ export const failedForRecipient = (outcome: DeliveryOutcome): boolean => {
   if (outcome.result === "refused") return outcome.about === "recipient";
   if (outcome.step !== "recipient") return false;
   return outcome.result === "deferred" ? !outcome.tooFast && !outcome.quota : outcome.unclear === true;
-};
-
-/**
- * Hands over one mail. Never rejects for what a relay does; ends soon after `signal` aborts. `loggedIn` may be called
- * once the relay has taken our login, and is followed by `contentBegins` when the content is about to leave.
- */
-export type Transport = {
-  /** Names the route in the journal, without credentials. */
-  route: string;
-  send(
-    mail: Mail,
-    signal: AbortSignal,
-    loggedIn?: () => void,
-    contentBegins?: () => void,
-  ): Promise<DeliveryOutcome>;
-  /** Whether a mail would be taken up to its envelope: undefined if so, else what is in the way. */
-  probe?(signal: AbortSignal): Promise<DeliveryOutcome | undefined>;
 };
 
 /** The step of an SMTP session in which something went wrong; `after-data` begins when the final dot may be out. */
@@ -116,9 +98,6 @@ export type Failure =
   | { result: "deferred"; lostAfterData: boolean; tooFast?: true; quota?: true }
   | { result: "refused"; about: "recipient" | "message" }
   | { result: "unauthorised"; unclear?: true };
-
-/** The addresses of a mail's envelope, of which a reply may speak. */
-export type Envelope = { from: string; to: string };
 
 /** How relays name the id under which they queued a mail, in the reply to the final dot. */
 const queueIds: readonly RegExp[] = [

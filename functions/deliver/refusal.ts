@@ -1,4 +1,5 @@
-import type { Envelope, Failure, Step } from "./outcome.ts";
+import type { Mail } from "./mail.ts";
+import type { Failure, Step } from "./outcome.ts";
 
 /**
  * The subject of a relay's refusal. `us`: sender, account, quota, address or policy, so it will refuse every mail.
@@ -169,7 +170,7 @@ const onOneLine = (reply: string): string => {
     .replace(/\s+/g, " ");
 };
 
-const refusalOf = (step: Step, reply: string, envelope?: Envelope): Refusal | undefined => {
+const refusalOf = (step: Step, reply: string, envelope?: Mail["envelope"]): Refusal | undefined => {
   const text = onOneLine(reply);
   const names = (address: string) => text.toLowerCase().includes(address.toLowerCase());
   const namesUsAlone = envelope !== undefined && names(envelope.from) && !names(envelope.to);
@@ -209,7 +210,7 @@ export const failure = (
   step: Step,
   code: number | undefined,
   reply: string,
-  envelope?: Envelope,
+  envelope?: Mail["envelope"],
 ): Failure => {
   if (step === "token") {
     const passes = code === undefined || code < 400 || code >= 500 || code === 408 || code === 429;

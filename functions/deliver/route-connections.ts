@@ -1,5 +1,5 @@
 import { contactKey } from "../address.ts";
-import type { Mail } from "../compose/mail.ts";
+import type { Mail } from "./mail.ts";
 import { type DeliveryOutcome, failedForRecipient } from "./outcome.ts";
 
 /** A mail that takes longer is slow. An address whose last mail was accepted within this time is quick. */

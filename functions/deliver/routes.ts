@@ -1,5 +1,4 @@
 import { setTimeout } from "node:timers/promises";
-import type { Mail } from "../compose/mail.ts";
 import {
   afterAttempt,
   afterStart,
@@ -9,9 +8,11 @@ import {
   slowedWait,
   type Wait,
 } from "./breaker.ts";
-import { type Attempt, isLost, type Transport } from "./outcome.ts";
+import type { Mail } from "./mail.ts";
+import { type Attempt, isLost } from "./outcome.ts";
 import type { Relay } from "./relay-url.ts";
 import { routeConnections, slowMilliseconds } from "./route-connections.ts";
+import type { Transport } from "./transport.ts";
 
 /** Where the states of routes are kept, for all workers: the ledger. */
 export type RouteStates = {

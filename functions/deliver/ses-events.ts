@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { type Reading, read } from "../alert.ts";
-import type { Returned } from "../ledger/journal.ts";
 import { printable } from "./outcome.ts";
+import type { Returned } from "./returned.ts";
 
 /** What SES tells of a mail that it had taken: by its own id of the mail, and of which alert it was. */
 export type Feedback = { site: string; id: string; messageId: string; returned: Returned };

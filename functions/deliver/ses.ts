@@ -1,9 +1,9 @@
 import { SESClient, type SESClientConfig, SendRawEmailCommand } from "@aws-sdk/client-ses";
-import type { Mail } from "../compose/mail.ts";
-import { mimeBytes } from "../compose/mime.ts";
-import { type DeliveryOutcome, type Failure, printable, type Step, type Transport } from "./outcome.ts";
+import type { Mail } from "./mail.ts";
+import { type DeliveryOutcome, type Failure, printable, type Step } from "./outcome.ts";
 import type { SesRelay } from "./relay-url.ts";
 import { tagOf } from "./ses-events.ts";
+import type { Transport } from "./transport.ts";
 
 /** A kept connection that the other end (or a frozen Lambda) has closed would look like a mail that was lost. */
 const oneRequest = { keepAlive: false, maxSockets: Number.POSITIVE_INFINITY };
@@ -195,7 +195,7 @@ export const sesTransport = (client: SESClient, relay: SesRelay, clock: () => nu
       const command = new SendRawEmailCommand({
         Source: mail.envelope.from,
         Destinations: [mail.envelope.to],
-        RawMessage: { Data: await mimeBytes(mail) },
+        RawMessage: { Data: mail.bytes },
         ConfigurationSetName: relay.configurationSet,
         // What a configuration set tells of bounces has these.
         Tags: relay.configurationSet ? [tagOf(mail.alert)] : undefined,

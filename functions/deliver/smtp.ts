@@ -1,24 +1,22 @@
 import { clearTimeout, setTimeout } from "node:timers";
-import { mimeBytes } from "../compose/mime.ts";
-import {
-  type Circumstances,
-  type DeliveryOutcome,
-  type Envelope,
-  printable,
-  queueIdOf,
-  type Transport,
-} from "./outcome.ts";
+import type { Mail } from "./mail.ts";
+import { type Circumstances, type DeliveryOutcome, printable, queueIdOf } from "./outcome.ts";
 import { failure } from "./refusal.ts";
 import type { SmtpRelay } from "./relay-url.ts";
 import { type Onlooker, SessionError, type SmtpSession } from "./session.ts";
 import { openSession, type SessionParts } from "./smtp-session.ts";
+import type { Transport } from "./transport.ts";
 
 const idleMilliseconds = 30_000;
 /** For so long after a mail a session needs no RSET before the next: its MAIL shows as well whether it is over. */
 const freshMilliseconds = 1000;
 
 /** The outcome of a failed session. Any other error is thrown again. */
-const outcomeOf = (error: unknown, circumstances: Circumstances, envelope?: Envelope): DeliveryOutcome => {
+const outcomeOf = (
+  error: unknown,
+  circumstances: Circumstances,
+  envelope?: Mail["envelope"],
+): DeliveryOutcome => {
   if (!(error instanceof SessionError)) throw error;
   const { step, code, message } = error;
   return {
@@ -96,7 +94,6 @@ export const smtpTransport = (
       let ready = false;
       const circumstances = () => ({ durationMilliseconds: clock() - startedAt, tls: session?.tls() });
       try {
-        const bytes = await mimeBytes(mail);
         const envelope = { ...mail.envelope, id: mail.messageId.slice(1, mail.messageId.indexOf("@")) };
         const submitBy = async (found?: SmtpSession): Promise<string> => {
           session = found ?? (await newSession(signal));
@@ -104,7 +101,7 @@ export const smtpTransport = (
           ready = true;
           loggedIn?.();
           try {
-            return await session.submit(envelope, bytes, signal, { oneByOne, contentBegins });
+            return await session.submit(envelope, mail.bytes, signal, { oneByOne, contentBegins });
           } catch (error) {
             if (!found || !isUsedUp(error) || signal.aborted) throw error;
             leave(session);

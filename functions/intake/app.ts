@@ -16,6 +16,7 @@ import type {
 } from "../api/shapes.ts";
 import type { SiteToken } from "../config.ts";
 import { openProblem, waitingIn } from "../decide/entry.ts";
+import { operatorSite } from "../identity.ts";
 import { bouncing } from "../ledger/bouncing.ts";
 import type { Heartbeat } from "../ledger/heartbeat.ts";
 import {
@@ -37,7 +38,6 @@ import {
   rejectionStory,
   turnedAway,
 } from "../ledger/rejection.ts";
-import { operatorSite } from "../operator/notices.ts";
 import { asLines, statusOf } from "../operator/status.ts";
 import {
   type DeadLetter,

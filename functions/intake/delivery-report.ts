@@ -1,5 +1,5 @@
 import { printable } from "../deliver/outcome.ts";
-import type { Returned } from "../ledger/journal.ts";
+import type { Returned } from "../deliver/returned.ts";
 
 /** A report's words about one recipient. */
 export type Said = { kind: Extract<Returned["kind"], "bounce" | "delay">; reply: string; permanent?: true };

@@ -1,6 +1,6 @@
 import type { ReturnAnswer } from "../api/shapes.ts";
+import { operatorSite } from "../identity.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
-import { operatorSite } from "../operator/notices.ts";
 import { noteReturned, type ReturnParts } from "../pipeline/returned.ts";
 import { readReport } from "./delivery-report.ts";
 

@@ -4,6 +4,7 @@ import type { Verdict } from "../decide/case.ts";
 import type { Episode, Kind, Told } from "../decide/entry.ts";
 import type { Row } from "../decide/rows.ts";
 import type { Attempt } from "../deliver/outcome.ts";
+import type { Returned } from "../deliver/returned.ts";
 import { entryKey, eventKey, textKey } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 
@@ -14,19 +15,6 @@ export type Ending = (typeof endings)[number];
 /** How it stands with an alert. */
 export const outcomes = ["pending", ...endings] as const;
 export type Outcome = (typeof outcomes)[number];
-
-/** The kinds of returned mail: it bounced or is late, its reader called it spam, or SES found a virus in it. */
-export const returnKinds = ["bounce", "delay", "complaint", "reject"] as const;
-
-/** A report about a mail that a relay or SES had taken. */
-export type Returned = {
-  at: number;
-  kind: (typeof returnKinds)[number];
-  contact: string;
-  reply: string;
-  /** A bounce that the next mail will meet too. */
-  permanent?: true;
-};
 
 /** The journal's page of one accepted alert: the whole story, kept beside the entry and written with it. */
 export type JournalRecord = {

@@ -3,11 +3,12 @@ import { type Entry, type Told, told, withHeld, withoutHeld } from "../decide/en
 import type { Numbered } from "../decide/order.ts";
 import type { RouteState } from "../deliver/breaker.ts";
 import { isLost } from "../deliver/outcome.ts";
+import type { Returned } from "../deliver/returned.ts";
 import type { Handover, RouteStates } from "../deliver/routes.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Flow } from "./flow.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import { type JournalRecord, newRecord, type Outcome, type Returned, withAttempts } from "./journal.ts";
+import { type JournalRecord, newRecord, type Outcome, withAttempts } from "./journal.ts";
 import type { Rejection } from "./rejection.ts";
 
 /** What the ledger knows when an alert is looked at. */

@@ -2,6 +2,7 @@ import { contactKey } from "../address.ts";
 import { dueAt, type Entry, emptyEntry, openProblem } from "../decide/entry.ts";
 import { mostRuns, type Numbered, numbering, type Run } from "../decide/order.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
+import type { Returned } from "../deliver/returned.ts";
 import { digest, hostKey } from "../identity.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
 import { type Heartbeat, newHeartbeat } from "./heartbeat.ts";
@@ -12,7 +13,6 @@ import {
   type Outcome,
   objectOf,
   outcomes,
-  type Returned,
   resumed,
   twinOf,
 } from "./journal.ts";

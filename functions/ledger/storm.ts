@@ -1,29 +1,13 @@
 import { contactKey } from "../address.ts";
 import { cleanLine, cut, type NotificationType, readAlert, severity } from "../alert.ts";
 import type { Verdict } from "../decide/case.ts";
-import { type Entry, type Held, type Told, withHeld } from "../decide/entry.ts";
+import { type Count, type Entry, type Held, type Storm, type Told, withHeld } from "../decide/entry.ts";
 import type { Policy } from "../decide/policy.ts";
 import { contactEntryKey, digest } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Rate } from "../rate.ts";
 import { type JournalRecord, newRecord } from "./journal.ts";
 import { heldRecord, type Ledger, noteDigest, type Page } from "./ledger.ts";
-
-/** When the period began in which mails are counted, and how many went out alone in it. */
-type Count = { since: number; alone: number };
-
-/**
- * The counts of one contact's mails, in an entry of their own. A digest is an alert that the ledger made. It is held here
- * until its period is over, and collects alerts until its own claim closes it.
- */
-export type Storm = Count & {
-  /** The same for each type of note. */
-  notes?: Partial<Record<NotificationType, Count>>;
-  /** No two digests of a contact have the same number. */
-  next: number;
-  /** Those that are not closed yet, with the ids of the alerts that each tells; the last one is still open. */
-  digests: Record<string, string[]>;
-};
 
 /** The digest that tells an alert, and the reason why the alert gets no mail of its own. */
 export type Telling = { id: string; why: string };
@@ -225,13 +209,6 @@ export const join = async (
     if (await ledger.write({ key, entry: withHeld(begun, opened, "R46", due), records })) return name;
   }
   throw new Error(`a contact's entry changed ${mostConflicts} times while one alert joined a digest`);
-};
-
-/** The entry with a digest closed. Later alerts go into another digest. */
-export const closed = (entry: Entry, id: string): Entry => {
-  if (!entry.storm) return entry;
-  const { [id]: _, ...digests } = entry.storm.digests;
-  return { ...entry, storm: { ...entry.storm, digests } };
 };
 
 /**

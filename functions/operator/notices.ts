@@ -4,14 +4,11 @@ import { clockOf } from "../decide/case.ts";
 import { openProblem } from "../decide/entry.ts";
 import type { RouteState } from "../deliver/breaker.ts";
 import type { Attempt } from "../deliver/outcome.ts";
-import { digest } from "../identity.ts";
+import { digest, operatorSite } from "../identity.ts";
 import type { OpenProblem } from "../ledger/ledger.ts";
 import { countOf, type Rejection } from "../ledger/rejection.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { adviceFor } from "./advice.ts";
-
-/** The site of what the bridge reports about itself. */
-export const operatorSite = "operator";
 
 /** What an operator must know. */
 export type Notice =

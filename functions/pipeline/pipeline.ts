@@ -1,15 +1,17 @@
 import { contactKey } from "../address.ts";
 import { objectName } from "../alert.ts";
 import { composeDigest } from "../compose/digest.ts";
-import { compose, type Mail, messageIdOf, reduced, type Sender, withoutLongOutput } from "../compose/mail.ts";
+import { compose, messageIdOf, reduced, type Sender, withoutLongOutput } from "../compose/mail.ts";
+import { render } from "../compose/mime.ts";
 import { unmailed, type Verdict } from "../decide/case.ts";
 import { told } from "../decide/entry.ts";
 import { oddClock } from "../decide/order.ts";
 import type { Policy } from "../decide/policy.ts";
 import { decide } from "../decide/verdict.ts";
+import type { Mail } from "../deliver/mail.ts";
 import { type Attempt, isLost } from "../deliver/outcome.ts";
 import { type Handover, leastAttemptMilliseconds, type relays } from "../deliver/routes.ts";
-import { entryKey } from "../identity.ts";
+import { entryKey, operatorSite } from "../identity.ts";
 import type { Ending } from "../ledger/journal.ts";
 import {
   claim,
@@ -25,7 +27,7 @@ import {
   settleUnsent,
 } from "../ledger/ledger.ts";
 import { digests, lineOf, type Telling } from "../ledger/storm.ts";
-import { type Notice, noticeAlerts, operatorSite } from "../operator/notices.ts";
+import { type Notice, noticeAlerts } from "../operator/notices.ts";
 import {
   type Disposition,
   type Queue,
@@ -270,7 +272,7 @@ export const pipeline = (parts: PipelineParts) => {
     const mail = members
       ? composeDigest(queued, await ledger.stories(queued.site, members), decidedAt, sender, meanwhile)
       : compose(refusal ? withoutLongOutput(queued) : queued, verdict, decidedAt, sender);
-    return refusal ? reduced(mail, refusal, members !== undefined) : mail;
+    return render(refusal ? reduced(mail, refusal, members !== undefined) : mail);
   };
 
   /**

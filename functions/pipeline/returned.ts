@@ -1,7 +1,9 @@
 import { contactKey } from "../address.ts";
-import { type JournalRecord, objectOf, type Returned } from "../ledger/journal.ts";
+import type { Returned } from "../deliver/returned.ts";
+import { operatorSite } from "../identity.ts";
+import { type JournalRecord, objectOf } from "../ledger/journal.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { alertsOf, operatorSite, type Words } from "../operator/notices.ts";
+import { alertsOf, type Words } from "../operator/notices.ts";
 import { type Queue, toMessage } from "../queue/queue.ts";
 import type { Report } from "../report/log.ts";
 

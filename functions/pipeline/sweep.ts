@@ -1,8 +1,9 @@
 import { type Entry, forgotten, type Held, openProblem } from "../decide/entry.ts";
 import { afterTelling } from "../deliver/breaker.ts";
+import { operatorSite } from "../identity.ts";
 import { afterListening, toTell } from "../ledger/heartbeat.ts";
 import { type Due, keepMilliseconds, type Ledger } from "../ledger/ledger.ts";
-import { concerned, type Notice, noticeAlerts, operatorSite } from "../operator/notices.ts";
+import { concerned, type Notice, noticeAlerts } from "../operator/notices.ts";
 import { type Queue, toDueMessage, toMessage } from "../queue/queue.ts";
 import type { Report } from "../report/log.ts";
 

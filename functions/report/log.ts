@@ -1,7 +1,8 @@
 import type { Fault, NotificationType, State } from "../alert.ts";
 import type { Row } from "../decide/rows.ts";
 import type { DeliveryOutcome, Step } from "../deliver/outcome.ts";
-import type { Ending, Returned } from "../ledger/journal.ts";
+import type { Returned } from "../deliver/returned.ts";
+import type { Ending } from "../ledger/journal.ts";
 import { samplesOf } from "./metrics.ts";
 
 /** Everything the bridge tells its operator while it runs. No event has a field that could hold a secret. */

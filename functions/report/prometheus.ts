@@ -1,9 +1,9 @@
 import { setTimeout } from "node:timers/promises";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { refusing } from "../deliver/breaker.ts";
+import { operatorSite } from "../identity.ts";
 import type { Heartbeat } from "../ledger/heartbeat.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { operatorSite } from "../operator/notices.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Report } from "./log.ts";
 import { type Counter as CounterName, samplesOf } from "./metrics.ts";

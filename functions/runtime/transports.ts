@@ -2,12 +2,12 @@ import { Resolver } from "node:dns/promises";
 import { hostname } from "node:os";
 import type { Sender } from "../compose/mail.ts";
 import { tokenSource } from "../deliver/oauth.ts";
-import type { Transport } from "../deliver/outcome.ts";
 import { isFullName, type Relay, type SmtpRelay } from "../deliver/relay-url.ts";
 import { sesClient, sesTransport } from "../deliver/ses.ts";
 import type { Onlooker } from "../deliver/session.ts";
 import { smtpTransport } from "../deliver/smtp.ts";
 import type { SessionParts } from "../deliver/smtp-session.ts";
+import type { Transport } from "../deliver/transport.ts";
 
 /** The name for EHLO (RFC 5321 §4.1.1.1): this machine's, if it is a full one, else the domain that mails. */
 const ehloName = ({ from }: Sender): string =>

@@ -2,7 +2,7 @@ import { resolveContact } from "../../functions/address.ts";
 import type { Fault } from "../../functions/alert.ts";
 import { settings as known, readSettings, type Settings } from "../../functions/config.ts";
 import { passwordDoubt, type Relay, relayWords } from "../../functions/deliver/relay-url.ts";
-import { operatorSite } from "../../functions/operator/notices.ts";
+import { operatorSite } from "../../functions/identity.ts";
 import { say } from "../../functions/report/log.ts";
 import { type Environment, withFiles } from "../../functions/runtime/settings.ts";
 import { type Command, paragraph, type Status } from "./command.ts";

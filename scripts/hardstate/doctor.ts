@@ -5,11 +5,13 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { parseAddress } from "../../functions/address.ts";
 import { type Fault, readAlert } from "../../functions/alert.ts";
-import { compose, type Mail, reversePath } from "../../functions/compose/mail.ts";
+import { compose, reversePath } from "../../functions/compose/mail.ts";
+import { render } from "../../functions/compose/mime.ts";
 import { readSettings, type Settings } from "../../functions/config.ts";
 import { emptyEntry } from "../../functions/decide/entry.ts";
 import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { decide } from "../../functions/decide/verdict.ts";
+import type { Mail } from "../../functions/deliver/mail.ts";
 import { printable } from "../../functions/deliver/outcome.ts";
 import type { Relay } from "../../functions/deliver/relay-url.ts";
 import type { Line } from "../../functions/deliver/session.ts";
@@ -90,7 +92,7 @@ const testMail = (to: string, route: string, { sender }: Settings): Mail => {
   const queued = { v: 1 as const, id, site: "doctor", contact: to, receivedAt: now, alert: alert.value };
   const verdict = decide({ entry: emptyEntry }, queued, defaultPolicy, now);
   if (verdict.action !== "send") throw new Error("a custom notification is mailed");
-  return compose(queued, verdict, now, sender);
+  return render(compose(queued, verdict, now, sender));
 };
 
 type Memory = Record<string, Seen>;

@@ -1,4 +1,4 @@
-import type { Mail } from "../../functions/compose/mail.ts";
+import type { RenderedMail } from "../../functions/compose/mime.ts";
 import { dueAt } from "../../functions/decide/entry.ts";
 import type { Policy } from "../../functions/decide/policy.ts";
 import type { DeliveryOutcome } from "../../functions/deliver/outcome.ts";
@@ -25,7 +25,7 @@ export type RehearsalParts = {
   policy: Policy;
   /** Unix milliseconds when it begins. */
   begin: number;
-  relay: (mail: Mail, now: number, route: string) => RelayAnswer;
+  relay: (mail: RenderedMail, now: number, route: string) => RelayAnswer;
   /** In order of preference; one if absent. */
   routes?: string[];
   operators?: string[];
@@ -162,7 +162,7 @@ export const rehearse = (parts: RehearsalParts): Rehearsal => {
     relay: { route, connections: 3 },
     transport: {
       route,
-      send: async (mail: Mail) => {
+      send: async (mail: RenderedMail) => {
         const answer = parts.relay(mail, now, route);
         if (answer === "crash") throw new Error(workerEnds);
         return outcomes[answer];

@@ -1,13 +1,8 @@
-import type { Mail } from "../../functions/compose/mail.ts";
-import {
-  type DeliveryOutcome,
-  printable,
-  type Step,
-  type Tls,
-  type Transport,
-} from "../../functions/deliver/outcome.ts";
+import type { Mail } from "../../functions/deliver/mail.ts";
+import { type DeliveryOutcome, printable, type Step, type Tls } from "../../functions/deliver/outcome.ts";
 import { passwordDoubt, type Relay, relayWords, type SmtpRelay } from "../../functions/deliver/relay-url.ts";
 import { type Line, type Onlooker, SessionError, type SmtpSession } from "../../functions/deliver/session.ts";
+import type { Transport } from "../../functions/deliver/transport.ts";
 import { adviceFor } from "../../functions/operator/advice.ts";
 
 /** The stages of an examination, in order; with TLS from the start, `tls` comes before `banner`. */

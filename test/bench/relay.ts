@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { createTransport } from "nodemailer";
-import type { Mail } from "../../functions/compose/mail.ts";
+import type { ComposedMail } from "../../functions/compose/mail.ts";
 import { emptyEntry } from "../../functions/decide/entry.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
 import { queuedAlert } from "../world/alerts.ts";
@@ -33,7 +33,7 @@ const backlog = (count: number, series: string): QueuedAlert[] =>
 /** The functions of a checkout that queue alerts, and that make and send mails. */
 const clientOf = async (checkout: string) => {
   const part = (name: string) => import(join(checkout, "functions", name));
-  const [{ compose }, { mimeBytes }, { readSettings }, { transportOf }, { toMessage }, { sqliteQueue }] =
+  const [{ compose }, { render }, { readSettings }, { transportOf }, { toMessage }, { sqliteQueue }] =
     (await Promise.all([
       part("compose/mail.ts"),
       part("compose/mime.ts"),
@@ -49,7 +49,7 @@ const clientOf = async (checkout: string) => {
       typeof import("../../functions/queue/queue.ts"),
       typeof import("../../functions/queue/sqlite.ts"),
     ];
-  return { compose, mimeBytes, readSettings, transportOf, toMessage, sqliteQueue };
+  return { compose, render, readSettings, transportOf, toMessage, sqliteQueue };
 };
 type Client = Awaited<ReturnType<typeof clientOf>>;
 
@@ -129,7 +129,7 @@ export const bench: Bench = {
         if (!reading.ok) throw new Error(JSON.stringify(reading.faults));
         return reading.value;
       };
-      const mailsOf = (client: Client, count: number, series: string): Mail[] =>
+      const mailsOf = (client: Client, count: number, series: string): ComposedMail[] =>
         backlog(count, series).map((queued) =>
           client.compose(
             queued,
@@ -139,7 +139,11 @@ export const bench: Bench = {
           ),
         );
       /** Mails per second of so many senders, each of which sends one mail after the other. */
-      const rateOf = async (waiting: Mail[], connections: number, send: (mail: Mail) => Promise<void>) => {
+      const rateOf = async (
+        waiting: ComposedMail[],
+        connections: number,
+        send: (mail: ComposedMail) => Promise<void>,
+      ) => {
         const count = waiting.length;
         const began = performance.now();
         const work = async () => {
@@ -161,7 +165,7 @@ export const bench: Bench = {
         if (!route) throw new Error("no route");
         const open = client.transportOf(route, sender, clock);
         const rate = await rateOf(mailsOf(client, count, series), connections, async (mail) => {
-          const { result, reply } = await open.send(mail, AbortSignal.timeout(60_000));
+          const { result, reply } = await open.send(client.render(mail), AbortSignal.timeout(60_000));
           if (result !== "accepted") throw new Error(reply);
         });
         open.close();
@@ -188,7 +192,7 @@ export const bench: Bench = {
           ? createTransport({ ...common, ...limits, pool: true })
           : createTransport(common);
         const rate = await rateOf(mailsOf(ours, count, series), connections, async (mail) => {
-          await transporter.sendMail({ envelope: mail.envelope, raw: await ours.mimeBytes(mail) });
+          await transporter.sendMail({ envelope: mail.envelope, raw: ours.render(mail).bytes });
         });
         transporter.close();
         await settled(count);

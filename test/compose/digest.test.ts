@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { State } from "../../functions/alert.ts";
 import { composeDigest } from "../../functions/compose/digest.ts";
 import { reduced } from "../../functions/compose/mail.ts";
-import { mimeBytes } from "../../functions/compose/mime.ts";
+import { render } from "../../functions/compose/mime.ts";
 import { type JournalRecord, newRecord } from "../../functions/ledger/journal.ts";
 import { queuedAlert } from "../world/alerts.ts";
 
@@ -188,7 +188,7 @@ describe("the mail of a digest", () => {
       told(["farm", `S${n}`], "CRITICAL", "ü".repeat(60)),
     );
     expect(mail(...members)).toEqual(mail(...members));
-    const bytes = await mimeBytes(mail(...members));
+    const bytes = render(mail(...members)).bytes;
     const lines = Buffer.from(bytes).toString("latin1").split("\r\n");
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(998);
     const read = await PostalMime.parse(bytes);

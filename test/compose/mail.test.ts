@@ -2,7 +2,7 @@ import PostalMime, { decodeWords } from "postal-mime";
 import { describe, expect, test } from "vitest";
 import { type Alert, readAlert } from "../../functions/alert.ts";
 import { compose, reduced, type Sender } from "../../functions/compose/mail.ts";
-import { mimeBytes } from "../../functions/compose/mime.ts";
+import { render } from "../../functions/compose/mime.ts";
 import { type Entry, emptyEntry, told } from "../../functions/decide/entry.ts";
 import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { decide } from "../../functions/decide/verdict.ts";
@@ -74,7 +74,7 @@ const recovery = queued(
   { id: "alert-0002", receivedAt: now + 600_000 },
 );
 
-const parsed = async (mail: Parameters<typeof mimeBytes>[0]) => PostalMime.parse(await mimeBytes(mail));
+const parsed = (mail: Parameters<typeof render>[0]) => PostalMime.parse(render(mail).bytes);
 const headersOf = (bytes: Buffer) => bytes.toString("latin1").split("\r\n\r\n", 1)[0] ?? "";
 const namesOf = (bytes: Buffer) =>
   [...headersOf(bytes).matchAll(/^([^\s:]+):/gm)].map(([, name]) => name).sort();
@@ -119,14 +119,14 @@ describe("a mail as a file", () => {
     ["recovery", recovery, mailed(problem).entry],
     ["hostile-acknowledgement", hostile],
   ])("%s is byte for byte what it was", async ([name, alert, entry]) => {
-    const bytes = await mimeBytes(mailed(alert, entry).mail);
+    const bytes = render(mailed(alert, entry).mail).bytes;
     await expect(bytes.toString("latin1")).toMatchFileSnapshot(`golden/${name}.eml`);
     expect(bytes.toString("latin1")).not.toMatch(/(?<!\r)\n|\r(?!\n)/);
   });
 
   test("reduced is text alone, and reads back with its mark", async () => {
     const { mail } = mailed(longProblem);
-    const bytes = await mimeBytes(reduced(mail, "552 5.3.4 too large"));
+    const bytes = render(reduced(mail, "552 5.3.4 too large")).bytes;
     expect(bytes.toString("latin1")).not.toMatch(/(?<!\r)\n|\r(?!\n)/);
     const back = await PostalMime.parse(bytes);
     expect(back.html).toBeUndefined();
@@ -313,14 +313,14 @@ describe("the site of a mail", () => {
     const site = "ber\r\nBcc: evil@evil.com";
     const { mail } = mailed({ ...problem, site, ...shared });
     expect(mail.subject).toMatch(/^\[ber Bc~com\] PROBLEM/);
-    expect(namesOf(await mimeBytes(mail))).not.toContain("Bcc");
+    expect(namesOf(render(mail).bytes)).not.toContain("Bcc");
     expect(mail.text).toMatch(/^Site +ber Bcc: evil@evil.com$/m);
   });
 });
 
 describe("a second try", () => {
   test("makes the same bytes", async () => {
-    expect(await mimeBytes(mailed(problem).mail)).toEqual(await mimeBytes(mailed(problem).mail));
+    expect(render(mailed(problem).mail).bytes).toEqual(render(mailed(problem).mail).bytes);
   });
 });
 
@@ -361,7 +361,7 @@ describe("threading", () => {
 
 describe("headers", () => {
   test("say that nobody should answer", async () => {
-    const headers = headersOf(await mimeBytes(mailed(problem).mail));
+    const headers = headersOf(render(mailed(problem).mail).bytes);
     expect(headers).toMatch(/^Auto-Submitted: auto-generated$/m);
     expect(headers).toMatch(/^X-Auto-Response-Suppress: DR, RN, NRN, OOF, AutoReply$/m);
   });
@@ -378,7 +378,7 @@ describe("headers", () => {
   test("hold the reverse-path in the envelope alone", async () => {
     const { mail } = mailed(problem);
     expect(mail.envelope).toEqual({ from: "bounce@example.com", to: "ops@example.org" });
-    expect((await mimeBytes(mail)).toString("latin1")).not.toContain("bounce@");
+    expect(render(mail).bytes.toString("latin1")).not.toContain("bounce@");
   });
 
   test("have a reverse-path of their own where the settings have a star, by their Message-ID", () => {
@@ -423,7 +423,7 @@ describe("a subject", () => {
     ["words in other letters", `Größe ${"größer ".repeat(20)}am größten`],
   ])("of a name with %s is read as it was composed, from short lines", async ([, host = ""]) => {
     const { mail } = mailed(queued(alertOf({ object: { host } })));
-    const bytes = await mimeBytes(mail);
+    const bytes = render(mail).bytes;
     const { subject, headers } = await PostalMime.parse(bytes);
     expect(subject).toBe(mail.subject);
     const object = headers.find(({ key }) => key === "x-hardstate-object")?.value ?? "";
@@ -483,8 +483,8 @@ describe("hostile text", () => {
 
   test.for(inputs)("with %s adds no header and no second subject", async ([, text]) => {
     const { mail } = mailed(everywhere(text));
-    const bytes = await mimeBytes(mail);
-    expect(namesOf(bytes)).toEqual(namesOf(await mimeBytes(mailed(everywhere("plain")).mail)));
+    const bytes = render(mail).bytes;
+    expect(namesOf(bytes)).toEqual(namesOf(render(mailed(everywhere("plain")).mail).bytes));
     const { subject, headers, cc, bcc, to, text: body } = await PostalMime.parse(bytes);
     expect(headers.filter(({ key }) => key === "subject")).toHaveLength(1);
     expect([cc, bcc]).toEqual([undefined, undefined]);
@@ -494,7 +494,7 @@ describe("hostile text", () => {
   });
 
   test.for(inputs)("with %s makes no line of more than 998 bytes", async ([, text]) => {
-    const bytes = await mimeBytes(mailed(everywhere(text)).mail);
+    const bytes = render(mailed(everywhere(text)).mail).bytes;
     const longest = Math.max(
       ...bytes
         .toString("latin1")
@@ -518,7 +518,7 @@ describe("hostile text", () => {
 
   test("in output longer than allowed leaves lines of 998 bytes", async () => {
     const { mail } = mailed(queued(alertOf({ long_output: "€".repeat(40_000) })));
-    const lines = (await mimeBytes(mail)).toString("latin1").split("\r\n");
+    const lines = render(mail).bytes.toString("latin1").split("\r\n");
     expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(998);
     expect(mail.text).toContain("The monitor's text was longer; the rest was cut.");
   });

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Mail } from "../../functions/compose/mail.ts";
+import type { Mail } from "../../functions/deliver/mail.ts";
 import type { DeliveryOutcome } from "../../functions/deliver/outcome.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
 import { routeConnections } from "../../functions/deliver/route-connections.ts";

@@ -1,6 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import type { Mail } from "../../functions/compose/mail.ts";
+import type { Mail } from "../../functions/deliver/mail.ts";
 import type { DeliveryOutcome, Step } from "../../functions/deliver/outcome.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
 import { probeUnused, relays, useRoutes } from "../../functions/deliver/routes.ts";
@@ -65,14 +65,8 @@ const mail = (site = "site"): Mail => ({
   alert: { site, id: "alert-0001" },
   envelope: { from: "nagios@example.com", to: "ops@example.org" },
   messageId: `<${(mails++).toString(16).padStart(8, "0")}@example.com>`,
-  date: begin,
   from: { address: "nagios@example.com" },
-  to: "ops@example.org",
-  subject: "",
-  threadId: "<0@example.com>",
-  headers: {},
-  text: "",
-  html: "",
+  bytes: Buffer.alloc(0),
 });
 const until = () => now + 395_000;
 

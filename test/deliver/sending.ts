@@ -1,5 +1,6 @@
 import { onTestFinished } from "vitest";
-import type { Mail } from "../../functions/compose/mail.ts";
+import type { ComposedMail } from "../../functions/compose/mail.ts";
+import { type RenderedMail, render } from "../../functions/compose/mime.ts";
 import type { SmtpRelay } from "../../functions/deliver/relay-url.ts";
 import { smtpTransport } from "../../functions/deliver/smtp.ts";
 import type { SessionParts } from "../../functions/deliver/smtp-session.ts";
@@ -17,20 +18,21 @@ export const ca = await authority();
 /** For 127.0.0.1, by `ca`. */
 export const trusted = await certificate({ ca });
 
-export const mail = (change: Partial<Mail> = {}): Mail => ({
-  alert: { site: "site", id: "alert-0001" },
-  envelope: { from: "nagios@example.com", to: "ops@example.org" },
-  messageId: "<1@example.com>",
-  date: 1_800_000_000_000,
-  from: { address: "nagios@example.com" },
-  to: "ops@example.org",
-  subject: "PROBLEM CRITICAL: web1/HTTP",
-  threadId: "<0@example.com>",
-  headers: {},
-  text: "web1/HTTP is CRITICAL\n",
-  html: "<p>web1/HTTP is CRITICAL</p>",
-  ...change,
-});
+export const mail = (change: Partial<ComposedMail> = {}): RenderedMail =>
+  render({
+    alert: { site: "site", id: "alert-0001" },
+    envelope: { from: "nagios@example.com", to: "ops@example.org" },
+    messageId: "<1@example.com>",
+    date: 1_800_000_000_000,
+    from: { address: "nagios@example.com" },
+    to: "ops@example.org",
+    subject: "PROBLEM CRITICAL: web1/HTTP",
+    threadId: "<0@example.com>",
+    headers: {},
+    text: "web1/HTTP is CRITICAL\n",
+    html: "<p>web1/HTTP is CRITICAL</p>",
+    ...change,
+  });
 
 /** A relay on loopback as settings would give it, with STARTTLS and a password. */
 export const relayAt = (port: number, change: Partial<SmtpRelay> = {}): SmtpRelay => ({

@@ -4,8 +4,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { SESClient, type SESClientConfig } from "@aws-sdk/client-ses";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
-import type { Mail } from "../../functions/compose/mail.ts";
-import { mimeBytes } from "../../functions/compose/mime.ts";
+import { render } from "../../functions/compose/mime.ts";
 import {
   type SesError,
   type SesFailure,
@@ -32,20 +31,21 @@ const keyId = "AKIAIOSFODNN7EXAMPLE";
 const secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const sessionToken = `IQoJb3JpZ2luX2VjEJr//${"Ab1/".repeat(60)}==`;
 
-const mail = (change: Partial<Mail> = {}): Mail => ({
-  alert: { site: "site", id: "alert-0001" },
-  envelope: { from: "bounces@example.com", to: "ops@example.org" },
-  messageId: "<1@example.com>",
-  date: 1_800_000_000_000,
-  from: { name: "Überwachung", address: "nagios@example.com" },
-  to: "ops@example.org",
-  subject: "PROBLEM CRITICAL: web1/HTTP +&=% größer",
-  threadId: "<0@example.com>",
-  headers: { "X-Hardstate-Object": "web1/HTTP" },
-  text: "web1/HTTP is CRITICAL\n.\nÜbergröße & more = 100 %+\n",
-  html: "<p>web1/HTTP is CRITICAL</p>",
-  ...change,
-});
+const mail = (change: Partial<Parameters<typeof render>[0]> = {}) =>
+  render({
+    alert: { site: "site", id: "alert-0001" },
+    envelope: { from: "bounces@example.com", to: "ops@example.org" },
+    messageId: "<1@example.com>",
+    date: 1_800_000_000_000,
+    from: { name: "Überwachung", address: "nagios@example.com" },
+    to: "ops@example.org",
+    subject: "PROBLEM CRITICAL: web1/HTTP +&=% größer",
+    threadId: "<0@example.com>",
+    headers: { "X-Hardstate-Object": "web1/HTTP" },
+    text: "web1/HTTP is CRITICAL\n.\nÜbergröße & more = 100 %+\n",
+    html: "<p>web1/HTTP is CRITICAL</p>",
+    ...change,
+  });
 const relay = { kind: "ses", route: "ses://eu-west-1", region: "eu-west-1", connections: 3 } as const;
 const patient = () => AbortSignal.timeout(4_000);
 
@@ -80,7 +80,7 @@ const transportOf = (change?: SESClientConfig, configurationSet?: string) => {
   ending.push(() => client.destroy());
   return sesTransport(client, { ...relay, configurationSet }, () => 0);
 };
-const send = (answer: Answer, change: Partial<Mail> = {}, signal = patient()) => {
+const send = (answer: Answer, change: Parameters<typeof mail>[0] = {}, signal = patient()) => {
   ses.answer = answer;
   return transportOf().send(mail(change), signal);
 };
@@ -100,7 +100,7 @@ describe("a mail that SES takes", () => {
   test("comes there byte for byte as SMTP would get it, with its envelope", async () => {
     const outcome = await transportOf().send(mail(), patient());
     const [{ form, headers } = { form: new URLSearchParams(), headers: {} }] = ses.taken;
-    expect(Buffer.from(form.get("RawMessage.Data") ?? "", "base64")).toEqual(await mimeBytes(mail()));
+    expect(Buffer.from(form.get("RawMessage.Data") ?? "", "base64")).toEqual(mail().bytes);
     expect(Object.fromEntries(form)).toEqual({
       Action: "SendRawEmail",
       Version: "2010-12-01",
@@ -134,7 +134,7 @@ describe("a mail that SES takes", () => {
     const long = mail({ text: "ä".repeat(200_000) });
     expect((await transportOf().send(long, patient())).result).toBe("accepted");
     const bytes = Buffer.from(ses.taken[0]?.form.get("RawMessage.Data") ?? "", "base64");
-    expect(bytes.equals(await mimeBytes(long))).toBe(true);
+    expect(bytes.equals(long.bytes)).toBe(true);
   });
 
   test("has a connection of its own: a kept one that went stale would look like a lost mail", async () => {

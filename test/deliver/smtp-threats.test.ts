@@ -1,6 +1,6 @@
 import { createServer, type Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { Mail } from "../../functions/compose/mail.ts";
+import type { Mail } from "../../functions/deliver/mail.ts";
 import type { Mechanism, SmtpRelay } from "../../functions/deliver/relay-url.ts";
 import { openSession } from "../../functions/deliver/smtp-session.ts";
 import { certificate } from "./certificate.ts";

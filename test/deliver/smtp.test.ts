@@ -1,7 +1,6 @@
 import PostalMime from "postal-mime";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { mimeBytes } from "../../functions/compose/mime.ts";
 import type { SmtpRelay } from "../../functions/deliver/relay-url.ts";
 import { Secret } from "../../functions/secret.ts";
 import { authority, type Certificate, certificate } from "./certificate.ts";
@@ -85,7 +84,7 @@ describe("a good relay", () => {
       tls: { version: "TLSv1.3", subject: "127.0.0.1" },
     });
     expect(relay.taken).toMatchObject([{ mailFrom: "nagios@example.com", rcptTo: ["ops@example.org"] }]);
-    expect(relay.taken[0]?.bytes).toEqual(await mimeBytes(mail()));
+    expect(relay.taken[0]?.bytes).toEqual(mail().bytes);
   });
 
   test("may have any common name in its certificate, and the journal gets it printable", async () => {
@@ -438,9 +437,7 @@ describe("a session", () => {
     const wire = relay.contents[0] ?? "";
     expect(wire).not.toMatch(/(?<!\r)\n|\r(?!\n)/);
     expect(wire).toContain("\r\n..\r\n...\r\n..x\r\n\r\n..\r\n");
-    expect(wire.replaceAll(/^\./gm, "")).toBe(
-      (await mimeBytes(mail({ text: ".\n..\n.x\n\n.\n" }))).toString("latin1"),
-    );
+    expect(wire.replaceAll(/^\./gm, "")).toBe(mail({ text: ".\n..\n.x\n\n.\n" }).bytes.toString("latin1"));
   });
 
   test("begins the next mail with RSET after a refused one, or a second after one that was taken", async () => {

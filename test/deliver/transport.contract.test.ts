@@ -1,10 +1,10 @@
 import { SESClient } from "@aws-sdk/client-ses";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { Mail } from "../../functions/compose/mail.ts";
-import { mimeBytes } from "../../functions/compose/mime.ts";
-import type { Transport } from "../../functions/deliver/outcome.ts";
+import { render } from "../../functions/compose/mime.ts";
+import type { Mail } from "../../functions/deliver/mail.ts";
 import { sesTransport } from "../../functions/deliver/ses.ts";
 import { smtpTransport } from "../../functions/deliver/smtp.ts";
+import type { Transport } from "../../functions/deliver/transport.ts";
 import { Secret } from "../../functions/secret.ts";
 import { authority, type Certificate, certificate } from "./certificate.ts";
 import { hangUp, type Script, scriptedRelay, silence } from "./scripted-relay.ts";
@@ -140,7 +140,7 @@ const amazonSes = async (): Promise<Route> => {
   };
 };
 
-const mail: Mail = {
+const mail: Mail = render({
   alert: { site: "site", id: "alert-0001" },
   envelope: { from: "nagios@example.com", to: "ops@example.org" },
   messageId: "<1@example.com>",
@@ -152,7 +152,7 @@ const mail: Mail = {
   headers: { "X-Hardstate-Object": "web1/größer" },
   text: "web1/größer is CRITICAL\n.\n..\nUsage 100 % + 1 & more = too much\n",
   html: "<p>web1/größer is CRITICAL</p>",
-};
+});
 const patient = () => AbortSignal.timeout(10_000);
 
 /** What every transport promises, whatever it speaks. */
@@ -168,7 +168,7 @@ const contract = (name: string, make: () => Promise<Route>) =>
       const outcome = await route.transport.send(mail, patient());
       expect(outcome).toMatchObject({ result: "accepted", queueId: expect.stringMatching(/^[\w-]{5,}$/) });
       if (outcome.result === "accepted") expect(outcome.reply).toContain(outcome.queueId);
-      const bytes = await mimeBytes(mail);
+      const bytes = mail.bytes;
       expect(route.got()).toEqual([{ ...mail.envelope, content: bytes.toString("latin1") }]);
     });
 

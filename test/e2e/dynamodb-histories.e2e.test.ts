@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { operatorSite } from "../../functions/identity.ts";
 import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
-import { operatorSite } from "../../functions/operator/notices.ts";
 import { clientOf, createTable } from "../ledger/table.ts";
 import { coverage } from "../simulation/coverage.ts";
 import { draws } from "../simulation/draws.ts";

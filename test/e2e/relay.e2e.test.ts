@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compose } from "../../functions/compose/mail.ts";
+import { render } from "../../functions/compose/mime.ts";
 import { emptyEntry } from "../../functions/decide/entry.ts";
 import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { decide } from "../../functions/decide/verdict.ts";
@@ -42,10 +43,11 @@ const send = async (change: Partial<SmtpRelay> = {}) => {
   const queued = queuedAlert({ id: `relay-alert-${count++}` });
   const verdict = decide({ entry: emptyEntry }, queued, defaultPolicy, 0);
   if (verdict.action !== "send") throw new Error("the first news of a problem is sent");
-  const mail = compose(queued, verdict, queued.receivedAt, {
+  const composed = compose(queued, verdict, queued.receivedAt, {
     from: { address: "nagios@example.com" },
     envelopeFrom: "nagios@example.com",
   });
+  const mail = render(composed);
   const outcome = await transport.send(mail, AbortSignal.timeout(20_000));
   transport.close();
   return { mail, outcome };

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { SESClient, VerifyEmailIdentityCommand } from "@aws-sdk/client-ses";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { Mail } from "../../functions/compose/mail.ts";
-import { mimeBytes } from "../../functions/compose/mime.ts";
+import { render } from "../../functions/compose/mime.ts";
+import type { Mail } from "../../functions/deliver/mail.ts";
 import { sesTransport } from "../../functions/deliver/ses.ts";
 import { startNameServer } from "../deliver/name-server.ts";
 import { posted } from "../world/alerts.ts";
@@ -40,7 +40,7 @@ const clientOf = (credentials: { accessKeyId: string; secretAccessKey: string })
 const verify = (address: string) =>
   clientOf(root).send(new VerifyEmailIdentityCommand({ EmailAddress: address }));
 
-const mail: Mail = {
+const mail: Mail = render({
   alert: { site: "site", id: "alert-0001" },
   envelope: { from: "nagios@example.com", to: "ops@example.org" },
   messageId: "<1@example.com>",
@@ -52,7 +52,7 @@ const mail: Mail = {
   headers: { "X-Hardstate-Object": "web1/größer" },
   text: "web1/größer is CRITICAL\n.\nUsage 100 % + 1 & more = too much\n",
   html: "<p>web1/größer is CRITICAL</p>",
-};
+});
 const send = (credentials = root) =>
   sesTransport(
     clientOf(credentials),
@@ -97,7 +97,7 @@ describe("moto's SES", () => {
       source: "nagios@example.com",
       destinations: expect.arrayContaining(["ops@example.org"]),
     });
-    expect(Buffer.from(message?.raw_data ?? "").equals(await mimeBytes(mail))).toBe(true);
+    expect(Buffer.from(message?.raw_data ?? "").equals(mail.bytes)).toBe(true);
     expect(more).toEqual([]);
   });
 

@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { Mail } from "../../functions/compose/mail.ts";
+import { render } from "../../functions/compose/mime.ts";
+import type { Mail } from "../../functions/deliver/mail.ts";
 import { tokenSource } from "../../functions/deliver/oauth.ts";
 import type { OAuth, SesRelay, SmtpRelay } from "../../functions/deliver/relay-url.ts";
 import type { Line } from "../../functions/deliver/session.ts";
@@ -69,7 +70,7 @@ const start = async (script: Script = {}, { cert, protection }: Options = {}): P
 /** What a relay that keeps to the rules says to whoever has not logged in. */
 const closed: Script = { stranger: "554 5.7.1 <nobody@example.net>: Relay access denied\r\n" };
 
-const mail: Mail = {
+const mail: Mail = render({
   alert: { site: "site", id: "alert-0001" },
   envelope: { from: "nagios@example.com", to: "ops@example.org" },
   messageId: "<1@example.com>",
@@ -81,7 +82,7 @@ const mail: Mail = {
   headers: {},
   text: "A test mail\n",
   html: "<p>A test mail</p>",
-};
+});
 
 const clock = () => Date.now();
 

@@ -1,6 +1,6 @@
 import { defaultPolicy } from "../../functions/decide/policy.ts";
-import type { Transport } from "../../functions/deliver/outcome.ts";
 import { relays } from "../../functions/deliver/routes.ts";
+import type { Transport } from "../../functions/deliver/transport.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { pipeline } from "../../functions/pipeline/pipeline.ts";
 import { toMessage } from "../../functions/queue/queue.ts";
@@ -14,7 +14,7 @@ const clock = () => Date.now();
 const route = "smtp://relay";
 const transport: Transport = {
   route,
-  send: async ({ to }) => {
+  send: async ({ envelope: { to } }) => {
     await new Promise((resolve) => setTimeout(resolve, 1));
     process.stdout.write(`${to}\n`);
     return { result: "accepted", reply: "250 Ok", code: 250, durationMilliseconds: 1 };

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Mail } from "../../functions/compose/mail.ts";
+import type { RenderedMail } from "../../functions/compose/mime.ts";
 import { released } from "../../functions/decide/entry.ts";
 import { defaultPolicy, type Policy } from "../../functions/decide/policy.ts";
 import { afterAttempt, newRoute } from "../../functions/deliver/breaker.ts";
@@ -59,7 +59,7 @@ const unauthorised: DeliveryOutcome = {
 
 let now: number;
 let ledger: Ledger;
-let mails: Mail[];
+let mails: RenderedMail[];
 let events: Event[];
 beforeEach(() => {
   events = [];
@@ -68,7 +68,7 @@ beforeEach(() => {
   mails = [];
 });
 
-type Send = (mail: Mail) => Promise<DeliveryOutcome>;
+type Send = (mail: RenderedMail) => Promise<DeliveryOutcome>;
 /** A worker whose relay answers by `send`. */
 const worker = (
   send: Send = async () => accepted,
@@ -79,7 +79,7 @@ const worker = (
   const route = "smtp://relay:587";
   const transport = {
     route,
-    send: (mail: Mail) => {
+    send: (mail: RenderedMail) => {
       mails.push(mail);
       return send(mail);
     },
@@ -168,7 +168,7 @@ describe("a mail that the relay refuses for its size or content", () => {
   ])("is offered reduced, and taken, though another route %s", async (_, others) => {
     const second = others.at(-1) ?? away;
     const routes = [
-      { route: "first", send: async ({ html }: Mail) => (html === undefined ? accepted : tooLarge) },
+      { route: "first", send: async ({ html }: RenderedMail) => (html === undefined ? accepted : tooLarge) },
       { route: "second", send: async () => second },
     ].map((transport) => ({ relay: { route: transport.route, connections: 3 }, transport }));
     const handOver = relays({ routes, states: ledger, clock: () => now });

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Mail } from "../../functions/compose/mail.ts";
+import type { RenderedMail } from "../../functions/compose/mime.ts";
 import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { newRecord, twinOf } from "../../functions/ledger/journal.ts";
 import { type Rehearsal, rehearse } from "../../scripts/hardstate/rehearsal.ts";
 import { alertOf, posted, queuedAlert } from "../world/alerts.ts";
 
 const begin = 100_000_000;
-let mails: Mail[];
+let mails: RenderedMail[];
 let stage: Rehearsal;
 beforeEach(() => {
   mails = [];

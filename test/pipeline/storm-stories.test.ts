@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Mail } from "../../functions/compose/mail.ts";
+import type { RenderedMail } from "../../functions/compose/mime.ts";
 import { defaultPolicy, type Policy } from "../../functions/decide/policy.ts";
 import { relays } from "../../functions/deliver/routes.ts";
 import type { JournalRecord } from "../../functions/ledger/journal.ts";
@@ -20,7 +20,7 @@ const stage = (change: Partial<Policy> = {}, openLedger?: () => Ledger & { close
   let now = begin;
   let number = 100;
   let answer: RelayAnswer = "accepted";
-  const mails: Mail[] = [];
+  const mails: RenderedMail[] = [];
   const policy: Policy = { ...defaultPolicy, flapHoldSeconds: 0, burst, ...change };
   const bridge = rehearse({
     policy,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Mail } from "../../functions/compose/mail.ts";
+import type { RenderedMail } from "../../functions/compose/mime.ts";
 import { defaultPolicy, type Policy } from "../../functions/decide/policy.ts";
 import type { JournalRecord } from "../../functions/ledger/journal.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
@@ -19,7 +19,7 @@ const stage = ({ policy, openLedger, operators }: Case = {}) => {
   let now = begin;
   let answer: RelayAnswer = "accepted";
   let number = 100;
-  const [mails, tries]: [Mail[], Mail[]] = [[], []];
+  const [mails, tries]: [RenderedMail[], RenderedMail[]] = [[], []];
   const events: Event[] = [];
   const bridge = rehearse({
     policy: { ...defaultPolicy, flapHoldSeconds: 0, burst, ...policy },
@@ -370,7 +370,7 @@ describe("whatever dies in a storm", () => {
     return { openLedger: () => ({ ...ledger, write }), writes: () => writes };
   };
   /** How often each object's problem and recovery was told, in whatever mail. */
-  const toldIn = (mails: readonly Mail[]) => {
+  const toldIn = (mails: readonly RenderedMail[]) => {
     const told: string[] = [];
     for (const { subject, text } of mails) {
       const alone = /^(PROBLEM|RECOVERY) \w+: web\d\/(\w+)$/.exec(subject);

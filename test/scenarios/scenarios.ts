@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse } from "yaml";
-import type { Mail } from "../../functions/compose/mail.ts";
+import type { RenderedMail } from "../../functions/compose/mime.ts";
 import { own } from "../../functions/decide/monitor-view.ts";
 import { defaultPolicy, type Policy } from "../../functions/decide/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
@@ -125,7 +125,7 @@ const outputOf = (text: string): string | null => {
 };
 
 /** What a mail tells its reader, taken at a second of the story. */
-export const playedMail = ({ to, subject, headers, text }: Mail, t: number): PlayedMail => {
+export const playedMail = ({ to, subject, headers, text }: RenderedMail, t: number): PlayedMail => {
   const [, title = "", state = "", object = ""] = /^(\S+) (\S+): (.*)$/.exec(subject) ?? [];
   return {
     t: Number(t.toFixed(3)),

@@ -1,6 +1,7 @@
-import type { Mail } from "../../functions/compose/mail.ts";
-import type { DeliveryOutcome, Step, Transport } from "../../functions/deliver/outcome.ts";
+import type { RenderedMail } from "../../functions/compose/mime.ts";
+import type { DeliveryOutcome, Step } from "../../functions/deliver/outcome.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
+import type { Transport } from "../../functions/deliver/transport.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
 import type { Process, Stage } from "./stage.ts";
 
@@ -73,7 +74,7 @@ const beforeLogin: readonly string[] = ["away", "without TLS", "refuses our logi
 
 /** A mail that a relay has taken. */
 export type Copy = {
-  mail: Mail;
+  mail: RenderedMail;
   at: number;
   route: string;
   by: Process;
@@ -103,7 +104,7 @@ export const network = (on: Stage, base: Ledger) => {
   const lostBy = new Map<string, { route: string; at: number }>();
 
   /** What must hold when a mail is begun: nobody sends what is settled, and no second copy is made without need. */
-  const check = async ({ alert: { site, id }, messageId }: Mail, route: string) => {
+  const check = async ({ alert: { site, id }, messageId }: RenderedMail, route: string) => {
     const last = lostBy.get(id);
     if (last && last.route !== route && on.now() - last.at < 5_000)
       wrong.push(`${id} goes by ${route} at once, though ${last.route} may have it`);
@@ -121,7 +122,7 @@ export const network = (on: Stage, base: Ledger) => {
   };
   const transportOf = (process: Process, route: string): Transport => ({
     route,
-    send: (mail, signal, loggedIn) =>
+    send: (mail: RenderedMail, signal, loggedIn) =>
       new Promise((resolve) => {
         const name = `mail ${mail.alert.id} by ${route}`;
         const { call, draw, there, back, fault } = on.fateOf<Mishap>(name, mishaps);

@@ -1,5 +1,5 @@
 import type { SecureContext } from "node:tls";
-import type { Mail } from "../../../functions/compose/mail.ts";
+import type { Mail } from "../../../functions/deliver/mail.ts";
 import type { DeliveryOutcome } from "../../../functions/deliver/outcome.ts";
 import type { Mechanism, SmtpRelay } from "../../../functions/deliver/relay-url.ts";
 import { SessionError } from "../../../functions/deliver/session.ts";

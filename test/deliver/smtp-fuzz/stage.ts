@@ -1,27 +1,28 @@
 import { createSecureContext, type SecureContext } from "node:tls";
-import type { Mail } from "../../../functions/compose/mail.ts";
-import { mimeBytes } from "../../../functions/compose/mime.ts";
+import { render } from "../../../functions/compose/mime.ts";
+import type { Mail } from "../../../functions/deliver/mail.ts";
 import type { smtpTransport } from "../../../functions/deliver/smtp.ts";
 import { authority, certificate } from "../certificate.ts";
 import type { Stage } from "./play.ts";
 import { plantTimers } from "./timers.ts";
 
-const mailTo = (number: number): Mail => ({
-  alert: { site: "site", id: `alert-000${number}` },
-  envelope: { from: `nagios+${number}@example.com`, to: `ops+${number}@example.org` },
-  messageId: `<${number}@example.com>`,
-  date: 1_800_000_000_000,
-  from: { address: "nagios@example.com" },
-  to: `ops+${number}@example.org`,
-  subject: `PROBLEM CRITICAL: web${number}/HTTP`,
-  threadId: "<0@example.com>",
-  headers: {},
-  // Dots are SMTP's business: alone on a line, two of them, and before what looks like a command.
-  text: [".", "..", ".QUIT", `web${number}/HTTP is CRITICAL`, ".", "MAIL FROM:<x@example.net>", "."]
-    .concat(number === 3 ? Array.from({ length: 900 }, (_, line) => `.${line} ${"x".repeat(60)}`) : [])
-    .join("\n"),
-  html: `<p>web${number}/HTTP is CRITICAL</p>`,
-});
+const mailTo = (number: number): Mail =>
+  render({
+    alert: { site: "site", id: `alert-000${number}` },
+    envelope: { from: `nagios+${number}@example.com`, to: `ops+${number}@example.org` },
+    messageId: `<${number}@example.com>`,
+    date: 1_800_000_000_000,
+    from: { address: "nagios@example.com" },
+    to: `ops+${number}@example.org`,
+    subject: `PROBLEM CRITICAL: web${number}/HTTP`,
+    threadId: "<0@example.com>",
+    headers: {},
+    // Dots are SMTP's business: alone on a line, two of them, and before what looks like a command.
+    text: [".", "..", ".QUIT", `web${number}/HTTP is CRITICAL`, ".", "MAIL FROM:<x@example.net>", "."]
+      .concat(number === 3 ? Array.from({ length: 900 }, (_, line) => `.${line} ${"x".repeat(60)}`) : [])
+      .join("\n"),
+    html: `<p>web${number}/HTTP is CRITICAL</p>`,
+  });
 
 let hasTimers = false;
 
@@ -41,7 +42,7 @@ export const stageOf = async (options: { plant?: string; realTls?: boolean } = {
   const mails = await Promise.all(
     [1, 2, 3, 4].map(async (number) => {
       const mail = mailTo(number);
-      return { mail, content: (await mimeBytes(mail)).toString("latin1") };
+      return { mail, content: mail.bytes.toString("latin1") };
     }),
   );
   return {
