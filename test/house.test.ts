@@ -1,7 +1,7 @@
 import { execFile, execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 
 const house = mkdtempSync(join(tmpdir(), "hardstate-house-"));
@@ -42,6 +42,66 @@ describe("a pure file", () => {
     expect(
       await lint("functions/decide/verdict.ts", "export const x = (now: number) => Math.max(now, 0);\n"),
     ).not.toContain("×");
+  });
+});
+
+/** The rooms of functions/, from the ground up. The first is the vocabulary: files beside the rooms. */
+const rooms = [
+  "",
+  "queue",
+  "deliver",
+  "decide",
+  "ledger",
+  "compose",
+  "operator",
+  "report",
+  "pipeline",
+  "config.ts",
+  "api",
+  "intake",
+  "console",
+  "runtime",
+];
+const roomOf = (path: string): string => {
+  const [, room = "", inside] = relative(".", path).split("/");
+  return inside === undefined && room !== "config.ts" ? "" : room;
+};
+
+/** The imports of a file that point to a room further down the list, or out of functions/. */
+const wrongImports = (path: string, text: string): string[] =>
+  [...text.matchAll(/(?:\bfrom|\bimport)[\s(]*"(\.[^"]+)"/g)]
+    .map(([, name = ""]) => join(dirname(path), name))
+    .filter((target) => {
+      const [from, to] = [path, target].map((file) => rooms.indexOf(roomOf(file)));
+      return (
+        !target.startsWith("functions/") || to === undefined || from === undefined || to < 0 || to > from
+      );
+    });
+
+describe("a room of functions/", () => {
+  const files = readdirSync("functions", { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => join("functions", file));
+
+  it("imports only from rooms above it, types too", () => {
+    const wrong = files.flatMap((file) =>
+      wrongImports(file, readFileSync(file, "utf8")).map((target) => `${file} imports ${target}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it.each([
+    ["a room below it", 'import { sweep } from "../pipeline/sweep.ts";', ["functions/pipeline/sweep.ts"]],
+    [
+      "a type of a room below it",
+      'import type { Page } from "../ledger/ledger.ts";',
+      ["functions/ledger/ledger.ts"],
+    ],
+    ["a module at run time", 'await import("../runtime/node.ts")', ["functions/runtime/node.ts"]],
+    ["something outside", 'import "../../scripts/build.ts";', ["scripts/build.ts"]],
+    ["its own room and the vocabulary", 'import "./smtp.ts"; import "../alert.ts";', []],
+  ])("that imports %s is found, or not", (_, text, found) => {
+    expect(wrongImports("functions/deliver/ses.ts", text)).toEqual(found);
   });
 });
 

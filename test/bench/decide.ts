@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { decide } from "../../functions/decide/verdict.ts";
 import { openDatabase } from "../../functions/sqlite.ts";
+import { importFrom } from "./checkout.ts";
 import { openService, queuedOf } from "./episodes.ts";
 import { inHand, openFilled, openFolder } from "./filled.ts";
 import { alternate, type Bench, mediansOf } from "./rounds.ts";
@@ -41,7 +42,11 @@ const upsertsOn = (path: string, rows: number) => {
 
 /** A filled ledger of another checkout, by that one's own code. */
 const smallBefore = async (checkout: string, folder: string): ReturnType<typeof openFilled> => {
-  const other = await import(join(checkout, "test/bench/filled.ts"));
+  const other = (await importFrom(
+    checkout,
+    "test/bench/filled.ts",
+    "scripts/bench/filled.ts",
+  )) as typeof import("./filled.ts");
   const path = join(folder, "before");
   mkdirSync(path, { recursive: true });
   return other.openFilled(path, 1000);

@@ -8,6 +8,7 @@ import { emptyEntry } from "../../functions/decide/entry.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
 import { queuedAlert } from "../world/alerts.ts";
 import { bridgeSettings, labScript, openLab, startBridge, startRelay, until } from "../world/lab.ts";
+import { importFrom } from "./checkout.ts";
 import { arrived } from "./peers/maildir.ts";
 import { startProgram } from "./peers/process.ts";
 import { alternate, type Bench, type Figure, mediansOf } from "./rounds.ts";
@@ -30,25 +31,34 @@ const backlog = (count: number, series: string): QueuedAlert[] =>
     ),
   );
 
+/** Transports of older checkouts write the bytes of a mail themselves. */
+const unchanged = (mail: ComposedMail) => ({ ...mail, bytes: Buffer.alloc(0) });
+
 /** The functions of a checkout that queue alerts, and that make and send mails. */
 const clientOf = async (checkout: string) => {
-  const part = (name: string) => import(join(checkout, "functions", name));
-  const [{ compose }, { render }, { readSettings }, { transportOf }, { toMessage }, { sqliteQueue }] =
-    (await Promise.all([
-      part("compose/mail.ts"),
-      part("compose/mime.ts"),
-      part("config.ts"),
-      part("runtime/routes.ts"),
-      part("queue/queue.ts"),
-      part("queue/sqlite.ts"),
-    ])) as [
-      typeof import("../../functions/compose/mail.ts"),
-      typeof import("../../functions/compose/mime.ts"),
-      typeof import("../../functions/config.ts"),
-      typeof import("../../functions/runtime/transports.ts"),
-      typeof import("../../functions/queue/queue.ts"),
-      typeof import("../../functions/queue/sqlite.ts"),
-    ];
+  const part = (...names: string[]) => importFrom(checkout, ...names.map((name) => join("functions", name)));
+  const [
+    { compose },
+    { render = unchanged },
+    { readSettings },
+    { transportOf },
+    { toMessage },
+    { sqliteQueue },
+  ] = (await Promise.all([
+    part("compose/mail.ts"),
+    part("compose/mime.ts"),
+    part("config.ts"),
+    part("runtime/transports.ts", "runtime/routes.ts"),
+    part("queue/queue.ts"),
+    part("queue/sqlite.ts"),
+  ])) as [
+    typeof import("../../functions/compose/mail.ts"),
+    Partial<typeof import("../../functions/compose/mime.ts")>,
+    typeof import("../../functions/config.ts"),
+    typeof import("../../functions/runtime/transports.ts"),
+    typeof import("../../functions/queue/queue.ts"),
+    typeof import("../../functions/queue/sqlite.ts"),
+  ];
   return { compose, render, readSettings, transportOf, toMessage, sqliteQueue };
 };
 type Client = Awaited<ReturnType<typeof clientOf>>;
