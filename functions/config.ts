@@ -10,10 +10,9 @@ import { cleanLine, type Fault, type Reading } from "./alert.ts";
 import { anyName, reversePath, type Sender } from "./compose/mail.ts";
 import { defaultPolicy, type Policy } from "./decide/policy.ts";
 import { isUrlWithoutLogin, mostMails, type Relay, readOAuth, readRelays } from "./deliver/relay-url.ts";
-import { durationSeconds } from "./duration.ts";
 import { operatorSite } from "./identity.ts";
-import { type Rate, readRate } from "./rate.ts";
 import { Secret } from "./secret.ts";
+import { durationSeconds, type Rate, readRate } from "./time.ts";
 
 /** A site and one of its tokens. */
 export type SiteToken = { site: string; token: Secret };

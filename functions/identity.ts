@@ -6,7 +6,7 @@ import type { Alert } from "./alert.ts";
 /**
  * SHA-256 in hex over `parts`, each preceded by its length in bytes, so that ["ab","c"] and ["a","bc"] differ.
  */
-export const digest = (...parts: readonly string[]): string => {
+export const fingerprint = (...parts: readonly string[]): string => {
   const hash = sha256.create();
   for (const part of parts) {
     const bytes = utf8ToBytes(part);
@@ -21,12 +21,12 @@ export const mailName = (messageId: string): string => messageId.slice(1, messag
 /** Names one object of one site in the ledger: a host, or a host's service. */
 export const objectKey = (site: string, { object }: Alert): string =>
   object.service === null
-    ? digest("object", site, object.host)
-    : digest("object", site, object.host, object.service);
+    ? fingerprint("object", site, object.host)
+    : fingerprint("object", site, object.host, object.service);
 
 /** Names one contact's entry in the ledger, which counts his mails. */
 export const contactEntryKey = (site: string, contact: string): string =>
-  digest("contact", site, contactKey(contact));
+  fingerprint("contact", site, contactKey(contact));
 
 /** Names what an alert is decided on in the ledger: its object, or for a digest its contact. */
 export const entryKey = ({
@@ -42,11 +42,11 @@ export const entryKey = ({
 }): string => (made?.row === "R46" ? contactEntryKey(site, contact) : objectKey(site, alert));
 
 /** Names the host of an alert's object in the ledger. */
-export const hostKey = (site: string, { object }: Alert): string => digest("object", site, object.host);
+export const hostKey = (site: string, { object }: Alert): string => fingerprint("object", site, object.host);
 
 /** The message group: what must stay in order. One object's alerts for one contact. */
 export const messageGroup = (site: string, alert: Alert, contact: string): string =>
-  digest("group", objectKey(site, alert), contact);
+  fingerprint("group", objectKey(site, alert), contact);
 
 /** What names one notification of an object beside its monitor and type. */
 const occurrenceOf = ({ monitor, type, notification, problem, state, time }: Alert): string[] => {
@@ -66,7 +66,7 @@ const occurrenceOf = ({ monitor, type, notification, problem, state, time }: Ale
 export const textKey = (alert: Alert): string | undefined =>
   alert.degraded || occurrenceOf(alert)[0] !== "time"
     ? undefined
-    : digest("texts", alert.output ?? "", alert.comment ?? "");
+    : fingerprint("texts", alert.output ?? "", alert.comment ?? "");
 
 /**
  * Names one notification for one contact, however often it is run, posted or replayed (nagios.md §5.1); `textKey` adds
@@ -74,7 +74,7 @@ export const textKey = (alert: Alert): string | undefined =>
  */
 export const eventKey = (site: string, alert: Alert, contact: string): string => {
   const { monitor, object, type } = alert;
-  return digest(
+  return fingerprint(
     "event",
     site,
     monitor.id,
@@ -93,7 +93,7 @@ export const eventKey = (site: string, alert: Alert, contact: string): string =>
  * texts has another, so that the queue takes the one with texts that may follow (R39).
  */
 export const derivedId = (site: string, alert: Alert, contact: string): string =>
-  digest(
+  fingerprint(
     "alert id",
     eventKey(site, alert, contact),
     textKey(alert) ?? "",

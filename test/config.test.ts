@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { type Runtime, readSettings, type Settings, settings } from "../functions/config.ts";
 import { defaultPolicy } from "../functions/decide/policy.ts";
 import type { SmtpRelay } from "../functions/deliver/relay-url.ts";
-import { durationSeconds } from "../functions/duration.ts";
 import { Secret } from "../functions/secret.ts";
+import { durationSeconds } from "../functions/time.ts";
 
 type Environment = Record<string, string | undefined>;
 

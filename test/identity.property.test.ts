@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Alert, readAlert } from "../functions/alert.ts";
-import { digest, eventKey, messageGroup, objectKey } from "../functions/identity.ts";
+import { eventKey, fingerprint, messageGroup, objectKey } from "../functions/identity.ts";
 import { readPost } from "../functions/intake/post.ts";
 
 const text = fc.string({
@@ -37,7 +37,9 @@ describe("digest", () => {
   it("is equal for equal lists of parts alone", () => {
     fc.assert(
       fc.property(parts, parts, (one, other) => {
-        expect(digest(...one) === digest(...other)).toBe(JSON.stringify(one) === JSON.stringify(other));
+        expect(fingerprint(...one) === fingerprint(...other)).toBe(
+          JSON.stringify(one) === JSON.stringify(other),
+        );
       }),
     );
   });
@@ -52,7 +54,7 @@ describe("digest", () => {
           string[],
         ];
         fc.pre([...one, ...other].every((part) => part.isWellFormed()));
-        expect(digest(...one)).not.toBe(digest(...other));
+        expect(fingerprint(...one)).not.toBe(fingerprint(...other));
       }),
     );
   });
@@ -61,14 +63,14 @@ describe("digest", () => {
     fc.assert(
       fc.property(text, text, (one, other) => {
         const length = new TextEncoder().encode(other).length;
-        expect(digest(`${one}${length}:${other}`)).not.toBe(digest(one, other));
+        expect(fingerprint(`${one}${length}:${other}`)).not.toBe(fingerprint(one, other));
       }),
     );
   });
 
   it("is SHA-256 in hex", () => {
-    expect(digest()).toBe("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    expect(digest("a")).toMatch(/^[0-9a-f]{64}$/);
+    expect(fingerprint()).toBe("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    expect(fingerprint("a")).toMatch(/^[0-9a-f]{64}$/);
   });
 });
 

@@ -3,7 +3,7 @@ import { cleanLine, objectName } from "../alert.ts";
 import type { Verdict } from "../decide/case.ts";
 import type { Kind } from "../decide/entry.ts";
 import type { Mail } from "../deliver/mail.ts";
-import { digest, mailName, operatorSite } from "../identity.ts";
+import { fingerprint, mailName, operatorSite } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { type Facts, htmlBody, textBody } from "./body.ts";
 
@@ -37,7 +37,7 @@ export const domainOf = (address: string) => address.slice(address.lastIndexOf("
  * decide otherwise at a second try, so a second copy of a mail can be told from a second mail.
  */
 export const messageIdOf = ({ site, id, contact }: QueuedAlert, { from }: Sender): string =>
-  `<${digest("mail", site, id, contactKey(contact)).slice(0, 40)}@${domainOf(from.address)}>`;
+  `<${fingerprint("mail", site, id, contactKey(contact)).slice(0, 40)}@${domainOf(from.address)}>`;
 
 /** Stands in for the name of a mail where there is none. */
 export const anyName = "0".repeat(40);
@@ -132,7 +132,7 @@ export const compose = (
     from: sender.from,
     to: queued.contact,
     subject: `${mark}${title} ${alert.state}: ${object}`,
-    threadId: `<${digest("thread", queued.site, episodeId ?? queued.id).slice(0, 40)}@${domainOf(sender.from.address)}>`,
+    threadId: `<${fingerprint("thread", queued.site, episodeId ?? queued.id).slice(0, 40)}@${domainOf(sender.from.address)}>`,
     headers: headersOf(queued.site, object, episodeId, `${verdict.row} ${verdict.reason}`),
     text: textBody(facts),
     html: htmlBody(facts),

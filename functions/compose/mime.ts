@@ -3,7 +3,7 @@ import { encodeWord } from "nodemailer/lib/mime-funcs";
 import type MimeNode from "nodemailer/lib/mime-node";
 import { encode, wrap } from "nodemailer/lib/qp";
 import type { Mail } from "../deliver/mail.ts";
-import { digest } from "../identity.ts";
+import { fingerprint } from "../identity.ts";
 import type { ComposedMail } from "./mail.ts";
 
 /**
@@ -37,7 +37,7 @@ const bytesOf = (mail: ComposedMail): Buffer => {
     textEncoding: "quoted-printable",
     newline: "\r\n",
     // nodemailer's own boundary is random; this one cannot occur in quoted-printable text, where "=_" is no code.
-    baseBoundary: `=_${digest("boundary", mail.messageId).slice(0, 24)}`,
+    baseBoundary: `=_${fingerprint("boundary", mail.messageId).slice(0, 24)}`,
     disableFileAccess: true,
     disableUrlAccess: true,
   }).compile();

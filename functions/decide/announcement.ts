@@ -13,7 +13,7 @@ import { isOf, liveProblem, withProblem } from "./monitor-view.ts";
 import type { Row } from "./rows.ts";
 
 /** R32-R38: everything that is not about a state. */
-export const auxiliary = (c: Case): Verdict => {
+export const announcement = (c: Case): Verdict => {
   const { about, alert, entry, held, key, now, object, order, policy, queued, view } = c;
   const { monitor } = alert;
   const live = liveProblem(view);

@@ -1,5 +1,5 @@
 import type { Alert } from "../alert.ts";
-import { digest } from "../identity.ts";
+import { fingerprint } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { type Entry, type Episode, type Held, type Kind, type Told, withHeld } from "./entry.ts";
 import { type MonitorView, own } from "./monitor-view.ts";
@@ -109,7 +109,7 @@ const madeRecovery = (
   problem: string,
 ): QueuedAlert => ({
   ...queued,
-  id: digest(
+  id: fingerprint(
     "made",
     row,
     problem,

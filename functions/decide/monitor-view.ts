@@ -1,5 +1,5 @@
 import { type Alert, type State, severity } from "../alert.ts";
-import { digest } from "../identity.ts";
+import { fingerprint } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { before, isOddClock, type Order, orderOf } from "./order.ts";
 
@@ -187,7 +187,7 @@ export const afterReport = (
   }
   const problem: Problem = {
     ...nameOf(alert),
-    key: digest("problem", queued.site, alert.monitor.id, queued.id).slice(0, 16),
+    key: fingerprint("problem", queued.site, alert.monitor.id, queued.id).slice(0, 16),
     first: order,
     last: order,
     receivedAt,

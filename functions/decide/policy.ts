@@ -1,4 +1,4 @@
-import type { Rate } from "../rate.ts";
+import type { Rate } from "../time.ts";
 
 /** What the operator chose among the ways a row of nagios.md §5.2 may go. Times are seconds. */
 export type Policy = {

@@ -1,5 +1,5 @@
 import { type State, severity } from "../alert.ts";
-import { digest } from "../identity.ts";
+import { fingerprint } from "../identity.ts";
 import {
   type Case,
   clockOf,
@@ -98,7 +98,8 @@ const joined = (c: Reported, row: Row, reason: string): Verdict => {
 
 /** The conversation of news: that of the problem, unless this contact was told an end in it. */
 const threadOf = ({ about, problem, queued }: Reported): Episode => ({
-  id: about?.thread === problem.key ? digest("problem", problem.key, queued.id).slice(0, 16) : problem.key,
+  id:
+    about?.thread === problem.key ? fingerprint("problem", problem.key, queued.id).slice(0, 16) : problem.key,
   since: problem.receivedAt,
 });
 

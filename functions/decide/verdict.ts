@@ -1,7 +1,7 @@
 import { contactKey } from "../address.ts";
 import { objectName } from "../alert.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
-import { auxiliary } from "./announcement.ts";
+import { announcement } from "./announcement.ts";
 import { type Case, holding, type Known, unmailed, type Verdict } from "./case.ts";
 import { closed } from "./entry.ts";
 import { own } from "./monitor-view.ts";
@@ -65,5 +65,5 @@ export const decide = (known: Known, queued: QueuedAlert, policy: Policy, now: n
   if (verdict) return verdict;
   if (alert.type === "PROBLEM") return withClock(problem(c), c);
   if (alert.type === "RECOVERY") return withClock(recovery(c), c);
-  return auxiliary(c);
+  return announcement(c);
 };

@@ -1,4 +1,4 @@
-import type { Rate } from "../rate.ts";
+import type { Rate } from "../time.ts";
 import type { DeliveryOutcome, Step } from "./outcome.ts";
 
 /** What all workers know of one route. Times are Unix milliseconds. */

@@ -1,6 +1,6 @@
 import type { Fault, Reading } from "../alert.ts";
-import { type Rate, readRate } from "../rate.ts";
 import { Secret } from "../secret.ts";
+import { type Rate, readRate } from "../time.ts";
 
 /** What every delivery route has. */
 type Route = {

@@ -47,8 +47,8 @@ import {
   type QueuedAlert,
   toMessage,
 } from "../queue/queue.ts";
-import type { Rate } from "../rate.ts";
 import type { Report } from "../report/log.ts";
+import type { Rate } from "../time.ts";
 import { fewFaults, fewIds, fewRejections, type RejectedItem } from "./bounded.ts";
 import { atMostEvery, rateLimiter, wrongTokens } from "./limit.ts";
 import { fromMacros, inMacros, type Macros } from "./monitors.ts";

@@ -1,4 +1,4 @@
-import type { Rate } from "../rate.ts";
+import type { Rate } from "../time.ts";
 
 type Bucket = { left: number; at: number; told: boolean };
 

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { type Aliases, type AllowList, contactKey, resolveContact } from "../address.ts";
 import { type Alert, alertEntries, cleanLine, cut, type Fault, read, readAlert } from "../alert.ts";
-import { derivedId, digest } from "../identity.ts";
+import { derivedId, fingerprint } from "../identity.ts";
 import { isOwnObject } from "../operator/notices.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 
@@ -136,7 +136,7 @@ export const readPost = (input: unknown, circumstances: Circumstances): ReadPost
     const key = contactKey(address);
     const own = post.value.id ?? derivedId(site, alert.value, key);
     const several = post.value.id !== undefined && good.size + bad.size > 1;
-    const suffix = several ? `.${digest("contact", key).slice(0, 8)}` : "";
+    const suffix = several ? `.${fingerprint("contact", key).slice(0, 8)}` : "";
     return queuedAlert(alert.value, address, name, own + suffix, circumstances);
   };
   const rejected = [...bad.values()].map(({ address, name, faults }) => ({

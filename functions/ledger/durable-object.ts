@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import { setTimeout as after } from "node:timers/promises";
-import { insistent, type Ledger } from "./ledger.ts";
+import { type Ledger, retryingOutcomes } from "./ledger.ts";
 import { sqlLedger } from "./sql.ts";
 
 /**
@@ -89,5 +89,5 @@ export const durableObjectLedger = (
     prune: calling("prune"),
     ready: calling("ready"),
   };
-  return insistent(ledger, wasAway, wait, () => performance.now());
+  return retryingOutcomes(ledger, wasAway, wait, () => performance.now());
 };

@@ -18,7 +18,7 @@ import { dueAt, type Entry, emptyEntry, isTelling, openProblem } from "../decide
 import { mostRuns, type Numbered, numbering, type Run } from "../decide/order.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import type { Returned } from "../deliver/returned.ts";
-import { digest, hostKey, mailName } from "../identity.ts";
+import { fingerprint, hostKey, mailName } from "../identity.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
 import { type Heartbeat, newHeartbeat } from "./heartbeat.ts";
 import {
@@ -33,11 +33,11 @@ import {
 import {
   type Change,
   type Due,
-  insistent,
   keepMilliseconds,
   type Ledger,
   mostReturned,
   readCursor,
+  retryingOutcomes,
 } from "./ledger.ts";
 import { readEntry } from "./read-entry.ts";
 import type { Rejection } from "./rejection.ts";
@@ -577,7 +577,7 @@ export const dynamodbLedger = (
     // Not beside the record: whoever takes reports may then write none of the journal's records.
     noteReturned: async (site, id, returned) => {
       const body = JSON.stringify(returned);
-      const sk = `${site} ${id} ${sortable(returned.at, digest("returned", body))}`;
+      const sk = `${site} ${id} ${sortable(returned.at, fingerprint("returned", body))}`;
       await update({ pk: "returned", sk }, { body, expires: expiresAfter(returned.at) });
     },
     returned: async (site) => {
@@ -721,5 +721,5 @@ export const dynamodbLedger = (
       await find(routeKey("ready"));
     },
   };
-  return insistent(ledger, mayPass, wait, () => performance.now());
+  return retryingOutcomes(ledger, mayPass, wait, () => performance.now());
 };

@@ -132,7 +132,7 @@ export const readCursor = (cursor: string | undefined): [number, string] => {
   return at === "" ? [Number.MAX_SAFE_INTEGER, ""] : [Number(at), name];
 };
 
-const insistMilliseconds = 60_000;
+const retryMilliseconds = 60_000;
 /** Whether a write was made of which no answer came: entry and record change together. */
 const isMade = async (ledger: Ledger, { records: [record] }: Change): Promise<boolean> =>
   record !== undefined &&
@@ -142,7 +142,7 @@ const isMade = async (ledger: Ledger, { records: [record] }: Change): Promise<bo
  * A ledger that tries again for a minute to note what came of a mail, after errors that may pass: many may be on their
  * way then, and what was sent and cannot be noted is sent again.
  */
-export const insistent = (
+export const retryingOutcomes = (
   ledger: Ledger,
   mayPass: (error: unknown) => boolean,
   wait: () => Promise<unknown>,
@@ -150,7 +150,7 @@ export const insistent = (
 ): Ledger => ({
   ...ledger,
   write: async (change) => {
-    const until = now() + insistMilliseconds;
+    const until = now() + retryMilliseconds;
     for (let again = false; ; again = true) {
       try {
         return (await ledger.write(change)) || (again && (await isMade(ledger, change)));

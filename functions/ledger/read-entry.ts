@@ -2,7 +2,7 @@ import type { State } from "../alert.ts";
 import { type Entry, emptyEntry, type Told } from "../decide/entry.ts";
 import type { MonitorView, Problem } from "../decide/monitor-view.ts";
 import type { Order } from "../decide/order.ts";
-import { digest } from "../identity.ts";
+import { fingerprint } from "../identity.ts";
 
 /** What an entry held until version 0.1: one episode of the object, and what contacts knew of that. */
 type OldEntry = Pick<Entry, "touchedAt" | "held" | "announced" | "storm"> & {
@@ -35,7 +35,7 @@ const problemOf = (
   const order = received(reported, stored);
   const receivedAt = Math.min(order.receivedAt, episode?.since ?? order.receivedAt);
   return {
-    key: digest("problem", monitor, String(start), String(epoch), String(id)).slice(0, 16),
+    key: fingerprint("problem", monitor, String(start), String(epoch), String(id)).slice(0, 16),
     start,
     epoch,
     id,

@@ -1,6 +1,6 @@
 import { contactKey } from "../address.ts";
 import { cleanLine, cut, type Fault } from "../alert.ts";
-import { digest } from "../identity.ts";
+import { fingerprint } from "../identity.ts";
 import { hourMilliseconds } from "./flow.ts";
 import { stamp } from "./journal.ts";
 import { cursorOf, type Ledger, type Listing } from "./ledger.ts";
@@ -129,7 +129,7 @@ export const noteRejected = async (
   begunToday: Set<string> = new Set(),
 ): Promise<void> => {
   const day = String(dayOf(now));
-  const idFor = (...parts: string[]) => digest("rejected", site, day, ...parts).slice(0, 32);
+  const idFor = (...parts: string[]) => fingerprint("rejected", site, day, ...parts).slice(0, 32);
   const all = [
     ...Map.groupBy(rejected, ({ object = "", contact = "" }) => idFor(object, contactKey(contact))),
   ];

@@ -3,7 +3,7 @@ import { dueAt, type Entry, emptyEntry, openProblem } from "../decide/entry.ts";
 import { mostRuns, type Numbered, numbering, type Run } from "../decide/order.ts";
 import { newRoute, type RouteState } from "../deliver/breaker.ts";
 import type { Returned } from "../deliver/returned.ts";
-import { digest, hostKey } from "../identity.ts";
+import { fingerprint, hostKey } from "../identity.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
 import { type Heartbeat, newHeartbeat } from "./heartbeat.ts";
 import {
@@ -204,7 +204,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
     // Most alerts never wait here.
     if (!queued && holds.length === 0) return record;
     const alert = queued && JSON.stringify(queued.alert);
-    const hash = alert && alert.length >= longCharacters ? digest("text", site, alert) : undefined;
+    const hash = alert && alert.length >= longCharacters ? fingerprint("text", site, alert) : undefined;
     engine.run("DELETE FROM held_text WHERE site = ? AND id = ?", site, id);
     if (!hash) return record;
     engine.run("INSERT INTO text VALUES (?, ?) ON CONFLICT DO NOTHING", hash, alert as string);

@@ -1,7 +1,7 @@
 import type { StatementSync } from "node:sqlite";
 import { setTimeout } from "node:timers/promises";
 import { type Database, openDatabase } from "../sqlite.ts";
-import { insistent, type Ledger } from "./ledger.ts";
+import { type Ledger, retryingOutcomes } from "./ledger.ts";
 import { sqlLedger } from "./sql.ts";
 
 /** A ledger with `close`, for the process that opened the file. */
@@ -36,7 +36,7 @@ export const patient = (ledger: Ledger, wait: () => Promise<unknown> = second, n
     // The low byte; the rest says where it came from.
     return passing.includes(errcode & 0xff);
   };
-  return insistent(ledger, mayPass, wait, now);
+  return retryingOutcomes(ledger, mayPass, wait, now);
 };
 
 /** The ledger in one SQLite file, which several processes may share. */

@@ -3,9 +3,9 @@ import { cleanLine, cut, type NotificationType, readAlert, severity } from "../a
 import type { Verdict } from "../decide/case.ts";
 import { type Count, type Entry, type Held, type Storm, type Told, withHeld } from "../decide/entry.ts";
 import type { Policy } from "../decide/policy.ts";
-import { contactEntryKey, digest } from "../identity.ts";
+import { contactEntryKey, fingerprint } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
-import type { Rate } from "../rate.ts";
+import type { Rate } from "../time.ts";
 import { type JournalRecord, newRecord } from "./journal.ts";
 import { heldRecord, type Ledger, noteDigest, type Page } from "./ledger.ts";
 
@@ -70,7 +70,7 @@ const place = { host: "hardstate", service: "digest" };
 /** The alert of a contact's digest. Its first member says how it looks in the journal; its mail tells all. */
 const digestAlert = (first: QueuedAlert, number: number, now: number): QueuedAlert => {
   const { site, severalSites, contact, contactName, alert } = first;
-  const id = digest("digest", site, contactKey(contact), String(number)).slice(0, 32);
+  const id = fingerprint("digest", site, contactKey(contact), String(number)).slice(0, 32);
   const states = ["OK", "WARNING", "UNKNOWN", "CRITICAL"] as const;
   const reading = readAlert({
     v: 1,

@@ -4,7 +4,7 @@ import { clockOf } from "../decide/case.ts";
 import { openProblem } from "../decide/entry.ts";
 import type { RouteState } from "../deliver/breaker.ts";
 import type { Attempt } from "../deliver/outcome.ts";
-import { digest, operatorSite } from "../identity.ts";
+import { fingerprint, operatorSite } from "../identity.ts";
 import type { OpenProblem } from "../ledger/ledger.ts";
 import { countOf, type Rejection } from "../ledger/rejection.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
@@ -228,7 +228,7 @@ export const alertsOf = (
   const alert = reading.value;
   return operators.map((contact) => ({
     v: 1,
-    id: digest("notice", key, contact).slice(0, 32),
+    id: fingerprint("notice", key, contact).slice(0, 32),
     site: operatorSite,
     contact,
     receivedAt: now,

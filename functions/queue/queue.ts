@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { contactKey, parseAddress } from "../address.ts";
 import { type Alert, type Reading, read, readAlert } from "../alert.ts";
-import { digest, messageGroup } from "../identity.ts";
+import { fingerprint, messageGroup } from "../identity.ts";
 
 const madeRows = ["R27", "R37", "R46"] as const;
 export type MadeRow = (typeof madeRows)[number];
@@ -110,7 +110,7 @@ export type Queue = {
 };
 
 /** Names an alert in a queue; SQS allows 128 characters and forgets it after five minutes. */
-export const deduplicationId = (site: string, id: string): string => digest("alert", site, id);
+export const deduplicationId = (site: string, id: string): string => fingerprint("alert", site, id);
 
 // SQS refuses a whole message for one of these characters (SendMessage, "message body"): escape them as JSON may.
 const forbiddenInSqs = /[\ud800-\udfff\ufffe\uffff]/g;
@@ -142,7 +142,7 @@ export const toMessage = ({ alert, ...queued }: QueuedAlert): OutgoingMessage =>
 /** The message of an alert that was held until `due`: with its first id SQS would drop it for five minutes. */
 export const toDueMessage = (queued: QueuedAlert, due: number): OutgoingMessage => ({
   ...toMessage(queued),
-  deduplicationId: digest("held alert", queued.site, queued.id, String(due)),
+  deduplicationId: fingerprint("held alert", queued.site, queued.id, String(due)),
 });
 
 const milliseconds = v.pipe(v.number("Unix milliseconds"), v.safeInteger("Unix milliseconds"));

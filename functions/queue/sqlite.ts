@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { digest } from "../identity.ts";
+import { fingerprint } from "../identity.ts";
 import { type Database, openDatabase } from "../sqlite.ts";
 import {
   isChosen,
@@ -266,7 +266,7 @@ export const sqliteQueue = (
     // A text that no message carries would stay for ever.
     if (isLong && find.get(deduplicationId) !== undefined) return false;
     const known = isLong ? hashes.get(alert) : undefined;
-    const hash = known?.site === site ? known.hash : isLong ? digest("text", site, alert) : null;
+    const hash = known?.site === site ? known.hash : isLong ? fingerprint("text", site, alert) : null;
     if (isLong && hash) hashes.set(alert, { site, hash });
     if (alert && hash) keepText.run(hash, alert);
     const before = alert && hash ? body.slice(0, -alert.length - 1) : body;

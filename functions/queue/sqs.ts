@@ -11,7 +11,7 @@ import {
   SQSClient,
   type SQSClientConfig,
 } from "@aws-sdk/client-sqs";
-import { digest } from "../identity.ts";
+import { fingerprint } from "../identity.ts";
 import {
   type DeadLetter,
   isChosen,
@@ -176,7 +176,7 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     "";
   const putBackOf = ({ message: { Body = "", ReceiptHandle = "" } }: HeldLetter) => ({
     ...putBack(Body, clock()),
-    deduplicationId: digest("redrive", ReceiptHandle),
+    deduplicationId: fingerprint("redrive", ReceiptHandle),
   });
   /** How many messages a queue has that can be received, and that somebody has. */
   const countsOf = async (url: string): Promise<[number, number]> => {
@@ -311,7 +311,7 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     bury: async (message: ReceivedMessage, reason) => {
       // The receipt names this burial: an id of the alert would make SQS drop a second one within five minutes. And a
       // group of its own: of one group SQS shows no more while somebody looks at ten.
-      const burial = digest("dead", message.receipt);
+      const burial = fingerprint("dead", message.receipt);
       await client.send(
         new SendMessageCommand({
           QueueUrl: await deadLetterQueue(),

@@ -6,7 +6,7 @@ import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { pipeline } from "../../functions/pipeline/pipeline.ts";
 import { dispose, drainInOrder, toMessage } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
-import type { Rate } from "../../functions/rate.ts";
+import type { Rate } from "../../functions/time.ts";
 import { type Answer, accepted, error, scriptedSes } from "../deliver/scripted-ses.ts";
 import { queuedAlert } from "../world/alerts.ts";
 import { type Bench, type Figure, progress } from "./rounds.ts";

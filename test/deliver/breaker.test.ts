@@ -10,7 +10,7 @@ import {
 } from "../../functions/deliver/breaker.ts";
 import type { DeliveryOutcome, Step } from "../../functions/deliver/outcome.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
-import type { Rate } from "../../functions/rate.ts";
+import type { Rate } from "../../functions/time.ts";
 
 const begin = 1_000_000_000;
 const seconds = (count: number) => begin + count * 1000;

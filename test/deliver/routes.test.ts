@@ -6,7 +6,7 @@ import { failure } from "../../functions/deliver/refusal.ts";
 import { probeUnused, relays, useRoutes } from "../../functions/deliver/routes.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import type { Rate } from "../../functions/rate.ts";
+import type { Rate } from "../../functions/time.ts";
 
 const begin = 1_000_000_000;
 let now: number;

@@ -5,7 +5,7 @@ import { isRolledBack } from "../../functions/decide/order.ts";
 import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { decide } from "../../functions/decide/verdict.ts";
 import type { Attempt } from "../../functions/deliver/outcome.ts";
-import { digest } from "../../functions/identity.ts";
+import { fingerprint } from "../../functions/identity.ts";
 import { newRecord } from "../../functions/ledger/journal.ts";
 import {
   claim,
@@ -591,7 +591,7 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
 
     it("takes 200 recoveries with long outputs in one write, and hands out each when it is due (R27)", async () => {
       // No two lines are the same: they can hardly be packed.
-      const long = Array.from({ length: 1000 }, (_, n) => digest("line", String(n))).join("\n");
+      const long = Array.from({ length: 1000 }, (_, n) => fingerprint("line", String(n))).join("\n");
       const contacts = Array.from({ length: 200 }, (_, n) => `first.last${n}@example.com`);
       let before = emptyEntry;
       for (const contact of contacts) {
