@@ -27,9 +27,9 @@ const credentialSearch =
 
 describe("the bundle of Lambda's intake", () => {
   it.each([
-    ["mailer", /nodemailer|functions\/deliver\/(smtp|ses|relays)/],
-    ["advice about relays", /deliver\/advice/],
-    ["decisions", /functions\/(pipeline|sweep)|ledger\/(verdict|problem|recovery)/],
+    ["mailer", /nodemailer|functions\/deliver\/(smtp|ses|routes)/],
+    ["advice about relays", /operator\/advice/],
+    ["decisions", /functions\/pipeline|decide\/(verdict|problem|recovery)/],
     ["SQLite", /sqlite/],
     ["search for credentials", credentialSearch],
     ["XML", /xml-builder|fast-xml/],
@@ -47,7 +47,7 @@ describe("the bundle of Lambda's intake", () => {
 
 describe("the bundle of Lambda's worker", () => {
   it.each([
-    ["HTTP server", /functions\/intake\/http|hono\/dist\/hono/],
+    ["HTTP server", /functions\/intake\/app|hono\/dist\/hono/],
     ["numbers for Prometheus", /prom-client|prometheus|tdigest|opentelemetry/],
     ["SQLite", /sqlite/],
     ["search for credentials", credentialSearch],
@@ -58,12 +58,15 @@ describe("the bundle of Lambda's worker", () => {
     expect(having("lambda-worker", words)).toEqual([]);
   });
 
-  it.each([["pipeline/pipeline"], ["sweep"], ["deliver/smtp"], ["deliver/ses"], ["ledger/dynamodb"]])(
-    "has %s",
-    (file) => {
-      expect(having("lambda-worker", new RegExp(`functions/${file}\\.ts$`))).toHaveLength(1);
-    },
-  );
+  it.each([
+    ["pipeline/pipeline"],
+    ["pipeline/sweep"],
+    ["deliver/smtp"],
+    ["deliver/ses"],
+    ["ledger/dynamodb"],
+  ])("has %s", (file) => {
+    expect(having("lambda-worker", new RegExp(`functions/${file}\\.ts$`))).toHaveLength(1);
+  });
 });
 
 describe("the bundle of the Worker", () => {

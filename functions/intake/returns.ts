@@ -1,7 +1,7 @@
 import type { ReturnAnswer } from "../api/shapes.ts";
 import { operatorSite } from "../identity.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
-import { noteReturned, type ReturnParts } from "../pipeline/returned.ts";
+import { noteReturned, type ReturnParts } from "../operator/returned.ts";
 import { readReport } from "./delivery-report.ts";
 
 /** A report is no longer than a mail of ours and what a server says about it. */

@@ -4,9 +4,9 @@ import { probeUnused, relays, useRoutes } from "../deliver/routes.ts";
 import { readFeedback } from "../deliver/ses-events.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { isSilent } from "../ledger/heartbeat.ts";
+import { noteReturned } from "../operator/returned.ts";
 import { batchesOf } from "../pipeline/drain.ts";
 import { pipeline } from "../pipeline/pipeline.ts";
-import { noteReturned } from "../pipeline/returned.ts";
 import { sweep as sweepLedger } from "../pipeline/sweep.ts";
 import {
   type Disposition,

@@ -6,7 +6,7 @@ import { head, storyOf } from "./story.ts";
 /** Plays histories on the bridge, as it is or with a planted fault, and judges their mails. */
 export const oracle = async (plant?: string) => {
   const query = plant === undefined ? "" : `?plant=${plant}`;
-  const { player } = (await import(`../../scripts/scenarios.ts${query}`)) as { player: typeof Player };
+  const { player } = (await import(`../scenarios/scenarios.ts${query}`)) as { player: typeof Player };
   const play = player();
   return async (history: History): Promise<{ mails: PlayedMail[]; violations: Violation[] }> => {
     const mails = await play(storyOf(history), { ...head, scenarios: [] });

@@ -3,9 +3,9 @@ import type { Returned } from "../deliver/returned.ts";
 import { operatorSite } from "../identity.ts";
 import { type JournalRecord, objectOf } from "../ledger/journal.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { alertsOf, type Words } from "../operator/notices.ts";
 import { type Queue, toMessage } from "../queue/queue.ts";
 import type { Report } from "../report/log.ts";
+import { alertsOf, type Words } from "./notices.ts";
 
 export type ReturnParts = {
   ledger: Ledger;
