@@ -1,19 +1,14 @@
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
+import { createHash } from "node:crypto";
 import { contactKey } from "./address.ts";
 import type { Alert } from "./alert.ts";
 
 /**
  * SHA-256 in hex over `parts`, each preceded by its length in bytes, so that ["ab","c"] and ["a","bc"] differ.
  */
-export const fingerprint = (...parts: readonly string[]): string => {
-  const hash = sha256.create();
-  for (const part of parts) {
-    const bytes = utf8ToBytes(part);
-    hash.update(utf8ToBytes(`${bytes.length}:`)).update(bytes);
-  }
-  return bytesToHex(hash.digest());
-};
+export const fingerprint = (...parts: readonly string[]): string =>
+  createHash("sha256")
+    .update(parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join(""))
+    .digest("hex");
 
 /** Names one mail: the part of its Message-ID before the @, which its ENVID and, if wanted, its reverse-path have too. */
 export const mailName = (messageId: string): string => messageId.slice(1, messageId.indexOf("@"));

@@ -34,6 +34,11 @@ describe("a pure file", () => {
       "imports no adapter",
     ],
     ["Node", 'import { readFileSync } from "node:fs"; export const x = readFileSync;', "imports no adapter"],
+    [
+      "random bytes",
+      'import { randomBytes } from "node:crypto"; export const x = randomBytes(8);',
+      "takes its randomness as an argument",
+    ],
   ])("that names %s is a lint error", async (_, text, words) => {
     expect(await lint("functions/decide/verdict.ts", `${text}\n`)).toContain(words);
   });

@@ -1,8 +1,5 @@
-import { hmac } from "@noble/hashes/hmac.js";
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
+import { createHmac, timingSafeEqual } from "node:crypto";
 import type { SiteToken } from "../config.ts";
-import { sameBytes } from "../intake/token.ts";
 
 /** Who looks at the console: somebody with a token of this site. */
 export type Session = {
@@ -16,21 +13,23 @@ export type Session = {
 /** How long a login lasts: 12 hours. */
 export const sessionMilliseconds = 12 * 3_600_000;
 
-const signed = (key: Uint8Array, ...words: string[]): Uint8Array =>
-  hmac(sha256, key, utf8ToBytes(words.join("~")));
+const signed = (key: string | Buffer, ...words: string[]): Buffer =>
+  createHmac("sha256", key).update(words.join("~")).digest();
 
 /**
  * Sessions that live in their cookies alone, signed with a key of the token that opened them: once that token is gone
  * from the settings, they are over.
  */
 export const sessions = (tokens: readonly SiteToken[]) => {
-  const keyOf = ({ token }: SiteToken) => signed(utf8ToBytes(token.reveal()), "console of hardstate");
+  const keyOf = ({ token }: SiteToken) => signed(token.reveal(), "console of hardstate");
   const keys = tokens.map((token) => ({ site: token.site, key: keyOf(token) }));
   return {
     /** The cookie's value for whoever showed this token: letters, digits and `._-~`. */
     open: (token: SiteToken, now: number): string => {
       const endsAt = String(now + sessionMilliseconds);
-      return [token.site, endsAt, bytesToHex(signed(keyOf(token), "session", token.site, endsAt))].join("~");
+      return [token.site, endsAt, signed(keyOf(token), "session", token.site, endsAt).toString("hex")].join(
+        "~",
+      );
     },
     /** The session of a cookie's value; undefined if it is over, or never was one. */
     read: (value: string, now: number): Session | undefined => {
@@ -38,9 +37,13 @@ export const sessions = (tokens: readonly SiteToken[]) => {
         /^([\w.-]{1,64})~(\d{13,15})~([0-9a-f]{64})$/.exec(value) ?? [];
       let found: Session | undefined;
       for (const known of keys) {
-        const expected = utf8ToBytes(bytesToHex(signed(known.key, "session", site, endsAt)));
-        if (sameBytes(expected, utf8ToBytes(mark)) && known.site === site)
-          found = { site, endsAt: Number(endsAt), formToken: bytesToHex(signed(known.key, "form", value)) };
+        const expected = signed(known.key, "session", site, endsAt);
+        if (timingSafeEqual(expected, Buffer.from(mark.padEnd(64, "0"), "hex")) && known.site === site)
+          found = {
+            site,
+            endsAt: Number(endsAt),
+            formToken: signed(known.key, "form", value).toString("hex"),
+          };
       }
       return found && now < found.endsAt ? found : undefined;
     },
@@ -48,5 +51,7 @@ export const sessions = (tokens: readonly SiteToken[]) => {
 };
 
 /** Whether this is what the forms of a session carry. */
-export const isFormToken = ({ formToken }: Session, presented: string): boolean =>
-  sameBytes(utf8ToBytes(formToken), utf8ToBytes(presented));
+export const isFormToken = ({ formToken }: Session, presented: string): boolean => {
+  const [expected, given] = [formToken, presented].map((text) => Buffer.from(text)) as [Buffer, Buffer];
+  return expected.length === given.length && timingSafeEqual(expected, given);
+};
