@@ -3,6 +3,9 @@ import type { Fault } from "../../functions/alert.ts";
 import { isUrlWithoutLogin } from "../../functions/deliver/relay-url.ts";
 import { fileText, NotFoundOut, type Values, WrongUse, wordOf } from "./command.ts";
 
+/** What an alert's id looks like. */
+export const idForm = /^[A-Za-z0-9._-]{8,80}$/;
+
 /** The tokens to try: those of the settings, or the trial's. */
 const tokensOf = ({ "token-file": file }: Values): string[] => {
   const { HARDSTATE_TOKENS, HARDSTATE_TOKENS_FILE, HARDSTATE_STATE = ".hardstate" } = process.env;

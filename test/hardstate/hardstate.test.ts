@@ -49,7 +49,7 @@ describe("hardstate", () => {
       /No notification is by the command by-mail\. The log has notify-service, page-service, notify-host\./,
     ],
     ["no id", ["explain"], 2, /explain needs one ID/],
-    ["what is no id", ["explain", "../x"], 2, /an ID is/],
+    ["a word that is no id", ["redrive", "../x"], 2, /an ID is/],
     ["a URL that is none", ["explain", "alert-0001", "--url", "gopher"], 2, /--url needs/],
     [
       "a login in the URL",
@@ -295,6 +295,35 @@ describe("hardstate explain", () => {
       /accepted over TLSv1\.3 TLS_\w+ to localhost in \d\.\d s: 250 .*\nmailed: PROBLEM mail, first news of this problem \(R1\)/,
     );
     expect(JSON.parse((await explain("alert-one", "--json")).out)).toMatchObject({ status: "mailed" });
+  });
+
+  it("finds the newest alert about an object, and the journal lists all with their ids", async () => {
+    const journal = (...words: string[]) =>
+      run(["journal", ...words, "--url", url], { HARDSTATE_STATE: state });
+    expect((await explain("web01/HTTP")).out).toMatch(/\nsuppressed: .* \(R3\)\n$/);
+    const { status, out } = await journal("web01/HTTP", "--contact", "ops@example.com", "--since", "1h");
+    expect([status, out]).toEqual([
+      0,
+      expect.stringMatching(
+        /^(\S{20} {2}PROBLEM CRITICAL web01\/HTTP for ops@example\.com\n {2}\w+: .*\n {2}alert-(one|two)\n){2}$/,
+      ),
+    ]);
+    expect(JSON.parse((await journal("--limit", "1", "--json")).out).alerts).toHaveLength(1);
+    for (const words of [["web02"], ["--contact", "nobody@example.com"]]) {
+      const none = await journal(...words);
+      expect([none.status, none.out]).toEqual([1, "No match. Object and contact must match exactly.\n"]);
+    }
+    expect((await explain("web02/HTTP")).status).toBe(3);
+  });
+
+  it.each([
+    [["a", "b"], "journal needs one OBJECT or none"],
+    [["--since", "yesterday"], "--since needs 90s, 10min, 48h or 7d"],
+    [["--limit", "501"], "--limit needs a number from 1 to 500"],
+  ])("journal %j is wrong use, and the answer fits a terminal", async (words, message) => {
+    const { status, err } = await run(["journal", ...words]);
+    expect([status, err.split("\n")[0]]).toEqual([2, `hardstate journal: ${message}`]);
+    expect(err.split("\n").length).toBeLessThan(8);
   });
 
   it("tells what became of the digest that tells an alert", async () => {
