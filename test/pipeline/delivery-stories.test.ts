@@ -1,8 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { useRoutes } from "../../functions/deliver/routes.ts";
-import { type Rehearsal, type RelayAnswer, rehearse } from "../../scripts/hardstate/rehearsal.ts";
-import { posted } from "../world/alerts.ts";
+import type { Rehearsal, RelayAnswer } from "../../scripts/hardstate/rehearsal.ts";
+import { world } from "../world/world.ts";
 
 const begin = 1_800_000_000_000;
 const minute = 60;
@@ -10,46 +9,29 @@ const hour = 3600;
 const day = 24 * hour;
 
 type Relays = (route: string, at: number, to: string) => RelayAnswer;
-type Mailed = { at: number; route: string; to: string; subject: string; text: string };
 
 let stage: Rehearsal;
 afterEach(() => stage.close());
 
 /** A bridge with these routes; what each answers at a second of the story. */
 const bridge = (routes: string[], relays: Relays) => {
-  const mailed: Mailed[] = [];
-  const tried: Mailed[] = [];
-  stage = rehearse({
-    policy: { ...defaultPolicy, burst: undefined },
+  const made = world({
     begin,
     routes,
+    policy: { burst: undefined },
     operators: ["admin@example.com"],
-    relay: ({ to, subject, text }, now, route) => {
-      const at = (now - begin) / 1000;
-      const answer = relays(route, at, to);
-      tried.push({ at, route, to, subject, text });
-      if (answer === "accepted") mailed.push({ at, route, to, subject, text });
-      return answer;
-    },
+    relay: ({ to }, at, route) => relays(route, at, to),
   });
-  let count = 0;
+  stage = made.bridge;
+  let count = 500;
   return {
-    mailed: (to = "ops@example.com") => mailed.filter((mail) => mail.to === to),
-    tried,
+    mailed: made.mailsTo,
+    tried: made.tries,
+    passTo: made.passTo,
     post: async (at: number, change: Record<string, unknown> = {}) => {
-      await stage.passTo(begin + at * 1000);
-      const id = String(500 + count++);
-      return stage.post(
-        "site",
-        posted({
-          recipients: [{ email: "ops@example.com" }],
-          notification: { id },
-          time: Math.floor(begin / 1000 + at),
-          ...change,
-        }),
-      );
+      await made.passTo(at);
+      return made.post({ notification: { id: String(count++) }, ...change });
     },
-    passTo: (at: number) => stage.passTo(begin + at * 1000),
   };
 };
 
@@ -90,11 +72,11 @@ describe("a relay that is away", () => {
 
   it("for 49 h makes dead letters, and the operator is mailed when it is back", async () => {
     const { post, passTo, mailed } = bridge(["smtp://a"], (_, at) => (at < 49 * hour ? "away" : "accepted"));
-    const [alert] = await post(0);
+    const id = await post(0);
     await passTo(50 * hour);
     expect(mailed()).toEqual([]);
-    expect(stage.buried()).toContain(alert?.id);
-    expect(await stage.ledger().story("site", alert?.id ?? "")).toMatchObject({
+    expect(stage.buried()).toContain(id);
+    expect(await stage.ledger().story("site", id)).toMatchObject({
       ending: { as: "dead", reason: "given up after 48 h: connect ECONNREFUSED" },
     });
     expect(mailed("admin@example.com").map(({ subject }) => subject)).toContain(
@@ -213,10 +195,10 @@ describe("an operator", () => {
     const { post, passTo, mailed } = bridge([long, "smtp://b"], (route, _, to) =>
       route === long ? "unauthorised" : to === contact ? "refused" : "accepted",
     );
-    const [alert] = await post(0, { recipients: [{ email: contact }] });
+    const id = await post(0, { recipients: [{ email: contact }] });
     await passTo(3 * day);
     expect(contact).toHaveLength(254);
-    expect(stage.buried()).toEqual([alert?.id]);
+    expect(stage.buried()).toEqual([id]);
     expect(mailed("admin@example.com")).toHaveLength(2);
   });
 
@@ -257,10 +239,10 @@ describe("a lost reply to the final dot", () => {
 describe("a dead letter that is put back", () => {
   it("is decided anew, and its story says so", async () => {
     const { post, passTo } = bridge(["smtp://a"], (_, at) => (at < 100 ? "refused" : "accepted"));
-    const [alert] = await post(0);
+    const id = await post(0);
     await passTo(200);
     await stage.redrive();
-    const record = await stage.ledger().story("site", alert?.id ?? "");
+    const record = await stage.ledger().story("site", id);
     expect(record).toMatchObject({ ending: { as: "mailed" }, putBackAt: begin + 200_000 });
   });
 });

@@ -1,31 +1,18 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { RenderedMail } from "../../functions/compose/mime.ts";
-import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { newRecord, twinOf } from "../../functions/ledger/journal.ts";
-import { type Rehearsal, rehearse } from "../../scripts/hardstate/rehearsal.ts";
-import { alertOf, posted, queuedAlert } from "../world/alerts.ts";
+import { alertOf, queuedAlert } from "../world/alerts.ts";
+import { world } from "../world/world.ts";
 
 const begin = 100_000_000;
-let mails: RenderedMail[];
-let stage: Rehearsal;
+let { mails, bridge, post: postNow } = world({ begin });
 beforeEach(() => {
-  mails = [];
-  stage = rehearse({
-    policy: defaultPolicy,
-    begin,
-    relay: (mail) => {
-      mails.push(mail);
-      return "accepted";
-    },
-  });
+  ({ mails, bridge, post: postNow } = world({ begin }));
 });
-afterEach(() => stage.close());
+afterEach(() => bridge.close());
 
 /** Posts without an id, and tells the one that the alert was given. */
-const post = async (change: Record<string, unknown>): Promise<string | undefined> => {
-  const input = posted({ recipients: [{ email: "ops@example.com" }], ...change });
-  return (await stage.post("site", input))[0]?.id;
-};
+const post = (change: Record<string, unknown>) =>
+  postNow({ time: 100_000, notification: { id: "101", number: 1 }, ...change });
 /** Neither an id nor a number names it. */
 const unnamed = { monitor: { id: "monitor1" }, problem: {}, notification: {} };
 const trap = { ...unnamed, notification: { volatile: true } };
@@ -71,24 +58,24 @@ describe.each([
 
   it("is mailed with its texts, if these follow within five seconds", async () => {
     const first = await post(poor);
-    await stage.passTo(begin + 2000);
+    await bridge.passTo(begin + 2000);
     expect(mails).toEqual([]);
     expect(await post(full)).not.toBe(first);
-    await stage.passTo(begin + 60_000);
+    await bridge.passTo(begin + 60_000);
     expect(said()).toEqual(["comment 1"]);
-    expect((await stage.ledger().story("site", first ?? ""))?.verdict?.row).toBe("R0");
+    expect((await bridge.ledger().story("site", first ?? ""))?.verdict?.row).toBe("R0");
   });
 
   it("is not mailed again, if its texts came first", async () => {
     await post(full);
     await post(poor);
-    await stage.passTo(begin + 60_000);
+    await bridge.passTo(begin + 60_000);
     expect(said()).toEqual(["comment 1"]);
   });
 
   it("is mailed once, if its texts never come", async () => {
     const ids = [await post(poor), await post(poor)];
-    await stage.passTo(begin + 60_000);
+    await bridge.passTo(begin + 60_000);
     expect(new Set(ids).size).toBe(1);
     expect(mails).toHaveLength(1);
   });
@@ -97,7 +84,7 @@ describe.each([
 it("one without texts gives way to each of two that nothing else tells apart", async () => {
   await post({ ...trap, output: undefined, degraded: true });
   for (const output of ["trap 01", "trap 02"]) await post({ ...trap, output });
-  await stage.passTo(begin + 60_000);
+  await bridge.passTo(begin + 60_000);
   expect(said()).toEqual(["trap 01", "trap 02"]);
 });
 

@@ -1,76 +1,34 @@
 import { describe, expect, it } from "vitest";
-import type { RenderedMail } from "../../functions/compose/mime.ts";
 import { defaultPolicy, type Policy } from "../../functions/decide/policy.ts";
 import { relays } from "../../functions/deliver/routes.ts";
-import type { JournalRecord } from "../../functions/ledger/journal.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { admit, join } from "../../functions/ledger/storm.ts";
 import { pipeline } from "../../functions/pipeline/pipeline.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
 import { type OutgoingMessage, toMessage } from "../../functions/queue/queue.ts";
-import { type RelayAnswer, rehearse, workerEnds } from "../../scripts/hardstate/rehearsal.ts";
-import { posted, queuedAlert } from "../world/alerts.ts";
+import { workerEnds } from "../../scripts/hardstate/rehearsal.ts";
+import { queuedAlert } from "../world/alerts.ts";
+import { world } from "../world/world.ts";
 
 const begin = 1_800_000_000_000;
 const burst = { most: 3, milliseconds: 60_000 };
 
-/** A monitor, the bridge and one mailbox; the burst is three mails in a minute. */
-const stage = (change: Partial<Policy> = {}, openLedger?: () => Ledger & { close(): void }) => {
-  let now = begin;
-  let number = 100;
-  let answer: RelayAnswer = "accepted";
-  const mails: RenderedMail[] = [];
-  const policy: Policy = { ...defaultPolicy, flapHoldSeconds: 0, burst, ...change };
-  const bridge = rehearse({
-    policy,
-    begin,
-    openLedger,
-    relay: (mail) => {
-      if (answer === "accepted") mails.push(mail);
-      return answer;
-    },
-  });
-  const tell = async (type: string, object: object, state: string, more: object = {}) => {
-    number += 1;
-    const id = `alert-no-${number}`;
-    await bridge.post("site", {
-      ...posted({ object, type, state }),
-      id,
-      output: `it is ${state} ${number}`,
-      time: Math.floor(now / 1000),
-      monitor: { id: "m1", start: 1 },
-      problem: { id: "7" },
-      notification: { id: String(number), number: 1 },
-      recipients: [{ email: "ops@example.com" }],
-      ...more,
-    });
-    return id;
-  };
+/** The burst is three mails in a minute; all services are on one host. */
+const stage = (policy: Partial<Policy> = {}, openLedger?: () => Ledger & { close(): void }) => {
+  const made = world({ policy: { flapHoldSeconds: 0, burst, ...policy }, openLedger });
   const web = (service: string) => ({ host: "web", service });
   return {
-    bridge,
-    mails,
-    policy,
-    tell,
-    problem: (service: string, more?: object) => tell("PROBLEM", web(service), "CRITICAL", more),
-    recovery: (service: string, more?: object) => tell("RECOVERY", web(service), "OK", more),
-    pass: async (seconds: number) => {
-      now += seconds * 1000;
-      await bridge.passTo(now);
-    },
-    relay: (next: RelayAnswer) => {
-      answer = next;
-    },
-    subjects: () => mails.map(({ subject }) => subject),
+    ...made,
+    problem: (service: string, change?: object) => made.tell("PROBLEM", web(service), "CRITICAL", change),
+    recovery: (service: string, change?: object) => made.tell("RECOVERY", web(service), "OK", change),
     told: (service: string) =>
-      mails.flatMap(({ subject, text }) => [
+      made.mails.flatMap(({ subject, text }) => [
         ...(subject.includes(`web/${service}`) ? [subject.split(" ")[0]] : []),
         ...[...text.matchAll(/^ {2}(\w+) +(s\d+)(?: |$)/gm)]
           .filter(([, , one]) => one === service)
           .map(([, word]) => `digest ${word}`),
       ]),
-    story: async (id: string) => (await bridge.ledger().story("site", id)) as JournalRecord,
   };
 };
 const nothingAlone: Policy = { ...defaultPolicy, burst: { ...burst, most: 0 } };
