@@ -121,7 +121,7 @@ export const compose = (
     contact: queued.contactName ?? queued.contact,
     since: verdict.episode?.since,
     link: linkTo(sender, queued.site, host, service),
-    why: `${verdict.reason} (${verdict.row})`,
+    why: verdict.reason,
     id: queued.id,
   };
   return {

@@ -155,7 +155,7 @@ describe("a mail as a file", () => {
 
 test("the reason of a mail is in its body, not in the signature that mail programs grey out or hide", () => {
   const [body, signature] = mailed(problem).mail.text.split("\n-- \n");
-  expect(body).toContain("\n\nWhy this mail: first news of this problem (R1)\n\n");
+  expect(body).toContain("\n\nWhy this mail: first news of this problem\n\n");
   expect(signature).toBe("Alert alert-0001, by Hardstate\n");
 });
 
