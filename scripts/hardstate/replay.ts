@@ -107,8 +107,141 @@ const problems = () => {
   };
 };
 
+/** The number of each event: in one second the same for another contact or command is one, for the same ones another. */
+const eventNumbers = () => {
+  let second = { at: 0, events: new Map<string, { number: number; heard: Set<string> }>() };
+  let count = 0;
+  return ({ at, host, service, type, state, contact, command }: LoggedNotification): number => {
+    if (second.at !== at) second = { at, events: new Map() };
+    const name = JSON.stringify([host, service, type, state]);
+    const hearer = JSON.stringify([contact, command]);
+    const known = second.events.get(name);
+    if (known && !known.heard.has(hearer)) {
+      known.heard.add(hearer);
+      return known.number;
+    }
+    count += 1;
+    second.events.set(name, { number: count, heard: new Set([hearer]) });
+    return count;
+  };
+};
+
+const countIn = (counts: Record<string, number>, name: string): void => {
+  counts[name] = (counts[name] ?? 0) + 1;
+};
+
+/** A reason with the contact's name in place of the address that stands for it. */
+const plain = ({ contact, reason }: { contact: string; reason: string }): string =>
+  reason.replaceAll(contact, contactOf(contact) ?? contact).replace(/: 250 .*$/, "");
+
+/** Notes in `result` what becomes of each notification. */
+const bookkeeping = (result: Replay) => {
+  const origins = new Map<string, LoggedNotification>();
+  const holds = new Map<string, { row: Row; reason: string }>();
+  const lastMail = { kind: "", at: 0 };
+  const accountOf = (contact: string) => {
+    const account = result.contacts[contact] ?? { nagios: 0, hardstate: 0 };
+    result.contacts[contact] = account;
+    return account;
+  };
+  return {
+    /** A notification of the log, and the id under which it is posted. */
+    posted: (id: string, origin: LoggedNotification): void => {
+      result.notifications += 1;
+      result.first = Math.min(origin.at, result.first ?? origin.at);
+      result.last = Math.max(origin.at, result.last ?? origin.at);
+      accountOf(origin.contact).nagios += 1;
+      origins.set(id, origin);
+    },
+    mailed: (subject: string, at: number): void => {
+      lastMail.kind = subject.split(" ")[0] ?? "";
+      lastMail.at = at;
+    },
+    decided: (event: Event): void => {
+      if (event.event === "held") holds.set(event.id, { row: event.row, reason: plain(event) });
+      if (event.event !== "ended") return;
+      holds.delete(event.id);
+      const contact = contactOf(event.contact) ?? event.contact;
+      const origin = origins.get(event.id);
+      origins.delete(event.id);
+      const mailed = event.ending === "mailed" ? lastMail.kind : undefined;
+      const digested = event.ending === "digested";
+      if (mailed) accountOf(contact).hardstate += 1;
+      if (mailed) countIn(result.mailed, mailed);
+      else if (digested) result.digested += 1;
+      else if (origin) countIn(result.suppressed, event.row);
+      // The ledger made this alert itself and then did not need it: it is no notification of the log.
+      if (!origin && !mailed) return;
+      result.all.push({
+        at: origin?.at ?? Math.floor(lastMail.at / 1000),
+        object: event.object,
+        contact,
+        type: origin?.type ?? "",
+        state: origin?.state ?? "",
+        mailed: digested ? "DIGEST" : mailed,
+        row: event.row,
+        reason: plain(event),
+      });
+    },
+    /** What is still held when the replay is over. */
+    finish: (): void => {
+      for (const [id, { contact, at, host, service, type, state }] of origins) {
+        const held = holds.get(id);
+        if (!held) throw new Error(`nothing became of ${id}`);
+        countIn(result.suppressed, held.row);
+        const object = service === null ? host : `${host}/${service}`;
+        const reason = `still held two hours after the log ends: ${held.reason}`;
+        result.all.push({ at, object, contact, type, state, row: held.row, reason });
+      }
+    },
+  };
+};
+
 /** Nothing is held or covered for longer than an hour: two hours after the last line all is decided. */
 const settleMilliseconds = 2 * 3_600_000;
+
+const newReplay = (): Replay => ({
+  lines: 0,
+  notifications: 0,
+  states: 0,
+  commands: byName(),
+  contacts: byName(),
+  suppressed: {},
+  mailed: byName(),
+  digested: 0,
+  broken: [],
+  remarks: [],
+  all: [],
+});
+
+/** The bridge of a replay. It begins with the first notification that is posted. */
+const replayStage = (result: Replay) => {
+  const books = bookkeeping(result);
+  let stage: ReturnType<typeof rehearse> | undefined;
+  return {
+    post: async (notification: LoggedNotification, change: Record<string, unknown>): Promise<void> => {
+      stage ??= rehearse({
+        policy: defaultPolicy,
+        begin: notification.at * 1000,
+        relay: ({ subject }, at) => {
+          books.mailed(subject, at);
+          return "accepted";
+        },
+        report: books.decided,
+      });
+      await stage.passTo(notification.at * 1000);
+      const id = `notification-${result.notifications + 1}`;
+      books.posted(id, notification);
+      const monitor = { id: "nagios", start: 1 };
+      await stage.post("replay", { ...toPost(notification, "nagios"), ...change, id, monitor });
+    },
+    finish: async (): Promise<void> => {
+      if (stage && result.last !== undefined) await stage.passTo(result.last * 1000 + settleMilliseconds);
+      stage?.close();
+      books.finish();
+    },
+  };
+};
 
 /**
  * Replays the notifications of log files, oldest file first, as if each had been posted when it was logged: against
@@ -120,83 +253,30 @@ export const replay = async (
   only: { command?: string },
   progress: (share: number, lines: number) => void,
 ): Promise<Replay> => {
-  const result: Replay = {
-    lines: 0,
-    notifications: 0,
-    states: 0,
-    commands: byName(),
-    contacts: byName(),
-    suppressed: {},
-    mailed: byName(),
-    digested: 0,
-    broken: [],
-    remarks: [],
-    all: [],
-  };
+  const result = newReplay();
   const zoneless = new Set<string>();
   const files = await sortedByTime(paths, (path) => zoneless.add(path));
   const size = files.reduce((sum, { path }) => sum + statSync(path).size, 0);
-  const origins = new Map<string, LoggedNotification>();
-  const count = (counts: Record<string, number>, name: string) => {
-    counts[name] = (counts[name] ?? 0) + 1;
-  };
-  const accountOf = (contact: string) => {
-    const account = result.contacts[contact] ?? { nagios: 0, hardstate: 0 };
-    result.contacts[contact] = account;
-    return account;
-  };
-  let kind = "";
-  let now = 0;
-  const holds = new Map<string, { row: Row; reason: string }>();
-  /** A reason with the contact's name in place of the address that stands for it. */
-  const plain = ({ contact, reason }: { contact: string; reason: string }): string =>
-    reason.replaceAll(contact, contactOf(contact) ?? contact).replace(/: 250 .*$/, "");
-  const decided = (event: Event) => {
-    if (event.event === "held") holds.set(event.id, { row: event.row, reason: plain(event) });
-    if (event.event !== "ended") return;
-    holds.delete(event.id);
-    const contact = contactOf(event.contact) ?? event.contact;
-    const origin = origins.get(event.id);
-    origins.delete(event.id);
-    const mailed = event.ending === "mailed" ? kind : undefined;
-    if (mailed) accountOf(contact).hardstate += 1;
-    const digested = event.ending === "digested";
-    if (mailed) count(result.mailed, mailed);
-    else if (digested) result.digested += 1;
-    else if (origin) count(result.suppressed, event.row);
-    // What the ledger makes itself and then does not need is nobody's notification.
-    if (!origin && !mailed) return;
-    result.all.push({
-      at: origin?.at ?? Math.floor(now / 1000),
-      object: event.object,
-      contact,
-      type: origin?.type ?? "",
-      state: origin?.state ?? "",
-      mailed: digested ? "DIGEST" : mailed,
-      row: event.row,
-      reason: plain(event),
-    });
-  };
-  let stage: ReturnType<typeof rehearse> | undefined;
+  const [stage, problem, numberOf] = [replayStage(result), problems(), eventNumbers()];
   let bytes = 0;
-  /** The events of one second: the same for other contacts and commands is one, for the same ones another. */
-  let second = { at: 0, events: new Map<string, { number: number; heard: Set<string> }>() };
-  let events = 0;
-  const numberOf = ({ at, host, service, type, state, contact, command }: LoggedNotification): number => {
-    if (second.at !== at) second = { at, events: new Map() };
-    const name = JSON.stringify([host, service, type, state]);
-    const who = JSON.stringify([contact, command]);
-    const known = second.events.get(name);
-    if (known && !known.heard.has(who)) {
-      known.heard.add(who);
-      return known.number;
-    }
-    events += 1;
-    second.events.set(name, { number: events, heard: new Set([who]) });
-    return events;
-  };
-  const problem = problems();
   let last: { path: string; at: number } | undefined;
+  /** Notes a line; resolves to its fault, if it has one. */
+  const take = async (path: string, read: LoggedState | LoggedNotification): Promise<string | undefined> => {
+    last = { path, at: Math.max(read.at, last?.at ?? 0) };
+    problem.see(read);
+    if (!("contact" in read)) {
+      result.states += 1;
+      return undefined;
+    }
+    const alert = readAlert(toPost(read, "nagios"));
+    if (!alert.ok)
+      return alert.faults.map(({ field, expected }) => `${field}: expected ${expected}`).join("; ");
+    countIn(result.commands, read.command);
+    if (only.command !== undefined && read.command !== only.command) return undefined;
+    const notification = { id: String(numberOf(read)) };
+    await stage.post(read, { notification, problem: problem.of(read) });
+    return undefined;
+  };
   for (const { path, first, stampOf } of files) {
     if (last && first !== undefined && first < last.at)
       result.remarks.push(
@@ -212,62 +292,11 @@ export const replay = async (
       if (text.trim() === "") continue;
       const read = readLogLine(text, stampOf);
       if (read === "other") continue;
-      if ("broken" in read) {
-        result.broken.push({ file: path, line, reason: read.broken });
-        continue;
-      }
-      last = { path, at: Math.max(read.at, last?.at ?? 0) };
-      problem.see(read);
-      if (!("contact" in read)) {
-        result.states += 1;
-        continue;
-      }
-      const post = toPost(read, "nagios");
-      const alert = readAlert(post);
-      if (!alert.ok) {
-        const reason = alert.faults.map(({ field, expected }) => `${field}: expected ${expected}`).join("; ");
-        result.broken.push({ file: path, line, reason });
-        continue;
-      }
-      count(result.commands, read.command);
-      if (only.command !== undefined && read.command !== only.command) continue;
-      result.notifications += 1;
-      result.first = Math.min(read.at, result.first ?? read.at);
-      result.last = Math.max(read.at, result.last ?? read.at);
-      accountOf(read.contact).nagios += 1;
-      stage ??= rehearse({
-        policy: defaultPolicy,
-        begin: read.at * 1000,
-        relay: ({ subject }, at) => {
-          kind = subject.split(" ")[0] ?? "";
-          now = at;
-          return "accepted";
-        },
-        report: decided,
-      });
-      await stage.passTo(read.at * 1000);
-      const id = `notification-${result.notifications}`;
-      origins.set(id, read);
-      await stage.post("replay", {
-        ...post,
-        id,
-        monitor: { id: "nagios", start: 1 },
-        notification: { id: String(numberOf(read)) },
-        problem: problem.of(read),
-      });
+      const reason = "broken" in read ? read.broken : await take(path, read);
+      if (reason !== undefined) result.broken.push({ file: path, line, reason });
     }
   }
-  if (stage && result.last !== undefined) await stage.passTo(result.last * 1000 + settleMilliseconds);
-  stage?.close();
-  for (const [id, { contact, at, host, service, type, state }] of origins) {
-    const held = holds.get(id);
-    if (!held) throw new Error(`nothing became of ${id}`);
-    const { row } = held;
-    count(result.suppressed, row);
-    const object = service === null ? host : `${host}/${service}`;
-    const reason = `still held two hours after the log ends: ${held.reason}`;
-    result.all.push({ at, object, contact, type, state, row, reason });
-  }
+  await stage.finish();
   if (zoneless.size > 0)
     result.remarks.push(
       `${[...zoneless].join(", ")}: times without a time zone are read as ${Intl.DateTimeFormat().resolvedOptions().timeZone}. TZ=... before the command names another.`,
