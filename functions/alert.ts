@@ -26,7 +26,7 @@ export const notificationTypes = [
 ] as const;
 export type NotificationType = (typeof notificationTypes)[number];
 
-/** How bad a state is; WARNING and UNREACHABLE weigh the same (nagios.md §5.1). */
+/** How bad a state is; WARNING and UNREACHABLE weigh the same (docs/nagios.md §5.1). */
 export const severity: Record<State, 0 | 1 | 2 | 3> = {
   OK: 0,
   UP: 0,
@@ -153,7 +153,7 @@ const custom = v.pipe(
 );
 
 /**
- * An alert's fields as JSON names them (nagios.md §5.1, version 1), without recipients; unknown fields are dropped.
+ * An alert's fields as JSON names them (docs/nagios.md §5.1, version 1), without recipients; unknown fields are dropped.
  * Only what says which object of which monitor is how, and when, must be readable.
  */
 export const alertEntries = {
@@ -234,7 +234,7 @@ type ServiceAlert = Omit<Fields, "object" | "state" | "prev_state"> & {
   prev_state?: ServiceState;
 };
 
-/** One notification of one object; its state always fits its kind of object. Lengths are bounded (nagios.md §5.1). */
+/** One notification of one object; its state always fits its kind of object. Lengths are bounded (docs/nagios.md §5.1). */
 export type Alert = HostAlert | ServiceAlert;
 
 const fieldOf = (issue: v.BaseIssue<unknown>): string => v.getDotPath(issue) ?? "alert";

@@ -46,7 +46,7 @@ export const messageGroup = (site: string, alert: Alert, contact: string): strin
 /** What names one notification of an object beside its monitor and type. */
 const occurrenceOf = ({ monitor, type, notification, problem, state, time }: Alert): string[] => {
   const since = String(problem.epoch ?? time);
-  // Without its process's start a counter may have begun again (nagios.md §1.5).
+  // Without its process's start a counter may have begun again (docs/nagios.md §1.5).
   if (notification.id) return ["id", notification.id, monitor.start === undefined ? since : ""];
   const stateful = type === "PROBLEM" || type === "RECOVERY";
   if (stateful && notification.number !== undefined)
@@ -64,7 +64,7 @@ export const textKey = (alert: Alert): string | undefined =>
     : fingerprint("texts", alert.output ?? "", alert.comment ?? "");
 
 /**
- * Names one notification for one contact, however often it is run, posted or replayed (nagios.md §5.1); `textKey` adds
+ * Names one notification for one contact, however often it is run, posted or replayed (docs/nagios.md §5.1); `textKey` adds
  * to it. The send time, the command and the contact's name are left out: they differ between two runs of the same.
  */
 export const eventKey = (site: string, alert: Alert, contact: string): string => {

@@ -1,5 +1,14 @@
 import { execFile, execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -126,5 +135,32 @@ describe("the repository", () => {
     ];
     const hidden = [".biome", ".ci", ".gitattributes", ".gitignore"];
     expect(top).toEqual([...rooms, ...words, ...settings, ...hidden].sort());
+  });
+});
+
+describe("what a file cites", () => {
+  const files = execFileSync("git", ["ls-files", "*.ts", "*.md", "*.yaml", "scripts", ".ci"], {
+    encoding: "utf8",
+  })
+    .split("\n")
+    .filter((file) => file !== "" && !file.startsWith("test/corpus"));
+
+  it("is in the repository: documents, and their sections", () => {
+    const missing = files.flatMap((file) =>
+      [...readFileSync(file, "utf8").matchAll(/(?<![\w./-])(docs\/[\w/-]+\.md)(?: §([\d.]*\d))?/g)]
+        .filter(([, path = "", section]) => {
+          if (!existsSync(path)) return true;
+          return section !== undefined && !readFileSync(path, "utf8").includes(`# ${section} `);
+        })
+        .map(([citation]) => `${file}: ${citation}`),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  it("is named with its folder", () => {
+    const bare = files.filter((file) =>
+      / (nagios|design|ledger|threats|house)\.md|\bdesign §/.test(readFileSync(file, "utf8")),
+    );
+    expect(bare.filter((file) => file !== "test/house.test.ts")).toEqual([]);
   });
 });

@@ -102,7 +102,7 @@ const nameOf = ({ monitor, problem }: Alert): Name => ({
   id: problem.id,
 });
 
-/** nagios.md §5.1: equal epochs, or the same process and id; without epochs the ids, unless the object was well between. */
+/** docs/nagios.md §5.1: equal epochs, or the same process and id; without epochs the ids, unless the object was well between. */
 const isSameName = (a: Name, b: Name, wellBetween: () => boolean): boolean => {
   const sameId = a.id !== undefined && a.id === b.id;
   const sameStart = a.start !== undefined && a.start === b.start;

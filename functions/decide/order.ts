@@ -1,7 +1,7 @@
 import type { QueuedAlert } from "../queue/queue.ts";
 
 /**
- * Where an event stands among those of one monitor; never compared across monitors (nagios.md §5.1). `start` is Unix
+ * Where an event stands among those of one monitor; never compared across monitors (docs/nagios.md §5.1). `start` is Unix
  * seconds of the monitor's clock, and so is `time`, unless it `isDated`: then it is of the bridge's clock. `receivedAt`
  * is Unix milliseconds of the bridge's clock.
  */
@@ -112,7 +112,7 @@ export const numbering = (
 };
 
 /**
- * Whether a run gave a number that the run before it had given: the monitor has lost what it knew (nagios.md §5.1,
+ * Whether a run gave a number that the run before it had given: the monitor has lost what it knew (docs/nagios.md §5.1,
  * "rollback", which speaks of the run's first event; that may be decided after others). A number that is out of all
  * proportion proves nothing.
  */

@@ -1,6 +1,6 @@
 import type { Rate } from "../time.ts";
 
-/** What the operator chose among the ways a row of nagios.md §5.2 may go. Times are seconds. */
+/** What the operator chose among the ways a row of docs/decision-table.md may go. Times are seconds. */
 export type Policy = {
   /** R4: a reminder when this time has gone by and Nagios repeats the problem; undefined: never. */
   renotifyAfterSeconds?: number;
@@ -32,7 +32,7 @@ export type Policy = {
   degradedHoldSeconds: number;
 };
 
-/** The defaults of nagios.md §5.1. */
+/** The defaults of docs/nagios.md §5.1. */
 export const defaultPolicy: Policy = {
   worsening: true,
   restartGraceSeconds: 900,

@@ -306,7 +306,7 @@ type Cover = { until: number; isTold: boolean; up?: number };
 
 /**
  * What the monitors said of the host that explains this alert. A core sends nothing of a service while its host is
- * down (nagios.md §1.2): what it sends after the first word of a DOWN proves that the host is up.
+ * down (docs/nagios.md §1.2): what it sends after the first word of a DOWN proves that the host is up.
  */
 const covers = ({ alert, host, key, order, policy, queued }: Case): Cover[] => {
   if (!host) return [];

@@ -32,7 +32,7 @@ const withClock = (verdict: Verdict, { queued }: Case): Verdict => {
 
 /**
  * The state machine of the ledger: what one alert means for one contact, given what each monitor said of its object
- * and what this contact was told. Rows as in nagios.md §5.2. Deciding again on what was written gives the same, or
+ * and what this contact was told. Rows as in docs/decision-table.md. Deciding again on what was written gives the same, or
  * what became of it with time: so whatever dies in between, the next one goes on.
  */
 export const decide = (known: Known, queued: QueuedAlert, policy: Policy, now: number): Verdict => {

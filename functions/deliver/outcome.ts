@@ -10,7 +10,7 @@ export type Tls = { version: string; cipher: string; subject: string; validTo: s
 export type Circumstances = { durationMilliseconds: number; tls?: Tls };
 
 /**
- * How one attempt to hand over a mail ended (design §4). `accepted` alone means that somebody else is now
+ * How one attempt to hand over a mail ended. `accepted` alone means that somebody else is now
  * responsible for the mail (RFC 5321 §6.1).
  */
 export type DeliveryOutcome = Words &

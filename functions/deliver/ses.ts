@@ -91,7 +91,7 @@ const refused = (message: string, { envelope, from }: Mail): SesFailure => {
 };
 
 /**
- * Classifies what SES said (design §4), by the codes of its API reference and its words: account, configuration set,
+ * Classifies what SES said, by the codes of its API reference and its words: account, configuration set,
  * credentials and sender are our settings, and so is every refusal that is not plainly the recipient's or the
  * message's; all else passes with time.
  */

@@ -3,7 +3,7 @@ import type { Fault } from "../alert.ts";
 /** Fields of a form post: macro names, and what one curl line of a command definition adds. */
 export type Macros = Record<string, string>;
 
-/** A macro that the monitor could not resolve stands as itself (nagios.md §2); Checkmk writes ? for unknown. */
+/** A macro that the monitor could not resolve stands as itself (docs/nagios.md §2); Checkmk writes ? for unknown. */
 const unresolved = /^(\$[A-Za-z0-9_:]*\$?|\?)$/;
 /** A macro's value; undefined if there is none, or if the monitor could not resolve it. */
 export const resolved = (value: string | null | undefined): string | undefined =>
@@ -43,14 +43,14 @@ export const inMacros = (fault: Fault): Fault => {
 };
 
 /**
- * The JSON alert (nagios.md §5.1) of a notification given by Nagios's and Naemon's macro names, with or without
+ * The JSON alert (docs/nagios.md §5.1) of a notification given by Nagios's and Naemon's macro names, with or without
  * `NAGIOS_`. A SERVICEDESC makes it a service's. The result is still to be read by `readPost`.
  */
 export const fromMacros = (given: Macros): Record<string, unknown> => {
   const macros = new Map<string, string>();
   for (const [key, value] of Object.entries(given)) {
     const name = key.replace(/^NAGIOS_/, "");
-    // The command line's value wins: Nagios mixes numbers up in the environment (nagios.md §2).
+    // The command line's value wins: Nagios mixes numbers up in the environment (docs/nagios.md §2).
     if (name === key || !macros.has(name)) macros.set(name, value);
   }
   const field = (name: string): string | undefined => resolved(macros.get(name));

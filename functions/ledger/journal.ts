@@ -33,7 +33,7 @@ export type JournalRecord = {
   receivedAt: number;
   /** The ledger made this alert itself, by this row. */
   made?: Row;
-  /** The verdict of the latest decision, with the row of nagios.md §5.2 behind it. */
+  /** The verdict of the latest decision, with the row of docs/decision-table.md behind it. */
   verdict?: {
     at: number;
     action: Verdict["action"];

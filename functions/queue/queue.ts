@@ -24,7 +24,7 @@ export type QueuedAlert = {
   /** When it was last taken from the dead letters again. */
   putBackAt?: number;
   /**
-   * The ledger made it itself, by this row (nagios.md §5.2) and for whoever was told of this episode; R46 is a digest,
+   * The ledger made it itself, by this row (docs/decision-table.md) and for whoever was told of this episode; R46 is a digest,
    * and an episode of its own.
    */
   made?: { row: MadeRow; episode: string };

@@ -153,7 +153,7 @@ export const readLogLine = (
 };
 
 /**
- * The JSON alert (nagios.md §5.1) of a logged notification, still to be read by `readPost`. The log carries no ids:
+ * The JSON alert (docs/nagios.md §5.1) of a logged notification, still to be read by `readPost`. The log carries no ids:
  * what one contact was told of one object, type and state in one second is one event.
  */
 export const toPost = (notification: LoggedNotification, monitor: string): Record<string, unknown> => {

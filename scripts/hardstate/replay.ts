@@ -9,7 +9,7 @@ import { linesOf, stampReader } from "./log-files.ts";
 import { contactOf, type LoggedNotification, type LoggedState, readLogLine, toPost } from "./nagios-log.ts";
 import { rehearse } from "./rehearsal.ts";
 
-/** What became of one notification of the log; `row` is that of nagios.md §5.2. */
+/** What became of one notification of the log; `row` is that of docs/decision-table.md. */
 export type Replayed = {
   at: number;
   object: string;

@@ -124,7 +124,7 @@ describe("hardstate replay", () => {
   it("shows ten mails of one problem as one, and why", async () => {
     const { out } = await run(["replay", write("ten.log", `${repeated(3600)}\n`)]);
     expect(out).toMatch(/^ops +10 +1$/m);
-    expect(out).toMatch(/^ +9 {2}told already: the problem lasts \(R3\)$/m);
+    expect(out).toMatch(/^ +9 {2}the contact knows: the problem goes on \(R3\)$/m);
   });
 
   it("takes the same contact's second command for the same mail, and can look at one command alone", async () => {

@@ -1,10 +1,10 @@
 import type { Draw } from "../simulation/draws.ts";
 
-// What a monitoring core does, by nagios.md §1 and §4. Times are seconds of the story unless a clock is named.
+// What a monitoring core does, by docs/nagios.md §1 and §4. Times are seconds of the story unless a clock is named.
 
 export type State = "OK" | "WARNING" | "CRITICAL" | "UNKNOWN" | "UP" | "DOWN" | "UNREACHABLE";
 
-/** How bad a state is, by nagios.md §5.1. */
+/** How bad a state is, by docs/nagios.md §5.1. */
 export const severityOf: Record<State, number> = {
   OK: 0,
   UP: 0,

@@ -7,7 +7,7 @@ import { differences, mailsOf, player, readScenarios } from "./scenarios.ts";
 
 const play = player();
 
-describe.each(["test/scenarios/scenarios.yaml", "test/scenarios/swallowed.yaml"])(
+describe.each(["scenarios", "swallowed", "rows"].map((name) => `test/scenarios/${name}.yaml`))(
   "the stories of %s",
   (path) => {
     const file = readScenarios(path);

@@ -7,7 +7,7 @@ import type { RenderedMail } from "../../functions/compose/mime.ts";
 import { own } from "../../functions/decide/monitor-view.ts";
 import { defaultPolicy, type Policy } from "../../functions/decide/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { complain, say } from "../../functions/report/log.ts";
+import { complain, type Report, say } from "../../functions/report/log.ts";
 import { memoryLedger, rehearse } from "../../scripts/hardstate/rehearsal.ts";
 
 /** One post, or what happens to the bridge: the format is explained at the head of test/scenarios/scenarios.yaml. */
@@ -150,7 +150,7 @@ const placeOf = (groups: ScenarioFile["groups"], mon: string): string =>
 /** An event as its monitor posts it. */
 export const postOf = (event: Event, monitor: string) => {
   const [host, service] = event.obj.split("/");
-  // Icinga has no notification id: its number and last change name the event (nagios.md §4).
+  // Icinga has no notification id: its number and last change name the event (docs/nagios.md §4).
   const icinga = event.lsc === undefined ? undefined : `${event.lsc}-${event.num ?? 0}-${event.state}`;
   return {
     v: 1,
@@ -184,9 +184,10 @@ const eventsOf = (scenario: Scenario, file: ScenarioFile): Event[] =>
 
 /**
  * Plays scenarios one after the other against intake, ledger, pipeline and sweep as they are, on a virtual clock, with
- * a relay that takes everything unless it is down. Resolves to the mails, in the order in which the relay took them.
+ * a relay that takes everything unless it is down. Resolves to the mails, in the order in which the relay took them;
+ * `report` gets the events of the bridge.
  */
-export const player = () => {
+export const player = (report?: Report) => {
   const memory = memoryLedger();
   return async (scenario: Scenario, file: ScenarioFile): Promise<PlayedMail[]> => {
     const events = eventsOf(scenario, file);
@@ -199,6 +200,7 @@ export const player = () => {
     const stage = rehearse({
       policy: policyOf(file.policy ?? {}, scenario.policy ?? {}),
       begin: began,
+      report,
       openLedger: ledgerFile ? () => sqliteLedger(ledgerFile) : memory,
       relay: (mail, now) => {
         if (!relayIsUp) return "deferred";
