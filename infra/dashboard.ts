@@ -59,7 +59,7 @@ export const makeDashboard = (
     label: "dead letters",
   });
   const silent = ours("hardstate_silent_monitors", 1, Stats.MAXIMUM).with({ label: "silent monitors" });
-  const open = ours("hardstate_route_open", 1, Stats.MAXIMUM).with({ label: "routes out of use" });
+  const down = ours("hardstate_route_down", 1, Stats.MAXIMUM).with({ label: "routes down" });
   const each = Object.entries(lambdas);
   const seconds = (statistic: string, label: string) =>
     ours("hardstate_delivery_seconds", 5, statistic).with({ label });
@@ -87,7 +87,7 @@ export const makeDashboard = (
           title: "Now (sweeps: 1 a minute, or the bridge is down)",
           width: 8,
           height: 6,
-          metrics: [ours("hardstate_sweeps_total"), waiting, inHand, age, dead, open, silent],
+          metrics: [ours("hardstate_sweeps_total"), waiting, inHand, age, dead, down, silent],
         }),
       ],
       [

@@ -237,7 +237,7 @@ export const statusPage = v.strictObject({
   routes: v.array(
     v.strictObject({
       route: v.string(),
-      open: v.boolean(),
+      down: v.boolean(),
       refused: v.boolean(),
       since: optional(milliseconds),
       reason: optional(v.string()),

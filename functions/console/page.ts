@@ -177,14 +177,14 @@ const health = (
   pending: number,
   now: number,
 ): { mood: string; title: string; worries: string[] } => {
-  const open = routes.filter((route) => route.open);
-  const refusing = routes.filter(({ open, refused }) => refused && !open);
+  const down = routes.filter((route) => route.down);
+  const refusing = routes.filter(({ down, refused }) => refused && !down);
   const silent = heartbeats.filter((monitor) => monitor.silent);
   // An alert that no relay took yet is in both, the journal and the queue.
   const waiting = Math.max(pending, queue.waiting + queue.in_flight);
   const late = queue.oldest !== undefined && now - queue.oldest > longWaitMilliseconds;
   const worries = [
-    ...(open.length > 0 ? [`${plural(open.length, "relay")} out of use.`] : []),
+    ...(down.length > 0 ? [`${plural(down.length, "relay")} down.`] : []),
     ...(refusing.length > 0 ? [`${plural(refusing.length, "relay")} refused the last mail.`] : []),
     ...(late ? ["Alerts wait longer than they should."] : []),
     ...(dead_letters > 0 ? [`${deadWords(dead_letters)} could not be mailed: see Dead letters.`] : []),
@@ -200,7 +200,7 @@ const health = (
     ...wrongTokenWords(wrong_tokens, now),
   ];
   // Whether another route works is seen by the mails alone.
-  const stuck = open.some(({ since: from = 0 }) => from > (last.mailed ?? 0)) && waiting > 0;
+  const stuck = down.some(({ since: from = 0 }) => from > (last.mailed ?? 0)) && waiting > 0;
   if (stuck)
     return {
       mood: "bad",
@@ -268,10 +268,10 @@ ${fact("Dead letters", html`<a href="/dead-letters">${status.dead_letters}</a>`,
       routes.length === 0
         ? html`<p class="quiet">None has been used yet.</p>`
         : html`<ul class="list">${routes.map(
-            ({ route, open, refused, since: from, reason, probe_at }) =>
-              html`<li><b class="state ${open || refused ? "critical" : "ok"}">${refused ? "refuses us" : open ? "out of use" : "in use"}</b>
+            ({ route, down, refused, since: from, reason, probe_at }) =>
+              html`<li><b class="state ${down || refused ? "critical" : "ok"}">${refused ? "refuses us" : down ? "down" : "in use"}</b>
 <span>${foreign(route)}${
-                (open || refused) &&
+                (down || refused) &&
                 html`<br><span class="quiet">${from !== undefined && html`since ${since(from, now)}`}${
                   probe_at !== undefined && html`; next tried ${ago(probe_at, now)}`
                 }</span>${reason && html`<br>${foreign(reason, 300)}`}`

@@ -8,8 +8,8 @@ export type RouteState = {
   revision: number;
   /** How many attempts in a row failed because of the route itself. */
   failures: number;
-  /** While it is open, nobody sends by it but one probe at a time, the next at `probeAt`. */
-  open?: {
+  /** While it is down, nobody sends by it but one probe at a time, the next at `probeAt`. */
+  down?: {
     since: number;
     probes: number;
     probeAt: number;
@@ -22,14 +22,14 @@ export type RouteState = {
   /** The recipients to whom it refused mail in a row for what may be their own fault. */
   failedFor?: string[];
   /**
-   * Its last refusal because of us, open or not: sender, login, quota or policy. `over`: it has taken a mail since,
+   * Its last refusal because of us, down or not: sender, login, quota or policy. `over`: it has taken a mail since,
    * and the operators must still hear of it; else no mail that it took came after that.
    */
   refusal?: { at: number; lastAt?: number; reason: string; step: Step; over?: true };
   /** It asked for a slower pace, so many times in a row: no mail is begun before `until`. */
   slowed?: { until: number; times: number; reason: string };
-  /** The last notice to the operators: whether it is open, when they heard so, and when they heard that it refuses us. */
-  told: { open: boolean; at: number; refusalAt?: number };
+  /** The last notice to the operators: whether it is down, when they heard so, and when they heard that it refuses us. */
+  told: { down: boolean; at: number; refusalAt?: number };
   /** When mails began or will begin, as far back as its rate counts. */
   begun: number[];
   /** The site of each of these. */
@@ -38,11 +38,23 @@ export type RouteState = {
   removed?: true;
 };
 
+type Stored = Omit<RouteState, "route" | "revision">;
+/** A route's state as the ledger stored it. The version before said `open` for `down`. */
+export const storedRoute = ({
+  open,
+  told: { open: wasTold, ...told },
+  ...rest
+}: Stored & { open?: Stored["down"]; told: { open?: boolean } }): Stored => ({
+  ...(open && { down: open }),
+  ...rest,
+  told: { ...told, down: told.down ?? wasTold ?? false },
+});
+
 export const newRoute = (route: string): RouteState => ({
   route,
   revision: 0,
   failures: 0,
-  told: { open: false, at: 0 },
+  told: { down: false, at: 0 },
   begun: [],
 });
 
@@ -55,7 +67,7 @@ const lookAgainMilliseconds = 5_000;
 /** No probe is further away than ten minutes: what seems to be was set before the clock was set back. */
 const farMilliseconds = 660_000;
 
-/** How long after a failure an open route is probed: the last of its schedule again and again. */
+/** How long after a failure a route that is down is probed: the last of its schedule again and again. */
 const probeDelay = (probes: number, outcome: DeliveryOutcome): number => {
   const accounts =
     outcome.result === "unauthorised" ||
@@ -70,8 +82,8 @@ const probeDelay = (probes: number, outcome: DeliveryOutcome): number => {
  */
 export type Wait = { until: number; reason: string; spread?: number };
 
-/** So many recipients in a row open a route: a few that it does not take must not hold up the mail of all others. */
-const failedForThatOpen = 5;
+/** So many recipients in a row take a route down: a few that it refuses must not hold up the mail of all others. */
+const failedForUntilDown = 5;
 const mostFailedFor = 100;
 
 /** A mail may be quicker to the relay by so much than the one before it: its rate is counted there. */
@@ -101,7 +113,7 @@ const rests = (slowed: RouteState["slowed"], now: number): boolean =>
 
 /**
  * When a mail may be begun by a route: now, or within `patience` milliseconds if its rate says so, and the state with
- * that noted; or until when to wait and why. An open route takes one mail at its time, as a probe that may last until
+ * that noted; or until when to wait and why. A route that is down takes one mail at its time, as a probe that may last until
  * `probeEnds`.
  */
 export const beginning = (
@@ -112,18 +124,18 @@ export const beginning = (
   patience = 0,
   mail?: { site: string; contact: string },
 ): { state: RouteState; at: number } | Wait => {
-  const { open, slowed, begun, begunBy = [], failedFor = [] } = state;
+  const { down, slowed, begun, begunBy = [], failedFor = [] } = state;
   const isOther = mail && failedFor.length < mostFailedFor && !failedFor.includes(mail.contact);
-  const probesNow = open?.unclear && !open.probing && isOther;
-  if (open && !probesNow && now < open.probeAt && open.probeAt - now < farMilliseconds) {
-    const until = open.probing ? Math.min(open.probeAt, now + lookAgainMilliseconds) : open.probeAt;
-    return { until, reason: open.reason };
+  const probesNow = down?.unclear && !down.probing && isOther;
+  if (down && !probesNow && now < down.probeAt && down.probeAt - now < farMilliseconds) {
+    const until = down.probing ? Math.min(down.probeAt, now + lookAgainMilliseconds) : down.probeAt;
+    return { until, reason: down.reason };
   }
   if (slowed && rests(slowed, now)) return slowedWait(slowed);
-  const probe = open && { ...open, probing: true, probeAt: probeEnds };
+  const probe = down && { ...down, probing: true, probeAt: probeEnds };
   if (!rate) {
     const { begunBy: _, ...rest } = state;
-    return { state: probe ? { ...rest, open: probe, begun: [] } : state, at: now };
+    return { state: probe ? { ...rest, down: probe, begun: [] } : state, at: now };
   }
   const span = rate.milliseconds + travelMilliseconds;
   const site = mail?.site ?? "";
@@ -149,7 +161,7 @@ export const beginning = (
   return {
     state: {
       ...state,
-      ...(probe && { open: probe }),
+      ...(probe && { down: probe }),
       begun: noted.map((one) => one.at),
       begunBy: noted.map((one) => one.site),
     },
@@ -161,7 +173,7 @@ export const beginning = (
 const beforeMail: readonly Step[] = ["tls", "auth-offered", "token", "auth", "sender"];
 
 /**
- * How many failures like this in a row open a route; undefined: it says nothing about the route. A refusal that
+ * How many failures like this in a row take a route down; undefined: it says nothing about the route. A refusal that
  * comes at a mail may be that mail's; a dead host may be one lost packet; replies to the final dot that are lost again
  * and again say that the relay is broken.
  */
@@ -187,9 +199,9 @@ const withoutContact = (reply: string, contact: string | undefined): string => {
     : nameless;
 };
 
-/** Operators hear once an hour at most that a route is open, and that it is back only if they heard it was open. */
+/** Operators hear once an hour at most that a route is down, and that it is back only if they heard it was down. */
 const tellMilliseconds = 3_600_000;
-/** They hear at once that a route refuses us, before it is open, and no more of that for a day. */
+/** They hear at once that a route refuses us, before it is down, and no more of that for a day. */
 const refusalMilliseconds = 86_400_000;
 const lately = (at: number | undefined, span: number, now: number): boolean =>
   at !== undefined && Math.abs(now - at) < span;
@@ -219,8 +231,8 @@ const slowedAfter = (
 
 /**
  * The route after an attempt to mail a contact, or after a session without a mail in which all went well. Any answer
- * about the mail itself closes it, whatever it says, and so does "too fast". A failure that began before the route was
- * opened is no probe and changes nothing. A refusal that may be the recipient's opens it at the fifth recipient in a row.
+ * about the mail itself brings the route up, whatever it says, and so does "too fast". A failure that began before the
+ * route went down is no probe and changes nothing. A refusal that may be the recipient's counts at the fifth in a row.
  */
 export const afterAttempt = (
   state: RouteState,
@@ -228,15 +240,15 @@ export const afterAttempt = (
   now: number,
   contact?: string,
 ): RouteState => {
-  const { open, failures, failedFor = [], refusal: before, ...rest } = state;
+  const { down, failures, failedFor = [], refusal: before, ...rest } = state;
   const limit = outcome && failuresThatOpen(outcome);
   if (!outcome || outcome.result === "accepted" || limit === undefined) {
     const slowed = slowedAfter(state.slowed, outcome, now, contact);
-    if (!open && (!before || before.over) && failures === 0 && slowed === state.slowed) return state;
-    const untold = before && !open && !lately(state.told.refusalAt, refusalMilliseconds, now);
+    if (!down && (!before || before.over) && failures === 0 && slowed === state.slowed) return state;
+    const untold = before && !down && !lately(state.told.refusalAt, refusalMilliseconds, now);
     return { ...rest, ...(untold && { refusal: { ...before, over: true } }), failures: 0, slowed };
   }
-  if (open && !open.probing) return state;
+  if (down && !down.probing) return state;
   const said = { reason: withoutContact(outcome.reply, contact), step: outcome.step };
   const refused = outcome.result === "unauthorised" || (outcome.result === "deferred" && outcome.quota);
   const refusal = refused ? { at: before?.at ?? now, lastAt: now, ...said } : before;
@@ -248,12 +260,12 @@ export const afterAttempt = (
     ...(recipients.length > 0 && { failedFor: recipients }),
     failures: unclear ? failures : failures + 1,
   };
-  if (!open && (unclear ? recipients.length < failedForThatOpen : next.failures < limit)) return next;
-  const probes = open ? open.probes + 1 : 0;
+  if (!down && (unclear ? recipients.length < failedForUntilDown : next.failures < limit)) return next;
+  const probes = down ? down.probes + 1 : 0;
   return {
     ...next,
-    open: {
-      since: open?.since ?? now,
+    down: {
+      since: down?.since ?? now,
       probes,
       probeAt: now + probeDelay(probes, outcome),
       probing: false,
@@ -266,13 +278,13 @@ export const afterAttempt = (
 /** The route once the operators were told how it is; undefined: there is nothing to be told now. */
 export const afterTelling = (state: RouteState, now: number): RouteState | undefined => {
   const { refusal, ...rest } = state;
-  const { open, told } = state;
-  if (open) {
+  const { down, told } = state;
+  if (down) {
     const known = refusal && lately(told.refusalAt, tellMilliseconds, now);
-    if (told.open || known || lately(told.at, tellMilliseconds, now)) return undefined;
-    return { ...state, told: { ...told, open: true, at: now } };
+    if (told.down || known || lately(told.at, tellMilliseconds, now)) return undefined;
+    return { ...state, told: { ...told, down: true, at: now } };
   }
-  if (told.open) return { ...state, told: { ...told, open: false } };
+  if (told.down) return { ...state, told: { ...told, down: false } };
   if (!refusal || lately(told.refusalAt, refusalMilliseconds, now)) return undefined;
   return { ...rest, ...(!refusal.over && { refusal }), told: { ...told, refusalAt: now } };
 };
@@ -281,17 +293,17 @@ export const afterTelling = (state: RouteState, now: number): RouteState | undef
  * The route's present refusal because of us; undefined: it takes our mail, or has said nothing for a day. A fallback
  * that refused one recipient may have no other mail for weeks, and is not to raise an alarm for so long.
  */
-export const refusing = ({ open, refusal }: RouteState, now: number): RouteState["refusal"] => {
+export const refusing = ({ down, refusal }: RouteState, now: number): RouteState["refusal"] => {
   if (!refusal || refusal.over) return undefined;
-  return open || lately(refusal.lastAt ?? refusal.at, refusalMilliseconds, now) ? refusal : undefined;
+  return down || lately(refusal.lastAt ?? refusal.at, refusalMilliseconds, now) ? refusal : undefined;
 };
 
 /**
  * The route as a bridge finds it that has just been started, perhaps with better settings: it may be probed at once,
- * and is open no more if the settings have it no more.
+ * and is down no more if the settings have it no more.
  */
 export const afterStart = (state: RouteState, now: number, used: boolean): RouteState => {
-  const { removed: _, open, refusal, ...rest } = state;
+  const { removed: _, down, refusal, ...rest } = state;
   if (!used) return { ...rest, removed: true };
-  return open ? { ...rest, open: { ...open, probeAt: Math.min(open.probeAt, now) } } : rest;
+  return down ? { ...rest, down: { ...down, probeAt: Math.min(down.probeAt, now) } } : rest;
 };

@@ -205,9 +205,9 @@ export const relays = ({
       attempts.push(offered.attempt);
       const { outcome } = offered.attempt;
       if (outcome.result === "accepted" || isLost(offered.attempt)) return { attempts };
-      const { open, slowed } = offered.state;
+      const { down, slowed } = offered.state;
       // The next probe is another mail's, if one waits: a relay may want a login for this recipient alone.
-      if (open) waitFor(name, { until: open.probeAt + othersFirstMilliseconds, reason: open.reason });
+      if (down) waitFor(name, { until: down.probeAt + othersFirstMilliseconds, reason: down.reason });
       else if (outcome.result === "deferred" && outcome.tooFast && slowed) waitFor(name, slowedWait(slowed));
     }
     if (attempts.length === order.length && attempts.every(({ outcome }) => outcome.result === "refused"))
@@ -251,7 +251,7 @@ export const useRoutes = async (
 };
 
 /**
- * Probes every open route to which no mail has come for that: a fallback, or any at night, would else stay open. Who
+ * Probes every route that is down and gets no mail: a fallback, or any route at night, would stay down otherwise. Who
  * is called again and again finds each route's own times kept, and one probe at a time.
  */
 export const probeUnused = async (
@@ -260,9 +260,9 @@ export const probeUnused = async (
 ): Promise<void> => {
   const change = changing(states);
   for (const { relay, transport } of routes) {
-    const { open } = await states.route(relay.route);
-    if (!transport.probe || !open || !withoutMail.includes(open.step)) continue;
-    if (clock() < open.probeAt + unusedMilliseconds) continue;
+    const { down } = await states.route(relay.route);
+    if (!transport.probe || !down || !withoutMail.includes(down.step)) continue;
+    if (clock() < down.probeAt + unusedMilliseconds) continue;
     let mine = false;
     await change(relay.route, (state) => {
       const begun = beginning(state, undefined, clock(), clock() + probeMilliseconds);

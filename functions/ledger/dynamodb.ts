@@ -16,7 +16,7 @@ import {
 import { contactKey } from "../address.ts";
 import { dueAt, type Entry, emptyEntry, isTelling, openProblem } from "../decide/entry.ts";
 import { mostRuns, type Numbered, numbering, type Run } from "../decide/order.ts";
-import { newRoute, type RouteState } from "../deliver/breaker.ts";
+import { newRoute, type RouteState, storedRoute } from "../deliver/breaker.ts";
 import type { Returned } from "../deliver/returned.ts";
 import { fingerprint, hostKey, mailName } from "../identity.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
@@ -100,7 +100,7 @@ const sortable = (at: number, name: string): string => `${String(at).padStart(16
 
 const entryOf = (item: Item): Entry => readEntry(parse(item), number(item, "revision"));
 const stateOf = (item: Item): RouteState => ({
-  ...parse<Omit<RouteState, "route" | "revision">>(item),
+  ...storedRoute(parse(item)),
   route: text(item, "sk"),
   revision: number(item, "revision"),
 });

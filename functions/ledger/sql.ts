@@ -1,7 +1,7 @@
 import { contactKey } from "../address.ts";
 import { dueAt, type Entry, emptyEntry, openProblem } from "../decide/entry.ts";
 import { mostRuns, type Numbered, numbering, type Run } from "../decide/order.ts";
-import { newRoute, type RouteState } from "../deliver/breaker.ts";
+import { newRoute, type RouteState, storedRoute } from "../deliver/breaker.ts";
 import type { Returned } from "../deliver/returned.ts";
 import { fingerprint, hostKey } from "../identity.ts";
 import { hourMilliseconds, hoursOf, lastMailed, mailedAt } from "./flow.ts";
@@ -216,7 +216,7 @@ export const sqlLedger = (engine: SqlEngine): Ledger => {
     return row && entryOf(row);
   };
   const stateOf = (row: Record<string, unknown>): RouteState => ({
-    ...parse<Omit<RouteState, "route" | "revision">>(row),
+    ...storedRoute(parse(row)),
     route: String(row.route),
     revision: Number(row.revision),
   });

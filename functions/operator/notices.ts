@@ -12,7 +12,7 @@ import { adviceFor } from "./advice.ts";
 
 /** What an operator must know. */
 export type Notice =
-  /** A route that was opened or closed again, or that refuses us and is not open yet. */
+  /** A route that is down or works again, or that refuses us and is not down yet. */
   | { about: "route"; state: RouteState }
   | {
       about: "dead" | "refused";
@@ -99,8 +99,8 @@ const mostNamed = 10;
 const wordsOf = (notice: Notice, now: number): Words => {
   switch (notice.about) {
     case "route": {
-      const { route, open, told, removed, refusal } = notice.state;
-      if (refusal && !open && !told.open)
+      const { route, down, told, removed, refusal } = notice.state;
+      if (refusal && !down && !told.down)
         return {
           service: `refusal by ${route}`,
           state: "WARNING",
@@ -111,11 +111,11 @@ const wordsOf = (notice: Notice, now: number): Words => {
       const over = removed ? `${route} is in the settings no more` : `Mail goes by ${route} again`;
       return {
         service: `route ${route}`,
-        recovered: !open,
-        key: open ? `${route} open ${open.since}` : `${route} closed ${told.at}`,
-        output: open ? `No mail goes by ${route}: ${open.reason}` : over,
-        todo: open
-          ? `${adviceFor(open.step, open.reason)}\nMeanwhile mail takes the next route, or waits; nothing is lost. This one is probed every few minutes, and used again by itself.\nMore: hardstate doctor`
+        recovered: !down,
+        key: down ? `${route} down ${down.since}` : `${route} works ${told.at}`,
+        output: down ? `No mail goes by ${route}: ${down.reason}` : over,
+        todo: down
+          ? `${adviceFor(down.step, down.reason)}\nMeanwhile mail takes the next route, or waits; nothing is lost. This one is probed every few minutes, and used again by itself.\nMore: hardstate doctor`
           : "Nothing need be done.",
       };
     }

@@ -14,8 +14,8 @@ export type Status = {
   routes: {
     route: string;
     /** No mail goes by it but a probe now and then. */
-    open: boolean;
-    /** It refuses our login, sender or account, or the way to it is not safe; open or not. */
+    down: boolean;
+    /** It refuses our login, sender or account, or the way to it is not safe; down or not. */
     refused: boolean;
     since?: number;
     reason?: string;
@@ -49,15 +49,15 @@ export const statusOf = (
   routes: routes
     .filter(({ removed }) => !removed)
     .map((state) => {
-      const { route, open } = state;
+      const { route, down } = state;
       const refusal = refusing(state, now);
       return {
         route,
-        open: open !== undefined,
+        down: down !== undefined,
         refused: refusal !== undefined,
-        since: open?.since ?? refusal?.at,
-        reason: (open ?? refusal)?.reason,
-        probe_at: open?.probeAt,
+        since: down?.since ?? refusal?.at,
+        reason: (down ?? refusal)?.reason,
+        probe_at: down?.probeAt,
       };
     }),
   heartbeats: heartbeats.map((one) => ({ monitor: one.monitor, last: one.at, silent: isSilent(one) })),
@@ -87,7 +87,9 @@ export const asLines = (status: Status): string => {
     wrong_tokens: wrong_tokens.count,
     bouncing: bouncing.length,
     routes: routes.length,
-    routes_open: count(routes, ({ open }) => open),
+    routes_down: count(routes, ({ down }) => down),
+    // The check_hardstate of the version before needs it.
+    routes_open: count(routes, ({ down }) => down),
     routes_refused: count(routes, ({ refused }) => refused),
     heartbeats: heartbeats.length,
     heartbeats_silent: count(heartbeats, ({ silent }) => silent),

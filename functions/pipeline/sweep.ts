@@ -51,8 +51,8 @@ const tellOfRoutes = async (parts: SweepParts, now: number) => {
     if (!told) continue;
     await tell(parts, { about: "route", state }, now);
     if (!(await ledger.writeRoute(told))) continue;
-    const { route, open } = state;
-    report({ event: "route", route, open: open !== undefined, reason: open?.reason, probeAt: open?.probeAt });
+    const { route, down } = state;
+    report({ event: "route", route, down: down !== undefined, reason: down?.reason, probeAt: down?.probeAt });
   }
 };
 

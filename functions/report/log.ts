@@ -69,7 +69,7 @@ export type Event =
       /** Absent if another route took the mail. */
       retryAt?: number;
     }
-  | { event: "route"; route: string; open: boolean; reason?: string; probeAt?: number }
+  | { event: "route"; route: string; down: boolean; reason?: string; probeAt?: number }
   /** A mail came back after a relay or SES had accepted it. */
   | {
       event: "returned";
@@ -83,8 +83,8 @@ export type Event =
   | { event: "return-ignored"; site: string; reason: string }
   /** A monitor has been silent for too long, or is heard again. */
   | { event: "heartbeat"; site: string; monitor: string; silent: boolean; since: number }
-  /** `silent` and `open`: how many monitors and routes are, where that is asked for. */
-  | { event: "swept"; due: number; silent?: number; open?: number }
+  /** `silent` and `down`: how many monitors and routes are, where that is asked for. */
+  | { event: "swept"; due: number; silent?: number; down?: number }
   | { event: "redriven"; site: string; id?: string; count: number }
   | { event: "captured"; id?: string; path: string; subject: string; to: string }
   | { event: "unreadable"; reason: string }
@@ -147,7 +147,7 @@ const sentence = (event: Event): string => {
     case "attempt-failed":
       return `${event.result.padEnd(10)} ${event.object} for ${event.contact} by ${event.route}: ${event.reply}${event.retryAt === undefined ? "" : `; again at ${timeOf(event.retryAt)}`}`;
     case "route":
-      return event.open
+      return event.down
         ? `route      ${event.route} is down: ${event.reason}; next probe at ${timeOf(event.probeAt ?? 0)}`
         : `route      ${event.route} works again`;
     case "returned":

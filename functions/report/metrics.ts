@@ -20,7 +20,7 @@ export type Counter =
 
 /** What an event adds to one metric. Labels have few values: never an object, a contact or an id. */
 export type Sample = {
-  name: Counter | "hardstate_delivery_seconds" | "hardstate_silent_monitors" | "hardstate_route_open";
+  name: Counter | "hardstate_delivery_seconds" | "hardstate_silent_monitors" | "hardstate_route_down";
   value: number;
   labels?: Record<string, string>;
 };
@@ -63,11 +63,11 @@ export const samplesOf = (event: Event): Sample[] => {
       if (event.kind === "delay") return [];
       return [{ name: "hardstate_returned_total", value: 1, labels: { kind: event.kind } }];
     case "swept": {
-      const { silent = 0, open = 0 } = event;
+      const { silent = 0, down = 0 } = event;
       const samples: Sample[] = [{ name: "hardstate_sweeps_total", value: 1 }];
       // CloudWatch bills a metric for the hours in which it is written.
       if (silent > 0) samples.push({ name: "hardstate_silent_monitors", value: silent });
-      if (open > 0) samples.push({ name: "hardstate_route_open", value: open });
+      if (down > 0) samples.push({ name: "hardstate_route_down", value: down });
       return samples;
     }
     case "unreadable":

@@ -95,7 +95,7 @@ export const prometheus = (parts: PrometheusParts) => {
     "How long ago the oldest alert in the queue was taken; 0 if it is empty, absent where the queue cannot tell (SQS).",
   );
   const dead = gauge("hardstate_dead_letters", "Dead letters that wait for the operator.");
-  const open = gauge("hardstate_route_open", "1 while a route is down and only probed.", "route");
+  const down = gauge("hardstate_route_down", "1 while a route is down and only probed.", "route");
   const unauthorised = gauge(
     "hardstate_route_unauthorised",
     "1 while a route refuses our login, sender or account, or offers no safe TLS.",
@@ -148,10 +148,10 @@ export const prometheus = (parts: PrometheusParts) => {
     setOrRemove(dead, held?.letters);
     const empty = held && held.waiting + held.handedOut === 0 ? 0 : undefined;
     setOrRemove(oldest, held?.oldestAt === undefined ? empty : Math.max(clock() - held.oldestAt, 0) / 1000);
-    for (const each of [open, unauthorised]) each.reset();
+    for (const each of [down, unauthorised]) each.reset();
     for (const route of known ? routes : []) {
       const state = known?.states.find((one) => one.route === route);
-      open.set({ route }, state?.open ? 1 : 0);
+      down.set({ route }, state?.down ? 1 : 0);
       unauthorised.set({ route }, state && refusing(state, clock()) ? 1 : 0);
     }
     const own = heartbeatsOf(site, known?.heartbeats ?? []);

@@ -193,7 +193,7 @@ export const sweep = async (_event: unknown, context: Context): Promise<void> =>
   const due = await sweepLedger({ ...known, ledger, queue, report }, clock());
   const heartbeats = known.heartbeatAfterSeconds === undefined ? [] : await ledger.heartbeats();
   const silent = heartbeats.filter(isSilent).length;
-  report({ event: "swept", due, silent, open: used.filter((route) => route.open).length });
+  report({ event: "swept", due, silent, down: used.filter((route) => route.down).length });
   const limit = AbortSignal.timeout(Math.max(context.getRemainingTimeInMillis() - answerMilliseconds, 1));
   await probeUnused({ routes, states: ledger, clock }, limit);
 };

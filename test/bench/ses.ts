@@ -131,10 +131,10 @@ export const mailAll = async (
   const handles = Array.from({ length: processes }, newProcess);
   await Promise.all(handles.flatMap((handle) => Array.from({ length: loops }, () => work(handle))));
   const seconds = (clock() - begun) / 1000;
-  const { open } = await ledger.route(route);
+  const { down } = await ledger.route(route);
   await ses.close();
   client.destroy();
-  return { seconds, ...seen, ...written, open };
+  return { seconds, ...seen, ...written, open: down };
 };
 
 const cases: [mails: number, perSecond: number, runtime: keyof typeof runtimes, rated: boolean][] = [

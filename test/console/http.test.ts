@@ -332,7 +332,7 @@ describe("the first page", () => {
   it("names each worry: a relay, dead letters, a silent monitor, a long wait", async () => {
     await bury("dead-0001");
     await queue.send([toMessage(queuedAlert({ receivedAt: now - 16 * 60_000 }))]);
-    const open = {
+    const down = {
       since: now - 7200_000,
       probes: 1,
       probeAt: now + 30_000,
@@ -342,14 +342,14 @@ describe("the first page", () => {
     };
     app = bridgeOn({
       ...ledger,
-      routes: async () => [{ ...newRoute("smtp://first"), open, refusal: { at: now, ...open } }],
+      routes: async () => [{ ...newRoute("smtp://first"), down, refusal: { at: now, ...down } }],
       heartbeats: async () => [
         { ...(await ledger.heartbeat("site", "m1")), at: now - 1000, silent: { since: now } },
         { ...(await ledger.heartbeat("other", "m2")), at: now - 1000, silent: { since: now } },
       ],
     });
     expect(await verdictOf()).toMatch(
-      /flowing, but.*1 relay out of use.*wait longer.*1 alert could not be mailed.*1 monitor fell silent/,
+      /flowing, but.*1 relay down.*wait longer.*1 alert could not be mailed.*1 monitor fell silent/,
     );
     const { text } = await get("/", await logIn());
     expect(text).toContain("refuses us");
@@ -358,7 +358,7 @@ describe("the first page", () => {
   });
 
   it("says that mail is not flowing when a relay is out and nothing was taken since, while alerts wait", async () => {
-    const open = {
+    const down = {
       since: now - 1,
       probes: 1,
       probeAt: now,
@@ -366,14 +366,14 @@ describe("the first page", () => {
       reason: "no",
       step: "connect" as const,
     };
-    app = bridgeOn({ ...ledger, routes: async () => [{ ...newRoute("smtp://first"), open }] });
+    app = bridgeOn({ ...ledger, routes: async () => [{ ...newRoute("smtp://first"), down }] });
     expect(await verdictOf()).toContain("Mail is flowing, but");
     await queue.send([toMessage(queuedAlert({ receivedAt: now }))]);
     expect(await verdictOf()).toContain("Mail is not flowing|");
   });
 
   it("counts an alert once that is in the journal and, for its next try, in the queue", async () => {
-    const open = {
+    const down = {
       since: now - 1,
       probes: 1,
       probeAt: now,
@@ -382,7 +382,7 @@ describe("the first page", () => {
       step: "connect" as const,
     };
     const totals = { ...(await ledger.totals("site")), pending: 1 };
-    const routes = [{ ...newRoute("smtp://first"), open }];
+    const routes = [{ ...newRoute("smtp://first"), down }];
     app = bridgeOn({ ...ledger, routes: async () => routes, totals: async () => totals });
     await queue.send([toMessage(queuedAlert({ receivedAt: now }))]);
     expect(await verdictOf()).toContain("1 alert waiting.");

@@ -70,7 +70,7 @@ const pagesWith = (text: string): Record<string, () => string> => {
     now,
     queue: { waiting: 1, in_flight: 1, oldest: now },
     dead_letters: 2,
-    routes: [{ route: text, open: true, refused: true, since: now, reason: text, probe_at: now }],
+    routes: [{ route: text, down: true, refused: true, since: now, reason: text, probe_at: now }],
     heartbeats: [{ monitor: text, last: now, silent: true }],
     last: { accepted: now, mailed: now },
     rejected: 2,

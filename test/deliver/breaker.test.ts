@@ -7,6 +7,7 @@ import {
   newRoute,
   type RouteState,
   refusing,
+  storedRoute,
 } from "../../functions/deliver/breaker.ts";
 import type { DeliveryOutcome, Step } from "../../functions/deliver/outcome.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
@@ -40,44 +41,52 @@ const usable = (state: RouteState, at: number) =>
   "state" in beginning(state, undefined, seconds(at), seconds(at + 300));
 
 describe("a route", () => {
-  it.each<[string, DeliveryOutcome[], open: boolean]>([
-    ["is opened by the first refused login", [login], true],
-    ["is opened by the first certificate that is wrong", [failed("tls")], true],
-    ["is opened by a sender that is refused", [failed("sender", 550)], true],
-    ["is opened by a refused token", [failed("token", 401)], true],
-    ["is not opened by one lost connection", [away], false],
-    ["is opened by the second lost connection in a row", [away, away], true],
-    ["is not opened by two that are not in a row", [away, accepted, away], false],
-    ["is opened by the second 421 in a row", [failed("connect", 421), failed("connect", 421)], true],
-    ["is opened by a login that cannot be checked twice", [failed("auth", 454), failed("auth", 454)], true],
-    ["is not opened by one refusal that is about us", [sendAs], false],
-    ["is opened by the second of them in a row", [sendAs, sendAs], true],
-    ["is not opened by two that are not in a row", [sendAs, accepted, sendAs], false],
-    ["is opened by the second quota in a row, though it says later", [quota, quota], true],
-    ["is opened by a token endpoint that is away twice", [failed("token"), failed("token")], true],
+  it.each<[string, DeliveryOutcome[], down: boolean]>([
+    ["is taken down by the first refused login", [login], true],
+    ["is taken down by the first certificate that is wrong", [failed("tls")], true],
+    ["is taken down by a sender that is refused", [failed("sender", 550)], true],
+    ["is taken down by a refused token", [failed("token", 401)], true],
+    ["is not taken down by one lost connection", [away], false],
+    ["is taken down by the second lost connection in a row", [away, away], true],
+    ["is not taken down by two that are not in a row", [away, accepted, away], false],
+    ["is taken down by the second 421 in a row", [failed("connect", 421), failed("connect", 421)], true],
     [
-      "is not opened by recipients that are deferred",
+      "is taken down by a login that cannot be checked twice",
+      [failed("auth", 454), failed("auth", 454)],
+      true,
+    ],
+    ["is not taken down by one refusal that is about us", [sendAs], false],
+    ["is taken down by the second of them in a row", [sendAs, sendAs], true],
+    ["is not taken down by two that are not in a row", [sendAs, accepted, sendAs], false],
+    ["is taken down by the second quota in a row, though it says later", [quota, quota], true],
+    ["is taken down by a token endpoint that is away twice", [failed("token"), failed("token")], true],
+    [
+      "is not taken down by recipients that are deferred",
       Array(5).fill(failed("recipient", 450)) as DeliveryOutcome[],
       false,
     ],
     [
-      "is not opened by refused recipients",
+      "is not taken down by refused recipients",
       Array(5).fill(failed("recipient", 550, "550 5.1.1 unknown")) as DeliveryOutcome[],
       false,
     ],
-    ["is not opened by a lost reply to the final dot", [failed("after-data"), failed("after-data")], false],
     [
-      "is opened by the third of them in a row",
+      "is not taken down by a lost reply to the final dot",
+      [failed("after-data"), failed("after-data")],
+      false,
+    ],
+    [
+      "is taken down by the third of them in a row",
       Array(3).fill(failed("after-data")) as DeliveryOutcome[],
       true,
     ],
     [
-      "is not opened by a mail that is put off after its dot",
+      "is not taken down by a mail that is put off after its dot",
       Array(5).fill(failed("after-data", 452)) as DeliveryOutcome[],
       false,
     ],
-  ])("%s", (_, outcomes, open) => {
-    expect(routeAfter(outcomes.map((outcome, index) => [index, outcome])).open !== undefined).toBe(open);
+  ])("%s", (_, outcomes, down) => {
+    expect(routeAfter(outcomes.map((outcome, index) => [index, outcome])).down !== undefined).toBe(down);
   });
 
   /** A route after refusals for these contacts, a second apart. */
@@ -87,29 +96,29 @@ describe("a route", () => {
       newRoute("smtp://relay:587"),
     );
 
-  it("is not opened by a refusal that may be one recipient's, however often that one gets it", () => {
-    expect(refusedFor(...Array<string>(9).fill("guarded@example.com")).open).toBeUndefined();
+  it("is not taken down by a refusal that may be one recipient's, however often that one gets it", () => {
+    expect(refusedFor(...Array<string>(9).fill("guarded@example.com")).down).toBeUndefined();
   });
 
   const five = ["a", "b", "c", "d", "e"].map((name) => `${name}@example.com`);
 
-  it("is opened by it when five recipients get it in a row, and not by fewer again and again", () => {
+  it("is taken down by it when five recipients get it in a row, and not by fewer again and again", () => {
     const few = five.slice(0, 4);
-    expect(refusedFor(...few, ...few, ...few).open).toBeUndefined();
-    expect(refusedFor(...five).open).toBeDefined();
+    expect(refusedFor(...few, ...few, ...few).down).toBeUndefined();
+    expect(refusedFor(...five).down).toBeDefined();
     const between = afterAttempt(refusedFor(...few), accepted, seconds(9), "dba@example.com");
-    expect(afterAttempt(between, guarded, seconds(10), "e@example.com").open).toBeUndefined();
+    expect(afterAttempt(between, guarded, seconds(10), "e@example.com").down).toBeUndefined();
   });
 
-  it("that is open for it takes mail to other recipients at any time, one at a time", () => {
-    const open = refusedFor(...five);
+  it("that is down for it takes mail to other recipients at any time, one at a time", () => {
+    const down = refusedFor(...five);
     const at = (state: RouteState, contact: string) =>
       beginning(state, undefined, seconds(6), seconds(300), 0, { site: "site", contact });
-    expect(at(open, "a@example.com")).toMatchObject({ until: open.open?.probeAt });
-    const begun = at(open, "dba@example.com");
+    expect(at(down, "a@example.com")).toMatchObject({ until: down.down?.probeAt });
+    const begun = at(down, "dba@example.com");
     if (!("state" in begun)) throw new Error("it waits");
     expect(at(begun.state, "web@example.com")).toMatchObject({ until: seconds(11) });
-    expect(afterAttempt(begun.state, accepted, seconds(7), "dba@example.com").open).toBeUndefined();
+    expect(afterAttempt(begun.state, accepted, seconds(7), "dba@example.com").down).toBeUndefined();
     const refused = afterAttempt(begun.state, guarded, seconds(7), "dba@example.com");
     expect(at(refused, "dba@example.com")).toHaveProperty("until");
     expect(at(refused, "web@example.com")).toHaveProperty("state");
@@ -132,12 +141,12 @@ describe("a route", () => {
   it("is told of at its first refusal, and not again when that opens it, nor on that day", () => {
     const first = afterAttempt(newRoute("smtp://relay:587"), sendAs, seconds(0));
     const told = afterTelling(first, seconds(1));
-    expect(told?.told).toEqual({ open: false, at: 0, refusalAt: seconds(1) });
+    expect(told?.told).toEqual({ down: false, at: 0, refusalAt: seconds(1) });
     if (!told) return;
-    const open = afterAttempt(told, sendAs, seconds(2));
-    expect(open.open).toBeDefined();
-    expect(afterTelling(open, seconds(3))).toBeUndefined();
-    expect(afterTelling(open, seconds(3602))?.told.open).toBe(true);
+    const down = afterAttempt(told, sendAs, seconds(2));
+    expect(down.down).toBeDefined();
+    expect(afterTelling(down, seconds(3))).toBeUndefined();
+    expect(afterTelling(down, seconds(3602))?.told.down).toBe(true);
     const again = afterAttempt(afterAttempt(told, accepted, seconds(9)), sendAs, seconds(7200));
     expect(afterTelling(again, seconds(7201))).toBeUndefined();
     expect(afterTelling(again, seconds(90_000))?.told.refusalAt).toBe(seconds(90_000));
@@ -156,12 +165,12 @@ describe("a route", () => {
     expect(refusing(again, seconds(9))).toMatchObject({ at: seconds(0) });
   });
 
-  it("refuses us no more a day after its last word, unless it is open", () => {
+  it("refuses us no more a day after its last word, unless it is down", () => {
     const idle = afterAttempt(newRoute("smtp://relay:587"), sendAs, seconds(0));
     expect(refusing(idle, seconds(86_399))).toBeDefined();
     expect(refusing(idle, seconds(86_400))).toBeUndefined();
-    const open = afterAttempt(idle, sendAs, seconds(9));
-    expect(refusing(open, seconds(200_000))).toBeDefined();
+    const down = afterAttempt(idle, sendAs, seconds(9));
+    expect(refusing(down, seconds(200_000))).toBeDefined();
   });
 
   it("is told of when its host dies within an hour of a refusal", () => {
@@ -169,7 +178,7 @@ describe("a route", () => {
     if (!told) throw new Error("not told");
     const worked = afterAttempt(told, accepted, seconds(2));
     const dead = afterAttempt(afterAttempt(worked, away, seconds(3)), away, seconds(4));
-    expect(afterTelling(dead, seconds(5))?.told.open).toBe(true);
+    expect(afterTelling(dead, seconds(5))?.told.down).toBe(true);
   });
 
   it.each<[string, DeliveryOutcome, number[]]>([
@@ -226,27 +235,27 @@ describe("a route", () => {
       [30, outcome],
     ]);
     expect(state).toMatchObject({ failures: 0 });
-    expect(state.open).toBeUndefined();
+    expect(state.down).toBeUndefined();
     expect(
       routeAfter([
         [0, login],
         [30, outcome],
         [31, away],
-      ]).open,
+      ]).down,
     ).toBeUndefined();
   });
 
-  it("waits no longer for its probe because of those who had begun before it was opened", () => {
-    const open = routeAfter([[0, login]]);
-    expect(afterAttempt(open, login, seconds(1))).toBe(open);
+  it("waits no longer for its probe because of those who had begun before it was downed", () => {
+    const down = routeAfter([[0, login]]);
+    expect(afterAttempt(down, login, seconds(1))).toBe(down);
   });
 
-  it("says since when it is open, and what it said last", () => {
+  it("says since when it is down, and what it said last", () => {
     expect(
       routeAfter([
         [0, login],
         [30, away],
-      ]).open,
+      ]).down,
     ).toMatchObject({
       since: begin,
       reason: "gone",
@@ -254,21 +263,21 @@ describe("a route", () => {
     });
   });
 
-  it("is told of when it is opened and when it is closed, each once", () => {
+  it("is told of when it is downed and when it is closed, each once", () => {
     const now = seconds(1);
     expect(afterTelling(routeAfter([[0, away]]), now)).toBeUndefined();
     const told = afterTelling(routeAfter([[0, login]]), now);
-    expect(told?.told).toEqual({ open: true, at: now });
+    expect(told?.told).toEqual({ down: true, at: now });
     expect(told && afterTelling(told, seconds(9000))).toBeUndefined();
     const closed = told && afterTelling(afterAttempt(told, accepted, now), now);
-    expect(closed?.told).toEqual({ open: false, at: now });
+    expect(closed?.told).toEqual({ down: false, at: now });
     expect(closed && afterTelling(closed, seconds(9000))).toBeUndefined();
   });
 
-  it("that opens again is told of an hour after the last time, if it is open then", () => {
-    const state = { ...routeAfter([[60, login]]), told: { open: false, at: begin } };
+  it("that opens again is told of an hour after the last time, if it is down then", () => {
+    const state = { ...routeAfter([[60, login]]), told: { down: false, at: begin } };
     expect(afterTelling(state, seconds(3599))).toBeUndefined();
-    expect(afterTelling(state, seconds(3600))?.told).toEqual({ open: true, at: seconds(3600) });
+    expect(afterTelling(state, seconds(3600))?.told).toEqual({ down: true, at: seconds(3600) });
     expect(afterTelling(afterAttempt(state, accepted, seconds(90)), seconds(3600))).toBeUndefined();
   });
 
@@ -277,14 +286,14 @@ describe("a route", () => {
     expect(usable(afterStart(routeAfter([[0, login]]), seconds(1), true), 1)).toBe(true);
   });
 
-  it("that is in the settings no more is closed, and told to be, if it was told to be open", () => {
-    const open = { ...routeAfter([[0, login]]), revision: 7 };
-    const unheard = afterStart(open, seconds(9), false);
+  it("that is in the settings no more is up, and operators hear so if they heard it was down", () => {
+    const down = { ...routeAfter([[0, login]]), revision: 7 };
+    const unheard = afterStart(down, seconds(9), false);
     expect(unheard.revision).toBe(7);
-    expect(unheard.open).toBeUndefined();
+    expect(unheard.down).toBeUndefined();
     expect(afterTelling(unheard, seconds(9))).toBeUndefined();
-    const told = afterStart({ ...open, told: { open: true, at: begin } }, seconds(9), false);
-    expect(afterTelling(told, seconds(9))?.told.open).toBe(false);
+    const told = afterStart({ ...down, told: { down: true, at: begin } }, seconds(9), false);
+    expect(afterTelling(told, seconds(9))?.told.down).toBe(false);
     expect(afterStart(told, seconds(99), true).removed).toBeUndefined();
   });
 
@@ -293,11 +302,11 @@ describe("a route", () => {
   });
 
   it("is probed, and told of, though the clock was set back by a year", () => {
-    const open = routeAfter([[0, login]]);
+    const down = routeAfter([[0, login]]);
     const yearAgo = -365 * 86_400;
-    expect(usable(open, yearAgo)).toBe(true);
-    const told = { ...open, told: { open: false, at: begin } };
-    expect(afterTelling(told, seconds(yearAgo))?.told.open).toBe(true);
+    expect(usable(down, yearAgo)).toBe(true);
+    const told = { ...down, told: { down: false, at: begin } };
+    expect(afterTelling(told, seconds(yearAgo))?.told.down).toBe(true);
   });
 
   it("that works changes nothing when it works again", () => {
@@ -327,7 +336,7 @@ describe("a route that is asked too fast", () => {
 
   it("rests for a second, and is not open", () => {
     const state = slowedBy([[0, tooFast]]);
-    expect(state.open).toBeUndefined();
+    expect(state.down).toBeUndefined();
     expect(next(state, 999)).toEqual({ until: begin + 1000, reason: tooFast.reply, spread: 500 });
     expect(next(state, 1000)).toEqual({ state, at: begin + 1000 });
   });
@@ -380,13 +389,13 @@ describe("a route that is asked too fast", () => {
       [0, login],
       [30, tooFast],
     ]);
-    expect([probed.open, probed.failures]).toEqual([undefined, 0]);
+    expect([probed.down, probed.failures]).toEqual([undefined, 0]);
     const state = routeAfter([
       [0, away],
       [1, tooFast],
       [3, away],
     ]);
-    expect(state.open).toBeUndefined();
+    expect(state.down).toBeUndefined();
   });
 
   it("stays open, and rests, if what fails next is its login", () => {
@@ -394,7 +403,7 @@ describe("a route that is asked too fast", () => {
       [0, tooFast],
       [50, login],
     ]);
-    expect(state.open).toMatchObject({ reason: login.reply });
+    expect(state.down).toMatchObject({ reason: login.reply });
     expect(state.slowed).toMatchObject({ until: begin + 1000 });
   });
 
@@ -506,7 +515,14 @@ describe("a rate", () => {
 
   it("holds for probes too", () => {
     const full = begunAt(5).state;
-    const open = afterAttempt(full, login, seconds(6));
-    expect(beginning(open, rate, seconds(36), 0)).toMatchObject({ until: seconds(60.05) });
+    const down = afterAttempt(full, login, seconds(6));
+    expect(beginning(down, rate, seconds(36), 0)).toMatchObject({ until: seconds(60.05) });
   });
+});
+
+it("a stored route of the version before that was open is down, and operators heard so", () => {
+  const { route: _, revision: __, down, told, ...rest } = routeAfter([[0, login]]);
+  const stored = { ...rest, open: down, told: { open: true, at: told.at } };
+  expect(storedRoute(stored as never)).toEqual({ ...rest, down, told: { down: true, at: told.at } });
+  expect(storedRoute({ ...rest, down, told })).toEqual({ ...rest, down, told });
 });

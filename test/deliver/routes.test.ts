@@ -576,7 +576,7 @@ describe("an open route that no mail comes to", () => {
     };
     const handOver = relays(parts);
     await handOver(mail(), now + 395_000);
-    if (!(await states.route("b")).open) await handOver(mail(), now + 395_000);
+    if (!(await states.route("b")).down) await handOver(mail(), now + 395_000);
     for (let at = 0; at < until; at++) {
       now = begin + at * 1000;
       await probeUnused(parts, new AbortController().signal);
@@ -587,7 +587,7 @@ describe("an open route that no mail comes to", () => {
   it("is probed by sessions without a mail, a little after each of its times", async () => {
     const { probes, state } = await probesOf(failed("connect"), () => failed("connect"), 500);
     expect(probes).toEqual([40, 110, 240, 370]);
-    expect(state.open).toBeDefined();
+    expect(state.down).toBeDefined();
   });
 
   it("is put to use by the first that goes well, and left alone then", async () => {
@@ -598,7 +598,7 @@ describe("an open route that no mail comes to", () => {
     );
     expect(probes).toEqual([40, 110]);
     expect(state).toMatchObject({ failures: 0 });
-    expect(state.open).toBeUndefined();
+    expect(state.down).toBeUndefined();
   });
 
   it.each<[string, DeliveryOutcome]>([
@@ -631,7 +631,7 @@ describe("an open route that no mail comes to", () => {
     expect(others).toBe(0);
     hang.resolve(undefined);
     await first;
-    expect((await states.route("b")).open).toBeUndefined();
+    expect((await states.route("b")).down).toBeUndefined();
   });
 });
 
@@ -656,7 +656,7 @@ describe("the routes of the settings", () => {
     ["at once after a start", true, 0],
     ["at its time if nothing was started", false, 600_000],
   ])("may be probed %s", async (_, started, wait) => {
-    const open = {
+    const down = {
       since: now,
       probes: 5,
       probeAt: now + 600_000,
@@ -664,8 +664,8 @@ describe("the routes of the settings", () => {
       reason: "no",
       step: "auth" as const,
     };
-    await states.writeRoute({ ...(await states.route("a")), open });
+    await states.writeRoute({ ...(await states.route("a")), down });
     await useRoutes(states, ["a"], now, started);
-    expect((await states.route("a")).open?.probeAt).toBe(now + wait);
+    expect((await states.route("a")).down?.probeAt).toBe(now + wait);
   });
 });

@@ -133,7 +133,7 @@ const bury = async () => {
 const breakRoute = (step: "auth" | "connect") =>
   ledger.writeRoute({
     ...newRoute("smtp://relay.example.com:587"),
-    open: { since: now, probes: 1, probeAt: now, probing: false, reason: "535 5.7.8 bad", step },
+    down: { since: now, probes: 1, probeAt: now, probing: false, reason: "535 5.7.8 bad", step },
     ...(step === "auth" && { refusal: { at: now, reason: "535 5.7.8 bad", step } }),
   });
 const beat = (secondsAgo: number, silent = false) =>
@@ -153,7 +153,7 @@ describe.each(hosts)("with %s", (name, sh) => {
       status: 0,
       stdout:
         "HARDSTATE OK - nothing waits, no dead letters | routes_refused=0;;0;0; oldest=0s;300;900;0; " +
-        "dead_letters=0;;0;0; routes_open=0;0;;0; waiting=0;;;0; heartbeats_silent=0;;0;0; heartbeat=31s;300;900;0; " +
+        "dead_letters=0;;0;0; routes_down=0;0;;0; waiting=0;;;0; heartbeats_silent=0;;0;0; heartbeat=31s;300;900;0; " +
         "rejected=0;0;;0; bouncing=0;0;;0; wrong_tokens=0;;;0;\n",
       stderr: "",
     });
@@ -170,7 +170,7 @@ describe.each(hosts)("with %s", (name, sh) => {
       "CRITICAL - 1 of its relays refuses us: run hardstate doctor",
       "CRITICAL - a monitor was not heard for 1000 s: does it run?",
       "WARNING - an alert waits for 400 s, in all 3: run hardstate doctor",
-      "WARNING - 1 of its relays does not work: run hardstate doctor",
+      "WARNING - 1 of its relays is down: run hardstate doctor",
       "oldest_seconds 400",
       "waiting 3",
       "in_flight 0",
@@ -179,6 +179,7 @@ describe.each(hosts)("with %s", (name, sh) => {
       "wrong_tokens 0",
       "bouncing 0",
       "routes 1",
+      "routes_down 1",
       "routes_open 1",
       "routes_refused 1",
       "heartbeats 1",
@@ -238,12 +239,7 @@ describe("each thing that is watched", () => {
         await bury();
       },
     ],
-    [
-      "a relay that is down",
-      1,
-      "1 of its relays does not work: run hardstate doctor",
-      () => breakRoute("connect"),
-    ],
+    ["a relay that is down", 1, "1 of its relays is down: run hardstate doctor", () => breakRoute("connect")],
     [
       "a refused login",
       2,
@@ -261,8 +257,8 @@ describe("each thing that is watched", () => {
 
   it.each<[string[], () => Promise<unknown>]>([
     [["--dead-letters-critical=", "--dead-letters-warning", "2"], () => wait(1).then(bury)],
-    [["--open-warning", "1"], () => breakRoute("connect")],
-    [["--refused-critical", "1", "--open-warning="], () => breakRoute("auth")],
+    [["--down-warning", "1"], () => breakRoute("connect")],
+    [["--refused-critical", "1", "--down-warning="], () => breakRoute("auth")],
     [["--silent-critical="], () => beat(200, true)],
     [["--heartbeat-warning", "10:", "--heartbeat-critical", "2000"], () => beat(1000)],
     [["-w1000", "-c", "2000", "--waiting-critical=1"], () => wait(950)],

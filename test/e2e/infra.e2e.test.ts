@@ -438,7 +438,7 @@ describe("the dashboard", () => {
       [
         "hardstate_delivery_seconds",
         "hardstate_silent_monitors",
-        "hardstate_route_open",
+        "hardstate_route_down",
         ...[
           ...["rejected", "wrong_tokens"],
           ...["accepted", "mailed", "suppressed", "digested", "refused", "dead", "deferred", "unauthorised"],

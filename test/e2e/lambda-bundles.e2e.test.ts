@@ -370,10 +370,10 @@ describe("a bridge on Lambda", () => {
     );
   });
 
-  it("counts at each sweep the routes that are out of use, while any is", async () => {
+  it("counts at each sweep the routes that are down, if any are", async () => {
     const counted = async () => {
       expect(await bridge.sweep.invoke({})).toMatchObject({ ok: true });
-      return bridge.events().findLast(({ event }) => event === "swept")?.hardstate_route_open;
+      return bridge.events().findLast(({ event }) => event === "swept")?.hardstate_route_down;
     };
     relay.script = { AUTH: "535 5.7.8 no\r\n" };
     await start();

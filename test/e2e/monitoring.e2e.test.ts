@@ -97,7 +97,7 @@ describe("the numbers of a real bridge", () => {
       'hardstate_deferred_total{route="smtp://localhost:9",code="none"} 1',
       "hardstate_delivery_seconds_count 1",
       "hardstate_queue_oldest_age_seconds 0",
-      `hardstate_route_open{route="${route}"} 0`,
+      `hardstate_route_down{route="${route}"} 0`,
       'hardstate_readable{part="ledger"} 1',
     ])
       expect(text).toContain(`${line}\n`);

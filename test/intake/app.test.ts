@@ -927,7 +927,7 @@ describe("the status", () => {
   };
 
   it("tells of queue, dead letters, routes and heartbeats", async () => {
-    const route = { open: false, refused: false };
+    const route = { down: false, refused: false };
     expect(await (await ask("application/json")).json()).toEqual({
       now: 100_000_000,
       queue: { waiting: 1, in_flight: 0, oldest: 99_990_000 },
@@ -936,7 +936,7 @@ describe("the status", () => {
         { route: "smtp://a", ...route },
         {
           route: "smtp://b",
-          open: true,
+          down: true,
           refused: true,
           since: 99_000_000,
           reason: "no",
@@ -944,7 +944,7 @@ describe("the status", () => {
         },
         {
           route: "smtp://c",
-          open: true,
+          down: true,
           refused: false,
           since: 98_000_000,
           reason: "no",
@@ -975,6 +975,7 @@ describe("the status", () => {
         "wrong_tokens 0",
         "bouncing 0",
         "routes 3",
+        "routes_down 2",
         "routes_open 2",
         "routes_refused 1",
         "heartbeats 2",

@@ -20,9 +20,9 @@ import { posted, queuedAlert } from "../world/alerts.ts";
 const hour = 3_600_000;
 const now = 500_000 * hour;
 const operators = ["admin@example.com"];
-const open = {
+const down = {
   ...newRoute("smtp://relay:587"),
-  open: {
+  down: {
     since: now,
     probes: 0,
     probeAt: now,
@@ -67,8 +67,8 @@ const heartbeat = { about: "heartbeat", site: "site", monitor: "m1", since: now 
 /** Of each kind all that are about another object: the compiler asks for a kind that is missing. */
 const notices: Record<Notice["about"], Notice[]> = {
   route: [
-    { about: "route", state: open },
-    { about: "route", state: { ...newRoute("smtp://relay:587"), told: { open: true, at: now } } },
+    { about: "route", state: down },
+    { about: "route", state: { ...newRoute("smtp://relay:587"), told: { down: true, at: now } } },
     {
       about: "route",
       state: { ...newRoute("smtp://relay:587"), refusal: { at: now, step: "recipient", reason: "553" } },
@@ -145,7 +145,7 @@ describe("a notice for operators", () => {
   it.each<[string, Notice, word: RegExp]>([
     [
       "of a route has the relay's words and what can be done",
-      { about: "route", state: open },
+      { about: "route", state: down },
       /550 5\.7\.30 no passwords[\s\S]*XOAUTH2/,
     ],
     [
@@ -174,7 +174,7 @@ describe("a notice for operators", () => {
   });
 
   it("is an alert that the queue can carry, whatever a relay said", () => {
-    const state = { ...open, open: { ...open.open, reason: `550 \u0000\ud800 ${"x".repeat(5000)}` } };
+    const state = { ...down, down: { ...down.down, reason: `550 \u0000\ud800 ${"x".repeat(5000)}` } };
     const [queued] = noticeAlerts({ about: "route", state }, operators, now);
     if (!queued) throw new Error("no notice");
     expect(readQueuedAlert(toMessage(queued).body)).toMatchObject({ ok: true, value: { id: queued.id } });
@@ -196,7 +196,7 @@ describe("a notice for operators", () => {
       ...noticeAlerts({ ...refused, contact: "dba@example.com" }, ["a@example.com"], now),
       ...noticeAlerts(dead, ["a@example.com"], now),
       ...noticeAlerts(unreadable, ["a@example.com"], now),
-      ...noticeAlerts({ about: "route", state: open }, ["a@example.com"], now),
+      ...noticeAlerts({ about: "route", state: down }, ["a@example.com"], now),
     ];
     expect(new Set(all.map(({ id }) => id)).size).toBe(all.length);
   });
@@ -250,7 +250,7 @@ describe("a bridge that dies on either side of a notice", () => {
 
   it("after queueing one about a route and before noting it, queues the same alert again", async () => {
     const ledger = sqliteLedger(":memory:");
-    await ledger.writeRoute(open);
+    await ledger.writeRoute(down);
     const sent: OutgoingMessage[] = [];
     const send = async (messages: readonly OutgoingMessage[]) => messages.map((one) => sent.push(one) > 0);
     const parts = { queue: { send }, operators, report: () => {} };

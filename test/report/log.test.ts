@@ -85,7 +85,7 @@ const counted: [string, Event, Sample[]][] = [
   ["a sweep", { event: "swept", due: 3 }, [{ name: "hardstate_sweeps_total", value: 1 }]],
   [
     "a sweep that found monitors silent",
-    { event: "swept", due: 0, silent: 2, open: 0 },
+    { event: "swept", due: 0, silent: 2, down: 0 },
     [
       { name: "hardstate_sweeps_total", value: 1 },
       { name: "hardstate_silent_monitors", value: 2 },
@@ -93,10 +93,10 @@ const counted: [string, Event, Sample[]][] = [
   ],
   [
     "a sweep that found a route open",
-    { event: "swept", due: 0, silent: 0, open: 1 },
+    { event: "swept", due: 0, silent: 0, down: 1 },
     [
       { name: "hardstate_sweeps_total", value: 1 },
-      { name: "hardstate_route_open", value: 1 },
+      { name: "hardstate_route_down", value: 1 },
     ],
   ],
   [

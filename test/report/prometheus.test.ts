@@ -103,8 +103,8 @@ describe("Prometheus", () => {
       hardstate_queue_in_hand: 1,
       hardstate_queue_oldest_age_seconds: 60,
       hardstate_dead_letters: 2,
-      [`hardstate_route_open{route="${first}"}`]: 0,
-      [`hardstate_route_open{route="${second}"}`]: 1,
+      [`hardstate_route_down{route="${first}"}`]: 0,
+      [`hardstate_route_down{route="${second}"}`]: 1,
       [`hardstate_route_unauthorised{route="${first}"}`]: 0,
       [`hardstate_route_unauthorised{route="${second}"}`]: 1,
     });
@@ -124,7 +124,7 @@ describe("Prometheus", () => {
     const once = afterAttempt(newRoute(first), { ...away, lostAfterData: false }, 5);
     const open = afterAttempt(once, { ...away, lostAfterData: false }, 5);
     const shown = await samples(bridge(undefined, async () => [open]));
-    expect(shown.get(`hardstate_route_open{route="${first}"}`)).toBe(1);
+    expect(shown.get(`hardstate_route_down{route="${first}"}`)).toBe(1);
     expect(shown.get(`hardstate_route_unauthorised{route="${first}"}`)).toBe(0);
   });
 
