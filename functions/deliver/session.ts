@@ -16,10 +16,10 @@ export class SessionError extends Error {
 export type Line = { from: "client" | "relay"; text: string };
 
 /**
- * Who looks on: `reached` hears of each step begun, `heard` of each command and reply, `passed` of a name's address
+ * Follows a session: `reached` is told of each step begun, `heard` of each command and reply, `passed` of a name's address
  * found, of the connection made to it, and of the handshake where TLS is from the start.
  */
-export type Onlooker = {
+export type SessionObserver = {
   reached?(step: Step): void;
   heard?(line: Line): void;
   passed?(point: "dns" | "connect" | "tls", address: string): void;

@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { TokenSource } from "./oauth.ts";
 import { printable, type Step, type Tls, withoutSecrets } from "./outcome.ts";
 import { isFullName, type Mechanism, type SmtpRelay } from "./relay-url.ts";
-import { type Onlooker, type SentEnvelope, SessionError, type SmtpSession } from "./session.ts";
+import { type SentEnvelope, SessionError, type SessionObserver, type SmtpSession } from "./session.ts";
 import { nodeSockets } from "./smtp-socket.ts";
 import { contentOf, type Reply, type Sockets, tooLate, wireOver } from "./smtp-wire.ts";
 
@@ -53,7 +53,7 @@ const within = async <T>(signal: AbortSignal, work: Promise<T>): Promise<T> => {
   return Promise.race([work, end]).finally(() => signal.removeEventListener("abort", aborted));
 };
 
-/** What an onlooker may see of a line that the client sent: of AUTH, the mechanism. */
+/** What an observer may see of a line that the client sent: of AUTH, the mechanism. */
 const shown = (line: string, inLogin: boolean): string => {
   const [, command] = /^(AUTH \S+) /i.exec(line) ?? [];
   if (command) return `${command} [redacted]`;
@@ -128,7 +128,7 @@ const openAt = async (
   relay: SmtpRelay,
   { tokens, sockets = nodeSockets }: SessionParts,
   signal: AbortSignal,
-  onlooker: Onlooker,
+  observer: SessionObserver,
 ): Promise<SmtpSession> => {
   const { credentials, protection } = relay;
   // RFC 5321 §4.1.3: a host without a full name gives its address.
@@ -146,11 +146,11 @@ const openAt = async (
     withoutSecrets(text.replaceAll(/(\bAUTH +[\w-]+ +)[\w+/=]{16,}/gi, "$1[redacted]"), secrets);
   const reached = (next: Step) => {
     step = next;
-    onlooker.reached?.(next);
+    observer.reached?.(next);
   };
   const heard = (from: "client" | "relay", text: string) => {
-    if (!onlooker.heard) return;
-    for (const line of safe(text).split("\n")) onlooker.heard({ from, text: printable(line) });
+    if (!observer.heard) return;
+    for (const line of safe(text).split("\n")) observer.heard({ from, text: printable(line) });
   };
   /** Does a part of the session. A failure names the step that was reached. */
   const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -173,10 +173,10 @@ const openAt = async (
   const wireOn = (socket: Duplex, owed: number) => wireOver(socket, owed, (text) => heard("relay", text));
   reached("connect");
   let wire = await guarded(async () => {
-    const socket = await sockets.connect(host, relay.port, inTime(connectMilliseconds), onlooker.passed);
+    const socket = await sockets.connect(host, relay.port, inTime(connectMilliseconds), observer.passed);
     if (protection !== "implicit") return wireOn(socket, 1);
     const secured = await protect(socket);
-    onlooker.passed?.("tls", host);
+    observer.passed?.("tls", host);
     return wireOn(secured, 1);
   });
 
@@ -395,14 +395,14 @@ export const openSession = async (
   relay: SmtpRelay,
   parts: SessionParts,
   signal: AbortSignal,
-  onlooker: Onlooker = {},
+  observer: SessionObserver = {},
 ): Promise<SmtpSession> => {
-  onlooker.reached?.("connect");
+  observer.reached?.("connect");
   const hosts = await hostsOf(relay, parts.resolveMx, signal);
   let last: unknown;
   for (const host of hosts) {
     try {
-      return await openAt(host, relay, parts, signal, onlooker);
+      return await openAt(host, relay, parts, signal, observer);
     } catch (error) {
       last = error;
       if (!(error instanceof SessionError) || error.step !== "connect" || signal.aborted) throw error;

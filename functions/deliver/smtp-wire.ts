@@ -1,12 +1,17 @@
 import type { Duplex } from "node:stream";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import type { Tls } from "./outcome.ts";
-import type { Onlooker } from "./session.ts";
+import type { SessionObserver } from "./session.ts";
 
 /** How a runtime reaches relays. A connection is a stream of bytes both ways. */
 export type Sockets = {
   /** A connection in clear to a host by its name. `passed` is told the address found and that it is connected. */
-  connect(host: string, port: number, signal: AbortSignal, passed?: Onlooker["passed"]): Promise<Duplex>;
+  connect(
+    host: string,
+    port: number,
+    signal: AbortSignal,
+    passed?: SessionObserver["passed"],
+  ): Promise<Duplex>;
   /** The same connection under TLS. Rejects unless its certificate is valid for `host`; with `ca`, by that authority only. */
   secure(socket: Duplex, host: string, ca: string | undefined, signal: AbortSignal): Promise<Secured>;
 };
@@ -115,7 +120,7 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
     waiting = undefined;
     if (!asked) closed();
   };
-  const hear = (chunk: Buffer) => {
+  const receive = (chunk: Buffer) => {
     if (fault) return;
     try {
       for (const reply of reader.read(chunk)) {
@@ -128,7 +133,7 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
       end(error as Error);
     }
   };
-  socket.on("data", hear).on("end", closed).on("error", end).on("close", closed);
+  socket.on("data", receive).on("end", closed).on("error", end).on("close", closed);
   // The connection may have ended, or a reply may have come, before anyone listened.
   if (socket.destroyed) closed();
   else if (owed === 0 && socket.readableLength > 0) end(outOfStep());
@@ -160,7 +165,7 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
     startTls: async (secure, signal, milliseconds) => {
       let secured: ReturnType<typeof secure> | undefined;
       handOver = () => {
-        socket.off("data", hear).off("end", closed).off("close", closed);
+        socket.off("data", receive).off("end", closed).off("close", closed);
         secured = secure(socket);
         // The caller that waits for a reply gets the error.
         secured.catch(() => undefined);

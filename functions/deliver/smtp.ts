@@ -3,7 +3,7 @@ import type { Mail } from "./mail.ts";
 import { type Circumstances, type DeliveryOutcome, printable, queueIdOf } from "./outcome.ts";
 import { failure } from "./refusal.ts";
 import type { SmtpRelay } from "./relay-url.ts";
-import { type Onlooker, SessionError, type SmtpSession } from "./session.ts";
+import { SessionError, type SessionObserver, type SmtpSession } from "./session.ts";
 import { openSession, type SessionParts } from "./smtp-session.ts";
 import type { Transport } from "./transport.ts";
 
@@ -48,7 +48,7 @@ export const smtpTransport = (
   relay: SmtpRelay,
   parts: SessionParts,
   clock: () => number,
-  onlooker?: Onlooker,
+  observer?: SessionObserver,
 ): Transport & { close(): void } => {
   /** The relay was silent after a group of commands: the next mail finds out to which of them. */
   let oneByOne = false;
@@ -81,7 +81,7 @@ export const smtpTransport = (
     return undefined;
   };
   const newSession = async (signal: AbortSignal): Promise<SmtpSession> => {
-    const session = await openSession(relay, parts, signal, onlooker);
+    const session = await openSession(relay, parts, signal, observer);
     session.whenOver(() => forget(session));
     return session;
   };
@@ -136,7 +136,7 @@ export const smtpTransport = (
       const startedAt = clock();
       let session: SmtpSession | undefined;
       try {
-        session = await openSession(relay, parts, signal, onlooker);
+        session = await openSession(relay, parts, signal, observer);
         await session.authenticate(signal);
         session.quit();
         return undefined;

@@ -4,7 +4,7 @@ import type { Sender } from "../compose/mail.ts";
 import { tokenSource } from "../deliver/oauth.ts";
 import { isFullName, type Relay, type SmtpRelay } from "../deliver/relay-url.ts";
 import { sesClient, sesTransport } from "../deliver/ses.ts";
-import type { Onlooker } from "../deliver/session.ts";
+import type { SessionObserver } from "../deliver/session.ts";
 import { smtpTransport } from "../deliver/smtp.ts";
 import type { SessionParts } from "../deliver/smtp-session.ts";
 import type { Transport } from "../deliver/transport.ts";
@@ -37,12 +37,12 @@ export const transportOf = (
   relay: Relay,
   sender: Sender,
   clock: () => number,
-  onlooker?: Onlooker,
+  observer?: SessionObserver,
   { sockets, ses }: Surroundings = {},
 ): Transport & { close(): void } => {
   if (relay.kind === "ses") {
     const client = sesClient(relay.region, ses);
     return { ...sesTransport(client, relay, clock), close: () => undefined };
   }
-  return smtpTransport(...sessionsOf(relay, sender, clock, sockets), clock, onlooker);
+  return smtpTransport(...sessionsOf(relay, sender, clock, sockets), clock, observer);
 };

@@ -282,11 +282,11 @@ const report = async (
   };
   const waiting = values.json ? undefined : patience();
   const { failed, seen, ...found } = await examine(relay, question, {
-    open: (smtp, signal, onlooker) => {
+    open: (smtp, signal, observer) => {
       const [named, parts] = sessionsOf(smtp, sender, clock);
-      return openSession(named, parts, signal, onlooker);
+      return openSession(named, parts, signal, observer);
     },
-    transport: (route, onlooker) => transportOf(route, sender, clock, onlooker),
+    transport: (route, observer) => transportOf(route, sender, clock, observer),
     domain: from === undefined ? undefined : () => domainChecks(relay, sender, selectors, dns),
     clock,
     timeOf: Date.parse,

@@ -1,7 +1,12 @@
 import type { Mail } from "../../functions/deliver/mail.ts";
 import { type DeliveryOutcome, printable, type Step, type Tls } from "../../functions/deliver/outcome.ts";
 import { passwordDoubt, type Relay, relayWords, type SmtpRelay } from "../../functions/deliver/relay-url.ts";
-import { type Line, type Onlooker, SessionError, type SmtpSession } from "../../functions/deliver/session.ts";
+import {
+  type Line,
+  SessionError,
+  type SessionObserver,
+  type SmtpSession,
+} from "../../functions/deliver/session.ts";
 import type { Transport } from "../../functions/deliver/transport.ts";
 import { adviceFor } from "../../functions/operator/advice.ts";
 
@@ -61,8 +66,8 @@ export type Question = {
 
 export type DoctorParts = {
   /** A session as the bridge opens it. */
-  open(relay: SmtpRelay, signal: AbortSignal, onlooker: Onlooker): Promise<SmtpSession>;
-  transport(relay: Relay, onlooker: Onlooker): Transport & { close(): void };
+  open(relay: SmtpRelay, signal: AbortSignal, observer: SessionObserver): Promise<SmtpSession>;
+  transport(relay: Relay, observer: SessionObserver): Transport & { close(): void };
   /** What DNS says of our sender's domain and this relay; absent if the sender is not known. */
   domain?(relay: Relay): Promise<DomainCheck[]>;
   clock(): number;
@@ -157,7 +162,7 @@ const greet = async (
   let starttls: boolean | undefined;
   let hosts = 0;
   let secured = false;
-  const passed: Onlooker["passed"] = (point, address) => {
+  const passed: SessionObserver["passed"] = (point, address) => {
     if (point === "dns") [hosts, command] = [hosts + 1, ""];
     if (point === "tls") {
       secured = true;
@@ -167,7 +172,7 @@ const greet = async (
     const found = address === relay.host ? "an address needs no look-up" : name;
     chart.put(point, "pass", point === "dns" ? found : `to ${address} port ${relay.port}`);
   };
-  const hear = ({ from, text }: Line) => {
+  const observe = ({ from, text }: Line) => {
     heard({ from, text });
     if (from === "client") {
       [command, extensions] = [text, []];
@@ -192,7 +197,7 @@ const greet = async (
   };
   let session: SmtpSession;
   try {
-    session = await open(relay, signal, { passed, heard: hear });
+    session = await open(relay, signal, { passed, heard: observe });
   } catch (error) {
     if (secured) chart.put("tls", "pass", "the handshake was done");
     const [stage] = chart.undecided();

@@ -116,8 +116,8 @@ const examination = async (
     relay,
     { from: "nagios@example.com", to: "admin@example.org", ...question },
     {
-      open: (smtp, signal, onlooker) => openSession(smtp, session, signal, onlooker),
-      transport: (_, onlooker) => smtpTransport(relay, session, clock, onlooker),
+      open: (smtp, signal, observer) => openSession(smtp, session, signal, observer),
+      transport: (_, observer) => smtpTransport(relay, session, clock, observer),
       clock,
       timeOf: Date.parse,
       tell: (finding) => told.push(finding),
@@ -623,8 +623,8 @@ describe("a relay out of reach", () => {
     ],
     ["say that it takes no mail", async () => [{ exchange: "", priority: 0 }], /has no relay/],
   ])("is a domain whose MX records %s", async (_, resolveMx, advice) => {
-    const open: DoctorParts["open"] = (smtp, signal, onlooker) =>
-      openSession(smtp, { resolveMx }, signal, onlooker);
+    const open: DoctorParts["open"] = (smtp, signal, observer) =>
+      openSession(smtp, { resolveMx }, signal, observer);
     const found = await examination(587, { host: "example.org", mx: true }, {}, { open });
     expect(found.failed).toBe("dns");
     expect(findingOf(found, "dns").advice).toMatch(advice);
@@ -639,18 +639,18 @@ describe("a relay out of reach", () => {
       {},
       {
         // One port for both: the first host's is put in its place.
-        open: async (smtp, signal, onlooker) => {
+        open: async (smtp, signal, observer) => {
           await openSession(
             { ...smtp, mx: false, host: "127.0.0.1", port: turned.port },
             { resolveMx: async () => [] },
             signal,
-            onlooker,
+            observer,
           ).catch(() => undefined);
           return openSession(
             { ...smtp, mx: false, host: "127.0.0.1" },
             { resolveMx: async () => [] },
             signal,
-            onlooker,
+            observer,
           );
         },
       },

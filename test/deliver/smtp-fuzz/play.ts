@@ -429,8 +429,8 @@ export const play = async (
     () => now,
     {
       heard: ({ from, text }) => {
-        if (tells(text, secret)) wrong(`an onlooker sees the secret from the ${from}`);
-        if (/\p{Cc}/u.test(text)) wrong("an onlooker sees control bytes");
+        if (tells(text, secret)) wrong(`an observer sees the secret from the ${from}`);
+        if (/\p{Cc}/u.test(text)) wrong("an observer sees control bytes");
       },
     },
   );
