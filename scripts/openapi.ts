@@ -2,19 +2,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { type JsonSchema, type OverrideSchemaContext, toJsonSchemaDefs } from "@valibot/to-json-schema";
 import * as v from "valibot";
 import { alertEntries } from "../functions/alert.ts";
+import { journalOutcomes, mostListed, usualListed } from "../functions/api/queries.ts";
+import { type RefusalName, refusals } from "../functions/api/refusals.ts";
 import * as answers from "../functions/api/shapes.ts";
-import {
-  heartbeatPost,
-  journalOutcomes,
-  mostAlerts,
-  mostBytes,
-  mostListed,
-  type ProblemName,
-  problems,
-  redriveOrder,
-  usualListed,
-} from "../functions/intake/app.ts";
+import { mostAlerts, mostBytes } from "../functions/intake/alerts.ts";
+import { heartbeatPost } from "../functions/intake/heartbeats.ts";
 import { postEntries } from "../functions/intake/post.ts";
+import { redriveOrder } from "../functions/intake/redrive.ts";
 import { mostReportBytes } from "../functions/intake/returns.ts";
 
 type Json = Record<string, unknown>;
@@ -45,7 +39,7 @@ const responses = {
   Episode: answers.episode,
   Problems: answers.problems,
   Journal: answers.journal,
-  Letter: answers.letter,
+  DeadLetter: answers.deadLetter,
   Queue: answers.queuePage,
   Redriven: answers.redriven,
   Status: answers.statusPage,
@@ -69,13 +63,13 @@ const schemasOf = (schemas: Parameters<typeof toJsonSchemaDefs>[0], typeMode: "i
     ]),
   );
 
-/** A problem document of one kind (RFC 9457), and the response that has it. */
-const problemSchema = (name: ProblemName): Json => ({
+/** A refusal of one kind, a problem document (RFC 9457), and the response that has it. */
+const refusalSchema = (name: RefusalName): Json => ({
   type: "object",
   properties: {
     type: { const: `urn:hardstate:problem:${name}` },
-    title: { const: problems[name].title },
-    status: { const: problems[name].status },
+    title: { const: refusals[name].title },
+    status: { const: refusals[name].status },
     detail: { type: "string" },
     errors: { type: "array", items: reference("Fault"), minItems: 1 },
     more: { type: "integer", minimum: 1 },
@@ -85,27 +79,27 @@ const problemSchema = (name: ProblemName): Json => ({
   additionalProperties: false,
 });
 const text = (description: string): Json => ({ description, schema: { type: "string" } });
-const headersOf: Partial<Record<ProblemName, Json>> = {
+const headersOf: Partial<Record<RefusalName, Json>> = {
   "not-authorised": { "WWW-Authenticate": text("Bearer") },
   "not-allowed": { Allow: text("the method that this path takes") },
   "too-many": { "Retry-After": { description: "seconds", schema: { type: "integer" } } },
   unavailable: { "Retry-After": { description: "seconds", schema: { type: "integer" } } },
 };
 const pascal = (name: string) => name.replace(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase());
-const names = Object.keys(problems) as ProblemName[];
+const names = Object.keys(refusals) as RefusalName[];
 const problemResponses = Object.fromEntries(
   names.map((name) => {
     const response = {
-      description: problems[name].title,
+      description: refusals[name].title,
       ...(headersOf[name] && { headers: headersOf[name] }),
-      content: { "application/problem+json": { schema: problemSchema(name) } },
+      content: { "application/problem+json": { schema: refusalSchema(name) } },
     };
     return [pascal(name), response];
   }),
 );
-const refusals = (...which: ProblemName[]): Json =>
+const refusalsOf = (...which: RefusalName[]): Json =>
   Object.fromEntries(
-    which.map((name) => [problems[name].status, { $ref: `#/components/responses/${pascal(name)}` }]),
+    which.map((name) => [refusals[name].status, { $ref: `#/components/responses/${pascal(name)}` }]),
   );
 
 const json = (description: string, schema: string | Json): Json => ({
@@ -192,7 +186,7 @@ const paths: Record<string, Record<string, Json>> = {
       },
       responses: {
         202: json("The queue has durably taken every alert that is listed as queued.", "Taken"),
-        ...refusals(
+        ...refusalsOf(
           "not-readable",
           "not-authorised",
           "forbidden",
@@ -214,7 +208,7 @@ const paths: Record<string, Record<string, Json>> = {
         200: json("Its story, that it was rejected, or that it waits in the queue.", {
           anyOf: [reference("Story"), reference("RejectedStory"), reference("Waiting")],
         }),
-        ...refusals("not-authorised", "not-found", "not-allowed", "too-many", "unavailable"),
+        ...refusalsOf("not-authorised", "not-found", "not-allowed", "too-many", "unavailable"),
       },
     },
   },
@@ -228,7 +222,7 @@ const paths: Record<string, Record<string, Json>> = {
       },
       responses: {
         200: json("What the report said and whether that was news, or why it is ignored.", "Return"),
-        ...refusals(
+        ...refusalsOf(
           "not-readable",
           "not-authorised",
           "not-allowed",
@@ -246,7 +240,7 @@ const paths: Record<string, Record<string, Json>> = {
       parameters: paging,
       responses: {
         200: json("A page of open problems.", "Problems"),
-        ...refusals("not-readable", "not-authorised", "not-allowed", "too-many", "unavailable"),
+        ...refusalsOf("not-readable", "not-authorised", "not-allowed", "too-many", "unavailable"),
       },
     },
   },
@@ -261,7 +255,7 @@ const paths: Record<string, Record<string, Json>> = {
       ],
       responses: {
         200: json("A page of alerts; the first has the totals.", "Journal"),
-        ...refusals("not-readable", "not-authorised", "not-allowed", "too-many", "unavailable"),
+        ...refusalsOf("not-readable", "not-authorised", "not-allowed", "too-many", "unavailable"),
       },
     },
   },
@@ -270,7 +264,7 @@ const paths: Record<string, Record<string, Json>> = {
       summary: "What waits, and the dead letters of the token's site",
       responses: {
         200: json("The queue.", "Queue"),
-        ...refusals("not-authorised", "not-allowed", "too-many", "unavailable"),
+        ...refusalsOf("not-authorised", "not-allowed", "too-many", "unavailable"),
       },
     },
   },
@@ -285,7 +279,7 @@ const paths: Record<string, Record<string, Json>> = {
             "text/plain": { schema: { type: "string" } },
           },
         },
-        ...refusals("not-authorised", "not-allowed", "too-many", "unavailable"),
+        ...refusalsOf("not-authorised", "not-allowed", "too-many", "unavailable"),
       },
     },
   },
@@ -307,7 +301,7 @@ const paths: Record<string, Record<string, Json>> = {
       },
       responses: {
         200: json("It was noted.", "Heard"),
-        ...refusals(
+        ...refusalsOf(
           "not-readable",
           "not-authorised",
           "forbidden",
@@ -328,7 +322,7 @@ const paths: Record<string, Record<string, Json>> = {
       },
       responses: {
         200: json("How many were put back.", "Redriven"),
-        ...refusals(
+        ...refusalsOf(
           "not-readable",
           "not-authorised",
           "not-found",
@@ -345,7 +339,7 @@ const paths: Record<string, Record<string, Json>> = {
       summary: "Numbers for Prometheus, on Node alone",
       responses: {
         200: { description: "Text form 0.0.4.", content: { "text/plain": { schema: { type: "string" } } } },
-        ...refusals("not-authorised", "not-found", "not-allowed", "too-many", "unavailable"),
+        ...refusalsOf("not-authorised", "not-found", "not-allowed", "too-many", "unavailable"),
       },
     },
   },
@@ -353,14 +347,14 @@ const paths: Record<string, Record<string, Json>> = {
     get: {
       summary: "The process lives",
       security: [],
-      responses: { 200: json("It does.", "Alive"), ...refusals("not-allowed") },
+      responses: { 200: json("It does.", "Alive"), ...refusalsOf("not-allowed") },
     },
   },
   "/readyz": {
     get: {
       summary: "Queue and ledger can be written",
       security: [],
-      responses: { 200: json("They can.", "Ready"), ...refusals("not-allowed", "unavailable") },
+      responses: { 200: json("They can.", "Ready"), ...refusalsOf("not-allowed", "unavailable") },
     },
   },
   "/openapi.json": {
@@ -369,7 +363,7 @@ const paths: Record<string, Record<string, Json>> = {
       security: [],
       responses: {
         200: json("OpenAPI 3.1.", { type: "object" }),
-        ...refusals("not-allowed"),
+        ...refusalsOf("not-allowed"),
       },
     },
   },

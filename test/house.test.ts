@@ -12,6 +12,9 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { plants as fuzz } from "./deliver/smtp-fuzz/plants.ts";
+import { plants as oracle } from "./oracle/plants.ts";
+import { type Plant, plants as simulation } from "./simulation/plants.ts";
 
 const house = mkdtempSync(join(tmpdir(), "hardstate-house-"));
 for (const name of ["biome.json", ".biome", ".gitignore"])
@@ -162,5 +165,15 @@ describe("what a file cites", () => {
       / (nagios|design|ledger|threats|house)\.md|\bdesign §/.test(readFileSync(file, "utf8")),
     );
     expect(bare.filter((file) => file !== "test/house.test.ts")).toEqual([]);
+  });
+});
+
+describe("a planted fault", () => {
+  it.each(
+    Object.entries({ simulation, oracle, fuzz }).flatMap(([judge, plants]) =>
+      Object.entries(plants).map(([name, plant]): [string, string, Plant] => [judge, name, plant]),
+    ),
+  )("of the %s, %s, changes one place of the code", (_, __, { file, text }) => {
+    expect(readFileSync(file, "utf8").split(text)).toHaveLength(2);
   });
 });

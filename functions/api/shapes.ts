@@ -208,8 +208,8 @@ export const journal = v.strictObject({
   totals: optional(totals),
 });
 
-/** A dead letter; what is no alert has no more than why. */
-export const letter = v.strictObject({
+/** A dead letter. An unreadable message has a reason and no alert. */
+export const deadLetter = v.strictObject({
   id: optional(v.string()),
   object: optional(v.string()),
   contact: optional(v.string()),
@@ -218,13 +218,13 @@ export const letter = v.strictObject({
   reason: v.string(),
   dead: milliseconds,
 });
-export type Letter = v.InferOutput<typeof letter>;
+export type DeadLetter = v.InferOutput<typeof deadLetter>;
 
 export const queuePage = v.strictObject({
   waiting: count,
   in_flight: count,
   oldest: optional(milliseconds),
-  dead_letters: v.array(letter),
+  dead_letters: v.array(deadLetter),
 });
 
 export const redriven = v.strictObject({ redriven: count });

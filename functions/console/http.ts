@@ -1,6 +1,9 @@
 import { type Context, Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
-import { bodyWithin, type IntakeParts, journalOutcomes, problemOf } from "../intake/app.ts";
+import { bodyWithin } from "../api/body.ts";
+import { journalOutcomes } from "../api/queries.ts";
+import { problemOf } from "../api/views.ts";
+import type { IntakeParts } from "../intake/app.ts";
 import { rateLimiter, wrongTokens } from "../intake/limit.ts";
 import { tokenFinder } from "../intake/token.ts";
 import { bouncing } from "../ledger/bouncing.ts";

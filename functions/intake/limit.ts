@@ -40,6 +40,8 @@ export const rateLimiter = () => {
   };
 };
 
+export type Limiter = ReturnType<typeof rateLimiter>;
+
 /** A call that takes longer may never end: Cloudflare stops it together with the request that began it. */
 const longestCallMilliseconds = 10_000;
 

@@ -1,3 +1,7 @@
+import type { MiddlewareHandler } from "hono";
+import { bodyWithin, cutOffWords } from "../api/body.ts";
+import type { App } from "../api/queries.ts";
+import { answer, type LoggedRefusals, onlyMethod } from "../api/refusals.ts";
 import type { ReturnAnswer } from "../api/shapes.ts";
 import { operatorSite } from "../identity.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
@@ -55,4 +59,35 @@ export const takeReport = async (
       ? "it does not say that the mail to its contact failed or is late"
       : `it returns no mail that ${site === operatorSite ? "the bridge" : `site ${site}`} sent`,
   );
+};
+
+/** Adds POST /v1/returns, which takes a report of undelivered mail as message/rfc822. */
+export const addReturns = (
+  app: App,
+  parts: ReturnParts,
+  { refuse, unavailable }: LoggedRefusals,
+  withinRate: MiddlewareHandler,
+): void => {
+  const whole = bodyWithin(mostReportBytes, {
+    tooLarge: (c) =>
+      refuse("too-large", `At most ${mostReportBytes} bytes: the first of them are enough.`, {
+        site: c.get("site"),
+      }),
+    cutOff: (c) => refuse("not-readable", cutOffWords, { site: c.get("site") }),
+  });
+  app.post("/v1/returns", withinRate, whole, async (c) => {
+    const site = c.get("site");
+    const form = (c.req.header("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase();
+    if (form !== "message/rfc822" || c.req.header("Content-Encoding")) {
+      const expected = "message/rfc822, not compressed";
+      const faults = [{ field: "Content-Type", expected }];
+      return refuse("not-supported", `Send ${expected}.`, { site, faults });
+    }
+    try {
+      return answer(await takeReport(parts, site, await c.req.text()));
+    } catch (error) {
+      return unavailable("queue or ledger", error);
+    }
+  });
+  app.all("/v1/returns", onlyMethod("POST"));
 };

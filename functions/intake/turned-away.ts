@@ -1,7 +1,12 @@
+import type { Context } from "hono";
 import { objectName } from "../alert.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { dayOf, noteRejected, noteWrongTokens, type Rejected } from "../ledger/rejection.ts";
 import type { Report } from "../report/log.ts";
+
+/** The name that a client gives itself, where its token or its body does not say it. */
+export const monitorOf = (c: Context): string | undefined =>
+  /^[A-Za-z0-9._-]{1,64}$/.exec(c.req.header("X-Hardstate-Monitor") ?? "")?.[0];
 
 const mostRecipients = 20;
 

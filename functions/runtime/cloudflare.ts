@@ -3,13 +3,14 @@ import { setTimeout } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import type { Fault } from "../alert.ts";
 import openapi from "../api/openapi.json" with { type: "json" };
+import { refusal } from "../api/refusals.ts";
 import { readSettings, type Settings } from "../config.ts";
 import { webConsole } from "../console/http.ts";
 import { probeUnused, relays, useRoutes } from "../deliver/routes.ts";
 import { SessionError } from "../deliver/session.ts";
 import { type Sockets, tooLate } from "../deliver/smtp-wire.ts";
 import { operatorSite } from "../identity.ts";
-import { intake, problem } from "../intake/app.ts";
+import { intake } from "../intake/app.ts";
 import { mostReportBytes, takeReport } from "../intake/returns.ts";
 import { durableObjectLedger, type LedgerStub } from "../ledger/durable-object.ts";
 import type { Ledger } from "../ledger/ledger.ts";
@@ -213,7 +214,7 @@ export default {
       return appOf(bindings).fetch(request);
     } catch (error) {
       complain((error as Error).message);
-      return problem("unavailable", "The settings are wrong; the Worker's log names them.");
+      return refusal("unavailable", "The settings are wrong; the Worker's log names them.");
     }
   },
   /** Takes the mail to the bounce address. If this throws, the sending server tries again. */

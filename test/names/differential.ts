@@ -1,5 +1,5 @@
+import { problemOf } from "../../functions/api/views.ts";
 import { defaultPolicy } from "../../functions/decide/policy.ts";
-import { problemOf } from "../../functions/intake/app.ts";
 import type { Event } from "../../functions/report/log.ts";
 import { rehearse } from "../../scripts/hardstate/rehearsal.ts";
 import { type Draw, draws } from "../simulation/draws.ts";

@@ -73,9 +73,9 @@ export const plants: Record<string, Plant> = {
   "new-message-id": {
     breaks: "each attempt has a Message-ID of its own",
     file: "functions/compose/mail.ts",
-    text: "  `<${digest(",
+    text: "  `<${fingerprint(",
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the text of one.
-    instead: "  `<${(globalThis.attempts = (globalThis.attempts ?? 0) + 1)}${digest(",
+    instead: "  `<${(globalThis.attempts = (globalThis.attempts ?? 0) + 1)}${fingerprint(",
   },
   "drops-by-receive-count": {
     breaks: "a message that was handed out before is taken for a copy",
@@ -98,14 +98,14 @@ export const plants: Record<string, Plant> = {
   },
   "answers-before-the-queue": {
     breaks: "intake answers 202 before the queue has it",
-    file: "functions/intake/app.ts",
+    file: "functions/intake/alerts.ts",
     text: "taken = await queue.send(part.map(toMessage));",
     instead:
-      "taken = part.map(() => true);\n          queue.send(part.map(toMessage)).catch(() => undefined);",
+      "taken = part.map(() => true);\n      queue.send(part.map(toMessage)).catch(() => undefined);",
   },
   "answers-for-all": {
     breaks: "intake answers 202 though the queue took only some",
-    file: "functions/intake/app.ts",
+    file: "functions/intake/alerts.ts",
     text: "if (!taken.every(Boolean))",
     instead: "if (!taken.some(Boolean))",
   },

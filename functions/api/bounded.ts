@@ -1,5 +1,5 @@
 import { cut, type Fault } from "../alert.ts";
-import type { Posted } from "../api/shapes.ts";
+import type { Posted } from "./shapes.ts";
 
 /** An answer and a line of the log list so many faults, and count the others. */
 const mostFaults = 20;

@@ -1,0 +1,71 @@
+import type { MiddlewareHandler } from "hono";
+import * as v from "valibot";
+import { read } from "../alert.ts";
+import { bodyWithin, cutOffWords } from "../api/body.ts";
+import type { App } from "../api/queries.ts";
+import { answer, type LoggedRefusals, onlyMethod, refusal } from "../api/refusals.ts";
+import type { Heartbeat } from "../ledger/heartbeat.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import { parseObject } from "./items.ts";
+
+export const heartbeatPost = v.object({
+  monitor: v.pipe(
+    v.string("the monitor's name"),
+    v.regex(/^[A-Za-z0-9._-]{1,64}$/, "1-64 of letters, digits, . _ -"),
+  ),
+});
+/** A token of a site must not fill the ledger with names. */
+const mostMonitors = 100;
+const mostConflicts = 10;
+
+/** Notes that a monitor lives now. Undefined: the site has too many. */
+const beat = async (
+  ledger: Ledger,
+  site: string,
+  monitor: string,
+  now: number,
+): Promise<Heartbeat | undefined> => {
+  for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+    const known = await ledger.heartbeat(site, monitor);
+    if (known.revision === 0) {
+      const others = (await ledger.heartbeats()).filter((one) => one.site === site);
+      if (others.length >= mostMonitors) return undefined;
+    }
+    const heartbeat = { ...known, at: now };
+    if (await ledger.writeHeartbeat(heartbeat)) return heartbeat;
+  }
+  throw new Error(`the heartbeat changed ${mostConflicts} times while it was written`);
+};
+
+/** Adds PUT /v1/heartbeat. */
+export const addHeartbeats = (
+  app: App,
+  { ledger, clock }: { ledger: Ledger; clock: () => number },
+  { refuse, unavailable }: LoggedRefusals,
+  ...checks: [MiddlewareHandler, MiddlewareHandler]
+): void => {
+  const smallBody = bodyWithin(1024, {
+    tooLarge: () => refusal("too-large", "At most 1024 bytes."),
+    cutOff: (c) => refuse("not-readable", cutOffWords, { site: c.get("site") }),
+  });
+  app.put("/v1/heartbeat", ...checks, smallBody, async (c) => {
+    const site = c.get("site");
+    const item = parseObject(await c.req.text());
+    const reading =
+      item.faults.length > 0 ? { ok: false as const, ...item } : read(heartbeatPost, item.input);
+    if (!reading.ok)
+      return refuse("not-valid", 'Send {"monitor":"NAME"}, or monitor=NAME as a form.', {
+        site,
+        faults: reading.faults,
+      });
+    try {
+      const heartbeat = await beat(ledger, site, reading.value.monitor, clock());
+      if (heartbeat) return answer({ site, monitor: heartbeat.monitor, at: heartbeat.at });
+    } catch (error) {
+      return unavailable("ledger", error);
+    }
+    const faults = [{ field: "monitor", expected: "one of those that were heard in the last 30 days" }];
+    return refuse("not-valid", `This site has ${mostMonitors} monitors already.`, { site, faults });
+  });
+  app.all("/v1/heartbeat", onlyMethod("PUT"));
+};
