@@ -100,8 +100,7 @@ export const plants: Record<string, Plant> = {
     breaks: "intake answers 202 before the queue has it",
     file: "functions/intake/alerts.ts",
     text: "taken = await queue.send(part.map(toMessage));",
-    instead:
-      "taken = part.map(() => true);\n      queue.send(part.map(toMessage)).catch(() => undefined);",
+    instead: "taken = part.map(() => true);\n      queue.send(part.map(toMessage)).catch(() => undefined);",
   },
   "answers-for-all": {
     breaks: "intake answers 202 though the queue took only some",
