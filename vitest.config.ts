@@ -14,6 +14,13 @@ export default defineConfig({
     reporters: process.env.TEST_RESULTS
       ? ["default", ["json", { outputFile: process.env.TEST_RESULTS }]]
       : ["default"],
+    // A floor just under what the tests run without the lab.
+    coverage: {
+      include: ["functions/**/*.ts"],
+      exclude: ["functions/**/*.d.ts"],
+      reporter: ["text-summary", "html"],
+      reportsDirectory: "node_modules/.cache/coverage",
+    },
     projects: [
       project("test", "!(*.property|*.contract|*.e2e|*.workerd).test", 20_000),
       project("property", "*.property.test", 60_000),

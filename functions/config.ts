@@ -65,7 +65,7 @@ const storeForms: Record<string, string> = {
   "durable-object": "durable-object",
 };
 
-/** A setting as README's table shows it. Defaults are Node's. */
+/** A setting as docs/settings.md shows it. Defaults are Node's. */
 export type Setting = { name: string; secret: boolean; required: boolean; fallback?: string };
 
 /** Every setting there is. Any other HARDSTATE_ name is a fault. */

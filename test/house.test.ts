@@ -127,7 +127,7 @@ describe("the repository", () => {
     const files = execFileSync("git", ["ls-files", "-z"], { encoding: "utf8" }).split("\0").filter(Boolean);
     const top = [...new Set(files.map((file) => file.split("/")[0]))].sort();
     const rooms = ["docs", "functions", "infra", "scripts", "test"];
-    const words = ["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md"];
+    const words = ["CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md"];
     const settings = [
       "biome.json",
       "package-lock.json",
@@ -136,7 +136,7 @@ describe("the repository", () => {
       "vitest.config.ts",
       "wrangler.toml",
     ];
-    const hidden = [".biome", ".ci", ".gitattributes", ".gitignore"];
+    const hidden = [".biome", ".ci", ".editorconfig", ".gitattributes", ".github", ".gitignore", ".nvmrc"];
     expect(top).toEqual([...rooms, ...words, ...settings, ...hidden].sort());
   });
 });

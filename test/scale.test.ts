@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { idleMonth, perMonth } from "../infra/cost.ts";
 import { readOptions } from "../infra/options.ts";
@@ -8,16 +7,6 @@ const path = "docs/scale.md";
 const text = readFileSync(path, "utf8");
 
 describe("docs/scale.md", () => {
-  it("links to files and headings that exist", () => {
-    for (const [, file = "", anchor] of text.matchAll(/\]\(([^)#]*)#?([^)]*)\)/g)) {
-      const target = readFileSync(join(dirname(path), file), "utf8");
-      const headings = [...target.matchAll(/^#+ (.*)$/gm)].map(([, one = ""]) =>
-        one.toLowerCase().replaceAll(" ", "-"),
-      );
-      if (anchor) expect(headings).toContain(anchor);
-    }
-  });
-
   it("says what a cell costs, and what the stack has", () => {
     const dollars = Object.values(perMonth(idleMonth)).reduce((sum, one) => sum + one, 0);
     expect(text).toContain(`costs ${dollars.toFixed(2)} dollars`);

@@ -112,7 +112,7 @@ export const intake = (parts: IntakeParts): App => {
     report({ event: "failed", during: "a request", error: error.stack ?? error.message });
     return refusal("unavailable", "Something went wrong here; the log has it.");
   });
-  app.notFound(() => refusal("not-found", "README.md lists the paths."));
+  app.notFound(() => refusal("not-found", "docs/http-api.md lists the paths."));
   addHealth(app, parts);
   if (openapi) app.get("/openapi.json", () => answer(openapi())).all("/openapi.json", onlyMethod("GET"));
 

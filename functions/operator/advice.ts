@@ -64,7 +64,7 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   [
     ["auth"],
     /5\.7\.30\b/,
-    "Microsoft 365 refuses passwords for sending mail: use auth=XOAUTH2 with HARDSTATE_OAUTH (README: XOAUTH2).",
+    "Microsoft 365 refuses passwords for sending mail: use auth=XOAUTH2 with HARDSTATE_OAUTH (docs/relays.md).",
   ],
   [
     ["auth"],

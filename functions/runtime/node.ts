@@ -45,7 +45,7 @@ const sqsReceivers = 10;
 const wrongSettings = (faults: readonly Fault[]): never => {
   complain("Hardstate cannot start. These settings are wrong:\n");
   for (const { field, expected } of faults) complain(`  ${field} needs ${expected}`);
-  complain("\nWithout any HARDSTATE_ setting it starts as a trial. README lists them all.");
+  complain("\nWithout any HARDSTATE_ setting it starts as a trial. docs/settings.md lists them all.");
   process.exit(2);
 };
 

@@ -27,7 +27,7 @@ const millisecondsOf = async (path: string): Promise<number> => {
 /** What a cold start pays for our code. */
 export const bench: Bench = {
   summary: "how long a process takes to import each Lambda bundle, beside an empty module",
-  about: `Builds the bundles and starts a process for each import. README's figures are of 21 rounds.`,
+  about: `Builds the bundles and starts a process for each import. docs/benchmarks.md's figures are of 21 rounds.`,
   run: async ({ rounds }) => {
     const folder = mkdtempSync(join(tmpdir(), "hardstate-bench-"));
     try {

@@ -49,7 +49,7 @@ export const bench: Bench = {
       };
       const stormOf = async (name: string, ...words: string[]) => {
         await nagios("start", "-n", String(services), ...words);
-        // As README's crontab has it: on a busy machine the shim that sends for all may run out of its time.
+        // As the crontab of docs/monitors.md has it: on a busy machine the shim that sends for all may run out of its time.
         const drain = ["-u", "nagios", "--", shim.command, "--drain"];
         const env = { PATH: process.env.PATH, ...shim.environment };
         const cron = setInterval(() => execFile("runuser", drain, { env, timeout: 30_000 }), 60_000);

@@ -7,7 +7,7 @@ import { expect, it } from "vitest";
 import { until } from "../world/lab.ts";
 
 const run = promisify(execFile);
-const readme = readFileSync("README.md", "utf8");
+const page = readFileSync("docs/install/trial.md", "utf8");
 
 /** What differs from run to run. */
 const constant = (text: string): string =>
@@ -19,14 +19,14 @@ const constant = (text: string): string =>
     .replace(/\b[0-9a-f]{32}\b/g, "ID")
     .replace(/(localhost|127\.0\.0\.1):\d+/g, "$1:PORT")
     .replace(/in \d+\.\d s/g, "in SECONDS s");
-/** What README shows after one command line. */
+/** What the page shows after one command line. */
 const shown = (command: string): string[] => {
-  const [, ...lines] = readme.slice(readme.indexOf(`    $ ${command}`)).split("\n");
+  const [, ...lines] = page.slice(page.indexOf(`    $ ${command}`)).split("\n");
   const end = lines.findIndex((line) => !line.startsWith("    "));
   return lines.slice(0, end).map((line) => constant(line.trim()));
 };
 
-it("the trial is as README records it", async () => {
+it("the trial is as docs/install/trial.md records it", async () => {
   const folder = mkdtempSync(join(tmpdir(), "hardstate-trial-"));
   const environment = { PATH: process.env.PATH, HARDSTATE_PORT: "0" };
   const program = `stty cols 250; exec ${process.execPath} ${resolve("functions/runtime/node.ts")}`;
@@ -48,7 +48,7 @@ it("the trial is as README records it", async () => {
   try {
     await until("it listens", 60, async () => lines().length > 0);
     const [, command = ""] = /^ {2}(curl .*)$/m.exec(output.replaceAll("\r", "")) ?? [];
-    expect(readme).toContain(command.replace(/127\.0\.0\.1:\d+/, "127.0.0.1:8787"));
+    expect(page).toContain(command.replace(/127\.0\.0\.1:\d+/, "127.0.0.1:8787"));
     let answer = "";
     const post = async (type: string, state: string, count: number) => {
       const changed = command.replace("PROBLEM", type).replace("CRITICAL", state);

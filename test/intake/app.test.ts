@@ -1134,15 +1134,15 @@ describe("GET /metrics", () => {
 });
 
 describe("other paths", () => {
-  it("are none that README does not list", () => {
-    const readme = readFileSync("README.md", "utf8");
+  it("are none that docs/http-api.md does not list", () => {
+    const page = readFileSync("docs/http-api.md", "utf8");
     const scrape = async () => ({ text: "", contentType: "text/plain" });
     const paths = intakeOf(queue, undefined, { scrape })
       .routes.map(({ path }) => path.replace(/:(\w+)/, "{$1}"))
       // Intake has the console's first page to write the numbers that it shows.
       .filter((path) => !path.includes("*") && path !== "/");
     expect(new Set(paths).size).toBe(13);
-    for (const path of paths) expect(readme).toContain(`${path}\``);
+    for (const path of paths) expect(page).toContain(`${path}\``);
   });
 
   it("are alive and ready without a token", async () => {

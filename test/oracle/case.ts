@@ -40,7 +40,7 @@ export const severity = ({ notice }: Posted): number => severityOf[notice.state]
 export const isOfOneMonitor = (a: Posted, b: Posted): boolean => a.notice.monitor === b.notice.monitor;
 export const isNumbered = ({ notice }: Posted): boolean => typeof notice.macros.nid === "number";
 
-/** What README and docs/nagios.md §5.1 promise, in seconds. */
+/** What docs/settings.md and docs/nagios.md §5.1 promise, in seconds. */
 export const settings = {
   flapHoldSeconds: 30,
   pairLateSeconds: 120,

@@ -210,7 +210,7 @@ describe("a mail that the relay refuses for a reason of ours", () => {
     expect(await worker(async () => sendAs)(handOut(queuedAlert(), 2))).toMatchObject({
       message: "give-back",
     });
-    expect((await ledger.routes())[0]).toMatchObject({ open: { reason: sendAs.reply } });
+    expect((await ledger.routes())[0]).toMatchObject({ down: { reason: sendAs.reply } });
     now += 24 * 3_600_000;
     expect(await worker()(handOut(queuedAlert(), 3))).toEqual({ message: "remove" });
     expect((await story())?.ending?.as).toBe("mailed");
