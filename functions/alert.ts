@@ -1,6 +1,6 @@
 import * as v from "valibot";
 
-/** What is wrong with one field, in words for the person who sent it. `field` is a path such as `object.host`. */
+/** A fault of one field, in words for the person who sent it. `field` is a path such as `object.host`. */
 export type Fault = { field: string; expected: string };
 
 /** A value that was read, or everything that keeps it from being read. */

@@ -23,7 +23,7 @@ export type Settings = {
   /** In order of preference; none where nothing is mailed. */
   relays: readonly Relay[];
   sender: Sender;
-  /** Who is mailed about the bridge itself. */
+  /** The addresses that get mail about the bridge itself. */
   operators: readonly string[];
   allowed: AllowList;
   aliases: Aliases;
@@ -46,14 +46,14 @@ export type Settings = {
 /** Where the bridge, or a part of it, runs; each has a file of its own in runtime/. */
 export type Runtime = "node" | "lambda-intake" | "lambda-worker" | "cloudflare";
 
-/** What queue and ledger may be in a runtime, the first unless the settings say otherwise. */
+/** The kinds of queue and ledger in a runtime; the first is the default. */
 const stores: Record<Runtime, { queue: readonly string[]; ledger: readonly string[] }> = {
   node: { queue: ["sqlite", "sqs"], ledger: ["sqlite", "dynamodb"] },
   "lambda-intake": { queue: ["sqs"], ledger: ["dynamodb"] },
   "lambda-worker": { queue: ["sqs"], ledger: ["dynamodb"] },
   cloudflare: { queue: ["sqs"], ledger: ["durable-object"] },
 };
-/** What is required elsewhere: who answers to everyone knows no relay's password, and who mails knows no token. */
+/** Least privilege: intake never holds relay passwords, and the worker never holds tokens. */
 const unneeded: Partial<Record<Runtime, string>> = {
   "lambda-intake": "HARDSTATE_RELAYS",
   "lambda-worker": "HARDSTATE_TOKENS",
@@ -98,7 +98,7 @@ export const settings: readonly Setting[] = [
   { name: "HARDSTATE_PORT", secret: false, required: false, fallback: "8787" },
 ];
 
-/** What only a process that listens by itself can be told. */
+/** Settings of a process that listens by itself. */
 const nodeAlone: readonly string[] = ["HARDSTATE_STATE", "HARDSTATE_HOST", "HARDSTATE_PORT"];
 /** Settings that have no use in a runtime. workerd takes no certificate authority of one's own. */
 const useless: Record<Runtime, readonly string[]> = {

@@ -43,7 +43,7 @@ export const hostKey = (site: string, { object }: Alert): string => fingerprint(
 export const messageGroup = (site: string, alert: Alert, contact: string): string =>
   fingerprint("group", objectKey(site, alert), contact);
 
-/** What names one notification of an object beside its monitor and type. */
+/** The name of one notification of an object, beside its monitor and type. */
 const occurrenceOf = ({ monitor, type, notification, problem, state, time }: Alert): string[] => {
   const since = String(problem.epoch ?? time);
   // Without its process's start a counter may have begun again (docs/nagios.md §1.5).

@@ -22,13 +22,13 @@ export type QueryParts = {
   flush: () => Promise<void>;
 };
 
-/** What the journal can be asked for. */
+/** The results by which the journal can be searched. */
 export const journalOutcomes = [...outcomes, "rejected"] as const;
 
 export const mostListed = 500;
 export const usualListed = 100;
 
-/** What is wrong with the parameters of a list, all at once. */
+/** All faults of the parameters of a list. */
 const faultsOf = (given: Record<string, string>, filters: readonly string[]): Fault[] => {
   const known = [...filters, "before", "limit"];
   const faults: Fault[] = Object.keys(given)

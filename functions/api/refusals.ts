@@ -57,7 +57,7 @@ export const takesNothing = (what: string): Response =>
 export const errorWords = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
 
-/** What a refusal says beside its name and detail; all but `more` is for the log too. */
+/** The parts of a refusal beside its name and detail; all but `more` is for the log too. */
 type Particulars = {
   site?: string;
   faults?: readonly Fault[];

@@ -4,8 +4,8 @@ import { meaning, type Row } from "../decide/rows.ts";
 import { returnKinds } from "../deliver/returned.ts";
 import { endings } from "../ledger/journal.ts";
 
-// What the HTTP API answers, exactly: openapi.json is made of this, and the compiler holds the answers to it. What runs
-// imports the types alone.
+// The answers of the HTTP API, exactly: openapi.json is made of this, and the compiler holds the answers to it. The
+// bridge itself imports the types alone.
 
 const { optional } = v;
 const milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -15,10 +15,10 @@ const row = v.picklist(Object.keys(meaning) as Row[]);
 const state = v.picklist([...hostStates, ...serviceStates]);
 const type = v.picklist(notificationTypes);
 
-/** What is wrong with one field of a request. */
+/** A fault of one field of a request. */
 export const fault = v.strictObject({ field: v.string(), expected: v.string() });
 
-/** What became of one alert of a post, for one contact. */
+/** The result of one alert of a post, for one contact. */
 export const posted = v.variant("status", [
   v.strictObject({
     item: count,
@@ -76,7 +76,7 @@ const rejectedEntries = {
   errors: v.array(fault),
 };
 
-/** What was rejected for one object and contact on one day, as lists show it: nothing of it was accepted. */
+/** Rejections for one object and contact on one day, as lists show them: nothing of it was accepted. */
 export const rejectedLine = v.strictObject(rejectedEntries);
 export type RejectedLine = v.InferOutput<typeof rejectedLine>;
 
@@ -143,7 +143,7 @@ export const story = v.strictObject({
   message_id: optional(v.string()),
   attempts: v.array(attempt),
   ending: optional(v.strictObject({ at: milliseconds, as: v.picklist(endings), reason: v.string() })),
-  /** Of a digest: the ids of the alerts that it tells. */
+  /** For a digest: the ids of the alerts in it. */
   members: optional(v.array(v.string())),
   returned: optional(
     v.array(

@@ -1,7 +1,7 @@
 import { html } from "hono/html";
 import { type Alert, severity } from "../alert.ts";
 
-/** What a body tells. */
+/** The facts in a body. */
 export type Facts = {
   /** The beginning of the first line: see `siteMark`. */
   mark: string;
@@ -42,7 +42,7 @@ const duration = (milliseconds: number): string => {
 const openedAt = ({ alert, since }: Facts): number | undefined =>
   since !== undefined && since < alert.time * 1000 ? since : undefined;
 
-/** What a recovery adds to its headline. */
+/** The addition of a recovery to its headline. */
 const lasted = (facts: Facts): string => {
   const since = openedAt(facts);
   return facts.title === "RECOVERY" && since !== undefined

@@ -26,7 +26,7 @@ type Line = {
   /** The worst that this digest tells of it, if it has recovered since. */
   was?: State;
   recovered: boolean;
-  /** What this digest tells last of its downtime, and who set it and why. */
+  /** The last words of this digest about its downtime: its author and the reason. */
   downtime?: { became: string; why: string };
   /** For the line of a note: its type, its text, and how many notes have the same text. */
   note?: { type: NotificationType; says: string; times: number };
@@ -124,7 +124,7 @@ const byHost = (lines: readonly Line[]): [host: string, lines: Line[]][] => {
 
 const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? "" : "s"}`;
 
-/** What there is, in the words of a subject. */
+/** The content of a digest, in the words of a subject. */
 const summary = (lines: readonly Line[]): string => {
   const open = lines.filter(({ state, recovered }) => state !== undefined && !recovered).length;
   const over = lines.filter(({ recovered }) => recovered).length;
@@ -162,7 +162,7 @@ const why =
 const nameOf = ({ service }: Line): string => service ?? "(host)";
 const wordOf = ({ recovered, state, note }: Line): string =>
   note ? (noteWords[note.type]?.[0] ?? note.type) : recovered ? "recovered" : (state ?? "downtime");
-/** What a line says behind the object's name. */
+/** The text of a line after the object's name. */
 const detailOf = ({ state, recovered, was, output, downtime, note }: Line): string => {
   if (note) return [note.says, note.times > 1 && `(${note.times} times)`].filter(Boolean).join(" ");
   const detail = recovered ? was && `was ${was}` : output;

@@ -7,7 +7,7 @@ import { fingerprint, mailName, operatorSite } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { type Facts, htmlBody, textBody } from "./body.ts";
 
-/** Who mails, and how an object is found in the monitor's web pages. */
+/** The sender of the mails, and the address of an object in the monitor's web pages. */
 export type Sender = {
   from: Mail["from"];
   /** The reverse-path (RFC 5321 §4.1.1.2); a * stands for the mail's name (identity.ts), so that each has its own. */
@@ -77,7 +77,7 @@ export const headersOf = (
   "X-Hardstate-Reason": reason,
 });
 
-/** Where the monitor shows an object, if the settings say. What the bridge tells of itself no monitor has. */
+/** Where the monitor shows an object, if the settings say. No monitor has the bridge's own objects. */
 export const linkTo = (
   { link }: Sender,
   site: string,

@@ -187,7 +187,7 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
     if (sessionOf(c)) return next();
     return login(c, getCookie(c, cookieOf(c)) ? "Your session is over. Log in again." : undefined);
   };
-  /** What a form of a session says; it must carry the session's own token. */
+  /** The text of a form of a session; it must carry the session's own token. */
   const formIn = async (c: Page): Promise<URLSearchParams | Response> => {
     const form = await formOf(c);
     if (!form) return noForm(c);
@@ -298,7 +298,7 @@ export const webConsole = ({ tokens, queue, ledger, clock, report }: ConsolePart
     return c.redirect(`/dead-letters?back=${count}`, 303);
   });
 
-  // Whoever is no browser gets the bridge's own answer.
+  // A client that is not a browser gets the bridge's own answer.
   app.get("*", framed, (c, next) => {
     if (c.req.path.startsWith("/v1/") || !c.req.header("Accept")?.includes("text/html")) return next();
     sessionOf(c);

@@ -24,7 +24,7 @@ import type { Session } from "./session.ts";
 
 type Html = ReturnType<typeof html>;
 
-/** Who sees a page, and when. */
+/** The reader of a page, and the time. */
 export type Reader = { session?: Session; now: number };
 
 /** An open problem, as `GET /v1/problems` tells it. */
@@ -39,7 +39,7 @@ export type Problem = {
   suppressed?: number;
 };
 
-/** What the journal is searched for. */
+/** The search of the journal. */
 export type Search = { object?: string; contact?: string; outcome?: Outcome | "rejected"; before?: string };
 
 /** How many items one page lists, so that it stays small whatever is in them. */
@@ -151,7 +151,7 @@ ${fault && html`<p class="bad" role="alert" id="fault">${fault}</p>`}
 <button>Log in</button></form>`,
   );
 
-/** What went wrong, and what can be done. */
+/** A page that says what went wrong, and what to do. */
 export const faultPage = (reader: Reader, title: string, advice: readonly string[]): Html =>
   page(
     reader,
@@ -163,7 +163,7 @@ export const faultPage = (reader: Reader, title: string, advice: readonly string
 
 const longWaitMilliseconds = 15 * 60_000;
 
-/** What to know of posts without a token, if there were any. */
+/** A notice about posts without a token, if there were any. */
 const wrongTokenWords = ({ count, last, monitor }: Status["wrong_tokens"], now: number): string[] =>
   count === 0
     ? []
@@ -299,7 +299,7 @@ const names = (contacts: readonly string[]): Html =>
     contacts.length > mostContacts && ` and ${contacts.length - mostContacts} more`
   }`;
 
-/** What is open, and who was told. */
+/** The page of open problems, with the contacts who know. */
 export const problemsPage = (
   reader: Reader,
   { problems, next }: { problems: readonly Problem[]; next?: string },
@@ -399,7 +399,7 @@ ${
 }${more("/journal", next, search)}`,
   );
 
-/** What was rejected for one object and contact on one day. */
+/** The rejections for one object and contact on one day. */
 export const rejectionPage = (reader: Reader, rejection: Rejection): Html => {
   const { object, contact, monitor, first, last, ids } = rejection;
   const name = object ?? "an object that cannot be read";
@@ -435,7 +435,7 @@ const putBackForm = (
     id !== undefined && html`<input type="hidden" name="id" value="${id}">`
   }<button>${words}<span class="unseen"> ${about}</span></button></form>`;
 
-/** Of a mail that was tried for days the first and the last of what happened tell enough. */
+/** After days of attempts, the first and the last events of a mail tell enough. */
 const mostEvents = 16;
 const firstEvents = 4;
 
@@ -497,7 +497,7 @@ const letterName = ({ alert }: DeadLetter): Html =>
     ? html`${state(alert.alert.state)} <span class="type">${alert.alert.type.toLowerCase()} of</span> <a href="${story(alert.id)}">${foreign(objectName(alert.alert))}</a>`
     : html`What is no alert`;
 
-/** What could not be mailed, oldest first from the one of this number on, with what puts it back. */
+/** The page of dead letters, the oldest first, from this number on, with the forms that put them back. */
 export const deadLettersPage = (
   reader: Reader,
   letters: readonly DeadLetter[],

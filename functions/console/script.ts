@@ -1,6 +1,7 @@
 /**
- * What the console does better with JavaScript: times also in the reader's own zone, relative times that stay true,
- * and a first page that is fresh every 30 s unless somebody is reading its numbers. Plain, for no build step follows.
+ * The console does these things better with JavaScript: times also in the reader's own zone, relative times that stay
+ * true, and a first page that is fresh every 30 s unless somebody is reading its numbers. Plain, for no build step
+ * follows.
  */
 export const script = `"use strict";
 const ago = (ms) => {

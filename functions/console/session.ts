@@ -1,12 +1,12 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { SiteToken } from "../config.ts";
 
-/** Who looks at the console: somebody with a token of this site. */
+/** A reader of the console, who has a token of this site. */
 export type Session = {
   site: string;
   /** Unix milliseconds. */
   endsAt: number;
-  /** What each of its forms carries, so that no other page can send one. */
+  /** A secret in each of its forms, so that no other page can send one. */
   formToken: string;
 };
 

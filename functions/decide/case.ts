@@ -8,9 +8,9 @@ import type { Policy } from "./policy.ts";
 import type { Row } from "./rows.ts";
 
 /**
- * What is to be done with one alert for one contact, the row behind it and the reason in words. `entry` is what the
- * ledger is to hold from now on: with a mail, before it is sent; what the contact was told is added by `told`. `made`
- * are recoveries that no monitor sends; they are held in `entry`, as is the alert itself if the action is `hold`.
+ * The decision about one alert for one contact, with its row and the reason in words. `entry` is what the ledger is
+ * to hold from now on: with a mail, before it is sent; what the contact was told is added by `told`. `made` are
+ * recoveries that no monitor sends; they are held in `entry`, as is the alert itself if the action is `hold`.
  */
 export type Verdict = { row: Row; reason: string; entry: Entry; made?: QueuedAlert[] } & (
   | {
@@ -32,7 +32,7 @@ export const unmailed = (action: "suppress" | "record", row: Row, reason: string
   entry,
 });
 
-/** What the ledger knows when it decides. */
+/** The knowledge of the ledger at a decision. */
 export type Known = {
   entry: Entry;
   /** The entry of a service's host. */
@@ -47,14 +47,14 @@ export type Known = {
   putBack?: boolean;
 };
 
-/** What every block of the table looks at. */
+/** The facts that every block of the table needs. */
 export type Case = Known & {
   queued: QueuedAlert;
   alert: Alert;
   order: Order;
-  /** What this alert's monitor said before. */
+  /** The earlier reports of this alert's monitor. */
   view: MonitorView | undefined;
-  /** What this contact was told. */
+  /** The last news that this contact got. */
   about: Told | undefined;
   /** This alert's place among those that wait. */
   held: Held | undefined;

@@ -30,7 +30,7 @@ export type Storm = Count & {
   digests: Record<string, string[]>;
 };
 
-/** What a mail announces; UPDATE is a problem that got worse, REMINDER one that lasts. */
+/** The kind of news in a mail; UPDATE is a problem that got worse, REMINDER one that lasts. */
 export type Kind =
   | "PROBLEM"
   | "UPDATE"
@@ -43,7 +43,7 @@ export type Kind =
   | "FLAPPING"
   | "DIGEST";
 
-/** What one contact was told of an object, and by which problems, as their monitors call them. */
+/** The news that one contact got about an object, and the problems behind it, by their monitors' names. */
 export type Told = {
   /** For each monitor that is known to see what this contact was told of: the key of its problem. */
   names: Record<string, string>;
@@ -106,7 +106,7 @@ export const emptyEntry: Entry = {
   announced: {},
 };
 
-/** What is open about an object. Derived: the facts are the monitors' and the contacts'. */
+/** The open problem of an object. Derived: the facts are the monitors' and the contacts'. */
 export type Open = {
   state: State;
   since: number;
@@ -117,8 +117,8 @@ export type Open = {
 };
 
 /**
- * What a monitor still reports, but for what everyone who was told of it knows to be over (R24): the other monitor may
- * be switched off.
+ * The problems that a monitor still reports, without those that all contacts know to be over (R24): the other monitor
+ * may be switched off.
  */
 export const openProblem = ({ monitors, contacts }: Entry): Open | undefined => {
   const told = Object.entries(contacts);
@@ -253,8 +253,8 @@ const forgetAfterMilliseconds = 30 * 86_400_000;
 const dayMilliseconds = 86_400_000;
 
 /**
- * When the sweep is to look at an entry; undefined: never. Of open problems it is the end of a day: to the millisecond,
- * each alert of one would move it in the ledger's index.
+ * When the sweep is to look at an entry; undefined: never. For open problems it is the end of a day: to the
+ * millisecond, each alert of one would move it in the ledger's index.
  */
 export const dueAt = (entry: Entry): number | undefined => {
   const times = Object.values(entry.held).flatMap(({ due, queued }) => (queued ? [] : [due]));
@@ -280,7 +280,7 @@ export const forgotten = (entry: Entry, now: number): Entry | undefined => {
 
 const announcedKey = (type: NotificationType, contact: string): string => `${type} ${contact}`;
 
-/** What was last announced of this type to this contact. */
+/** The last announcement of this type to this contact. */
 export const lastAnnounced = (
   entry: Entry,
   { alert, contact }: QueuedAlert,

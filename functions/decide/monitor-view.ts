@@ -29,7 +29,7 @@ export type Problem = Name & {
 /** An end, the problem that it names, and when the first report of it was received. */
 type End = { order: Order; receivedAt: number; epoch?: number; id?: string };
 
-/** What one monitor said of an object: facts only, whomever it told. */
+/** The reports of one monitor about an object: facts only, whomever it told. */
 export type MonitorView = {
   /** Those that somebody was told of, and the latest, which is the last. */
   problems: readonly Problem[];
@@ -41,7 +41,7 @@ export type MonitorView = {
   delay?: number;
 };
 
-/** What is under a key that a client chose: `constructor` and its like are in every object. */
+/** The value under a key that a client chose: `constructor` and its like are in every object. */
 export const own = <T>(values: Record<string, T>, key: string): T | undefined =>
   Object.hasOwn(values, key) ? values[key] : undefined;
 
@@ -59,7 +59,7 @@ export const endOf = (
 ): End | undefined => {
   if (end && before(order, end.order)) return end;
   const { epoch, id } = problem;
-  // Of one and the same problem the monitor's own times decide, whatever is wrong with its clock.
+  // For one and the same problem, the monitor's own times decide, even if its clock is wrong.
   return [end, doubtedEnd].find((one) => {
     if (!one || order.time >= one.order.time || (id !== undefined && one.id !== undefined && id !== one.id))
       return false;
@@ -196,7 +196,7 @@ export const afterReport = (
     ...escalated,
   };
   const kept = view.problems.filter(({ key }) => isKept(key));
-  // Of an earlier one that came late it is known only while somebody is told of it.
+  // An earlier problem that came late is known only while a contact is told of it.
   const problems =
     latest && before(order, latest.first)
       ? [problem, ...kept.filter(({ key }) => key !== latest.key), latest]

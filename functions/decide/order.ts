@@ -42,7 +42,7 @@ export const isOddClock = (order: Order): boolean =>
   isAhead(order) || (order.number === undefined && isBehind(order));
 
 /**
- * What is wrong with the clock of an alert's monitor, in words; undefined: nothing that is known. A post without a Date
+ * The fault of the clock of an alert's monitor, in words; undefined: nothing that is known. A post without a Date
  * header that seems old may be late.
  */
 export const oddClock = ({ alert, receivedAt, clockBehind }: QueuedAlert): string | undefined => {
@@ -79,7 +79,7 @@ export const before = (a: Order, b: Order): boolean => {
   return a.time === b.time || isBehind(a) !== isBehind(b) ? received < 0 : a.time < b.time;
 };
 
-/** What one monitor process has numbered in all, whatever the object: by this a lost retention is known. */
+/** The numbers of one monitor process, for all objects: by this a lost retention is known. */
 export type Run = { start: number; lowest: number; highest: number };
 
 /** The number that an alert got in a run of its monitor. */

@@ -1,6 +1,6 @@
 import type { Rate } from "../time.ts";
 
-/** What the operator chose among the ways a row of docs/decision-table.md may go. Times are seconds. */
+/** The settings that change rows of docs/decision-table.md. Times are seconds. */
 export type Policy = {
   /** R4: a reminder when this time has gone by and Nagios repeats the problem; undefined: never. */
   renotifyAfterSeconds?: number;

@@ -52,7 +52,7 @@ const isFoundAgain =
   (latest: Problem): boolean => {
     const { start } = alert.monitor;
     if (start === undefined || !view || isEnded(view, latest)) return false;
-    // What this run has reported by its old name it has not forgotten.
+    // A run has not forgotten a problem that it reported by its old name.
     if (latest.start === undefined || Math.max(latest.start, latest.last.start ?? 0) >= start) return false;
     if (!isRolledBack(runs, start)) return false;
     const sinceStart = (alert.problem.epoch ?? alert.time) - start;
@@ -305,7 +305,7 @@ const mostCoverMilliseconds = 3_600_000;
 type Cover = { until: number; isTold: boolean; up?: number };
 
 /**
- * What the monitors said of the host that explains this alert. A core sends nothing of a service while its host is
+ * The monitors' reports about the host that explain this alert. A core sends nothing of a service while its host is
  * down (docs/nagios.md §1.2): what it sends after the first word of a DOWN proves that the host is up.
  */
 const covers = ({ alert, host, key, order, policy, queued }: Case): Cover[] => {
@@ -318,7 +318,7 @@ const covers = ({ alert, host, key, order, policy, queued }: Case): Cover[] => {
   const upSince = mine && seen && !before(order, seen.first) ? seen : undefined;
   return Object.entries(host.monitors).flatMap(([id, view]): Cover[] => {
     const down = latestOf(view);
-    // What came before that was no race with it.
+    // An earlier report was not in a race with it.
     if (!down || receivedAt < down.receivedAt) return [];
     const isProven = upSince && (liveProblem(mine) || down.began <= upSince.began + togetherMilliseconds);
     const up = isEnded(view, down) ? view.end?.receivedAt : undefined;

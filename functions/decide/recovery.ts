@@ -50,7 +50,10 @@ const isReportedSince = ({ order, queued }: Case, named: Problem | undefined): b
     (order.time < named.last.time &&
       (queued.made !== undefined || queued.receivedAt < receiptOf(named.last))));
 
-/** What goes out before this recovery: the latest problem that no relay has taken yet, else what waits behind one. */
+/**
+ * The mails that go out before this recovery: the latest problem that no relay has taken yet, else what waits behind
+ * one.
+ */
 const unsentOf = ({ alert, entry, key, now, order, queued, view }: Case): [string, Held] | undefined => {
   const waiting = waitingIn(entry).filter(
     ([, one]) =>
@@ -78,7 +81,8 @@ const afterFacts = (c: Case): Verdict => {
   const { alert, entry, held, key, now, order, policy, queued } = c;
   const { monitor, notification } = alert;
   const facts = (next: Entry): Verdict => unmailed("record", "R21", "", next);
-  // What waits for other alerts was noted when it came. Else those that wait (R22) would let each other go for ever.
+  // Alerts that wait for others were noted when they came. Else those that wait (R22) would let each other go for
+  // ever.
   if (queued.made?.row === "R27" || held?.row === "R22" || held?.row === "R30") return facts(entry);
   const { view, isNew } = afterEnd(c.view, queued);
   const seen = withView(entry, monitor.id, view);

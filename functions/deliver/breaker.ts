@@ -1,10 +1,10 @@
 import type { Rate } from "../time.ts";
 import type { DeliveryOutcome, Step } from "./outcome.ts";
 
-/** What all workers know of one route. Times are Unix milliseconds. */
+/** The shared state of one route. Times are Unix milliseconds. */
 export type RouteState = {
   route: string;
-  /** Of the ledger's row; 0 if there is none yet. */
+  /** The revision of the ledger's row; 0 if there is none yet. */
   revision: number;
   /** How many attempts in a row failed because of the route itself. */
   failures: number;
@@ -61,7 +61,7 @@ export const newRoute = (route: string): RouteState => ({
 /** How often may be asked: a host costs a connection, but accounts are locked for too many refused logins. */
 const hostSeconds = [30, 60, 120];
 const loginSeconds = [30, 60, 120, 300, 600];
-/** Who finds a probe under way looks again so soon. */
+/** A worker that finds a probe under way looks again after this time. */
 const lookAgainMilliseconds = 5_000;
 
 /** No probe is further away than ten minutes: what seems to be was set before the clock was set back. */
@@ -184,7 +184,7 @@ const failuresThatOpen = (outcome: DeliveryOutcome): number | undefined => {
   if (outcome.tooFast) return undefined;
   if (outcome.lostAfterData) return 3;
   if (outcome.quota) return 2;
-  // What fails before a recipient was named is not about this mail.
+  // A failure before a recipient was named is not about this mail.
   return ["recipient", "data", "after-data"].includes(outcome.step) ? undefined : 2;
 };
 

@@ -33,7 +33,7 @@ const textOf = async (response: Response): Promise<string | undefined> => {
   return Buffer.concat(chunks).toString();
 };
 
-/** What an answer says, if it is JSON; nothing else of it may be shown. */
+/** The content of an answer, if it is JSON; nothing else of it may be shown. */
 const answerOf = (text: string): Answer => {
   try {
     return (JSON.parse(text) as Answer | null) ?? {};

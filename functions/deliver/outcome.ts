@@ -1,9 +1,9 @@
 import { withoutBidi } from "../alert.ts";
 
-/** What the relay or API last said, or what happened instead of an answer; printable, at most 500 characters. */
+/** The last reply of the relay or API, or the event in its place; printable, at most 500 characters. */
 type Words = { reply: string; code?: number };
 
-/** What a session was protected by. */
+/** The protection of a session. */
 export type Tls = { version: string; cipher: string; subject: string; validTo: string };
 
 /** Facts of one attempt for the journal. */

@@ -2,7 +2,7 @@ import type { Fault, Reading } from "../alert.ts";
 import { Secret } from "../secret.ts";
 import { type Rate, readRate } from "../time.ts";
 
-/** What every delivery route has. */
+/** The properties of every delivery route. */
 type Route = {
   /** Scheme, host and port, for logs and the journal; unlike any other route's. */
   route: string;
@@ -67,7 +67,7 @@ const decoded = (text: string): string | undefined => {
 };
 
 const mostRoutes = 5;
-/** Of a rate of mails. */
+/** For a rate of mails. */
 export const mostMails = 1000;
 
 const mechanisms = ["PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2"];

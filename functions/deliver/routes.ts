@@ -21,7 +21,7 @@ export type RouteStates = {
   writeRoute(state: RouteState): Promise<boolean>;
 };
 
-/** What became of a mail that was offered to the routes in their order. */
+/** The result of a mail that was offered to the routes in their order. */
 export type Handover = {
   /** In order; the last may be accepted. None if no route could be tried. */
   attempts: Attempt[];
@@ -53,7 +53,7 @@ const noTime = "no time was left";
 const givenWords = `no answer within ${slowMilliseconds / 1000} s, and another site's mail needed the connection`;
 /** No mail waits for a connection with less time than this: a cut-off reply to the final dot makes a second copy. */
 const unhurriedAttemptMilliseconds = 60_000;
-/** What each later route is left of a mail's time. */
+/** The part of a mail's time that is left to each later route. */
 const laterRouteMilliseconds = 40_000;
 const busyMilliseconds = 10_000;
 const othersFirstMilliseconds = 5_000;
@@ -206,7 +206,7 @@ export const relays = ({
       const { outcome } = offered.attempt;
       if (outcome.result === "accepted" || isLost(offered.attempt)) return { attempts };
       const { down, slowed } = offered.state;
-      // The next probe is another mail's, if one waits: a relay may want a login for this recipient alone.
+      // The next probe is another mail's, if one waits: a relay may require a login for this recipient alone.
       if (down) waitFor(name, { until: down.probeAt + othersFirstMilliseconds, reason: down.reason });
       else if (outcome.result === "deferred" && outcome.tooFast && slowed) waitFor(name, slowedWait(slowed));
     }
@@ -251,8 +251,8 @@ export const useRoutes = async (
 };
 
 /**
- * Probes every route that is down and gets no mail: a fallback, or any route at night, would stay down otherwise. Who
- * is called again and again finds each route's own times kept, and one probe at a time.
+ * Probes every route that is down and gets no mail: a fallback, or any route at night, would stay down otherwise.
+ * Repeated calls keep each route's own times, and make one probe at a time.
  */
 export const probeUnused = async (
   { routes, states, clock }: RoutesParts,

@@ -3,7 +3,7 @@ import { type Reading, read } from "../alert.ts";
 import { printable } from "./outcome.ts";
 import type { Returned } from "./returned.ts";
 
-/** What SES tells of a mail that it had taken: by its own id of the mail, and of which alert it was. */
+/** A report of SES about a mail that it had accepted: by its own id of the mail, and of which alert it was. */
 export type Feedback = { site: string; id: string; messageId: string; returned: Returned };
 
 const tagName = "hardstate-alert";

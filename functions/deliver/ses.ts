@@ -34,7 +34,7 @@ export const sesClient = (
     },
   });
 
-/** What SES says that went wrong. */
+/** An error of SES. */
 export type SesError = { code: string; message: string; status?: number; clockCorrected?: boolean };
 
 /** How an attempt ended that was not accepted, and where; `after-data` means that SES may have the mail. */
@@ -68,9 +68,9 @@ const messageWords =
   /\b(headers?|disposition|virus|malware|MIME|content[- ]type|message length)\b|'rawMessage/i;
 
 /**
- * The subject of a refusal by SES. A sender that is not verified is our setting, as a refused MAIL FROM is. A recipient alone
- * is refused (a sandbox knows no others), for the verified ones still get their mail. What no word explains is about
- * us, or about this mail alone: nothing is buried for it.
+ * The subject of a refusal by SES. A sender that is not verified is our setting, as a refused MAIL FROM is. A
+ * recipient alone is refused (a sandbox knows no others), for the verified ones still get their mail. An error that
+ * no word explains is about us, or about this mail alone: nothing is buried for it.
  */
 const refused = (message: string, { envelope, from }: Mail): SesFailure => {
   const words = new Set(message.toLowerCase().split(/[\s,;:"<>()]+|\.+(?=[\s,]|$)/));
@@ -129,7 +129,7 @@ const unreachable = [521, 523, 525, 526, 530];
 const silentStep = (error: SdkError, sent: boolean): Step => {
   const status = error.$metadata?.httpStatusCode;
   if (!sent) return "connect";
-  // A proxy's page. One that has no service, or does not want the request, has not passed it on.
+  // A proxy's page. One that has no service, or rejects the request, has not passed it on.
   if (status !== undefined)
     return (status >= 300 && status < 500) || status === 503 || unreachable.includes(status)
       ? "connect"
@@ -171,7 +171,7 @@ const words = ({ Code, message, $metadata }: SdkError): string => {
   return status === undefined ? said : `HTTP ${status} without an answer of SES: ${said}`;
 };
 
-/** What `work` gives, or an error once `signal` aborts: the search for credentials does not listen to it. */
+/** The result of `work`, or an error once `signal` aborts: the search for credentials does not listen to it. */
 const during = <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
   new Promise((resolve, reject) => {
     const aborted = () => reject(new Error("no answer within the time for this attempt"));
@@ -197,7 +197,7 @@ export const sesTransport = (client: SESClient, relay: SesRelay, clock: () => nu
         Destinations: [mail.envelope.to],
         RawMessage: { Data: mail.bytes },
         ConfigurationSetName: relay.configurationSet,
-        // What a configuration set tells of bounces has these.
+        // The reports of a configuration set have these tags.
         Tags: relay.configurationSet ? [tagOf(mail.alert)] : undefined,
       });
       // The last step before the request leaves: until then credentials were looked for and a signature was made.

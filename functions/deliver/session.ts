@@ -1,7 +1,7 @@
 import type { Step, Tls } from "./outcome.ts";
 import type { Mechanism } from "./relay-url.ts";
 
-/** What went wrong in a session: in which step, and what the relay said, if it said anything. */
+/** An error of a session: in which step, and what the relay said, if it said anything. */
 export class SessionError extends Error {
   readonly step: Step;
   readonly code?: number;
@@ -33,7 +33,7 @@ export type SmtpSession = {
   host: string;
   /** Undefined without TLS. */
   tls(): Tls | undefined;
-  /** What EHLO announced last, the greeting line apart. */
+  /** The last announcement of EHLO, without the greeting line. */
   extensions(): string[];
   /** The first of the configured mechanisms that the relay offers. */
   mechanism(): Mechanism | undefined;

@@ -16,7 +16,7 @@ const replyMilliseconds = 120_000;
 const dotMilliseconds = 300_000;
 /** For what is owed when the outcome is known. */
 const leavingMilliseconds = 5_000;
-/** Of a domain's MX hosts so many are tried: each may take its connection timeout. */
+/** So many of a domain's MX hosts are tried: each may take its connection timeout. */
 const mostHosts = 4;
 /**
  * A session ends after so many refused mails in a row. Each may count as two errors. Postfix answers slowly after ten errors
@@ -35,7 +35,7 @@ export type SessionParts = { resolveMx: ResolveMx; tokens?: TokenSource; sockets
 const tlsRefused =
   /^(CERT_|UNSPECIFIED|ERR_TLS|ERR_SSL|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/;
 
-/** What an error without a reply says, without the parts that are about Node and OpenSSL. */
+/** The words of an error without a reply, without the parts about Node and OpenSSL. */
 const wordsOf = (error: Error): string => {
   // Where a name has several addresses there is one error for each, and the whole says nothing.
   const text = error.message || (error as AggregateError).errors?.map(({ message }) => message).join(", ");
@@ -44,7 +44,7 @@ const wordsOf = (error: Error): string => {
     .replace(/^[0-9A-F]+:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+):.*/s, "TLS: $1");
 };
 
-/** What `work` comes to, unless `signal` aborts first. */
+/** The result of `work`, unless `signal` aborts first. */
 const within = async <T>(signal: AbortSignal, work: Promise<T>): Promise<T> => {
   const { promise: end, reject } = Promise.withResolvers<never>();
   const aborted = () => reject(tooLate());
@@ -53,7 +53,7 @@ const within = async <T>(signal: AbortSignal, work: Promise<T>): Promise<T> => {
   return Promise.race([work, end]).finally(() => signal.removeEventListener("abort", aborted));
 };
 
-/** What an observer may see of a line that the client sent: of AUTH, the mechanism. */
+/** The part of a client's line that an observer may see: of AUTH, the mechanism. */
 const shown = (line: string, inLogin: boolean): string => {
   const [, command] = /^(AUTH \S+) /i.exec(line) ?? [];
   if (command) return `${command} [redacted]`;
@@ -334,7 +334,7 @@ const openAt = async (
     // While the relay works on these.
     const content = contentOf(bytes);
     for (const [index, [at, line, wanted]] of steps.entries()) {
-      // Of a group Postfix sends no reply before it knows them all: it may think about the recipient.
+      // Postfix sends no reply to a group before it knows all of them: it may think about the recipient.
       reached(pipelined && at === "sender" ? "recipient" : at);
       if (!pipelined) say(line);
       const reply = await wire.reply(signal, replyMilliseconds);

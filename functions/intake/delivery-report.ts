@@ -130,8 +130,8 @@ const addressIn = (typed: string): string =>
     .toLowerCase();
 
 /**
- * Each recipient of a message/delivery-status (RFC 3464 §2.3). What is said of it is looked for when it is asked for: a
- * hostile report has thousands of recipients, and thousands of lines to be searched for each.
+ * Each recipient of a message/delivery-status (RFC 3464 §2.3). The words about it are searched on demand: a hostile
+ * report has thousands of recipients, and thousands of lines to be searched for each.
  */
 const readStatus = (body: string, words: (address: string) => Said | undefined) =>
   body.split(/\n[ \t]*\n/, mostParts).flatMap((group) => {

@@ -6,8 +6,8 @@ type Bucket = { left: number; at: number; told: boolean };
 export const wrongTokens: Rate = { most: 60, milliseconds: 60_000 };
 
 /**
- * What is left to each name of its rate, in this process alone: a bucket of `most` that fills evenly. What costs more
- * than is left makes a debt, so that a batch goes through whole and the next one waits.
+ * The rest of the rate of each name, in this process alone: a bucket of `most` that fills evenly. A charge that is
+ * larger than the rest makes a debt: the whole batch goes through, and the next one waits.
  */
 export const rateLimiter = () => {
   const buckets = new Map<string, Bucket>();

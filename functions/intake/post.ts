@@ -6,8 +6,9 @@ import { isOwnObject } from "../operator/notices.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 
 /**
- * What intake knows besides the body: who posts, when, and whom mail may go to; and by how many milliseconds the
- * poster's clock is behind ours, if the post says when it was sent. `severalSites`: other sites may post too.
+ * The facts that intake knows besides the body: who posts, when, and whom mail may go to; and by how many
+ * milliseconds the poster's clock is behind ours, if the post says when it was sent. `severalSites`: other sites may
+ * post too.
  */
 export type Circumstances = {
   site: string;
@@ -28,7 +29,7 @@ const contact = v.fallback(
   }),
   {},
 );
-/** What a posted alert has besides the alert itself. An id that cannot be read is no reason to lose the alert. */
+/** The parts of a posted alert besides the alert itself. An id that cannot be read is no reason to lose the alert. */
 export const postEntries = v.object(
   {
     id: v.fallback(v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{8,64}$/))), undefined),
@@ -41,7 +42,7 @@ export const postEntries = v.object(
   "an object",
 );
 
-/** What was posted, with the time of receipt where it tells none that can be read. */
+/** The posted alert, with the time of receipt if it has no readable time. */
 const timed = (input: unknown, now: number): unknown =>
   typeof input !== "object" || input === null || v.is(alertEntries.time, "time" in input && input.time)
     ? input
@@ -72,15 +73,15 @@ const queuedAlert = (
 export type RejectedMailbox = { queued: QueuedAlert; faults: Fault[] };
 
 /**
- * What a post asks for: at least one alert to queue, or the faults that stop all of it. Beside either the mailboxes
- * that are rejected, which is none if the alert itself cannot be read; `alert` is there if it can.
+ * The mails that a post asks for: at least one alert to queue, or the faults that stop all of it. Beside either the
+ * mailboxes that are rejected, which is none if the alert itself cannot be read; `alert` is there if it can.
  */
 export type ReadPost = { rejected: RejectedMailbox[] } & (
   | { ok: true; value: QueuedAlert[] }
   | { ok: false; faults: Fault[]; alert?: Alert }
 );
 
-/** What to do where a monitor passes no address of a contact, and no alias has the contact's name. */
+/** Advice for a contact without an address and without an alias. */
 const noAddress = (source: Alert["source"]): string => {
   const remedies: Partial<Record<Alert["source"], string>> = {
     nagios:

@@ -10,7 +10,7 @@ export const monitorOf = (c: Context): string | undefined =>
 
 const mostRecipients = 20;
 
-/** What can be read of a posted alert that cannot be read as a whole: once for each recipient, at least once. */
+/** The readable parts of a posted alert that cannot be read as a whole: once for each recipient, at least once. */
 export const readableParts = (input: unknown): Omit<Rejected, "faults">[] => {
   const at = (value: unknown, ...path: string[]): unknown =>
     path.reduce<unknown>(

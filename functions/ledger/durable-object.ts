@@ -36,7 +36,7 @@ export type LedgerStub = Pick<LedgerObject, "call">;
 
 const answerWithinMilliseconds = 30_000;
 
-/** Whether an object was only away: each deployment starts it anew. What its own code threw it throws again. */
+/** Whether an object was only away: each deployment starts it anew. It throws again the errors of its own code. */
 const wasAway = (error: unknown): boolean => {
   const { remote = false, durableObjectReset = false } = error as Record<string, boolean | undefined>;
   return !remote || durableObjectReset;

@@ -50,7 +50,7 @@ type Key = { pk: string; sk: string };
 export const dynamodbClient = (region?: string): DynamoDBClient =>
   new DynamoDBClient({
     region,
-    // Of what is throttled for longer the queue is the retry.
+    // The queue retries a call that is throttled for longer.
     maxAttempts: 2,
     requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
   });
@@ -63,7 +63,7 @@ const mostPassedOver = 2000;
 /** Flow and totals count 50,000 alerts of a kind at most: so many pages of so many keys. */
 const countedPages = 20;
 const countedAtOnce = 2500;
-/** What is longer is nobody's key: DynamoDB refuses to look for it. */
+/** A longer name is no key: DynamoDB refuses to look for it. */
 const mostKeyBytes = 2048;
 
 const attribute = (value: string | number | Uint8Array): AttributeValue => {
@@ -124,7 +124,7 @@ const runOf = (item: Item): Run => ({
 const placeOf = (item: Item) => ({ host: text(item, "host"), service: item.service?.S ?? null });
 const keyIn = (item: Item): Key => ({ pk: text(item, "pk"), sk: text(item, "sk") });
 
-/** What was found of these keys, in their order. */
+/** The items of these keys, in their order. */
 const inOrder = (keys: readonly Key[], found: Map<string, Item>): Item[] =>
   keys.map((key) => found.get(nameOf(key))).filter((item) => item !== undefined);
 /** The records of an entry's last write. */
@@ -150,10 +150,10 @@ const newMark = (): string => crypto.randomUUID().slice(-12);
 const expiresAfter = (at: number): number => Math.ceil((at + keepMilliseconds) / 1000);
 
 /**
- * The ledger in one DynamoDB table (infra/ has its keys and indexes). Of what changes together only the entry's item
- * is written under a condition, and holds the records of that write too: so all are there or none, at half of what
- * a transaction costs and without its conflicts. The records' own items follow. If the writer dies before they do,
- * whoever reads the entry next writes them first; and since the alert was not acknowledged, somebody will.
+ * The ledger in one DynamoDB table (infra/ has its keys and indexes). Only the entry's item is written under a
+ * condition, and it holds the records of that write too: so all are there or none, at half of what a transaction
+ * costs and without its conflicts. The records' own items follow. If the writer dies before they do, whoever reads
+ * the entry next writes them first; and since the alert was not acknowledged, somebody will.
  */
 export const dynamodbLedger = (
   client: DynamoDBClient,
@@ -169,7 +169,7 @@ export const dynamodbLedger = (
     return Item;
   };
   /**
-   * What there is of these keys, by name. DynamoDB leaves some of a batch for later when it is throttled, and whenever
+   * The items of these keys, by name. DynamoDB leaves some of a batch for later when it is throttled, and whenever
    * they have more than 1 MB in one of its partitions: as long as some are read, others are asked for.
    */
   const findAll = async (keys: readonly Key[]): Promise<Map<string, Item>> => {
@@ -295,7 +295,7 @@ export const dynamodbLedger = (
         site_object: `${site} ${objectOf(record)}`,
         site_contact: `${site} ${contactKey(contact)}`,
         site_ending: `${site} ${ending?.as ?? "pending"}`,
-        // What waited for long is told by a digest that is still to come.
+        // A digest that is still to come has the alerts that waited for long.
         expires: ending && expiresAfter(Math.max(receivedAt, ending.at)),
       },
       {
@@ -394,7 +394,7 @@ export const dynamodbLedger = (
     const [open, due] = [openProblem(entry), dueAt(entry)];
     const writtenBy = marks.get(change) ?? newMark();
     marks.set(change, writtenBy);
-    // Who wrote the entry since has first written our records.
+    // A later writer of the entry has first written our records.
     const traces = first ? [recordKey(first)] : [];
     const commit = advance(
       writtenBy,
@@ -607,7 +607,7 @@ export const dynamodbLedger = (
         (object === undefined || objectOf(record) === object) &&
         (mailbox === undefined || contactKey(record.contact) === mailbox) &&
         (outcome === undefined || (record.ending?.as ?? "pending") === outcome);
-      // What is not wanted is passed over by the hundred, however few are.
+      // Other records are skipped by the hundred, even if few of them match.
       const several = [object, mailbox, outcome].filter((one) => one !== undefined).length > 1;
       const atOnce = several ? Math.max(limit, batchKeys) : limit;
       const items: JournalRecord[] = [];

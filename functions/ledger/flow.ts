@@ -6,7 +6,7 @@ export const hourMilliseconds = 3_600_000;
 /** How many of an hour's alerts, by when they were received, were mailed or suppressed since; `at` is its begin. */
 export type Hour = { at: number; accepted: number; mailed: number; suppressed: number };
 
-/** What a site's alerts have come to since a time. Times are Unix milliseconds. */
+/** The results of a site's alerts since a time. Times are Unix milliseconds. */
 export type Flow = {
   /** From when on every alert is counted: later than asked for where there are too many to count. */
   since: number;

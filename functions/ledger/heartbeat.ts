@@ -2,7 +2,7 @@
 export type Heartbeat = {
   site: string;
   monitor: string;
-  /** Of the ledger's row; 0 if there is none yet. */
+  /** The revision of the ledger's row; 0 if there is none yet. */
   revision: number;
   at: number;
   /** It has been silent since then, and the operators are to be told or, at last, were told. */
@@ -35,14 +35,14 @@ export const afterListening = (
 /** Whether a monitor is silent now. Once it is heard that is over, whether or not the operators were told. */
 export const isSilent = ({ at, silent }: Heartbeat): boolean => silent !== undefined && at <= silent.since;
 
-/** What the operators are to be told of a heartbeat, and the heartbeat once they were. */
+/** The notice to operators about a heartbeat, and the heartbeat after that notice. */
 export const toTell = (
   heartbeat: Heartbeat,
 ): { silent: boolean; since: number; told: Heartbeat } | undefined => {
   const { silent, ...rest } = heartbeat;
   if (!silent) return undefined;
   const { since } = silent;
-  // Whoever was told of the silence is told of its end, even if that came first.
+  // Operators who heard of the silence hear of its end, even if the end came first.
   if (!silent.told) return { silent: true, since, told: { ...rest, silent: { since, told: true } } };
   return rest.at > since ? { silent: false, since, told: rest } : undefined;
 };

@@ -62,12 +62,15 @@ export type JournalRecord = {
   putBackAt?: number;
   /** The digest that tells this alert, by its id, and what it says of it beside the rest. */
   digest?: { id: string; line: string };
-  /** Of a digest: the ids of the alerts that it tells. */
+  /** For a digest: the ids of the alerts in it. */
   members?: string[];
-  /** Of a digest that was put back: how it stands with what its contact was told of in other mails meanwhile. */
+  /** For a digest that was put back: how it stands with what its contact was told of in other mails meanwhile. */
   meanwhile?: Record<string, Pick<Told, "state" | "recovered">>;
   ending?: { at: number; as: Ending; reason: string };
-  /** What came back after the mail was taken; kept apart from the rest, for it comes from elsewhere. */
+  /**
+   * The reports that came back after a relay accepted the mail; kept apart from the rest, for it comes from
+   * elsewhere.
+   */
   returned?: Returned[];
 };
 
@@ -208,7 +211,7 @@ const attemptLine = ({ route, outcome, reduced }: Attempt): string => {
   return `${route} ${result}${form}${over} in ${(durationMilliseconds / 1000).toFixed(1)} s: ${reply}`;
 };
 
-/** What happened to an alert, in order. */
+/** The events of an alert, in order. */
 export const eventsOf = (record: JournalRecord): { at: number; line: string }[] => {
   const from = record.made ? `made here (${record.made})` : `received from ${record.monitor}`;
   return [

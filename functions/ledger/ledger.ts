@@ -11,12 +11,12 @@ import type { Heartbeat } from "./heartbeat.ts";
 import { type JournalRecord, newRecord, type Outcome, withAttempts } from "./journal.ts";
 import type { Rejection } from "./rejection.ts";
 
-/** What the ledger knows when an alert is looked at. */
+/** The ledger's page about an alert. */
 export type Page = Known & {
   /** Names the object. */
   key: string;
   record: JournalRecord;
-  /** What its number tells of its monitor's run, if that is new. */
+  /** The news in its number about its monitor's run. */
   numbered?: Numbered;
 };
 
@@ -72,12 +72,12 @@ export type OpenProblem = { host: string; service: string | null; entry: Entry }
 export type Ledger = RouteStates & {
   /** Every route that was ever used. */
   routes(): Promise<RouteState[]>;
-  /** What is known of one monitor's heartbeat, and the next step of it on the revision it was read at. */
+  /** One monitor's heartbeat, and its next step on the revision that was read. */
   heartbeat(site: string, monitor: string): Promise<Heartbeat>;
   writeHeartbeat(heartbeat: Heartbeat): Promise<boolean>;
   /** Those of all sites, by site and monitor; those that were not heard for 30 days are forgotten. */
   heartbeats(): Promise<Heartbeat[]>;
-  /** What was rejected under one id, and the next step of it on the revision it was read at. */
+  /** The rejection under one id, and its next step on the revision that was read. */
   rejection(site: string, id: string): Promise<Rejection | undefined>;
   writeRejection(rejection: Rejection): Promise<boolean>;
   /** Those of a site, the last one first; those of which the last was 30 days ago are forgotten. */
@@ -107,7 +107,7 @@ export type Ledger = RouteStates & {
   open(limit: number): Promise<(OpenProblem & { site: string })[]>;
   /** How many records of a site end how, `pending` is the rest; in DynamoDB of each up to 50,000. */
   totals(site: string): Promise<Record<Outcome, number>>;
-  /** What came of the alerts that a site's monitors sent since a time; in DynamoDB of the newest 50,000 at most. */
+  /** The results of the alerts that a site's monitors sent since a time; in DynamoDB of the newest 50,000 at most. */
   flow(site: string, since: number): Promise<Flow>;
   /**
    * Forgets at most `limit` finished records and as many idle, closed entries from before a time; nothing that a

@@ -4,7 +4,7 @@ import type { MonitorView, Problem } from "../decide/monitor-view.ts";
 import type { Order } from "../decide/order.ts";
 import { fingerprint } from "../identity.ts";
 
-/** What an entry held until version 0.1: one episode of the object, and what contacts knew of that. */
+/** The parts of an entry until version 0.1: one episode of the object, and what contacts knew of that. */
 type OldEntry = Pick<Entry, "touchedAt" | "held" | "announced" | "storm"> & {
   episode?: { id: string; since: number; state: State; escalated?: true; acknowledgedAt?: number };
   monitors: Record<string, OldView>;
@@ -50,8 +50,9 @@ const problemOf = (
 };
 
 /**
- * The entry that a ledger stored. One of version 0.1 is read too: its episode becomes each contact's conversation, and
- * each contact keeps the one problem by which they were told. What cannot be known is mailed again.
+ * The entry that a ledger stored. One of version 0.1 is read too: its episode becomes each contact's conversation,
+ * and each contact keeps the one problem by which they were told. A problem that cannot be proven to be known is
+ * mailed again.
  */
 export const readEntry = (stored: Omit<Entry, "revision"> | OldEntry, revision: number): Entry => {
   if ("begun" in stored) return { ...stored, revision };

@@ -6,14 +6,14 @@ import { stamp } from "./journal.ts";
 import { cursorOf, type Ledger, type Listing } from "./ledger.ts";
 
 /**
- * What the bridge rejected for one object and contact of a site on one day of UTC: whole posts, or mailboxes of posts.
- * It is beside the journal's sums, for none of it was accepted. Times are Unix milliseconds.
+ * The rejections for one object and contact of a site on one day of UTC: whole posts, or mailboxes of posts. It is
+ * beside the journal's sums, for none of it was accepted. Times are Unix milliseconds.
  */
 export type Rejection = {
   id: string;
   /** Empty for requests without a token, which belong to no site. */
   site: string;
-  /** Of the ledger's row; 0 if there is none yet. */
+  /** The revision of the ledger's row; 0 if there is none yet. */
   revision: number;
   object?: string;
   contact?: string;
@@ -63,7 +63,7 @@ export const rejectionOutcome = (rejection: Rejection): string => {
   return `rejected${count === 1 ? "" : ` ${count} times`}, not mailed: ${faultWords(rejection.faults)}`;
 };
 
-/** What happened, a line for each thing, in order; the last says how it stands. */
+/** The events, a line for each, in order; the last says how it stands. */
 export const rejectionStory = (rejection: Rejection): string[] => {
   const { object, contact, monitor, first, last } = rejection;
   const what = `${object ?? "an object that cannot be read"} for ${contact ?? "a contact that cannot be read"}`;
@@ -185,7 +185,7 @@ const inLastDay = (rejections: readonly Rejection[], now: number): number =>
 /** Requests without a token in the last 24 hours: how many, when the last was, and which monitor it named. */
 export type WrongTokens = { count: number; last?: number; monitor?: string };
 
-/** What was turned away in the last 24 hours: of this site, and without a token. */
+/** The rejections and wrong tokens of the last 24 hours: of this site, and without a token. */
 export type TurnedAway = { rejected: number; wrongTokens: WrongTokens };
 
 const pageSize = 100;

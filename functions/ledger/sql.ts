@@ -22,7 +22,10 @@ import type { Rejection } from "./rejection.ts";
 
 type Value = string | number | null;
 
-/** What both SQLite engines offer: node:sqlite and a Durable Object's storage. All calls but `together` are synchronous. */
+/**
+ * The functions of both SQLite engines: node:sqlite and a Durable Object's storage. All calls but `together` are
+ * synchronous.
+ */
 export type SqlEngine = {
   exec(script: string): void;
   all(statement: string, ...values: Value[]): Record<string, unknown>[];

@@ -255,7 +255,7 @@ export const digests = (
     }
     throw new Error(`${mostConflicts} digests were closed while one alert was to join one`);
   };
-  /** What other mails told a digest's contact of its objects while it was a dead letter. */
+  /** The news that a digest's contact got in other mails while the digest was a dead letter. */
   const toldMeanwhile = async (queued: QueuedAlert, members: readonly string[]) => {
     const meanwhile: NonNullable<JournalRecord["meanwhile"]> = {};
     const keys = new Set((await ledger.stories(queued.site, members)).map(({ objectKey }) => objectKey));

@@ -214,7 +214,7 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
 
 const otherwise = "The relay stopped answering: read its log, and try again.";
 
-/** What the operator can do about a failure at a place, by the relay's words; one or two sentences. */
+/** The advice to operators about a failure at a place, by the relay's words; one or two sentences. */
 export const adviceFor = (place: Place, reply: string): string =>
   advice.find(([places, words]) => places.includes(place) && words.test(reply))?.[2] ??
   (place === "dns" || place === "banner" || place === "ehlo" ? undefined : todoAfter(place, reply)) ??

@@ -10,7 +10,7 @@ import { countOf, type Rejection } from "../ledger/rejection.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import { adviceFor } from "./advice.ts";
 
-/** What an operator must know. */
+/** A notice to operators. */
 export type Notice =
   /** A route that is down or works again, or that refuses us and is not down yet. */
   | { about: "route"; state: RouteState }
@@ -25,9 +25,9 @@ export type Notice =
   | { about: "unreadable"; reason: string }
   /** A monitor whose clock is wrong, and how. */
   | { about: "clock"; site: string; monitor: string; reason: string }
-  /** What the bridge rejected of a site on one day for one contact or, where none can be read, from one monitor. */
+  /** The rejections of a site on one day for one contact or, if no contact can be read, from one monitor. */
   | { about: "rejected"; site: string; rejections: readonly [Rejection, ...Rejection[]] }
-  /** What is open, once a day; `more` if not all is in the list. */
+  /** The open problems, once a day; `more` if not all is in the list. */
   | { about: "still-open"; problems: readonly (OpenProblem & { site: string })[]; more: boolean }
   /** A monitor that is silent, or is heard again. */
   | { about: "heartbeat"; site: string; monitor: string; since: number; silent: boolean };
@@ -87,7 +87,7 @@ export type Words = {
 export const concerned = ({ contact, monitor }: Rejection): string =>
   contact ?? (monitor === undefined ? "an unknown monitor" : `monitor ${monitor}`);
 
-/** What a fault means for whoever runs the bridge and the monitor, and what to do. */
+/** The meaning of a fault for the people who run the bridge and the monitor, and what to do. */
 const remedyFor = ({ field, expected }: Fault, contact: string | undefined): string => {
   if (expected === "an address that HARDSTATE_RECIPIENTS allows")
     return `HARDSTATE_RECIPIENTS does not allow ${contact}. If the address is right, add it or its domain to HARDSTATE_RECIPIENTS. If it is misspelt, correct the contact's definition in the monitor.`;
@@ -145,7 +145,7 @@ const wordsOf = (notice: Notice, now: number): Words => {
           : `${monitor} of ${site} is heard again`,
         todo: silent
           ? `Does the monitor run, does its cron, and can it reach the bridge? On its host: notify --test\nIf it is gone for good, it is forgotten 30 days after its last heartbeat.`
-          : "What it could not send meanwhile waits in its spool, and comes now.",
+          : "Its alerts of that time wait in its spool, and come now.",
       };
     }
     case "clock": {

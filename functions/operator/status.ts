@@ -9,7 +9,7 @@ import type { Depth } from "../queue/queue.ts";
 export type Status = {
   now: number;
   queue: { waiting: number; in_flight: number; oldest?: number };
-  /** Of this site, counted up to `mostDeadLetters`. */
+  /** Dead letters of this site, counted up to `mostDeadLetters`. */
   dead_letters: number;
   routes: {
     route: string;

@@ -51,7 +51,7 @@ export type PipelineParts = {
   report: Report;
 };
 
-// Of all who decide at once about one object one wins each round, so this many rounds end any storm.
+// Each round exactly one competing worker commits, so this bound is never reached.
 const mostDecisions = 1000;
 /** SQS buries a message after 1000 receives at most: what waits long for a route is to be received less often. */
 const quickReceives = 100;
@@ -66,13 +66,13 @@ const clockMilliseconds = 3_600_000;
 const skewMilliseconds = 5_000;
 
 /**
- * What is to be done with an alert. A mail that was decided stays decided: only its delivery is tried again, so that
+ * The decision about an alert. A mail that was decided stays decided: only its delivery is tried again, so that
  * problem and recovery both go out, in order, however long the relay was away (R30).
  */
 const verdictOf = (page: Page, queued: QueuedAlert, policy: Policy, now: number): Verdict => {
   const { verdict, claim, attempts, waiting } = page.record;
   const about = page.entry.contacts[contactKey(queued.contact)];
-  // What was put back by hand is decided anew: much may have happened since.
+  // An alert that was put back by hand is decided anew: much may have happened since.
   if (
     page.putBack ||
     verdict?.action !== "send" ||
@@ -183,14 +183,14 @@ export const pipeline = (parts: PipelineParts) => {
     const outcome = attempts.at(-1)?.outcome;
     if (outcome?.result === "accepted") return { as: "mailed", reason: outcome.reply };
     if (refused && outcome) return { as: "refused", reason: outcome.reply };
-    // What waited for something else, or was put back, has had the relay since then alone.
+    // An alert that waited for something else, or was put back, has tried the relay since then alone.
     const age = clock() - Math.max(receivedAt, holds.at(-1)?.until ?? 0, putBackAt ?? 0);
     if (age < parts.giveUpAfterSeconds * 1000) return undefined;
     const last = outcome?.reply ?? wait?.reason;
     return { as: "dead", reason: `given up after ${parts.giveUpAfterSeconds / 3600} h: ${last}` };
   };
 
-  /** Decides and claims. What may be done with the message, or the mail that is to be sent now. */
+  /** Decides and claims. The disposition of the message, or the mail that is to be sent now. */
   const begin = async (queued: QueuedAlert, message: ReceivedMessage): Promise<Disposition | Claimed> => {
     // Counted once, however often others change the object's entry first.
     let admitted = false;

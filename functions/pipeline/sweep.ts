@@ -57,7 +57,7 @@ const tellOfRoutes = async (parts: SweepParts, now: number) => {
 };
 
 /**
- * Tells operators of monitors that are silent, or heard again. That one is silent is noted before it is told: so its
+ * Tells operators of monitors that are silent, or heard again. A silence is noted before operators hear of it: so its
  * end is told as well, should it come in between. A conflict leaves a heartbeat to the next sweep.
  */
 const tellOfHeartbeats = async (parts: SweepParts, now: number) => {
@@ -112,7 +112,7 @@ const tellOfOpen = async (parts: SweepParts, now: number) => {
   const untold = operators.filter((_, index) => told[index] === undefined);
   if (untold.length === 0) return;
   const problems = await ledger.open(mostStillOpen + 1);
-  // What the bridge tells of itself has its own mails.
+  // The bridge's own problems have mails of their own.
   const shown = problems.filter(({ site }) => site !== operatorSite).slice(0, mostStillOpen);
   if (!shown.some(({ entry }) => (openProblem(entry)?.since ?? now) <= time)) return;
   const more = problems.length > mostStillOpen;

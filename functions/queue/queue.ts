@@ -54,12 +54,12 @@ export type ReceivedMessage = {
   visibleAgainAt: number;
 };
 
-/** What was put aside: of which alert, unless it is none, and why. */
+/** The dead letters: of which alert, unless it is none, and why. */
 export type DeadLetter = { alert?: QueuedAlert; reason: string; body: string; deadAt: number };
 
 /** Which dead letters are to be put back: those of a site, or one of them; without both all that there are. */
 export type Chosen = { site?: string; id?: string };
-/** Whether a dead letter is one of those; what is no alert is of no site. */
+/** Whether a dead letter is one of those; unreadable messages belong to no site. */
 export const isChosen =
   ({ site, id }: Chosen) =>
   ({ alert }: DeadLetter): boolean =>
@@ -94,7 +94,7 @@ export type Queue = {
   giveBack(message: ReceivedMessage, visibilityTimeoutSeconds: number): Promise<void>;
   /** Puts a message aside for people, with the reason. */
   bury(message: ReceivedMessage, reason: string): Promise<void>;
-  /** Puts dead letters back; tells how many. Who dies meanwhile may put one back twice. */
+  /** Puts dead letters back; tells how many. A death meanwhile may put a message back twice. */
   redrive(which: Chosen): Promise<number>;
   /** Oldest first. With `site`: its dead letters, and unreadable ones. Long outputs may be left out. */
   deadLetters(limit: number, site?: string): Promise<DeadLetter[]>;
@@ -206,17 +206,17 @@ export const putBack = (body: string, now: number): Omit<OutgoingMessage, "group
   return queued.ok ? toMessage({ ...queued.value, putBackAt: now }) : { body, site: "", contact: "" };
 };
 
-/** What is to become of a message. Nothing but `remove` and `bury` ends it. */
+/** The disposition of a message. Nothing but `remove` and `bury` ends it. */
 export type Disposition =
   | { message: "remove" }
   | { message: "give-back"; afterSeconds: number }
   | { message: "bury"; reason: string };
 
 /**
- * Handles one batch: groups side by side, one group's messages in order. After the first message of a group that
- * is not removed or buried, the later ones are not handled but given back with it. What `handle` throws leaves the
- * message alone: it is visible again when its time is over. The result has a disposition for every message that
- * may be touched, so a branch that is forgotten redelivers and never loses.
+ * Handles one batch: groups side by side, one group's messages in order. After the first message of a group that is
+ * not removed or buried, the later ones are not handled but given back with it. An error of `handle` leaves the
+ * message alone: it is visible again when its time is over. The result has a disposition for every message that may
+ * be touched, so a branch that is forgotten redelivers and never loses.
  */
 export const drainInOrder = async (
   messages: readonly ReceivedMessage[],

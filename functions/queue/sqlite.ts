@@ -105,7 +105,7 @@ const longCharacters = 4096;
 
 /** Nothing is hidden for longer, not even what waits for tomorrow's share of a rate: it is asked about in between. */
 const longestSeconds = 1800;
-/** What seems to be hidden for longer was so before the clock was set back. */
+/** A message that seems to be hidden for longer was hidden before the clock was set back. */
 const farMilliseconds = (longestSeconds + 60) * 1000;
 /** If many messages become visible at one moment, one receive gives so many of them their turns. */
 const mostReturning = 1000;

@@ -168,7 +168,7 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       MessageAttributes?.reason?.StringValue ?? "received too often",
       Number(Attributes?.SentTimestamp ?? 0),
     );
-  // What AWS's own redrive has moved has come back in a group that is not its own: an alert tells that itself.
+  // A message that AWS's own redrive has moved is in a group that is not its own: an alert tells that itself.
   const groupOf = ({ letter, message: { Attributes, MessageAttributes } }: HeldLetter): string =>
     (letter.alert && toMessage(letter.alert).group) ??
     MessageAttributes?.group?.StringValue ??

@@ -46,7 +46,7 @@ export type Event =
       ending: Ending;
       row: Row;
       reason: string;
-      /** Of the last attempt: by which route, and the code of its reply if there was one. */
+      /** The last attempt: by which route, and the code of its reply if there was one. */
       route?: string;
       code?: number;
       queueId?: string;
@@ -175,7 +175,7 @@ const sentence = (event: Event): string => {
   }
 };
 
-// What a request says may be in a line, and must not look like another one: of all only a stack has lines of its own.
+// Words of a request may be in a line, and must not look like another line: of all only a stack has lines of its own.
 const unprintable = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 const unprintableInStacks = /(?!\n)[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
