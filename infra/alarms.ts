@@ -27,7 +27,9 @@ type Watched = {
   lambdas: Record<string, Lambda>;
 };
 
-/** What is watched: at `atLeast`, or `below`, in `dataPoints` of `periods`. No news is good unless it says "alarm". */
+/**
+ * The watched metric: at `atLeast`, or `below`, in `dataPoints` of `periods`. No news is good unless it says "alarm".
+ */
 type Watch = {
   name: string;
   metric: IMetric;
@@ -36,7 +38,7 @@ type Watch = {
   periods: number;
   dataPoints?: number;
   whenMissing?: "alarm";
-  /** What it means and what to do: the text of the alarm's mail. */
+  /** Its meaning, and what to do: the text of the alarm's mail. */
   meaning: string;
 };
 
@@ -55,7 +57,7 @@ const watched = ({ queue, deadLetters, returnedUnread, lambdas }: Watched): Watc
     },
     {
       name: "silent-monitor",
-      // Of five minutes, for a sweep may be late.
+      // Five minutes, because a sweep may be late.
       metric: ours("hardstate_silent_monitors", 5, Stats.MAXIMUM),
       atLeast: 1,
       periods: 1,

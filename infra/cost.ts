@@ -1,7 +1,7 @@
 /**
- * What AWS charges in us-east-1, in dollars: the list prices of 2025 on AWS's pages "Amazon SQS pricing", "AWS Lambda
- * Pricing" (Arm), "Amazon DynamoDB pricing for on-demand capacity", "Amazon SES pricing", "Amazon CloudWatch pricing"
- * and "AWS KMS pricing", without the free tiers. Look there before you rely on them.
+ * AWS's list prices of 2025 in us-east-1, in dollars, without the free tiers. They come from its pages "Amazon SQS
+ * pricing", "AWS Lambda Pricing" (Arm), "Amazon DynamoDB pricing for on-demand capacity", "Amazon SES pricing", "Amazon
+ * CloudWatch pricing" and "AWS KMS pricing". Look there before you rely on them.
  */
 export const prices = {
   sqsFifoRequest: 0.5 / 1e6,
@@ -19,8 +19,8 @@ export const prices = {
 } as const;
 
 /**
- * What one alert uses. A request to SQS may have 64 KB, a read unit 4 KB, a write unit 1 KB, indexes included: longer
- * output or names may take a unit more of each.
+ * The resources that one alert uses. A request to SQS may have 64 KB, a read unit 4 KB, a write unit 1 KB, indexes
+ * included: longer output or names may take a unit more of each.
  */
 export type Use = {
   sqsRequests: number;
@@ -71,7 +71,7 @@ export const suppressedAlert: Use = {
   logKilobytes: 0.9 + lambdaLinesKilobytes,
 };
 
-/** What a bridge uses in a month of 730 hours although no alert comes. */
+/** The resources of a bridge in a month of 730 hours without any alert. */
 export const idleMonth = {
   // Lambda's five pollers wait 20 s each time.
   sqsRequests: (730 * 3600 * 5) / 20,

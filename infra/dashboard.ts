@@ -77,7 +77,7 @@ export const makeDashboard = (
           alarms,
         }),
         new SingleValueWidget({
-          title: "What became of the alerts of this time",
+          title: "Results of the alerts of this time",
           width: 8,
           height: 6,
           setPeriodToTimeRange: true,

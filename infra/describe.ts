@@ -7,7 +7,7 @@ export type Template = {
   Resources: Record<string, { Type: string; Properties: Record<string, unknown> }>;
 };
 
-/** What the plugins of `cdk synth` found. */
+/** The findings of the plugins of `cdk synth`. */
 export type ValidationReport = {
   pluginReports: {
     pluginName: string;
@@ -36,7 +36,7 @@ type Widget = {
   };
 };
 
-/** What tests make before the stack is anywhere: queue, dead letters and table, as the template has them. */
+/** The facts that tests need before the stack is anywhere: queue, dead letters and table, as the template has them. */
 export const storesOf = ({ Resources }: Template): Template => ({
   Resources: Object.fromEntries(
     Object.entries(Resources).filter(([, { Type }]) =>
@@ -126,7 +126,7 @@ const priceTable = (head: string, lines: Record<string, number>): string => {
   );
 };
 
-/** What a million alerts cost, mailed and suppressed, and a month without any. */
+/** The cost of a million alerts, mailed and suppressed, and of a month without any. */
 export const describeCost = (): string =>
   [
     priceTable("a million mailed alerts", perMillionAlerts(mailedAlert)),
@@ -134,7 +134,7 @@ export const describeCost = (): string =>
     priceTable("a month without alerts", perMonth(idleMonth)),
   ].join("\n\n");
 
-/** What cdk-nag says, and why what it found is as it is. */
+/** The findings of cdk-nag, and the reason for each. */
 export const describeFindings = ({ pluginReports }: ValidationReport): string =>
   pluginReports
     .flatMap(({ pluginName, conclusion, violations, suppressedViolations = [] }) => [

@@ -1,7 +1,7 @@
 import type { Fault, Reading } from "../functions/alert.ts";
 import { readSettings, settings, trialSettings } from "../functions/config.ts";
 
-/** What a deployment may choose: the bridge's settings, and how AWS runs it. */
+/** The choices of a deployment: the bridge's settings, and how AWS runs it. */
 export type Options = {
   /** Settings that are no secrets, by their names, checked as the bridge itself would. */
   plain: Record<string, string>;
@@ -9,7 +9,7 @@ export type Options = {
   parameters: Record<string, string>;
   /** The addresses in HARDSTATE_FROM and HARDSTATE_ENVELOPE_FROM. */
   senders: readonly string[];
-  /** What is verified at SES: domains or addresses. */
+  /** The verified identities at SES: domains or addresses. */
   sesIdentities: readonly string[];
   /** The KMS key of the parameters, unless it is AWS's own for them. */
   secretsKeyArn?: string;
@@ -26,7 +26,7 @@ const standIns = {
   HARDSTATE_QUEUE: "sqs:https://sqs.us-east-1.amazonaws.com/1/alerts.fifo",
   HARDSTATE_LEDGER: "dynamodb:ledger",
 };
-/** Of those that CloudWatch knows. */
+/** One of the periods that CloudWatch knows. */
 const retentionDays = [1, 3, 5, 7, 14, 30, 60, 90, 180, 365, 731];
 const named = /^(HARDSTATE_\w+?)(_PARAMETER)?$/;
 const parameterForm = /^\/[\w./-]+$/;

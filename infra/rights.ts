@@ -9,7 +9,7 @@ import type { Options } from "./options.ts";
 /** The bridge's four Lambda functions. */
 export type FunctionName = "intake" | "worker" | "sweep" | "feedback";
 
-/** What a function is and may do. */
+/** A function and its rights. */
 export type Rights = {
   bundle: "lambda-intake" | "lambda-worker";
   handler: string;
@@ -36,7 +36,7 @@ export type Rights = {
 const relaySecrets = ["HARDSTATE_RELAYS", "HARDSTATE_OAUTH"];
 const tokens = ["HARDSTATE_TOKENS"];
 
-/** What each function is and may do: its role has this, its own log, its parameters, and nothing else. */
+/** Each function and its rights: its role has this, its own log, its parameters, and nothing else. */
 export const functions: Record<FunctionName, Rights> = {
   intake: {
     bundle: "lambda-intake",

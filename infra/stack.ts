@@ -159,7 +159,7 @@ export const bridge = (app: App, options: Options): Stack => {
   const sweep = makeFunction("sweep");
   const feedback = makeFunction("feedback");
 
-  // Who may post is told by a bearer token of ours, which a monitoring host can keep; it cannot sign as IAM needs.
+  // A bearer token of ours says who may post, because a monitoring host can keep one; it cannot sign as IAM needs.
   const { url } = intake.addFunctionUrl({ authType: FunctionUrlAuthType.NONE });
   worker.addEventSourceMapping("alerts", {
     eventSourceArn: queue.queueArn,

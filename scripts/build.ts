@@ -6,7 +6,9 @@ import { gzipSync } from "node:zlib";
 import { build, type Metafile } from "esbuild";
 import { complain, say } from "../functions/report/log.ts";
 
-/** What is built for Lambda: its entry, how many KiB it may have, compressed by gzip, and the files that lie beside it. */
+/**
+ * The bundles for Lambda: its entry, how many KiB it may have, compressed by gzip, and the files that lie beside it.
+ */
 const forLambda = [
   { name: "lambda-intake", mostKib: 130, beside: ["functions/api/openapi.json"] },
   { name: "lambda-worker", mostKib: 260, beside: [] },
@@ -49,7 +51,7 @@ const buildForLambda = async (
       "@aws-sdk/endpoint-cache": "./functions/runtime/sdk-parts.ts",
       "@smithy/core/event-streams": "./functions/runtime/sdk-parts.ts",
     },
-    // What CommonJS modules require of Node.
+    // The parts of Node that CommonJS modules require.
     banner: { js: 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);' },
   });
   for (const file of beside) copyFileSync(file, join(folder, name, basename(file)));

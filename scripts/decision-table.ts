@@ -5,7 +5,7 @@ import { player, readScenarios } from "../test/scenarios/scenarios.ts";
 
 const files = ["scenarios", "swallowed", "rows"].map((name) => `test/scenarios/${name}.yaml`);
 
-/** What happens to an alert by a row, as events of the bridge tell it. */
+/** The result of an alert by a row, from the events of the bridge. */
 const resultOf = (event: Event): [Row, string] | undefined => {
   if (event.event === "held") return [event.row, "waits"];
   if (event.event !== "ended") return undefined;

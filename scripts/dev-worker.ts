@@ -20,7 +20,7 @@ const given = Object.entries(process.env).filter(
 );
 
 const startQueue = async () => {
-  // What was accepted outlives a restart, as with SQS.
+  // Accepted alerts outlive a restart, as with SQS.
   const dataDir = join(state, "queue");
   const server = await startFauxqs({ port: 0, host: "127.0.0.1", logger: false, dataDir });
   const origin = `http://127.0.0.1:${server.port}`;
@@ -72,7 +72,7 @@ const worker = await startWorker({
   authorities,
   port,
   state,
-  // What workerd says for itself of an option that it does not need.
+  // A warning of workerd about an option that it does not need.
   said: (line) => line !== "" && !line.startsWith("NOSENTRY") && say(line),
   bindings,
 }).catch((error: Error) => {

@@ -221,7 +221,7 @@ const paths: Record<string, Record<string, Json>> = {
         content: { "message/rfc822": { schema: { type: "string" } } },
       },
       responses: {
-        200: json("What the report said and whether that was news, or why it is ignored.", "Return"),
+        200: json("The content of the report and whether it was new, or why it is ignored.", "Return"),
         ...refusalsOf(
           "not-readable",
           "not-authorised",

@@ -94,7 +94,7 @@ const episode = (): string => {
   );
 };
 
-/** A terminal with these lines. With `seconds`, line after line appears, unless the reader wants no motion. */
+/** A terminal with these lines. With `seconds`, line after line appears, unless the reader's settings say no motion. */
 const terminal = (title: string, lines: readonly string[], seconds?: number): string => {
   const [width, height] = [860, 34 + lines.length * 18];
   const kind = (line: string) =>

@@ -11,7 +11,7 @@ export type WorkerSettings = {
   port?: number;
   /** A file with the certificates of authorities that workerd is to trust too; of the first start of a process. */
   authorities?: string;
-  /** What the Worker writes, line by line. */
+  /** The output of the Worker, line by line. */
   said(line: string): unknown;
 };
 

@@ -61,8 +61,8 @@ const noteLinesOf = (members: readonly JournalRecord[]): Line[] => {
 };
 
 /**
- * One line for each object, as the last of its alerts that was decided says (by their times one that had waited would
- * seem to be before what it ends), or as its contact was told meanwhile. Recovered is told with what it was.
+ * One line for each object, by its last alert that was decided, or by other mails of its contact meanwhile. Times do
+ * not decide: an alert that waited is older than it looks. Recovered is told with what it was.
  */
 const linesOf = (
   members: readonly JournalRecord[],

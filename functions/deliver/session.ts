@@ -16,8 +16,8 @@ export class SessionError extends Error {
 export type Line = { from: "client" | "relay"; text: string };
 
 /**
- * Follows a session: `reached` is told of each step begun, `heard` of each command and reply, `passed` of a name's address
- * found, of the connection made to it, and of the handshake where TLS is from the start.
+ * Follows a session: `reached` is called at each step, and `heard` for each command and reply. `passed` is called
+ * when an address is found, when the connection is made, and after the handshake of TLS from the start.
  */
 export type SessionObserver = {
   reached?(step: Step): void;

@@ -117,9 +117,9 @@ const begun = (site: string, id: string, now: number): Rejection => ({
 });
 
 /**
- * Notes what was rejected of a site: one record for each object, contact and day, and at most `mostRejections` and
- * one of a site and day, so that neither a monitor that repeats itself nor a flood fills the disk. `begunToday` has the ids of that site and day
- * that this process has begun: of those that are noted at once none sees the others in the ledger.
+ * Notes the rejections of a site: one record for each object, contact and day. A site has at most `mostRejections`
+ * and one a day, so that no flood fills the disk. `begunToday` has the ids of that site and day that this process has
+ * begun: of those that are noted at once none sees the others in the ledger.
  */
 export const noteRejected = async (
   ledger: Ledger,

@@ -155,7 +155,7 @@ const wordsOf = (notice: Notice, now: number): Words => {
         state: "WARNING",
         key: `clock ${site} ${monitor} ${Math.floor(now / day)}`,
         output: `${reason}, at site ${site}`,
-        todo: "Its alerts are mailed all the same. But the times in its mails are wrong, and what it sends may be put in the wrong order.\nOn the monitoring host, set the clock by NTP and restart the monitor.\nNo more mail about this clock today.",
+        todo: "Its alerts are mailed all the same. But the times in its mails are wrong, and its alerts may come in the wrong order.\nOn the monitoring host, set the clock by NTP and restart the monitor.\nNo more mail about this clock today.",
       };
     }
     case "rejected": {

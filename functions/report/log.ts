@@ -194,5 +194,5 @@ export const toConsole =
 /** Words for the person who runs the program, as they are. */
 export const say = (text: string): void => console.log(text);
 
-/** What keeps the program from running. */
+/** An error that keeps the program from running. */
 export const complain = (text: string): void => console.error(text);

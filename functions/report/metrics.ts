@@ -1,6 +1,6 @@
 import type { Event } from "./log.ts";
 
-/** What the bridge counts, by names that are the same in Prometheus and in CloudWatch. */
+/** The counters of the bridge, with the same names in Prometheus and in CloudWatch. */
 export type Counter =
   | "hardstate_accepted_total"
   | "hardstate_rejected_total"
@@ -18,7 +18,7 @@ export type Counter =
   | "hardstate_failed_total"
   | "hardstate_unavailable_total";
 
-/** What an event adds to one metric. Labels have few values: never an object, a contact or an id. */
+/** The addition of an event to one metric. Labels have few values: never an object, a contact or an id. */
 export type Sample = {
   name: Counter | "hardstate_delivery_seconds" | "hardstate_silent_monitors" | "hardstate_route_down";
   value: number;
@@ -31,7 +31,7 @@ const replyOf = (route = "none", code = 0): Record<string, string> => ({
   code: code >= 100 && code <= 599 ? String(code) : "none",
 });
 
-/** What an event counts for; the only way from events to metrics. */
+/** The samples of an event; the only way from events to metrics. */
 export const samplesOf = (event: Event): Sample[] => {
   switch (event.event) {
     case "accepted":

@@ -62,9 +62,9 @@ type PrometheusParts = {
 };
 
 /**
- * The numbers of one bridge for Prometheus. `observe` counts an event; `scrape` reads queue and ledger as they are now
- * and resolves to the text within the time they may take, with the monitors of the site that asks, or, for the
- * operators' own site, of all. What cannot be read is left out, and `hardstate_readable` says so.
+ * The numbers of one bridge for Prometheus. `observe` counts an event; `scrape` reads queue and ledger as they are
+ * now and resolves to the text within the time they may take. It has the monitors of the site that asks; the
+ * operators' own site sees all. Numbers that cannot be read are left out, and `hardstate_readable` says so.
  */
 export const prometheus = (parts: PrometheusParts) => {
   const { queue, ledger, routes, clock, readMilliseconds = 3000 } = parts;
@@ -102,7 +102,7 @@ export const prometheus = (parts: PrometheusParts) => {
     "route",
   );
 
-  /** Of one scrape alone: scrapes of several sites may be under way at once. */
+  /** For one scrape alone: scrapes of several sites may be under way at once. */
   const heartbeatsOf = (site: string, heartbeats: readonly Heartbeat[]): Registry => {
     const own = new Registry();
     const age = new Gauge({
@@ -125,7 +125,7 @@ export const prometheus = (parts: PrometheusParts) => {
     const [states, heartbeats] = await Promise.all([ledger.routes(), ledger.heartbeats()]);
     return { states, heartbeats };
   };
-  /** What a part says in its time; undefined, and told, if it does not. */
+  /** The answer of a part in its time; undefined, and told, if it does not. */
   const read = async <T>(part: string, reading: Promise<T>): Promise<T | undefined> => {
     const tooLate = setTimeout(readMilliseconds, undefined, { ref: false });
     const answer = await Promise.race([reading, tooLate]).catch(() => undefined);

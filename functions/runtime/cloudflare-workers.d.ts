@@ -1,4 +1,4 @@
-/** What of the Workers runtime is used here (https://developers.cloudflare.com/durable-objects/api/). */
+/** The parts of the Workers runtime that are used here (https://developers.cloudflare.com/durable-objects/api/). */
 declare module "cloudflare:workers" {
   /** Vars, secrets and bindings. */
   export const env: Record<string, unknown>;

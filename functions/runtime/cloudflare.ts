@@ -100,7 +100,7 @@ type Bridge = {
 const wordsOf = (faults: readonly Fault[]): string =>
   `these settings are wrong: ${faults.map(({ field, expected }) => `${field} needs ${expected}`).join("; ")}`;
 
-/** What requests or a cron work with: no connection is in it. Throws with all faults of the settings. */
+/** The parts for requests or a cron: no connection is in it. Throws with all faults of the settings. */
 const bridgeOf = ({ LEDGER, ...environment }: Bindings): Bridge => {
   const reading = readSettings(environment, "cloudflare");
   const credentials = {
@@ -141,7 +141,7 @@ const failed = (during: string, error: unknown, id?: string) =>
     error: error instanceof Error ? (error.stack ?? error.message) : String(error),
   });
 
-/** What was due and could not be handed over stays due. It is no reason to mail nothing else. */
+/** An alert that was due and could not be handed over stays due. It is no reason to mail nothing else. */
 const sweepLedger = async ({ settings, queue, ledger }: Bridge) => {
   try {
     report({ event: "swept", due: await sweep({ ...settings, ledger, queue, report }, clock()) });

@@ -7,7 +7,7 @@ import type { Socket } from "node:net";
  */
 export const keepRoom = (server: Server, most: number): void => {
   const open = new Set<Socket>();
-  // Who has been in one of them longest comes first.
+  // The connection with the longest wait comes first.
   const [answered, waitedFor] = [new Set<Socket>(), new Set<Socket>()];
   const forget = (socket: Socket) => {
     answered.delete(socket);

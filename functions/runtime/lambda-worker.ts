@@ -115,10 +115,10 @@ const workMeanwhile = async (
 };
 
 /**
- * Works on one batch of an SQS event source with ReportBatchItemFailures. What is not in the answer is deleted by
- * Lambda; a message that is to come again is in it, with all later ones of its group. A group does not wait for the
- * slow mails of other groups: its messages are given back at once, or removed within a second. While a mail is slow, the
- * invocation works on further messages of the queue.
+ * Works on one batch of an SQS event source with ReportBatchItemFailures. Lambda deletes each message that is not in
+ * the answer; a message that is to come again is in it, with all later ones of its group. A group does not wait for
+ * the slow mails of other groups: its messages are given back at once, or removed within a second. While a mail is
+ * slow, the invocation works on further messages of the queue.
  */
 export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatchResponse> => {
   const made = await bridge();

@@ -3,7 +3,7 @@ import { asEmf, type Report } from "../report/log.ts";
 import type { Environment } from "./settings.ts";
 import { type Parameters, withParameters } from "./ssm.ts";
 
-/** What the settings of a function say. */
+/** The settings of a function. */
 type OnLambda = Settings & {
   queue: { kind: "sqs"; url: string };
   ledger: { kind: "dynamodb"; table: string };
@@ -35,7 +35,7 @@ const readAll = async (
 ): Promise<{ settings: OnLambda; text: string }> => {
   const { environment: whole, faults } = await withParameters(environment, parameters);
   const reading = readSettings(whole, runtime);
-  // What could not be fetched is told by its parameter's name alone.
+  // A parameter that cannot be fetched is named without its value.
   const unread = new Set(faults.map(({ field }) => field.replace(/_PARAMETER$/, "")));
   const all = [...faults, ...(reading.ok ? [] : reading.faults.filter(({ field }) => !unread.has(field)))];
   if (!reading.ok || all.length > 0)
@@ -79,7 +79,7 @@ export const lambdaSettings = async (
   };
 };
 
-/** What is made of settings, and made anew once they are others. */
+/** A value that is made from settings, and made anew after they change. */
 export const madeOf = <T>(make: (settings: OnLambda) => T): ((settings: OnLambda) => T) => {
   let last: { settings: OnLambda; made: T } | undefined;
   return (settings) => {

@@ -64,7 +64,7 @@ const takeState = (state: string): { close(): void } => {
   process.exit(3);
 };
 
-// What few use is loaded by those alone: it has some 20 MiB.
+// Parts that few settings need are loaded for these alone: it has some 20 MiB.
 const sqsOf = async (url: string): Promise<Queue> => {
   const { sqsClient, sqsQueue } = await import("../queue/sqs.ts");
   return sqsQueue(sqsClient(url, process.env.AWS_REGION ?? "us-east-1"), url, clock);
@@ -152,7 +152,7 @@ const repeat = async (
     try {
       await work();
     } catch (error) {
-      // What was due stays due, on disk.
+      // Alerts that were due stay due, on disk.
       report({ event: "failed", during, error: trace(error) });
     }
     await setTimeout(pause, undefined, { signal }).catch(() => undefined);
@@ -235,7 +235,7 @@ const main = async () => {
     report({ event: "stopping", signal });
     const closed = new Promise((resolve) => server.close(resolve));
     stopping.abort();
-    // What is still under way then is on disk, and the next start takes it up at once.
+    // Mail that is still under way then is on disk, and the next start goes on with it.
     setTimeout(stopWithinMilliseconds, undefined, { ref: false }).then(() => process.exit(1));
     await Promise.all([closed, ...timers, working]);
     for (const { transport } of routes) transport.close();

@@ -13,7 +13,9 @@ import type { Transport } from "../deliver/transport.ts";
 const ehloName = ({ from }: Sender): string =>
   isFullName(hostname()) ? hostname() : from.address.slice(from.address.lastIndexOf("@") + 1);
 
-/** What a runtime must bring that has it otherwise than Node: how to connect, and what the AWS SDK does not find. */
+/**
+ * The parts that a runtime must bring if they differ from Node's: how to connect, and what the AWS SDK does not find.
+ */
 type Surroundings = Pick<SessionParts, "sockets"> & { ses?: Parameters<typeof sesClient>[1] };
 
 /** A relay with its name for EHLO, and what sessions with it need. */

@@ -3,7 +3,7 @@ import type { Fault } from "../../functions/alert.ts";
 import { isUrlWithoutLogin } from "../../functions/deliver/relay-url.ts";
 import { fileText, NotFoundOut, type Values, WrongUse, wordOf } from "./command.ts";
 
-/** What an alert's id looks like. */
+/** The form of an alert's id. */
 export const idForm = /^[A-Za-z0-9._-]{8,80}$/;
 
 /** The tokens to try: those of the settings, or the trial's. */
@@ -32,7 +32,7 @@ export const bridgeOf = ({ url }: Values): string => {
   return given.replace(/\/+$/, "");
 };
 
-/** What the bridge answers to each token, as long as `wanted` needs another; the good answers, or 404. */
+/** The bridge's answers to the tokens, as many as `wanted` needs; the good answers, or 404. */
 export const ask = async (
   values: Values,
   path: string,
@@ -70,7 +70,7 @@ export const ask = async (
   throw new NotFoundOut(`${bridge} answered ${last?.status}${faults && `: ${faults}`}.`);
 };
 
-/** What every command that asks says of how. */
+/** The part of the usage about how a command asks. */
 export const asking = `The bridge is asked at HARDSTATE_HOST and HARDSTATE_PORT, or URL, with the
 tokens of HARDSTATE_TOKENS (HARDSTATE_TOKENS_FILE), with that in FILE, or with
 the trial's.`;

@@ -4,7 +4,7 @@ import { say } from "../../functions/report/log.ts";
 import { ask, asking, askingOptions, bridgeOf } from "./bridge.ts";
 import { type Command, NotFoundOut, paragraph, WrongUse, wordOf } from "./command.ts";
 
-/** What the bridge tells of an alert. */
+/** The bridge's answer about an alert. */
 type Story = {
   status: string;
   outcome?: string;

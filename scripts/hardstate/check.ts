@@ -9,7 +9,7 @@ import { type Command, paragraph, type Status } from "./command.ts";
 
 type Recipients = { name: string; addresses: { address: string; allowed: boolean }[]; fault?: string };
 
-/** What an alias stands for, and whether mail may go there. */
+/** The addresses of an alias, and whether mail may go there. */
 const aliasOf = (name: string, { aliases, allowed }: Settings): Recipients | undefined => {
   const addresses = aliases.get(name.toLowerCase());
   return (
@@ -17,7 +17,7 @@ const aliasOf = (name: string, { aliases, allowed }: Settings): Recipients | und
   );
 };
 
-/** What becomes of a contact of this name or address when an alert comes for it. */
+/** The addresses that get an alert for a contact of this name or address. */
 const contactOf = (name: string, settings: Settings): Recipients => {
   const contact = name.includes("@") ? { email: name } : { name };
   const { addresses, rejected } = resolveContact(contact, settings.aliases, settings.allowed);

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 
 /** 0 good, 1 the thing asked about is bad, 2 wrong use, 3 could not be found out. */
 export type Status = 0 | 1 | 2 | 3;
-/** What the options of a command line say. */
+/** The values of a command line's options. */
 export type Values = Record<string, string | boolean | undefined>;
 /** One of the commands of `hardstate`. */
 export type Command = {
@@ -14,14 +14,14 @@ export type Command = {
 
 /** Wrong use: what is wrong, and where the right use is found. */
 export class WrongUse extends Error {}
-/** What was asked could not be found out. */
+/** The command could not find out the answer. */
 export class NotFoundOut extends Error {}
 
 /** The text that an option was given. */
 export const wordOf = (value: string | boolean | undefined): string | undefined =>
   typeof value === "string" ? value : undefined;
 
-/** What a file holds. `what` names it for a person. */
+/** The content of a file. `what` names it for a person. */
 export const fileText = (path: string, what: string): string => {
   try {
     return readFileSync(path, "utf8").trim();

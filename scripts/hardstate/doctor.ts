@@ -113,7 +113,7 @@ const remember = (state: string, route: string, seen: Seen) => {
     writeFileSync(`${path}.${process.pid}`, `${JSON.stringify({ routes })}\n`, { mode: 0o600 });
     renameSync(`${path}.${process.pid}`, path);
   } catch (error) {
-    complain(`What was seen cannot be kept for the next time (${(error as Error).message}).`);
+    complain(`The findings cannot be kept for the next time (${(error as Error).message}).`);
   }
 };
 
@@ -130,7 +130,7 @@ const nameServers = (given: string | undefined): Dns => {
 
 const domainOf = (address: string): string => address.slice(address.lastIndexOf("@") + 1);
 
-/** What DNS says of the domains of From and envelope sender when this relay sends. */
+/** The checks by DNS of the domains of From and envelope sender when this relay sends. */
 const domainChecks = async (
   relay: Relay,
   { from, envelopeFrom }: Settings["sender"],

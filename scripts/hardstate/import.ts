@@ -47,7 +47,7 @@ const writeSecretly = (path: string, text: string, force: boolean): void => {
   }
 };
 
-/** What is in a file, or why it cannot be read. */
+/** The content of a file, or why it cannot be read. */
 const bytesOf = (path: string): Buffer | string => {
   try {
     const status = statSync(path);

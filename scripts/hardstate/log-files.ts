@@ -21,7 +21,7 @@ const stampForms = [
   new RegExp(`^(?<day>[A-Z][a-z]{2} [ \\d]\\d) ${time} \\S{1,255} (?:[^\\s:]{1,100}: )?`),
 ];
 
-/** What Centreon writes between the time and the entry. */
+/** The text of Centreon between the time and the entry. */
 const columns = /^(?:\[[^\]\s]{1,40}\] ){0,4}/;
 
 const hourMilliseconds = 3_600_000;
@@ -83,7 +83,7 @@ const beginOf = async (path: string): Promise<string> => {
 
 /**
  * The lines of a file, unpacked if gzip packed it. They end at LF alone: an output may hold a CR, or a Unicode line
- * separator. Of a line longer than 1 MiB the rest is left out. `read` is told how many bytes of the file were read.
+ * separator. A line ends at 1 MiB; the rest is left out. `read` is told how many bytes of the file were read.
  */
 export async function* linesOf(path: string, read: (bytes: number) => void): AsyncGenerator<string> {
   try {

@@ -13,12 +13,15 @@ import type { Report } from "../../functions/report/log.ts";
 import { openDatabase } from "../../functions/sqlite.ts";
 
 /**
- * What a relay of a rehearsal does with a mail: `away` cannot be reached, `unauthorised` refuses our login, `deferred`
- * does not want this mail yet, `lost` took it or not and never said, `crash` ends the worker.
+ * The answer of a rehearsal's relay to a mail: `away` cannot be reached, `unauthorised` refuses our login, `deferred`
+ * defers this mail, `lost` took it or not and never said, `crash` ends the worker.
  */
 export type RelayAnswer = "accepted" | "away" | "unauthorised" | "deferred" | "refused" | "lost" | "crash";
 
-/** What the error says by which a worker of a rehearsal dies: its message is handed out again when its time is over. */
+/**
+ * The message of the error by which a worker of a rehearsal dies: its message is handed out again when its time is
+ * over.
+ */
 export const workerEnds = "the worker ends here";
 
 export type RehearsalParts = {
@@ -41,7 +44,7 @@ export type Rehearsal = {
   post(site: string, input: unknown, sentAt?: number): Promise<QueuedAlert[]>;
   /** Lets the clock run; whatever is due meanwhile is done at its time. */
   passTo(time: number): Promise<void>;
-  /** What waits for the relay is tried now. */
+  /** Alerts that wait for the relay are tried now. */
   hasten(): void;
   /** The ids of alerts still in the queue, and of those buried. */
   waiting(): string[];

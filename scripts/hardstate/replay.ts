@@ -9,7 +9,7 @@ import { linesOf, stampReader } from "./log-files.ts";
 import { contactOf, type LoggedNotification, type LoggedState, readLogLine, toPost } from "./nagios-log.ts";
 import { rehearse } from "./rehearsal.ts";
 
-/** What became of one notification of the log; `row` is that of docs/decision-table.md. */
+/** The result of one notification of the log; `row` is that of docs/decision-table.md. */
 export type Replayed = {
   at: number;
   object: string;
@@ -38,7 +38,7 @@ export type Replay = {
   /** How many were told by these digests. */
   digested: number;
   broken: { file: string; line: number; reason: string }[];
-  /** What the reader should know about these files before they believe the numbers. */
+  /** Warnings about these files, to be read before the numbers. */
   remarks: string[];
   all: Replayed[];
 };
@@ -183,7 +183,7 @@ const bookkeeping = (result: Replay) => {
         reason: plain(event),
       });
     },
-    /** What is still held when the replay is over. */
+    /** Adds the alerts that are still held when the replay is over. */
     finish: (): void => {
       for (const [id, { contact, at, host, service, type, state }] of origins) {
         const held = holds.get(id);

@@ -34,7 +34,7 @@ export type DomainCheck = {
   advice?: string;
 };
 
-/** What one stage showed, and what to do about it. */
+/** The result of one stage, and what to do about it. */
 export type Finding = {
   stage: Stage;
   result: "pass" | "fail" | "skipped";
@@ -45,13 +45,13 @@ export type Finding = {
   checks?: DomainCheck[];
 };
 
-/** What was seen of a relay, to be compared the next time; Unix milliseconds. */
+/** The facts about a relay, to be compared the next time; Unix milliseconds. */
 export type Seen = { at: number; starttlsAt?: number };
 
 /** All that an examination of one route found. `failed` is the first stage that did. */
 export type Examination = { failed: Stage | null; stages: Finding[]; seen?: Seen };
 
-/** What to ask of a route. */
+/** The questions about a route. */
 export type Question = {
   /** The reverse-path; without it, whether the relay takes ours is not asked. */
   from?: string;
@@ -68,7 +68,7 @@ export type DoctorParts = {
   /** A session as the bridge opens it. */
   open(relay: SmtpRelay, signal: AbortSignal, observer: SessionObserver): Promise<SmtpSession>;
   transport(relay: Relay, observer: SessionObserver): Transport & { close(): void };
-  /** What DNS says of our sender's domain and this relay; absent if the sender is not known. */
+  /** The checks by DNS of our sender's domain and this relay; absent if the sender is not known. */
   domain?(relay: Relay): Promise<DomainCheck[]>;
   clock(): number;
   /** Unix milliseconds of a certificate's date. */
@@ -258,7 +258,7 @@ const testOpenRelay = async (
     const taken = await session.command(`MAIL FROM:<${sender}>`, soon());
     if (!taken.startsWith("2")) return taken;
     const reply = await session.command(`RCPT TO:<${to}>`, soon());
-    // What RCPT has shown is not to be lost if the relay breaks off now.
+    // The result of RCPT must not be lost if the relay breaks off now.
     await session.command("RSET", soon()).catch(() => undefined);
     return reply;
   };
@@ -422,9 +422,10 @@ const examineSmtp = async (relay: SmtpRelay, question: Question, parts: DoctorPa
 };
 
 /**
- * Examines one route as the bridge would use it: in one session without a login it looks at the relay and asks whether
- * it is an open one, in a second it logs in and names our sender and a recipient; both end without DATA. The mail of the
- * question, if there is one, goes by the route's own transport. At the end DNS is asked about the sender's domain.
+ * Examines one route as the bridge would use it: one session without a login looks at the relay, and finds out
+ * whether it is an open relay. A second one logs in and names our sender and a recipient; both end without DATA. The
+ * mail of the question, if there is one, goes by the route's own transport. At the end DNS is asked about the
+ * sender's domain.
  */
 export const examine = async (relay: Relay, question: Question, parts: DoctorParts): Promise<Examination> => {
   const tlsFirst = relay.kind === "smtp" && relay.protection === "implicit";

@@ -150,7 +150,7 @@ const addressesOf = async (host: string, dns: Dns): Promise<string[]> => {
   }
 };
 
-/** What SPF says about the relay, and whether that makes a mail pass DMARC. */
+/** The result of SPF for the relay, and whether that makes a mail pass DMARC. */
 type Coverage = { check: Check; helps: Helps };
 
 const coverage = (result: Check["result"], helps: Helps, detail: string, advice?: string): Coverage => ({
@@ -282,7 +282,7 @@ const asks = {
   reject: "refuse mail that fails",
 } as const;
 
-/** What DMARC asks, and whether our mail passes by what is known of SPF and DKIM. */
+/** The policy of DMARC, and whether our mail passes by the known results of SPF and DKIM. */
 const dmarcChecks = (from: string, { policy, faults }: Dmarc, spf: Helps, dkim: Helps): Check[] => {
   const check = "dmarc";
   const wrong = faults.map(
@@ -322,8 +322,9 @@ const dmarcChecks = (from: string, { policy, faults }: Dmarc, spf: Helps, dkim: 
 };
 
 /**
- * Checks by DNS whether receivers have reason to accept our mail: whether the domains of From and envelope sender take
- * mail, and what SPF, DKIM and DMARC say about them and the relay. What DNS alone cannot tell is `unknown`.
+ * Checks by DNS whether receivers have reason to accept our mail: whether the domains of From and envelope sender
+ * take mail, and what SPF, DKIM and DMARC say about them and the relay. A check is `unknown` if DNS alone cannot
+ * decide it.
  */
 export const checkDomains = async (sending: Sending, dns: Dns): Promise<DomainCheck[]> => {
   const { from, envelope } = sending;

@@ -1,12 +1,12 @@
 import { parseAddress } from "../../../functions/address.ts";
 import { logicalLines, notesOf, type Reader, shown } from "./findings.ts";
 
-/** What HARDSTATE_ALIASES can hold on the left of its =, and a settings file in double quotes. */
+/** The names that HARDSTATE_ALIASES can have before a =, inside double quotes of a settings file. */
 export const isAliasName = (text: string): boolean => /^[^\s=,"\\\p{Cc}\p{Cs}]{1,200}$/u.test(text);
 
 const unquoted = (text: string): string => text.replace(/^"(.*)"$/s, "$1");
 
-/** What is no address and no other alias, and why it is not carried. */
+/** A target that is neither an address nor an alias, and why it is left out. */
 const others: readonly (readonly [RegExp, string])[] = [
   [/^\|/, "a target is a program (|): the bridge runs none"],
   [/^\//, "a target is a file: the bridge writes mail to none"],

@@ -6,11 +6,11 @@ export type DraftLine = {
   name: string;
   /** Undefined if a person has to fill it in. */
   value?: Secret;
-  /** What people see: the value without its secrets, or a line to begin with. */
+  /** The text for people: the value without its secrets, or a line to begin with. */
   shown: string;
   /** The places it comes from. */
   from: string[];
-  /** What a person has to fill in, or to add to the value. */
+  /** The part that a person has to fill in, or to add to the value. */
   expected: string[];
 };
 
@@ -26,7 +26,7 @@ export const open = (name: string, shown: string, expected: string, from: string
   return { name, shown, from, expected: [expected] };
 };
 
-/** What a person must still fill in. */
+/** The parts that a person must still fill in. */
 export const missingOf = ({ lines }: Draft): { setting: string; expected: string }[] =>
   lines.flatMap(({ name, expected }) => expected.map((one) => ({ setting: name, expected: one })));
 

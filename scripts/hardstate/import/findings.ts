@@ -44,7 +44,7 @@ export type Definition = Place & { directives: Map<string, string> };
 /** A setting as it is written. */
 export type Value = { text: string; line: number };
 
-/** What the files say that concerns us, and what is to be said of the rest. */
+/** The parts of the files that concern us, and the remarks about the others. */
 export type Findings = {
   routes: Route[];
   logins: Login[];
@@ -146,7 +146,7 @@ export const portOf = (text: string): number | undefined => {
 export const mechanismsOf = (text = ""): string[] | undefined =>
   text.toUpperCase().match(/[^\s,]+/g) ?? undefined;
 
-/** What a file decides and the bridge does not, by the names of its settings: why it stays behind. */
+/** The settings of a file that the bridge does not have, by their names: why it stays behind. */
 export type LeftBehind = readonly (readonly [names: RegExp, why: string])[];
 
 /** Notes of all that is left over: each with its reason, or together with the lines, if there is none to give. */
@@ -155,7 +155,7 @@ export const noteRest = (
   file: string,
   rest: ReadonlyMap<string, { line: number }>,
   leftBehind: LeftBehind,
-  /** What to call a name that may be a misplaced password. */
+  /** The word for a name that may be a misplaced password. */
   another?: string,
 ): void => {
   const others: string[] = [];

@@ -8,7 +8,7 @@ import { readAuthinfo, readSendmailMc } from "./sendmail.ts";
 /** How a kind of file is read, and what tells it: its name, or else what stands in it. */
 type Format = { read: Reader; name: RegExp; content?: RegExp };
 
-/** What can be imported, by the word that names it on the command line. */
+/** The kinds of files, by their names on the command line. */
 export const formats: ReadonlyMap<string, Format> = new Map<string, Format>([
   ["nagios", { read: readNagiosObjects, name: /\.cfg$/, content: /^[ \t]*define[ \t]+[a-z]+[ \t]*\{/m }],
   ["mc", { read: readSendmailMc, name: /\.mc$/, content: /^[ \t]*(define\(`|FEATURE\(|MAILER\()/m }],
@@ -20,7 +20,7 @@ export const formats: ReadonlyMap<string, Format> = new Map<string, Format>([
   ["aliases", { read: readAliasesFile, name: /^aliases(\.txt)?$/, content: /^(postmaster|root):/im }],
 ]);
 
-/** What kind of file this is, by its name or else by what stands in it. */
+/** The kind of a file, by its name or else by its content. */
 export const kindOf = (path: string, text: string): string | undefined => {
   const base = path.slice(path.lastIndexOf("/") + 1);
   const all = [...formats];

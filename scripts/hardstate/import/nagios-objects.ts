@@ -80,8 +80,8 @@ const listed = (text = ""): string[] =>
 const deepest = 50;
 
 /**
- * What a contact says itself, and what it inherits: the first template of its list goes before the next. `incomplete`
- * has the definitions of which a template is not in the files given.
+ * The values of a contact, its own and inherited ones: the first template of its list goes before the next.
+ * `incomplete` has the definitions of which a template is not in the files given.
  */
 const inheritance = (found: Findings) => {
   const templates = new Map(

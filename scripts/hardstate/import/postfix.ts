@@ -12,7 +12,7 @@ import {
   type Value,
 } from "./findings.ts";
 
-/** What else of a main.cf decides where mail goes or what it looks like. */
+/** The other settings of a main.cf that decide where mail goes or how it looks. */
 const leftBehind: LeftBehind = [
   [/sender_dependent/, "HARDSTATE_FROM is the only sender"],
   [/^(transport_maps|default_transport|relay_transport)$/, "everything goes to the relay by SMTP"],

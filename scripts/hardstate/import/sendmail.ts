@@ -14,7 +14,7 @@ import {
 } from "./findings.ts";
 import { callsOf } from "./m4.ts";
 
-/** What else of a .mc decides where mail goes or what it looks like. */
+/** The other settings of a .mc that decide where mail goes or how it looks. */
 const leftBehind: LeftBehind = [
   [/^(MAIL_HUB|LUSER_RELAY|LOCAL_RELAY)$/, "mail of local users: give each contact an address, or an alias"],
   [/^confFALLBACK_MX$/, "by the recipient's domain; a second relay goes into HARDSTATE_RELAYS"],
@@ -103,7 +103,7 @@ export const readSendmailMc: Reader = (text, file, found) => {
   noteRest(found, file, said, leftBehind);
 };
 
-/** What a part in base64 says; undefined if it is no base64 of UTF-8. */
+/** The text of a part in base64; undefined if it is no base64 of UTF-8. */
 const fromBase64 = (text: string): string | undefined => {
   try {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
