@@ -1,4 +1,5 @@
 import { setTimeout } from "node:timers/promises";
+import { untilWritten } from "../until-written.ts";
 import {
   afterAttempt,
   afterStart,
@@ -59,7 +60,6 @@ const busyMilliseconds = 10_000;
 const othersFirstMilliseconds = 5_000;
 /** How long a mail waits here for the pace of the last route: waiting in the queue costs two writes to the ledger. */
 const mostPatienceMilliseconds = 30_000;
-const mostConflicts = 1000;
 
 const platformTimeout = (milliseconds: number): AbortSignal => AbortSignal.timeout(milliseconds);
 
@@ -74,17 +74,15 @@ const shareOf = ({ messageId }: Mail, at: number): number =>
 const comeAt = ({ until, spread = 0 }: Wait, mail: Mail): number =>
   until + Math.floor(spread * shareOf(mail, until));
 
-/** Changes a route's state, whoever else does meanwhile; resolves to what it is then. */
+/** Changes a route's state, although other workers change it too. Resolves to its state after that. */
 const changing =
   (states: RouteStates) =>
-  async (name: string, step: (state: RouteState) => RouteState): Promise<RouteState> => {
-    for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+  (name: string, step: (state: RouteState) => RouteState): Promise<RouteState> =>
+    untilWritten("the state of a route", async () => {
       const state = await states.route(name);
       const next = step(state);
-      if (next === state || (await states.writeRoute(next))) return next;
-    }
-    throw new Error(`the state of a route changed ${mostConflicts} times while it was written`);
-  };
+      return next === state || (await states.writeRoute(next)) ? next : undefined;
+    });
 
 /**
  * Offers a mail to the routes in their order until one accepts it. If a route defers or refuses it, the next one is tried

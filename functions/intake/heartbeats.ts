@@ -6,6 +6,7 @@ import type { App } from "../api/queries.ts";
 import { answer, type LoggedRefusals, onlyMethod, refusal } from "../api/refusals.ts";
 import type { Heartbeat } from "../ledger/heartbeat.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import { untilWritten } from "../until-written.ts";
 import { parseObject } from "./items.ts";
 
 export const heartbeatPost = v.object({
@@ -16,7 +17,6 @@ export const heartbeatPost = v.object({
 });
 /** A token of a site must not fill the ledger with names. */
 const mostMonitors = 100;
-const mostConflicts = 10;
 
 /** Notes that a monitor lives now. Undefined: the site has too many. */
 const beat = async (
@@ -25,16 +25,16 @@ const beat = async (
   monitor: string,
   now: number,
 ): Promise<Heartbeat | undefined> => {
-  for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+  const result = await untilWritten("a heartbeat", async () => {
     const known = await ledger.heartbeat(site, monitor);
     if (known.revision === 0) {
       const others = (await ledger.heartbeats()).filter((one) => one.site === site);
-      if (others.length >= mostMonitors) return undefined;
+      if (others.length >= mostMonitors) return "too many";
     }
     const heartbeat = { ...known, at: now };
-    if (await ledger.writeHeartbeat(heartbeat)) return heartbeat;
-  }
-  throw new Error(`the heartbeat changed ${mostConflicts} times while it was written`);
+    return (await ledger.writeHeartbeat(heartbeat)) ? heartbeat : undefined;
+  });
+  return result === "too many" ? undefined : result;
 };
 
 /** Adds PUT /v1/heartbeat. */

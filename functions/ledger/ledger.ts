@@ -6,6 +6,7 @@ import { isLost } from "../deliver/outcome.ts";
 import type { Returned } from "../deliver/returned.ts";
 import type { Handover, RouteStates } from "../deliver/routes.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
+import { untilWritten } from "../until-written.ts";
 import type { Flow } from "./flow.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { type JournalRecord, newRecord, type Outcome, withAttempts } from "./journal.ts";
@@ -175,8 +176,6 @@ export const heldRecord = (
   return { ...record, queued, claim: undefined, holds, verdict: { at, action: "hold", row, reason } };
 };
 
-const mostConflicts = 1000;
-
 /**
  * The verdict without what another contact's alert of the same notification has made already: that waits as it was
  * decided since, or has ended.
@@ -292,38 +291,25 @@ export const settleDigested = (
   return writeVerdict(ledger, page, { ...verdict, entry }, record, now);
 };
 
-/** Notes that the digest `to` tells an alert in place of `from`. Resolves to the one that its record names now. */
-export const noteDigest = async (
-  ledger: Ledger,
-  queued: QueuedAlert,
-  from: string,
-  to: string,
-): Promise<string> => {
-  for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+/** Notes that the digest `to` has an alert in place of `from`. Resolves to the one that its record names now. */
+export const noteDigest = (ledger: Ledger, queued: QueuedAlert, from: string, to: string): Promise<string> =>
+  untilWritten("the ledger's entry of an object", async () => {
     const { key, entry, record } = await ledger.read(queued);
     const { digest, ending } = record;
     // Another worker has it too, and was first.
     if (!digest || !ending || digest.id !== from) return digest?.id ?? to;
-    const contacts = Object.entries(entry.contacts).map(([contact, about]): [string, Told] => [
+    const contacts = Object.entries(entry.contacts).map(([contact, known]): [string, Told] => [
       contact,
-      about.digest === from ? { ...about, digest: to } : about,
+      known.digest === from ? { ...known, digest: to } : known,
     ]);
     const noted = {
       ...record,
       digest: { ...digest, id: to },
       ending: { ...ending, reason: ending.reason.replace(from, to) },
     };
-    if (
-      await ledger.write({
-        key,
-        entry: { ...entry, contacts: Object.fromEntries(contacts) },
-        records: [noted],
-      })
-    )
-      return to;
-  }
-  throw new Error(`the ledger's entry changed ${mostConflicts} times while a digest was noted`);
-};
+    const after = { ...entry, contacts: Object.fromEntries(contacts) };
+    return (await ledger.write({ key, entry: after, records: [noted] })) ? to : undefined;
+  });
 
 /** Keeps an alert in the ledger until it is due: the queue may forget it. False: a conflict, decide again. */
 export const hold = (
@@ -347,19 +333,19 @@ export const hold = (
  * Writes what happened to a claimed alert, whatever others wrote to the entry meanwhile: `change` is applied to the
  * page at hand and, after a conflict, to a fresh one.
  */
-const amend = async (
+const amend = (
   ledger: Ledger,
   queued: QueuedAlert,
   page: Page,
   change: (page: Page) => { entry: Entry; record: JournalRecord },
 ): Promise<JournalRecord> => {
-  let current = page;
-  for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
-    const { entry, record } = change(current);
-    if (await ledger.write({ key: page.key, entry, records: [record], offered: true })) return record;
-    current = await ledger.read(queued);
-  }
-  throw new Error(`the ledger's entry changed ${mostConflicts} times while one outcome was written`);
+  let current: Page | undefined = page;
+  return untilWritten("the ledger's entry of an object", async () => {
+    const { entry, record } = change(current ?? (await ledger.read(queued)));
+    current = undefined;
+    const written = await ledger.write({ key: page.key, entry, records: [record], offered: true });
+    return written ? record : undefined;
+  });
 };
 
 /** `mine` is the claim under which it was tried: what another worker has claimed since stays that one's. */

@@ -1,6 +1,7 @@
 import { contactKey } from "../address.ts";
 import { cleanLine, cut, type Fault } from "../alert.ts";
 import { fingerprint } from "../identity.ts";
+import { untilWritten } from "../until-written.ts";
 import { hourMilliseconds } from "./flow.ts";
 import { stamp } from "./journal.ts";
 import { cursorOf, type Ledger, type Listing } from "./ledger.ts";
@@ -89,20 +90,18 @@ const withOne = (known: Rejection, one: Rejected, now: number): Rejection => ({
   hours: { ...known.hours, [hourOf(now)]: (known.hours[hourOf(now)] ?? 0) + (one.count ?? 1) },
 });
 
-const mostConflicts = 50;
-
 /**
  * Adds to a rejection as it is known, or as it begins. A bridge that dies before it can answer is sent the same post
  * again, and counts it twice.
  */
 const add = async (ledger: Ledger, begin: Rejection, ones: readonly Rejected[], now: number) => {
   let known = begin;
-  for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+  await untilWritten("a rejection", async () => {
     if (await ledger.writeRejection(ones.reduce<Rejection>((sum, one) => withOne(sum, one, now), known)))
-      return;
+      return true;
     known = (await ledger.rejection(begin.site, begin.id)) ?? begin;
-  }
-  throw new Error(`a rejection changed ${mostConflicts} times while it was written`);
+    return undefined;
+  });
 };
 
 const begun = (site: string, id: string, now: number): Rejection => ({

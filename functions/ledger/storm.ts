@@ -6,6 +6,7 @@ import type { Policy } from "../decide/policy.ts";
 import { contactEntryKey, fingerprint } from "../identity.ts";
 import type { QueuedAlert } from "../queue/queue.ts";
 import type { Rate } from "../time.ts";
+import { untilWritten } from "../until-written.ts";
 import { type JournalRecord, newRecord } from "./journal.ts";
 import { heldRecord, type Ledger, noteDigest, type Page } from "./ledger.ts";
 
@@ -108,8 +109,6 @@ const sooner = (entry: Entry, due: number): Entry => {
   };
 };
 
-const mostConflicts = 1000;
-
 /**
  * Whether a contact's next mail about an object must go into a digest. It must if a digest told them of this episode (with
  * a burst), or if the last digest that tells of the object is not mailed yet: it would arrive after this mail.
@@ -142,18 +141,21 @@ export const admit = async (
   const follows = !isNote && (await followsDigest(ledger, site, about ?? {}, episode, policy.burst));
   if (!isNote && !policy.burst && !follows) return undefined;
   const bursts = burstsOf(policy);
-  for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+  const { digest } = await untilWritten("the ledger's entry of a contact", async () => {
     const entry = await ledger.entry(key);
     const storm = stormOf(entry, now);
     const counted = follows ? undefined : withOneMore(storm, alert.type, bursts, now);
     if (!counted) {
       const id = openIn(storm)?.[0] ?? digestAlert(queued, storm.next, now).id;
-      return { id, why: follows ? "a digest told what came before it" : tooMany(alert.type, bursts) };
+      return {
+        digest: { id, why: follows ? "a digest told what came before it" : tooMany(alert.type, bursts) },
+      };
     }
     const next = { ...entry, touchedAt: now, storm: counted };
-    if (await ledger.write({ key, entry: next, records: [], of: { site, ...place } })) return undefined;
-  }
-  throw new Error(`a contact's entry changed ${mostConflicts} times while one mail was counted`);
+    const written = await ledger.write({ key, entry: next, records: [], of: { site, ...place } });
+    return written ? { digest: undefined } : undefined;
+  });
+  return digest;
 };
 
 /**
@@ -177,7 +179,7 @@ export const join = async (
     burst.milliseconds,
     notes.includes(alert.type) ? noteBurst.milliseconds : Number.POSITIVE_INFINITY,
   );
-  for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+  return untilWritten("the ledger's entry of a contact", async () => {
     const entry = await ledger.entry(key);
     const stored = stormOf(entry, now);
     const storm = { ...stored, ...countAt(stored, burst, now) };
@@ -196,9 +198,8 @@ export const join = async (
     const ends = Math.min(storm.since + burst.milliseconds, now + longest);
     const held = sooner(base, now + longest);
     if (open) {
-      if (await ledger.write({ key, entry: { ...held, storm: { ...storm, digests } }, records: [] }))
-        return name;
-      continue;
+      const joined = { ...held, storm: { ...storm, digests } };
+      return (await ledger.write({ key, entry: joined, records: [] })) ? name : undefined;
     }
     const before = Object.values(held.held).filter(({ row }) => row === "R46");
     const due = Math.max(ends, ...before.map((one) => one.due + 1));
@@ -206,9 +207,9 @@ export const join = async (
     const reason = `${tooMany(alert.type, bursts)}: the rest is told together`;
     const hold = { at: now, row: "R46" as const, reason, until: due };
     const records = [heldRecord(newRecord(opened), opened, hold)];
-    if (await ledger.write({ key, entry: withHeld(begun, opened, "R46", due), records })) return name;
-  }
-  throw new Error(`a contact's entry changed ${mostConflicts} times while one alert joined a digest`);
+    const written = await ledger.write({ key, entry: withHeld(begun, opened, "R46", due), records });
+    return written ? name : undefined;
+  });
 };
 
 /**
@@ -248,12 +249,12 @@ export const digests = (
   const joinDigest = async (queued: QueuedAlert, noted: string, now: number) => {
     const key = contactEntryKey(queued.site, queued.contact);
     let id = noted;
-    for (let rounds = 0; rounds < mostConflicts; rounds++) {
+    await untilWritten("the digest of an alert", async () => {
       const joined = await inTurn(key, () => join(ledger, queued, id, policy, now));
-      if (joined === id) return;
+      if (joined === id) return true;
       id = await noteDigest(ledger, queued, id, joined);
-    }
-    throw new Error(`${mostConflicts} digests were closed while one alert was to join one`);
+      return undefined;
+    });
   };
   /** The news that a digest's contact got in other mails while the digest was a dead letter. */
   const toldMeanwhile = async (queued: QueuedAlert, members: readonly string[]) => {

@@ -3,9 +3,10 @@ import { afterTelling } from "../deliver/breaker.ts";
 import { operatorSite } from "../identity.ts";
 import { afterListening, toTell } from "../ledger/heartbeat.ts";
 import { type Due, keepMilliseconds, type Ledger } from "../ledger/ledger.ts";
-import { concerned, type Notice, noticeAlerts } from "../operator/notices.ts";
-import { type Queue, toDueMessage, toMessage } from "../queue/queue.ts";
+import { concerned, noticeAlerts } from "../operator/notices.ts";
+import { type Queue, toDueMessage } from "../queue/queue.ts";
 import type { Report } from "../report/log.ts";
+import { tell } from "./tell.ts";
 
 const mostEntries = 100;
 
@@ -32,18 +33,7 @@ type SweepParts = {
   report: Report;
 };
 
-/** Puts a notice for some operators on the queue; rejects unless it has all of it. */
-const tell = async (
-  { queue, operators }: Pick<SweepParts, "queue" | "operators">,
-  notice: Notice,
-  now: number,
-) => {
-  const notices = noticeAlerts(notice, operators, now);
-  const taken = notices.length > 0 ? await queue.send(notices.map(toMessage)) : [];
-  if (!taken.every(Boolean)) throw new Error("the queue took only some of the notices for the operators");
-};
-
-/** Tells operators of routes that were opened or closed. As below, the queue has it before the ledger says so. */
+/** Tells operators of routes that are down or work again. As below, the queue has it before the ledger says so. */
 const tellOfRoutes = async (parts: SweepParts, now: number) => {
   const { ledger, report } = parts;
   for (const state of await ledger.routes()) {
@@ -100,7 +90,7 @@ const mostStillOpen = 500;
 
 /**
  * Tells each operator once a day what is open, if anything was when its time came: what opens later is no news of
- * that day. The journal has it once he was told.
+ * that day. The journal has it once they were told.
  */
 const tellOfOpen = async (parts: SweepParts, now: number) => {
   const { ledger, operators, stillOpenAtMinute } = parts;
@@ -122,7 +112,7 @@ const tellOfOpen = async (parts: SweepParts, now: number) => {
 /**
  * Puts every held alert whose time has come on the queue, where it is decided like any other; closes episodes of
  * which nothing was heard for 30 days (R44), and forgets what ended longer ago. The queue has an alert before the
- * ledger says so: who dies in between puts it there twice, and the second is found to be dealt with. A conflict
+ * ledger says so: a death in between puts it there twice, and the second one is known then. A conflict
  * leaves an entry to another time: a worker may have its alert already. Resolves to the number of alerts put there.
  */
 export const sweep = async (parts: SweepParts, now: number): Promise<number> => {

@@ -7,7 +7,7 @@ export type Plant = { breaks: string; file: string; text: string; instead: strin
 export const plants: Record<string, Plant> = {
   "acknowledges-before-settling": {
     breaks: "a message is removed before the ledger has its end",
-    file: "functions/pipeline/pipeline.ts",
+    file: "functions/pipeline/finish.ts",
     text: "await settle(ledger, queued, mine,",
     instead: `((...all) => {
         settle(...all).catch(() => undefined);
@@ -25,7 +25,7 @@ export const plants: Record<string, Plant> = {
     breaks: "the ledger has a mail as sent before it is",
     file: "functions/pipeline/pipeline.ts",
     text: "const handover = await deliver(",
-    instead: `await settle(ledger, queued, begun.mine, { attempts: [] }, { at: clock(), as: "mailed", reason: "" }, (entry) => entry);
+    instead: `await (await import("../ledger/ledger.ts")).settle(ledger, queued, begun.mine, { attempts: [] }, { at: parts.clock(), as: "mailed", reason: "" }, (entry) => entry);
       const handover = await deliver(`,
   },
   "forgets-the-rest-of-a-group": {
@@ -60,7 +60,7 @@ export const plants: Record<string, Plant> = {
   },
   "ignores-a-claim": {
     breaks: "what another worker may have sent is decided anew",
-    file: "functions/pipeline/pipeline.ts",
+    file: "functions/pipeline/decided.ts",
     text: "(!claim && !waiting && attempts.length === 0)",
     instead: "(!waiting && attempts.length === 0)",
   },
@@ -92,8 +92,8 @@ export const plants: Record<string, Plant> = {
   },
   "digest-loses-a-member": {
     breaks: "an alert whose worker died before it was in its digest is in none",
-    file: "functions/pipeline/pipeline.ts",
-    text: 'if (ending?.as === "digested" && page.record.digest)',
+    file: "functions/pipeline/begin.ts",
+    text: 'if (ending.as === "digested" && digest)',
     instead: "if (false)",
   },
   "answers-before-the-queue": {
@@ -128,15 +128,15 @@ export const plants: Record<string, Plant> = {
   },
   "holds-until-the-same-time": {
     breaks: "what was held is held again by the name that the queue knows",
-    file: "functions/pipeline/pipeline.ts",
+    file: "functions/pipeline/admit.ts",
     text: "if (waiting && now < waiting.due) {",
     instead: "if (waiting && !waiting.queued && now < waiting.due) {",
   },
   "makes-a-recovery-again": {
     breaks: "each contact's notification makes all recoveries anew",
-    file: "functions/pipeline/pipeline.ts",
-    text: "await madeOnce(ledger, page, await heardVerdict(page, queued, now))",
-    instead: "await heardVerdict(page, queued, now)",
+    file: "functions/pipeline/decided.ts",
+    text: "madeOnce(ledger, page, await heardVerdict(ledger, page, queued, policy, now))",
+    instead: "await heardVerdict(ledger, page, queued, policy, now)",
   },
 };
 
