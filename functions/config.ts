@@ -152,42 +152,84 @@ const readTokens = (text: string, expect: (expected: string) => void): SiteToken
   return tokens.map(({ site, token }) => ({ site, token: new Secret(token) }));
 };
 
-/**
- * Reads all settings from `environment`, where a runtime has put whatever holds them. Every fault is told at once,
- * by the setting's name and what was expected, never by value; names that begin with HARDSTATE_ and are not in
- * `settings` are faults, for they are typing errors. The shim's own two names are left alone.
- */
-export const readSettings = (
-  environment: Record<string, string | undefined>,
-  runtime: Runtime = "node",
-): Reading<Settings> => {
-  const faults: Fault[] = [];
-  const known = new Set(settings.map(({ name }) => name));
-  for (const name of Object.keys(environment)) {
-    if (!name.startsWith("HARDSTATE_") || name.startsWith("HARDSTATE_SHIM_")) continue;
-    if (!known.has(name)) faults.push({ field: name, expected: "to be left out: there is no such setting" });
-    else if (useless[runtime].includes(name))
-      faults.push({ field: name, expected: "to be left out: it has no use on this runtime" });
-  }
-
+/** Reads the texts of one environment, and collects every fault. */
+const textReader = (environment: Record<string, string | undefined>, faults: Fault[]) => {
   const given = (name: string): string | undefined => environment[name]?.trim() || undefined;
+  const fallbackOf = (name: string): string => settings.find((one) => one.name === name)?.fallback ?? "";
   const expecting = (name: string) => (expected: string) => faults.push({ field: name, expected });
   const take = <T>(
     name: string,
     readIt: (text: string) => T | undefined,
     expected: string,
-    fallback: string,
+    fallback = fallbackOf(name),
   ): T => {
     const value = readIt(given(name) ?? fallback);
     if (value === undefined) expecting(name)(expected);
     return value as T;
   };
-  for (const { name, required } of settings)
-    if (required && given(name) === undefined && unneeded[runtime] !== name)
-      faults.push({ field: name, expected: "a value: it is required" });
+  return {
+    given,
+    expecting,
+    take,
+    /** A duration in seconds, or undefined for the word that means none. */
+    time: (name: string, word: string): number | undefined => {
+      const read = (text: string) => (text === word ? Number.POSITIVE_INFINITY : durationSeconds(text));
+      const seconds = take(name, read, `${word}, or ${duration}`);
+      return Number.isFinite(seconds) ? seconds : undefined;
+    },
+    rate: (name: string, most: number, unit: string): Rate | undefined => {
+      const read = (text: string) => (text === "off" ? "off" : readRate(text, most));
+      const expected = `off, or 1-${most} ${unit} in each s, min, h or d, such as ${fallbackOf(name)}`;
+      const rate = take(name, read, expected);
+      return rate === "off" ? undefined : rate;
+    },
+    /** Whether `send` was chosen of the two. */
+    sends: (name: string, words: readonly [string, string]): boolean => {
+      const read = (text: string) => (words.includes(text) ? text : undefined);
+      return take(name, read, `${words[0]} or ${words[1]}`) === "send";
+    },
+  };
+};
+type TextReader = ReturnType<typeof textReader>;
 
-  const tokens = given("HARDSTATE_TOKENS");
-  const siteTokens = tokens ? readTokens(tokens, expecting("HARDSTATE_TOKENS")) : [];
+const duration = "a duration such as 90s, 10min, 48h or 7d";
+
+/** Whether at most so many letters are wrong, missing, too many, or swapped with the next one. */
+const isNear = (one: string, other: string, edits: number): boolean => {
+  let same = 0;
+  while (same < one.length && one[same] === other[same]) same += 1;
+  const [left, right] = [one.slice(same), other.slice(same)];
+  if (left === right) return true;
+  if (edits === 0) return false;
+  return (
+    isNear(left.slice(1), right.slice(1), edits - 1) ||
+    isNear(left.slice(1), right, edits - 1) ||
+    isNear(left, right.slice(1), edits - 1) ||
+    (left[0] === right[1] && left[1] === right[0] && isNear(left.slice(2), right.slice(2), edits - 1))
+  );
+};
+
+/** Names that are no settings, or have no use here, and required settings that are missing. */
+const nameFaults = (environment: Record<string, string | undefined>, runtime: Runtime): Fault[] => {
+  const names = settings.map(({ name }) => name);
+  const wrong = Object.keys(environment)
+    .filter((name) => name.startsWith("HARDSTATE_") && !name.startsWith("HARDSTATE_SHIM_"))
+    .flatMap((name): Fault[] => {
+      if (useless[runtime].includes(name))
+        return [{ field: name, expected: "to be left out: it has no use on this runtime" }];
+      if (names.includes(name)) return [];
+      const near =
+        names.find((known) => isNear(known, name, 1)) ?? names.find((known) => isNear(known, name, 2));
+      const hint = near === undefined ? "" : `; did you mean ${near}?`;
+      return [{ field: name, expected: `to be left out: there is no such setting${hint}` }];
+    });
+  const missing = settings.filter(
+    ({ name, required }) => required && !environment[name]?.trim() && unneeded[runtime] !== name,
+  );
+  return [...wrong, ...missing.map(({ name }) => ({ field: name, expected: "a value: it is required" }))];
+};
+
+const readRoutes = ({ given, expecting }: TextReader, runtime: Runtime): Settings["relays"] => {
   const ca = given("HARDSTATE_RELAY_CA");
   if (ca && !/-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/.test(ca))
     expecting("HARDSTATE_RELAY_CA")(
@@ -199,9 +241,25 @@ export const readSettings = (
   const relays = routes ? readRelays(routes, ca, oauth, expecting("HARDSTATE_RELAYS")) : [];
   if (runtime === "cloudflare" && relays.some((relay) => relay.kind === "smtp" && relay.port === 25))
     expecting("HARDSTATE_RELAYS")("no port 25: Cloudflare connects to none");
+  return relays;
+};
 
+const readLink = ({ given, expecting }: TextReader): Sender["link"] => {
+  const [service, host = service, ...more] = words(given("HARDSTATE_LINK") ?? "");
+  const isLink = (link: string) =>
+    /^https?:\/\/.*\{host\}/.test(link) && isUrlWithoutLogin(link.replaceAll(/\{(host|service)\}/g, "x"));
+  const link = service && host ? { service, host } : undefined;
+  if (more.length > 0 || (link && !(isLink(link.service) && isLink(link.host))))
+    expecting("HARDSTATE_LINK")(
+      "an http or https URL with {host} and {service}, without a login, or two: of services, of hosts",
+    );
+  return link;
+};
+
+const readSender = (reader: TextReader): Sender | undefined => {
+  const { given, expecting, take } = reader;
   const address = "an address, or a name and an address: Monitoring <nagios@example.com>";
-  const from = given("HARDSTATE_FROM") && take("HARDSTATE_FROM", mailbox, address, "");
+  const from = given("HARDSTATE_FROM") && take("HARDSTATE_FROM", mailbox, address);
   const envelope = given("HARDSTATE_ENVELOPE_FROM");
   const envelopeFrom = envelope ? readReversePath(envelope) : undefined;
   if (envelopeFrom && !envelopeFrom.ok)
@@ -213,86 +271,42 @@ export const readSettings = (
   if (from && !hasMailDomain(from.address)) expecting("HARDSTATE_FROM")(mailDomain);
   if (envelopeFrom?.ok && !hasMailDomain(envelopeFrom.value))
     expecting("HARDSTATE_ENVELOPE_FROM")(mailDomain);
-  const [serviceLink, hostLink = serviceLink, ...more] = words(given("HARDSTATE_LINK") ?? "");
-  const isLink = (link: string) =>
-    /^https?:\/\/.*\{host\}/.test(link) && isUrlWithoutLogin(link.replaceAll(/\{(host|service)\}/g, "x"));
-  const link = serviceLink && hostLink ? { service: serviceLink, host: hostLink } : undefined;
-  if (more.length > 0 || (link && !(isLink(link.service) && isLink(link.host))))
-    expecting("HARDSTATE_LINK")(
-      "an http or https URL with {host} and {service}, without a login, or two: of services, of hosts",
-    );
+  const link = readLink(reader);
+  if (!from) return undefined;
+  return { from, envelopeFrom: envelopeFrom?.ok ? envelopeFrom.value : from.address, link };
+};
 
-  const lists = <T>(name: string, reading: Reading<T>): T | undefined => {
+const readContacts = ({ given, expecting }: TextReader) => {
+  const listOf = <T>(name: string, read: (list: string[]) => Reading<T>): T | undefined => {
+    const reading = read(words(given(name) ?? ""));
     if (reading.ok) return reading.value;
     for (const fault of reading.faults) expecting(name)(`${fault.field}: ${fault.expected}`);
     return undefined;
   };
-  const allowed = lists("HARDSTATE_RECIPIENTS", readAllowList(words(given("HARDSTATE_RECIPIENTS") ?? "")));
-  const aliases = lists("HARDSTATE_ALIASES", readAliases(words(given("HARDSTATE_ALIASES") ?? "")));
-
+  const allowed = listOf("HARDSTATE_RECIPIENTS", readAllowList);
+  const aliases = listOf("HARDSTATE_ALIASES", readAliases);
   const operators = words(given("HARDSTATE_OPERATOR") ?? "").flatMap((word): readonly string[] => {
     const reading = parseAddress(word);
-    if (!reading.ok && !aliases?.get(word.toLowerCase()))
-      expecting("HARDSTATE_OPERATOR")("addresses or aliases, space separated");
-    return aliases?.get(word.toLowerCase()) ?? (reading.ok ? [reading.value] : []);
+    const known = aliases?.get(word.toLowerCase());
+    if (!reading.ok && !known) expecting("HARDSTATE_OPERATOR")("addresses or aliases, space separated");
+    return known ?? (reading.ok ? [reading.value] : []);
   });
+  return { allowed, aliases, operators: [...new Set(operators)] };
+};
 
-  const duration = "a duration such as 90s, 10min, 48h or 7d";
-  /** A duration, or one word for no duration at all. */
-  const time = (name: string, word: string, fallback: string): number =>
-    take(
-      name,
-      (text) => (text === word ? Number.POSITIVE_INFINITY : durationSeconds(text)),
-      `${word}, or ${duration}`,
-      fallback,
-    );
-  const choice = (name: string, words: readonly [string, string]): boolean =>
-    take(
-      name,
-      (text) => (words.includes(text) ? text : undefined),
-      `${words[0]} or ${words[1]}`,
-      words[0],
-    ) === "send";
-  const renotify = time("HARDSTATE_RENOTIFY_AFTER", "never", "never");
-  const pairRecovery = time("HARDSTATE_PAIR_RECOVERY", "any", "10min");
-  const flapHold = time("HARDSTATE_FLAP_HOLD", "off", "30s");
-  const hostCover = time("HARDSTATE_HOST_COVER", "off", "5min");
-  const burst = take(
-    "HARDSTATE_BURST",
-    (text) => (text === "off" ? "off" : readRate(text, mostMails)),
-    `off, or 1-${mostMails} mails in each s, min, h or d, such as 20/min`,
-    "20/min",
-  );
-  const rate = take(
-    "HARDSTATE_RATE",
-    (text) => (text === "off" ? "off" : readRate(text, mostPosted)),
-    `off, or 1-${mostPosted} alerts in each s, min, h or d, such as 200000/h`,
-    "200000/h",
-  );
-  const finite = (seconds: number) => (Number.isFinite(seconds) ? seconds : undefined);
-  const policy: Policy = {
-    ...defaultPolicy,
-    renotifyAfterSeconds: finite(renotify),
-    worsening: choice("HARDSTATE_WORSENING", ["send", "suppress"]),
-    pairRecoverySeconds: finite(pairRecovery) ?? 0,
-    flapHoldSeconds: finite(flapHold) ?? 0,
-    hostCoverSeconds: finite(hostCover),
-    burst: burst === "off" ? undefined : burst,
-    orphanRecovery: choice("HARDSTATE_ORPHAN_RECOVERY", ["suppress", "send"]),
-  };
-  const heartbeatAfter = time("HARDSTATE_HEARTBEAT_AFTER", "off", "off");
-  const stillOpenAt = take(
-    "HARDSTATE_STILL_OPEN_AT",
-    (text) => {
-      const [, hours, minutes] = /^([01]\d|2[0-3]):([0-5]\d)$/.exec(text) ?? [];
-      return text === "off" ? "off" : hours && Number(hours) * 60 + Number(minutes);
-    },
-    "off, or a time of the day in UTC such as 07:30",
-    "off",
-  );
-  const giveUpAfterSeconds = take("HARDSTATE_GIVE_UP_AFTER", durationSeconds, duration, "48h");
-  const state = given("HARDSTATE_STATE") ?? ".hardstate";
-  /** Queue or ledger, of the kinds that this runtime has. */
+const readPolicy = ({ time, sends, rate }: TextReader): Policy => ({
+  ...defaultPolicy,
+  renotifyAfterSeconds: time("HARDSTATE_RENOTIFY_AFTER", "never"),
+  worsening: sends("HARDSTATE_WORSENING", ["send", "suppress"]),
+  pairRecoverySeconds: time("HARDSTATE_PAIR_RECOVERY", "any") ?? 0,
+  flapHoldSeconds: time("HARDSTATE_FLAP_HOLD", "off") ?? 0,
+  hostCoverSeconds: time("HARDSTATE_HOST_COVER", "off"),
+  burst: rate("HARDSTATE_BURST", mostMails, "mails"),
+  orphanRecovery: sends("HARDSTATE_ORPHAN_RECOVERY", ["suppress", "send"]),
+});
+
+/** Queue and ledger, of the kinds that this runtime has. */
+const readStores = ({ take }: TextReader, runtime: Runtime, state: string) => {
   const store = <T extends { kind: string }>(
     name: string,
     kinds: readonly string[],
@@ -314,9 +328,8 @@ export const readSettings = (
     runtime === "node" ? `sqlite:${state}/queue.sqlite` : "",
     (kind, rest) => {
       if (kind === "sqlite") return rest ? { kind, path: rest } : undefined;
-      return /^https?:\/\/\S+\.fifo$/.test(rest) && isUrlWithoutLogin(rest)
-        ? { kind: "sqs", url: rest }
-        : undefined;
+      const isUrl = /^https?:\/\/\S+\.fifo$/.test(rest) && isUrlWithoutLogin(rest);
+      return isUrl ? { kind: "sqs", url: rest } : undefined;
     },
   );
   const ledger = store<Settings["ledger"]>(
@@ -330,35 +343,69 @@ export const readSettings = (
       return rest === "" ? { kind: "durable-object" } : undefined;
     },
   );
+  return { queue, ledger };
+};
+
+/** The minute of a day in UTC. */
+const minuteOf = (text: string): number | undefined => {
+  const [, hours, minutes] = /^([01]\d|2[0-3]):([0-5]\d)$/.exec(text) ?? [];
+  return hours === undefined ? undefined : Number(hours) * 60 + Number(minutes);
+};
+
+/**
+ * Reads all settings from `environment`, where a runtime has put them. Every fault is reported at once, by the setting's
+ * name and the expectation, never by value. A name that begins with HARDSTATE_ and is not in `settings` is a typing
+ * error. The shim's own two names are left alone.
+ */
+export const readSettings = (
+  environment: Record<string, string | undefined>,
+  runtime: Runtime = "node",
+): Reading<Settings> => {
+  const faults = nameFaults(environment, runtime);
+  const reader = textReader(environment, faults);
+  const { given, expecting, take, time, rate } = reader;
+  const tokens = given("HARDSTATE_TOKENS");
+  const state = take("HARDSTATE_STATE", String, "a folder");
+  const isPort = (text: string) => /^\d{1,5}$/.test(text) && Number(text) <= 65_535;
+  const [readStillOpen, stillOpen] = [
+    (text: string) => (text === "off" ? "off" : minuteOf(text)),
+    "off, or a time of the day in UTC such as 07:30",
+  ];
+  const siteTokens = tokens ? readTokens(tokens, expecting("HARDSTATE_TOKENS")) : [];
+  const relays = readRoutes(reader, runtime);
+  const sender = readSender(reader);
+  const { allowed, aliases, operators } = readContacts(reader);
+  const policy = readPolicy(reader);
+  const posted = rate("HARDSTATE_RATE", mostPosted, "alerts");
+  const heartbeatAfterSeconds = time("HARDSTATE_HEARTBEAT_AFTER", "off");
+  const stillOpenAt = take("HARDSTATE_STILL_OPEN_AT", readStillOpen, stillOpen);
+  const giveUpAfterSeconds = take("HARDSTATE_GIVE_UP_AFTER", durationSeconds, duration);
+  const { queue, ledger } = readStores(reader, runtime, state);
   const port = take(
     "HARDSTATE_PORT",
-    (text) => (/^\d{1,5}$/.test(text) && Number(text) <= 65_535 ? Number(text) : undefined),
+    (text) => (isPort(text) ? Number(text) : undefined),
     "a port from 0 to 65535",
-    "8787",
   );
-  if (faults.length > 0 || !from || !allowed || !aliases) return { ok: false, faults };
+  const host = take("HARDSTATE_HOST", String, "an address");
+  if (faults.length > 0 || !sender || !allowed || !aliases) return { ok: false, faults };
   return {
     ok: true,
     value: {
       tokens: siteTokens,
       relays,
-      sender: {
-        from,
-        envelopeFrom: envelopeFrom?.ok ? envelopeFrom.value : from.address,
-        link,
-      },
+      sender,
       allowed,
       aliases,
-      rate: rate === "off" ? undefined : rate,
-      operators: [...new Set(operators)],
+      rate: posted,
+      operators,
       policy,
       giveUpAfterSeconds,
-      heartbeatAfterSeconds: finite(heartbeatAfter),
+      heartbeatAfterSeconds,
       stillOpenAtMinute: typeof stillOpenAt === "number" ? stillOpenAt : undefined,
       queue,
       ledger,
       state,
-      host: given("HARDSTATE_HOST") ?? "127.0.0.1",
+      host,
       port,
     },
   };

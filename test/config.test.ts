@@ -680,6 +680,21 @@ describe("durations", () => {
   });
 });
 
+describe("a name that is no setting", () => {
+  it.each([
+    ["HARDSTATE_FORM", "; did you mean HARDSTATE_FROM?"],
+    ["HARDSTATE_RECIPIENT", "; did you mean HARDSTATE_RECIPIENTS?"],
+    ["HARDSTATE_OPERATORS", "; did you mean HARDSTATE_OPERATOR?"],
+    ["HARDSTATE_TOKNE", "; did you mean HARDSTATE_TOKENS?"],
+    ["HARDSTATE_ANYTHING", ""],
+    [`HARDSTATE_${"A".repeat(5000)}`, ""],
+  ])("%.30s is a fault, with the name that was perhaps meant", (name, hint) => {
+    expect(faultsOf({ [name]: "x" })).toEqual([
+      { field: name, expected: `to be left out: there is no such setting${hint}` },
+    ]);
+  });
+});
+
 describe("each runtime", () => {
   const fifo = "sqs:https://sqs.eu-west-1.amazonaws.com/123456789012/hardstate.fifo";
   const cloud = { ...base, HARDSTATE_QUEUE: fifo };
