@@ -96,111 +96,125 @@ const remedyFor = ({ field, expected }: Fault, contact: string | undefined): str
 
 const mostNamed = 10;
 
+type About<Kind> = Extract<Notice, { about: Kind }>;
+
+const routeWords = ({ state: { route, down, told, removed, refusal } }: About<"route">): Words => {
+  if (refusal && !down && !told.down)
+    return {
+      service: `refusal by ${route}`,
+      state: "WARNING",
+      key: `${route} refuses ${refusal.at}`,
+      output: `${route} refuses mail: ${refusal.reason}`,
+      todo: `${adviceFor(refusal.step, refusal.reason)}\nThe mail takes the next route, or is retried. Nothing is lost.\nMore: hardstate doctor\nNo more mail about refusals by this route within 24 hours.`,
+    };
+  const over = removed ? `${route} is in the settings no more` : `Mail goes by ${route} again`;
+  return {
+    service: `route ${route}`,
+    recovered: !down,
+    key: down ? `${route} down ${down.since}` : `${route} works ${told.at}`,
+    output: down ? `No mail goes by ${route}: ${down.reason}` : over,
+    todo: down
+      ? `${adviceFor(down.step, down.reason)}\nMeanwhile mail takes the next route, or waits; nothing is lost. This route is probed every few minutes, and used again after the first success.\nMore: hardstate doctor`
+      : "There is nothing to do.",
+  };
+};
+
+const burialWords = (
+  { about, id, object, contact, reason, last }: About<"dead" | "refused">,
+  now: number,
+): Words => {
+  const failed = last && last.outcome.result !== "accepted" ? last.outcome : undefined;
+  const advice = failed ? `${adviceFor(failed.step, failed.reply)}\n` : "";
+  const [service, key, span] =
+    about === "dead"
+      ? (["dead letters", `dead ${Math.floor(now / hour)}`, "the hour"] as const)
+      : ([`mail to ${contact}`, `${contactKey(contact)} ${Math.floor(now / day)}`, "the day"] as const);
+  return {
+    service,
+    key,
+    output: `${object} for ${contact} was not mailed: ${reason}`,
+    todo: `${advice}It is a dead letter now. Its story: hardstate explain ${id}\nWhen the cause is gone, put it back: hardstate redrive ${id}\nAll dead letters: hardstate redrive\nNo more mail about this cause within ${span}.`,
+  };
+};
+
+const heartbeatWords = ({ site, monitor, since, silent }: About<"heartbeat">): Words => ({
+  service: `heartbeat of ${site}/${monitor}`,
+  recovered: !silent,
+  key: `${site} ${monitor} ${silent ? "silent" : "heard again"} ${since}`,
+  output: silent
+    ? `${monitor} of ${site} has not been heard since ${clockOf(since)}`
+    : `${monitor} of ${site} is heard again`,
+  todo: silent
+    ? "Does the monitor run, does its cron, and can it reach the bridge? On its host: notify --test\nIf it is gone for good, the bridge forgets it 30 days after its last heartbeat."
+    : "Its alerts of that time wait in its spool, and come now.",
+});
+
+const clockWords = ({ site, monitor, reason }: About<"clock">, now: number): Words => ({
+  service: `clock of ${site}/${monitor}`,
+  state: "WARNING",
+  key: `clock ${site} ${monitor} ${Math.floor(now / day)}`,
+  output: `${reason}, at site ${site}`,
+  todo: "Its alerts are mailed all the same. But the times in its mails are wrong, and its alerts may come in the wrong order.\nOn the monitoring host, set the clock by NTP and restart the monitor.\nNo more mail about this clock today.",
+});
+
+const rejectedWords = ({ site, rejections }: About<"rejected">): Words => {
+  const [{ id, first, contact }, who] = [rejections[0], concerned(rejections[0])];
+  const count = rejections.reduce((sum, one) => sum + countOf(one), 0);
+  const objects = [...new Set(rejections.map(({ object }) => object ?? "an object that cannot be read"))];
+  const named = objects.slice(0, mostNamed).map((object) => `  ${object}`);
+  const more = objects.length > mostNamed ? [`  and ${objects.length - mostNamed} more`] : [];
+  const remedies = new Set(rejections.flatMap(({ faults }) => faults.map((one) => remedyFor(one, contact))));
+  return {
+    service: `rejected: ${who}`,
+    key: `rejected ${site} ${who} ${Math.floor(first / day)}`,
+    output: `The bridge rejected ${count === 1 ? "an alert" : `${count} alerts`} for ${who}: no mail was sent`,
+    todo: `${[...remedies].join("\n")}\nRejected at site ${site}:\n${[...named, ...more].join("\n")}\nThe bridge keeps no rejected alert. On the monitoring host, notify keeps it in the folder "rejected" of its spool: when the cause is gone, move the file back into the spool.\nMore: hardstate explain ${id}\nAll of them: the console's journal with the outcome "rejected".\nNo more mail about ${who} today.`,
+  };
+};
+
+const stillOpenWords = ({ problems, more }: About<"still-open">, now: number): Words => {
+  const sites = new Set(problems.map(({ site }) => site)).size;
+  const lines = problems
+    .map(({ site, host, service, entry }) => ({
+      object: `${sites > 1 ? `${site}: ` : ""}${objectName({ object: { host, service } })}`,
+      state: openProblem(entry)?.state ?? "",
+      since: openProblem(entry)?.since ?? now,
+    }))
+    .toSorted((a, b) => a.since - b.since)
+    .map(({ object, state, since }) => `${state.padEnd(11)} since ${clockOf(since)}  ${object}`);
+  return {
+    service: "still open",
+    state: "WARNING",
+    key: `still open ${Math.floor(now / day)}`,
+    output: `${more ? "More than " : ""}${counted(problems.length)} open, the oldest first`,
+    todo: `${lines.join("\n")}${more ? "\nand more" : ""}`,
+  };
+};
+
+const unreadableWords = ({ reason }: About<"unreadable">, now: number): Words => ({
+  service: "unreadable messages",
+  key: `unreadable ${Math.floor(now / hour)}`,
+  output: `The queue holds a message that is not an alert: ${reason}`,
+  todo: "It is a dead letter now. Does another program write to this queue, or a newer version of the bridge?",
+});
+
 const wordsOf = (notice: Notice, now: number): Words => {
   switch (notice.about) {
-    case "route": {
-      const { route, down, told, removed, refusal } = notice.state;
-      if (refusal && !down && !told.down)
-        return {
-          service: `refusal by ${route}`,
-          state: "WARNING",
-          key: `${route} refuses ${refusal.at}`,
-          output: `${route} refuses mail: ${refusal.reason}`,
-          todo: `${adviceFor(refusal.step, refusal.reason)}\nThe mail takes the next route, or is retried. Nothing is lost.\nMore: hardstate doctor\nNo more mail about refusals by this route within 24 hours.`,
-        };
-      const over = removed ? `${route} is in the settings no more` : `Mail goes by ${route} again`;
-      return {
-        service: `route ${route}`,
-        recovered: !down,
-        key: down ? `${route} down ${down.since}` : `${route} works ${told.at}`,
-        output: down ? `No mail goes by ${route}: ${down.reason}` : over,
-        todo: down
-          ? `${adviceFor(down.step, down.reason)}\nMeanwhile mail takes the next route, or waits; nothing is lost. This one is probed every few minutes, and used again by itself.\nMore: hardstate doctor`
-          : "Nothing need be done.",
-      };
-    }
+    case "route":
+      return routeWords(notice);
     case "dead":
-    case "refused": {
-      const { about, id, object, contact, reason, last } = notice;
-      const failed = last && last.outcome.result !== "accepted" ? last.outcome : undefined;
-      const advice = failed ? `${adviceFor(failed.step, failed.reply)}\n` : "";
-      return {
-        service: about === "dead" ? "dead letters" : `mail to ${contact}`,
-        key:
-          about === "dead"
-            ? `dead ${Math.floor(now / hour)}`
-            : `${contactKey(contact)} ${Math.floor(now / day)}`,
-        output: `${object} for ${contact} was not mailed: ${reason}`,
-        todo: `${advice}It is a dead letter now. What became of it: hardstate explain ${id}\nWhen the cause is gone, put it back: hardstate redrive ${id}\nAll dead letters: hardstate redrive\nNo more mail about this cause within ${about === "dead" ? "the hour" : "the day"}.`,
-      };
-    }
-    case "heartbeat": {
-      const { site, monitor, since, silent } = notice;
-      return {
-        service: `heartbeat of ${site}/${monitor}`,
-        recovered: !silent,
-        key: `${site} ${monitor} ${silent ? "silent" : "heard again"} ${since}`,
-        output: silent
-          ? `${monitor} of ${site} has not been heard since ${clockOf(since)}`
-          : `${monitor} of ${site} is heard again`,
-        todo: silent
-          ? `Does the monitor run, does its cron, and can it reach the bridge? On its host: notify --test\nIf it is gone for good, it is forgotten 30 days after its last heartbeat.`
-          : "Its alerts of that time wait in its spool, and come now.",
-      };
-    }
-    case "clock": {
-      const { site, monitor, reason } = notice;
-      return {
-        service: `clock of ${site}/${monitor}`,
-        state: "WARNING",
-        key: `clock ${site} ${monitor} ${Math.floor(now / day)}`,
-        output: `${reason}, at site ${site}`,
-        todo: "Its alerts are mailed all the same. But the times in its mails are wrong, and its alerts may come in the wrong order.\nOn the monitoring host, set the clock by NTP and restart the monitor.\nNo more mail about this clock today.",
-      };
-    }
-    case "rejected": {
-      const { site, rejections } = notice;
-      const [{ id, first, contact }, who] = [rejections[0], concerned(rejections[0])];
-      const count = rejections.reduce((sum, one) => sum + countOf(one), 0);
-      const objects = [...new Set(rejections.map(({ object }) => object ?? "an object that cannot be read"))];
-      const named = objects.slice(0, mostNamed).map((object) => `  ${object}`);
-      const more = objects.length > mostNamed ? [`  and ${objects.length - mostNamed} more`] : [];
-      const remedies = new Set(
-        rejections.flatMap(({ faults }) => faults.map((one) => remedyFor(one, contact))),
-      );
-      return {
-        service: `rejected: ${who}`,
-        key: `rejected ${site} ${who} ${Math.floor(first / day)}`,
-        output: `The bridge rejected ${count === 1 ? "an alert" : `${count} alerts`} for ${who}: no mail was sent`,
-        todo: `${[...remedies].join("\n")}\nRejected at site ${site}:\n${[...named, ...more].join("\n")}\nThe bridge keeps no rejected alert. On the monitoring host, notify keeps it in the folder "rejected" of its spool: when the cause is gone, move the file back into the spool.\nMore: hardstate explain ${id}\nAll of them: the console's journal with the outcome "rejected".\nNo more mail about ${who} today.`,
-      };
-    }
-    case "still-open": {
-      const { problems, more } = notice;
-      const sites = new Set(problems.map(({ site }) => site)).size;
-      const lines = problems
-        .map(({ site, host, service, entry }) => ({
-          object: `${sites > 1 ? `${site}: ` : ""}${objectName({ object: { host, service } })}`,
-          state: openProblem(entry)?.state ?? "",
-          since: openProblem(entry)?.since ?? now,
-        }))
-        .toSorted((a, b) => a.since - b.since)
-        .map(({ object, state, since }) => `${state.padEnd(11)} since ${clockOf(since)}  ${object}`);
-      return {
-        service: "still open",
-        state: "WARNING",
-        key: `still open ${Math.floor(now / day)}`,
-        output: `${more ? "More than " : ""}${counted(problems.length)} open, the oldest first`,
-        todo: `${lines.join("\n")}${more ? "\nand more" : ""}`,
-      };
-    }
+    case "refused":
+      return burialWords(notice, now);
+    case "heartbeat":
+      return heartbeatWords(notice);
+    case "clock":
+      return clockWords(notice, now);
+    case "rejected":
+      return rejectedWords(notice);
+    case "still-open":
+      return stillOpenWords(notice, now);
     case "unreadable":
-      return {
-        service: "unreadable messages",
-        key: `unreadable ${Math.floor(now / hour)}`,
-        output: `The queue holds what is no alert: ${notice.reason}`,
-        todo: "It was put to the dead letters. Does something else write to this queue, or a newer version of the bridge?",
-      };
+      return unreadableWords(notice, now);
   }
 };
 
