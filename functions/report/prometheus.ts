@@ -61,22 +61,15 @@ type PrometheusParts = {
   readMilliseconds?: number;
 };
 
-/**
- * The numbers of one bridge for Prometheus. `observe` counts an event; `scrape` reads queue and ledger as they are
- * now and resolves to the text within the time they may take. It has the monitors of the site that asks; the
- * operators' own site sees all. Numbers that cannot be read are left out, and `hardstate_readable` says so.
- */
-export const prometheus = (parts: PrometheusParts) => {
-  const { queue, ledger, routes, clock, readMilliseconds = 3000 } = parts;
-  const registry = new Registry();
-  const registers = [registry];
+/** The numbers that events add to. */
+const countersIn = (registers: Registry[]) => {
   const counted = new Map(
     Object.entries(counters).map(([name, [help, ...labelNames]]) => [
       name,
       new Counter({ name, help, labelNames, registers }),
     ]),
   );
-  // From 0 on: of a series that begins with 1 Prometheus sees no increase.
+  // From 0 on: Prometheus sees no increase in a series that begins with 1.
   for (const what of ["queue", "ledger"]) counted.get("hardstate_unavailable_total")?.inc({ what }, 0);
   counted.get("hardstate_returned_total")?.inc({ kind: "bounce" }, 0);
   const delivery = new Histogram({
@@ -85,67 +78,85 @@ export const prometheus = (parts: PrometheusParts) => {
     buckets: deliveryBuckets,
     registers,
   });
-  const gauge = (name: string, help: string, ...labelNames: string[]) =>
-    new Gauge({ name, help, labelNames, registers });
-  const readable = gauge("hardstate_readable", "Whether queue and ledger answered this scrape.", "part");
-  const waiting = gauge("hardstate_queue_waiting", "Alerts in the queue that are not in hand.");
-  const inHand = gauge("hardstate_queue_in_hand", "Alerts that a worker has now.");
-  const oldest = gauge(
-    "hardstate_queue_oldest_age_seconds",
-    "How long ago the oldest alert in the queue was taken; 0 if it is empty, absent where the queue cannot tell (SQS).",
-  );
-  const dead = gauge("hardstate_dead_letters", "Dead letters that wait for the operator.");
-  const down = gauge("hardstate_route_down", "1 while a route is down and only probed.", "route");
-  const unauthorised = gauge(
-    "hardstate_route_unauthorised",
-    "1 while a route refuses our login, sender or account, or offers no safe TLS.",
-    "route",
-  );
-
-  /** For one scrape alone: scrapes of several sites may be under way at once. */
-  const heartbeatsOf = (site: string, heartbeats: readonly Heartbeat[]): Registry => {
-    const own = new Registry();
-    const age = new Gauge({
-      name: "hardstate_heartbeat_age_seconds",
-      help: "How long ago a monitor said that it lives.",
-      labelNames: ["site", "monitor"],
-      registers: [own],
-    });
-    for (const { site: from, monitor, at } of heartbeats)
-      if (from === site || site === operatorSite)
-        age.set({ site: from, monitor }, Math.max(clock() - at, 0) / 1000);
-    return own;
-  };
-
-  const readQueue = async () => {
-    const [depth, letters] = await Promise.all([queue.depth(), queue.deadLetterCount()]);
-    return { ...depth, letters };
-  };
-  const readLedger = async () => {
-    const [states, heartbeats] = await Promise.all([ledger.routes(), ledger.heartbeats()]);
-    return { states, heartbeats };
-  };
-  /** The answer of a part in its time; undefined, and told, if it does not. */
-  const read = async <T>(part: string, reading: Promise<T>): Promise<T | undefined> => {
-    const tooLate = setTimeout(readMilliseconds, undefined, { ref: false });
-    const answer = await Promise.race([reading, tooLate]).catch(() => undefined);
-    readable.set({ part }, answer === undefined ? 0 : 1);
-    return answer;
-  };
-  const setOrRemove = (one: Gauge, value: number | undefined) =>
-    value === undefined ? one.remove() : one.set(value);
-
   const observe: Report = (event) => {
     for (const { name, value, labels = {} } of samplesOf(event)) {
       if (name === "hardstate_delivery_seconds") delivery.observe(value);
       else counted.get(name)?.inc(labels, value);
     }
   };
+  return observe;
+};
+
+/** The numbers that each scrape reads anew. */
+const gaugesIn = (registers: Registry[]) => {
+  const gauge = (name: string, help: string, ...labelNames: string[]) =>
+    new Gauge({ name, help, labelNames, registers });
+  return {
+    readable: gauge("hardstate_readable", "Whether queue and ledger answered this scrape.", "part"),
+    waiting: gauge("hardstate_queue_waiting", "Alerts in the queue that are not in hand."),
+    inHand: gauge("hardstate_queue_in_hand", "Alerts that a worker has now."),
+    oldest: gauge(
+      "hardstate_queue_oldest_age_seconds",
+      "How long ago the oldest alert in the queue was accepted; 0 if it is empty, absent where the queue cannot tell (SQS).",
+    ),
+    dead: gauge("hardstate_dead_letters", "Dead letters that wait for operators."),
+    down: gauge("hardstate_route_down", "1 while a route is down and only probed.", "route"),
+    unauthorised: gauge(
+      "hardstate_route_unauthorised",
+      "1 while a route refuses our login, sender or account, or offers no safe TLS.",
+      "route",
+    ),
+  };
+};
+
+/** The heartbeats that a site may see. One registry for each scrape: scrapes of several sites may be under way. */
+const heartbeatsOf = (site: string, heartbeats: readonly Heartbeat[], now: number): Registry => {
+  const own = new Registry();
+  const age = new Gauge({
+    name: "hardstate_heartbeat_age_seconds",
+    help: "How long ago a monitor was heard.",
+    labelNames: ["site", "monitor"],
+    registers: [own],
+  });
+  for (const { site: from, monitor, at } of heartbeats)
+    if (from === site || site === operatorSite)
+      age.set({ site: from, monitor }, Math.max(now - at, 0) / 1000);
+  return own;
+};
+
+const setOrRemove = (one: Gauge, value: number | undefined) =>
+  value === undefined ? one.remove() : one.set(value);
+
+/**
+ * The numbers of one bridge for Prometheus. `observe` counts an event; `scrape` reads queue and ledger as they are
+ * now and resolves to the text within the time they may take. It has the monitors of the site that asks; the
+ * operators' own site sees all. Numbers that cannot be read are left out, and `hardstate_readable` says so.
+ */
+export const prometheus = (parts: PrometheusParts) => {
+  const { queue, ledger, routes, clock, readMilliseconds = 3000 } = parts;
+  const registry = new Registry();
+  const observe = countersIn([registry]);
+  const { readable, waiting, inHand, oldest, dead, down, unauthorised } = gaugesIn([registry]);
+  const readQueue = async () => {
+    const [depth, deadLetters] = await Promise.all([queue.depth(), queue.deadLetterCount()]);
+    return { ...depth, deadLetters };
+  };
+  const readLedger = async () => {
+    const [states, heartbeats] = await Promise.all([ledger.routes(), ledger.heartbeats()]);
+    return { states, heartbeats };
+  };
+  /** The answer of a part in its time. If there is none, the part is marked as unreadable. */
+  const read = async <T>(part: string, reading: Promise<T>): Promise<T | undefined> => {
+    const tooLate = setTimeout(readMilliseconds, undefined, { ref: false });
+    const answer = await Promise.race([reading, tooLate]).catch(() => undefined);
+    readable.set({ part }, answer === undefined ? 0 : 1);
+    return answer;
+  };
   const scrape = async (site: string): Promise<{ text: string; contentType: string }> => {
     const [held, known] = await Promise.all([read("queue", readQueue()), read("ledger", readLedger())]);
     setOrRemove(waiting, held?.waiting);
     setOrRemove(inHand, held?.handedOut);
-    setOrRemove(dead, held?.letters);
+    setOrRemove(dead, held?.deadLetters);
     const empty = held && held.waiting + held.handedOut === 0 ? 0 : undefined;
     setOrRemove(oldest, held?.oldestAt === undefined ? empty : Math.max(clock() - held.oldestAt, 0) / 1000);
     for (const each of [down, unauthorised]) each.reset();
@@ -154,7 +165,7 @@ export const prometheus = (parts: PrometheusParts) => {
       down.set({ route }, state?.down ? 1 : 0);
       unauthorised.set({ route }, state && refusing(state, clock()) ? 1 : 0);
     }
-    const own = heartbeatsOf(site, known?.heartbeats ?? []);
+    const own = heartbeatsOf(site, known?.heartbeats ?? [], clock());
     const texts = await Promise.all([registry.metrics(), own.metrics()]);
     return { text: texts.join(""), contentType: registry.contentType };
   };

@@ -94,7 +94,7 @@ const startTrial = async (
     HARDSTATE_RECIPIENTS: "example.com",
   });
   if (!reading.ok) return wrongSettings(reading.faults);
-  // The trial's relay sends nothing on, so whoever tries it may use his own address.
+  // The trial's relay sends nothing on, so any address may be used to try it.
   return { settings: { ...reading.value, allowed: () => true }, trial: relay };
 };
 
@@ -165,8 +165,8 @@ const listen = (server: Server, host: string, port: number): Promise<number> =>
     server.listen(port, host, () => resolve((server.address() as AddressInfo).port));
   });
 
-const main = async () => {
-  const log = toConsole(process.stdout.isTTY ? "text" : "json", clock);
+/** Settings and lock of this bridge; without any setting, those of a trial. Ends the process if they are wrong. */
+const configure = async (log: Report) => {
   const { environment, faults } = withFiles(process.env);
   const configured = Object.keys(process.env).some(
     (name) =>
@@ -176,15 +176,38 @@ const main = async () => {
   if (reading && (!reading.ok || faults.length > 0))
     wrongSettings([...faults, ...(reading.ok ? [] : reading.faults)]);
   const lock = takeState(reading?.ok ? reading.value.state : environment.HARDSTATE_STATE || ".hardstate");
-  const { settings, trial } = reading?.ok
-    ? { settings: reading.value, trial: undefined }
-    : await startTrial(environment, log);
+  const started = reading?.ok ? { settings: reading.value } : await startTrial(environment, log);
+  return { lock, trial: undefined, ...started };
+};
 
+/** Queue and ledger of the settings. */
+const openStores = async (settings: Settings) => {
   const embedded: SqliteQueue | undefined =
     settings.queue.kind === "sqlite" ? sqliteQueue(settings.queue.path, clock, mostInHand) : undefined;
   const queue = embedded ?? (await sqsOf((settings.queue as { url: string }).url));
   embedded?.recover();
-  const ledger = await ledgerOf(settings.ledger);
+  return { embedded, queue, ledger: await ledgerOf(settings.ledger) };
+};
+
+/** The HTTP server of this app, listening. Ends the process if it cannot. */
+const serve = async (fetch: Parameters<typeof createAdaptorServer>[0]["fetch"], { host, port }: Settings) => {
+  const server = createAdaptorServer({
+    fetch,
+    // Node looks every 30 s by itself, and would let headers take 40.
+    serverOptions: { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 1000 },
+  }) as Server;
+  keepRoom(server, mostConnections);
+  const bound = await listen(server, host, port).catch((error: NodeJS.ErrnoException) => {
+    complain(`Cannot listen on ${host}:${port} (${error.code}). Set HARDSTATE_HOST or HARDSTATE_PORT.`);
+    process.exit(3);
+  });
+  return { server, url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}` };
+};
+
+const main = async () => {
+  const log = toConsole(process.stdout.isTTY ? "text" : "json", clock);
+  const { lock, settings, trial } = await configure(log);
+  const { embedded, queue, ledger } = await openStores(settings);
   const used = settings.relays.map(({ route }) => route);
   await useRoutes(ledger, used, clock(), true);
   const routes = settings.relays.map((relay) => ({
@@ -197,24 +220,12 @@ const main = async () => {
     log(event);
   };
   const front = { ...settings, queue, ledger, clock, report, scrape, openapi };
-  const app = intake(front).route("/", webConsole(front));
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    // Node looks every 30 s by itself, and would let headers take 40.
-    serverOptions: { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 1000 },
-  }) as Server;
-  keepRoom(server, mostConnections);
-  const port = await listen(server, settings.host, settings.port).catch((error: NodeJS.ErrnoException) => {
-    complain(
-      `Cannot listen on ${settings.host}:${settings.port} (${error.code}). Set HARDSTATE_HOST or HARDSTATE_PORT.`,
-    );
-    process.exit(3);
-  });
+  const { server, url } = await serve(intake(front).route("/", webConsole(front)).fetch, settings);
 
   const stopping = new AbortController();
-  const handOver = relays({ routes, states: ledger, clock, stopping: stopping.signal });
+  const { signal } = stopping;
+  const handOver = relays({ routes, states: ledger, clock, stopping: signal });
   const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
-  const working = work(queue, embedded ? 1 : sqsReceivers, handle, report, stopping.signal);
   const awakeSince = clock();
   // Once a second: counted, but no line in the log.
   const sweeps = async () =>
@@ -222,22 +233,22 @@ const main = async () => {
       event: "swept",
       due: await sweep({ ...settings, ledger, queue, report, awakeSince }, clock()),
     });
-  const probes = () => probeUnused({ routes, states: ledger, clock }, stopping.signal);
-  const timers = [
-    repeat("sweeping the ledger", sweepMilliseconds, sweeps, report, stopping.signal),
-    repeat("probing a route", probeMilliseconds, probes, report, stopping.signal),
+  const probes = () => probeUnused({ routes, states: ledger, clock }, signal);
+  const running = [
+    work(queue, embedded ? 1 : sqsReceivers, handle, report, signal),
+    repeat("sweeping the ledger", sweepMilliseconds, sweeps, report, signal),
+    repeat("probing a route", probeMilliseconds, probes, report, signal),
   ];
-  const url = `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${port}`;
-  report({ event: "started", url, routes: settings.relays.map(({ route }) => route), state: settings.state });
+  report({ event: "started", url, routes: [...used], state: settings.state });
   if (trial) say(trialWords(url, settings));
 
-  const stop = async (signal: string) => {
-    report({ event: "stopping", signal });
+  const stop = async (name: string) => {
+    report({ event: "stopping", signal: name });
     const closed = new Promise((resolve) => server.close(resolve));
     stopping.abort();
     // Mail that is still under way then is on disk, and the next start goes on with it.
     setTimeout(stopWithinMilliseconds, undefined, { ref: false }).then(() => process.exit(1));
-    await Promise.all([closed, ...timers, working]);
+    await Promise.all([closed, ...running]);
     for (const { transport } of routes) transport.close();
     await trial?.close();
     embedded?.close();
@@ -245,7 +256,7 @@ const main = async () => {
     lock.close();
     report({ event: "stopped" });
   };
-  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, stop);
+  for (const name of ["SIGTERM", "SIGINT"]) process.once(name, stop);
 };
 
 try {
