@@ -370,7 +370,7 @@ const openAt = async (
         if (/\p{Cc}/u.test(line)) throw new Error("a command of one line is wanted");
         return safe((await command(line, signal)).text);
       }),
-    submit: (envelope, bytes, signal) => guarded(() => submit(envelope, bytes, signal)),
+    submit: (...mail) => guarded(() => submit(...mail)),
     reset: async (signal) => {
       reached("connect");
       await guarded(async () => expected(await command("RSET", signal, leavingMilliseconds), "2"));

@@ -3,6 +3,7 @@ import { Duplex } from "node:stream";
 import { createServer as createTlsServer } from "node:tls";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Sockets } from "../../functions/deliver/smtp-wire.ts";
+import { silence } from "./scripted-relay.ts";
 import { base64, mail, password, patient, relayAt, startScripted, transportTo, trusted } from "./sending.ts";
 
 const ehlo = (...extensions: string[]) =>
@@ -26,6 +27,35 @@ describe("SIZE", () => {
 });
 
 describe("of commands that went out together", () => {
+  test("a silence does not say at which step: the next mail goes one by one, and its silence says so", async () => {
+    const relay = await startScripted({ ...pipelining, MAIL: silence });
+    const transport = transportTo(relay.port);
+    const steps: (string | undefined)[] = [];
+    for (let n = 0; n < 2; n++) {
+      const outcome = await transport.send(mail(), AbortSignal.timeout(700));
+      steps.push(outcome.result === "deferred" ? outcome.step : outcome.result);
+    }
+    expect(steps).toEqual(["recipient", "sender"]);
+    expect(relay.verbs().filter((verb) => verb === "RCPT")).toHaveLength(1);
+  });
+
+  test.for([
+    [{}, 1],
+    [{ RCPT: "550 5.1.1 unknown user\r\n" }, 0],
+    [{ DATA: silence }, 0],
+  ] as const)(
+    "contentBegins is called when the content leaves, and only then: %j",
+    async ([script, times]) => {
+      const relay = await startScripted({ ...pipelining, ...script });
+      let calls = 0;
+      await transportTo(relay.port).send(mail(), AbortSignal.timeout(700), undefined, () => {
+        calls += 1;
+        expect(relay.contents).toEqual([]);
+      });
+      expect(calls).toBe(times);
+    },
+  );
+
   test.for(["221 bye\r\n", "250 Ok\r\n", "421 closing\r\n"])(
     "DATA that is answered by %j behind a refused RCPT ends the session",
     async (DATA) => {
