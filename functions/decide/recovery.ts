@@ -104,6 +104,7 @@ const afterFacts = (c: Case): Verdict => {
 };
 
 /** R20-R31: a recovery. */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a table: one row after the other.
 export const recovery = (c: Case): Verdict => {
   const { about, alert, entry, key, now, object, order, policy, queued, view } = c;
   const { monitor } = alert;

@@ -27,6 +27,7 @@ type WaitingMail = { site: string; party: string; mail: Mail; start(): void };
  *
  * Each process has its own: one for each worker on Lambda and for each run on Cloudflare.
  */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: one state, and the five steps that change it.
 export const routeConnections = (
   connections: number,
   clock: () => number,

@@ -89,6 +89,7 @@ const changing =
  * at once, which makes no second copy. If the reply to the final dot is lost, no other is tried, because that may make
  * one. Ends before `until` (Unix milliseconds). Breakers and rates are kept in `states`.
  */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: one state of attempts, and the steps that share it.
 export const relays = ({
   routes,
   states,

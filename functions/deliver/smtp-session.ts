@@ -123,6 +123,7 @@ const hostsOf = async (
   throw new SessionError("connect", `no MX record of ${host} names a host`);
 };
 
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: one conversation, whose steps share what the relay said.
 const openAt = async (
   host: string,
   relay: SmtpRelay,

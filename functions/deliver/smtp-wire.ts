@@ -95,6 +95,7 @@ export type Wire = {
  * for ends the connection, and never answers a later command. It is read as a refusal in two cases: 421 at any time
  * (RFC 5321 §3.8), and any refusal right behind 354.
  */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: one socket, and the events that change what is owed.
 export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) => void): Wire => {
   const reader = replyReader();
   const arrived: Reply[] = [];

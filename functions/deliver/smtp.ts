@@ -44,6 +44,7 @@ const leave = (session: SmtpSession) => (session.inStep() ? session.quit() : ses
  * Sends through one relay: STARTTLS or implicit TLS unless the relay is configured without, AUTH by the first
  * configured mechanism that is offered; a session is kept open for 30 s after a mail. No AUTH byte leaves before TLS.
  */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: one set of idle sessions.
 export const smtpTransport = (
   relay: SmtpRelay,
   parts: SessionParts,

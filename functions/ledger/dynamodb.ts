@@ -155,6 +155,7 @@ const expiresAfter = (at: number): number => Math.ceil((at + keepMilliseconds) /
  * costs and without its conflicts. The records' own items follow. If the writer dies before they do, whoever reads
  * the entry next writes them first; and since the alert was not acknowledged, somebody will.
  */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: an adapter: a method for each call of the port.
 export const dynamodbLedger = (
   client: DynamoDBClient,
   TableName: string,

@@ -182,6 +182,7 @@ const placeOf = ({ host, service }: Record<string, unknown>) => ({
 });
 
 /** The ledger in SQL: an entry and its alerts' journal records change together, or not at all. */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: an adapter: a method for each call of the port.
 export const sqlLedger = (engine: SqlEngine): Ledger => {
   // At once, for another process may write meanwhile.
   engine.transaction(() => engine.exec(schema));

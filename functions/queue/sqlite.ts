@@ -172,6 +172,7 @@ export type SqliteQueue = Queue & {
  * a site gets no more while it has as many of them as are free. If another process holds the lock for 250 ms, a call
  * rejects. Posts that arrive while a commit runs share the next one.
  */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: an adapter: a method for each call of the port.
 export const sqliteQueue = (
   path: string,
   clock: () => number,

@@ -99,6 +99,7 @@ const receiptLapsed = (error: unknown): boolean =>
  * A queue on one SQS FIFO queue, whose redrive policy names its FIFO dead-letter queue. Its maxReceiveCount must be
  * 1000, the most there is, or SQS buries what still has time: the pipeline keeps to some 600 receives.
  */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: an adapter: a method for each call of the port.
 export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => number): Queue => {
   // Never the search itself: in workerd it is of one request, and ends with it, whoever else waits for it.
   let deadLetterUrl: string | undefined;
