@@ -137,7 +137,16 @@ describe("the repository", () => {
       "vitest.config.ts",
       "wrangler.toml",
     ];
-    const hidden = [".biome", ".ci", ".editorconfig", ".gitattributes", ".github", ".gitignore", ".nvmrc"];
+    const hidden = [
+      ".biome",
+      ".ci",
+      ".editorconfig",
+      ".gitattributes",
+      ".github",
+      ".gitignore",
+      ".npmrc",
+      ".nvmrc",
+    ];
     expect(top).toEqual([...rooms, ...words, ...settings, ...hidden].sort());
   });
 });

@@ -18,6 +18,7 @@ type Package = {
   inBundle?: boolean;
   hasInstallScript?: boolean;
   dev?: boolean;
+  deprecated?: string;
 };
 const packagesOf = (file: string): [path: string, about: Package][] =>
   Object.entries<Package>(JSON.parse(readFileSync(file, "utf8")).packages).filter(([path]) => path !== "");
@@ -31,6 +32,10 @@ describe.each(["package-lock.json", "infra/package-lock.json"])("%s", (file) => 
       ([, { integrity = "", inBundle }]) => !inBundle && !integrity.startsWith("sha512-"),
     );
     expect(bare).toEqual([]);
+  });
+
+  it("has no deprecated package, of which .npmrc would hide npm's warning", () => {
+    expect(packagesOf(file).filter(([, { deprecated }]) => deprecated)).toEqual([]);
   });
 });
 
