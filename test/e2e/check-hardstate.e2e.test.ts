@@ -546,7 +546,7 @@ describe("-h and -V", () => {
     const help = await check("-h");
     expect(help.status).toBe(3);
     const script = readFileSync(plugin, "utf8");
-    const values = new Set([...script.matchAll(/--([a-z-]+)-warning\)/g)].map(([, value = ""]) => value));
+    const values = new Set([...script.matchAll(/^\t--([a-z-]+)-warning\b/gm)].map(([, value = ""]) => value));
     expect(values.size).toBe(12);
     for (const value of values) expect(help.stdout).toMatch(new RegExp(`^    ${value} `, "m"));
     for (const option of ["-w", "-c", "-t", "-v", "-h", "-V", "--spool"])
