@@ -20,6 +20,7 @@ export default defineConfig({
       exclude: ["functions/**/*.d.ts"],
       reporter: ["text-summary", "html"],
       reportsDirectory: "node_modules/.cache/coverage",
+      thresholds: { statements: 90, branches: 90, functions: 90, lines: 90 },
     },
     projects: [
       project("test", "!(*.property|*.contract|*.e2e|*.workerd).test", 20_000),

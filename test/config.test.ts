@@ -498,6 +498,19 @@ describe("relays", () => {
     },
   );
 
+  it.each([
+    ["pa#ss", "# in the user or password written as %23"],
+    ["12#ss", "# in the user or password written as %23"],
+    ["pa/ss", "/ in the user or password written as %2F"],
+    ["1?s#s", "? in the user or password written as %3F"],
+    ["100%", "% in the user or password written as %25"],
+  ])("the password %s is told how to write its sign", (password, expected) => {
+    expect(faultsOf({ HARDSTATE_RELAYS: `smtp://user:${password}@relay.example.com` })).toContainEqual({
+      field: "HARDSTATE_RELAYS",
+      expected,
+    });
+  });
+
   it("keep their order, and two on one host and port are told apart", () => {
     const urls =
       "smtp://a:p@relay.example.com ses://eu-west-1 smtp://b:p@relay.example.com smtps://relay.example.com";

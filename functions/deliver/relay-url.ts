@@ -111,10 +111,17 @@ const readSes = (url: URL): Reading<SesRelay> => {
   return { ok: true, value: { kind: "ses", route: `ses://${region}`, region, configurationSet, ...limits } };
 };
 
+/** Names the first sign of a user or password that ends a URL's host unless it is percent-encoded (RFC 3986 §3.2). */
+const signToEncode = (text: string): string | undefined => {
+  const sign = /^\w+:\/\/.*?([#/?]).*@/.exec(text)?.[1];
+  return sign && `${sign} in the user or password written as ${encodeURIComponent(sign)}`;
+};
+
 /** Reads one relay URL. Faults never repeat any of it: it holds a password. */
 const readRelay = (text: string, ca: string | undefined, oauth: OAuth | undefined): Reading<Relay> => {
   const form = "smtp://user:password@host:587, smtps://user:password@host:465 or ses://region";
-  if (!URL.canParse(text)) return { ok: false, faults: [{ field: "", expected: form }] };
+  const sign = signToEncode(text);
+  if (!URL.canParse(text)) return { ok: false, faults: [{ field: "", expected: sign ?? form }] };
   const url = new URL(text);
   if (url.protocol === "ses:") return readSes(url);
   const faults: Fault[] = [];
@@ -123,9 +130,7 @@ const readRelay = (text: string, ca: string | undefined, oauth: OAuth | undefine
     expect(form);
   if (url.port === "0") expect("a port from 1 to 65535");
   if (!["", "/"].includes(url.pathname) || url.hash !== "")
-    expect(
-      "nothing after the port but ?parameters (in a password write % / ? # @ : as %25 %2F %3F %23 %40 %3A)",
-    );
+    expect(sign ?? "nothing after the port but ?parameters");
   const known = ["auth", "tls", "name", "mx", "rate", "connections"];
   const { parameters, ...limits } = readParameters(url, known, expect);
   const auth = (parameters.get("auth") ?? "PLAIN,LOGIN").toUpperCase().split(",");
@@ -134,7 +139,7 @@ const readRelay = (text: string, ca: string | undefined, oauth: OAuth | undefine
     expect("auth= of PLAIN, LOGIN and CRAM-MD5 in the order wanted, or XOAUTH2");
   else if (byToken && auth.length > 1) expect("auth=XOAUTH2 alone: a password is never tried instead");
   const [user, password] = [decoded(url.username), decoded(url.password)];
-  if (user === undefined || password === undefined) expect("user and password percent-encoded");
+  if (user === undefined || password === undefined) expect("% in the user or password written as %25");
   if (byToken) {
     if (!user || password) expect("with auth=XOAUTH2 a user and no password");
     if (!oauth) expect("with auth=XOAUTH2 also HARDSTATE_OAUTH");
