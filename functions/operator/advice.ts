@@ -130,7 +130,7 @@ const advice: [places: readonly Place[], words: RegExp, todo: string][] = [
   [
     ["tls"],
     /self.signed|unable to (get|verify)|issuer|certificate signature failure/i,
-    "The certificate's authority is not known here: give its certificate in HARDSTATE_RELAY_CA.",
+    "The certificate's authority is not known here: give its certificate in HARDSTATE_RELAY_CA. If that is set, it has another authority's certificate.",
   ],
   [
     ["tls"],

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { parseArgs } from "node:util";
 import { complain, say } from "../../functions/report/log.ts";
+import hardstate from "../../package.json" with { type: "json" };
 import { backupCommand } from "./backup.ts";
 import { canary } from "./canary.ts";
 import { check } from "./check.ts";
@@ -27,6 +28,7 @@ const commands = new Map<string, Command>([
 ]);
 
 const usage = `usage: hardstate COMMAND [--help]
+       hardstate --version
 
 ${[...commands].map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`).join("\n")}
 
@@ -38,6 +40,10 @@ const main = async ([name, ...rest]: string[]): Promise<Status> => {
   const command = commands.get(name ?? "");
   if (name === "--help" || name === "-h" || name === "help") {
     say(usage);
+    return 0;
+  }
+  if (name === "--version" || name === "-V") {
+    say(`hardstate ${hardstate.version}`);
     return 0;
   }
   if (!command) {

@@ -63,6 +63,11 @@ describe("hardstate", () => {
     expect(result.err).toMatch(text);
   });
 
+  it("says its version", async () => {
+    const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+    expect(await run(["--version"])).toMatchObject({ status: 0, out: `hardstate ${version}\n`, err: "" });
+  });
+
   it("runs by the link that npm makes of the package's bin", async () => {
     const { bin } = JSON.parse(readFileSync("package.json", "utf8"));
     const link = join(folder, "hardstate");
