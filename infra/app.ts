@@ -7,7 +7,7 @@ import { bridge } from "./stack.ts";
 const app = new App();
 const reading = readOptions(app.node.getAllContext());
 if (!reading.ok) {
-  complain("These context values are wrong (infra/README.md, Choices):\n");
+  complain("These context values are wrong (docs/install/aws.md, Choices):\n");
   for (const { field, expected } of reading.faults) complain(`  ${field} needs ${expected}`);
   process.exit(2);
 }

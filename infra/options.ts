@@ -31,7 +31,7 @@ const retentionDays = [1, 3, 5, 7, 14, 30, 60, 90, 180, 365, 731];
 const named = /^(HARDSTATE_\w+?)(_PARAMETER)?$/;
 const parameterForm = /^\/[\w./-]+$/;
 
-/** Reads the context values of the CDK app (infra/README.md); all that is wrong is told at once. */
+/** Reads the context values of the CDK app (docs/install/aws.md); all that is wrong is told at once. */
 export const readOptions = (context: Record<string, unknown>): Reading<Options> => {
   const faults: Fault[] = [];
   const expect = (field: string, expected: string) => faults.push({ field, expected });
