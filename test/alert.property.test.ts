@@ -127,7 +127,7 @@ const oneLine: Record<string, number> = {
 };
 const enumerated = new Set(["source", "type", "state", "state_type", "prev_state"]);
 
-/** What says which object of which monitor is how, and when. */
+/** The fields that say which object of which monitor is how, and when. */
 const telling = ["v", "monitor", "type", "object", "state", "time"];
 const informing = Object.keys(alertEntries).filter((field) => !telling.includes(field));
 /** The fields that only inform, each with any JSON in it, or with values that are nearly right. */

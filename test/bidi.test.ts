@@ -93,7 +93,7 @@ const places: Record<string, () => string> = {
   },
   "a line of the log": () =>
     asText({ event: "repeated", id: "alert-0001", object: hostile, contact: hostile, reason: hostile }, 0),
-  // What a ledger keeps from before may have any of them.
+  // Text that a ledger keeps from before may have any of them.
   "a page of the console": () => {
     const queued = { ...queuedOne(), contactName: hostile };
     const record = {

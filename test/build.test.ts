@@ -21,7 +21,7 @@ const bundle = (name: string): Built => {
 const having = (name: string, words: RegExp) =>
   [...bundle(name).inputs.keys()].filter((path) => words.test(path));
 
-/** What the AWS SDK brings for whoever runs it on a laptop or an own server. */
+/** Parts of the AWS SDK that only a laptop or a server needs. */
 const credentialSearch =
   /credential-provider-(node|ini|sso|process|http|login|web-identity|imds)|nested-clients|token-providers/;
 
@@ -130,7 +130,7 @@ const settings = {
   HARDSTATE_LEDGER: "dynamodb:hardstate",
   AWS_REGION: "eu-west-1",
 };
-/** What importing a bundle in a process of its own prints: its exports, or its error. */
+/** The output of a process that imports a bundle: its exports, or its error. */
 const imported = (name: string, environment: Record<string, string>): Promise<string> =>
   new Promise((resolve) => {
     const url = pathToFileURL(bundle(name).path).href;

@@ -21,7 +21,7 @@ for (const name of ["biome.json", ".biome", ".gitignore"])
   cpSync(name, join(house, name), { recursive: true });
 afterAll(() => rmSync(house, { recursive: true }));
 
-/** What Biome says of a file with this text at this place in the house. */
+/** The findings of Biome in a file with this text at this place in the house. */
 const lint = (path: string, text: string): Promise<string> => {
   mkdirSync(dirname(join(house, path)), { recursive: true });
   writeFileSync(join(house, path), text);

@@ -27,7 +27,7 @@ describe.each(["package-lock.json", "infra/package-lock.json"])("%s", (file) => 
   it("has a strong checksum of each package", () => {
     const packages = packagesOf(file);
     expect(packages.length).toBeGreaterThan(20);
-    // What is in another package's archive is under the checksum of that archive.
+    // A file in another package's archive is under the checksum of that archive.
     const bare = packages.filter(
       ([, { integrity = "", inBundle }]) => !inBundle && !integrity.startsWith("sha512-"),
     );

@@ -27,12 +27,12 @@ export const faultsOf = (sentence: string): string[] => {
   return words > mostWords ? [...found, `${words} words in a sentence`] : found;
 };
 
-/** The sentences of a text. A colon, a semicolon and a dot end one before a blank; so does a line break where `lines`. */
+/** The sentences of a text. A colon, a semicolon and a dot end one before a blank; so does an indented line. */
 export const sentencesOf = (text: string): string[] =>
   text
     .replace(/\b(e\.g|i\.e|etc|vs|RFC \d+ §[\d.]+)\./g, "$1")
     .replaceAll("\\n", " \n ")
-    .split(/(?<=[.!?:;])["'”)]*\s+(?=\S)/)
+    .split(/(?<=[.!?:;])["'”)]*\s+(?=\S)|\n+ {2,}/)
     .map((sentence) => sentence.trim())
     .filter((sentence) => /\p{L}/u.test(sentence));
 

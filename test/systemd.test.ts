@@ -12,7 +12,7 @@ const unit = readFileSync("scripts/systemd/hardstate.service", "utf8");
 const example = readFileSync("scripts/systemd/hardstate.env", "utf8");
 const valuesOf = (name: string) =>
   [...unit.matchAll(new RegExp(`^${name}=(.*)$`, "gm"))].map(([, value = ""]) => value);
-/** What the unit itself sets, as systemd would with these credentials. */
+/** The settings of the unit itself, as systemd would give them with these credentials. */
 const environmentOf = (credentials: string): Record<string, string> =>
   Object.fromEntries(
     valuesOf("Environment")

@@ -142,7 +142,7 @@ const onlyMail = async ({ delivered }: Bridge) => {
   return mail;
 };
 
-/** What an alert says, by the names of its JSON. */
+/** The fields of an alert, by the names of its JSON. */
 type Said = { host: string; service: string; name: string; text: string; email: string };
 const plain: Said = { host: "web01", service: "HTTP", name: "ops", text: "text", email: "ops@example.com" };
 
@@ -390,7 +390,7 @@ describe("1 Header and MIME injection", () => {
   );
 
   describe.each(inherited)("%s", (word) => {
-    /** What was decided about the second of two alerts. */
+    /** The decision about the second of two alerts. */
     const verdictOf = async (first: object, second: object, rcpt?: string) => {
       const to = await bridge();
       to.relay.script.RCPT = rcpt;
@@ -475,7 +475,7 @@ describe("5 Address confusion", () => {
       expect(await send(to, { ...plain, email })).toBe(false);
       expect(await to.delivered()).toEqual({ recipients: [], senders: [], mails: [] });
       expect(to.relay.connections).toBe(0);
-      // Whoever looks after the bridge sees it in the log.
+      // The operator sees it in the log.
       expect(to.events.map(({ event }) => event)).toEqual(["request-refused"]);
     });
 

@@ -38,7 +38,7 @@ const descriptionOf = (method: string, path: string, status: number): Response_ 
   return found && (own || [401, 405].includes(status)) ? resolved(found) : undefined;
 };
 
-/** What of an answer the document does not say: nothing is as it should be. */
+/** The parts of an answer that the document does not describe: nothing is as it should be. */
 export const undescribed = async (method: string, path: string, response: Response): Promise<string[]> => {
   const description = descriptionOf(method, path, response.status);
   if (!description) return [`${response.status} is not described`];

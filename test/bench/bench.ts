@@ -6,7 +6,7 @@ import { complain, say } from "../../functions/report/log.ts";
 import { NotFoundOut, paragraph, type Status, WrongUse } from "../../scripts/hardstate/command.ts";
 import { type Bench, figureLines, isReached, machine, progress } from "./rounds.ts";
 
-// What other files of this folder have, several benches share.
+// The other files of this folder are shared by several benches.
 const names = readdirSync(import.meta.dirname)
   .filter((file) => file.endsWith(".ts"))
   .filter((file) => /^export const bench\b/m.test(readFileSync(join(import.meta.dirname, file), "utf8")))

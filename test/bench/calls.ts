@@ -63,9 +63,9 @@ export const bench: Bench = {
   summary: "calls to queue and ledger for an alert, beside the least that the guarantee needs",
   about:
     `Counts calls through the pipeline as it is, of alerts that come ten at a time. The least: an alert is received
-and removed, each in one call for ten. What its contact was told is read, and that it was taken is written before the
+and removed, each in one call for ten. The bridge reads what its contact was told. It writes down the alert before the
 queue forgets it: one read and one write. A mail has two writes more: "attempt n, mine until u" before it is sent, or two
-workers would send it; and what the relay said after. Of these one is the write that a suppressed alert has too; the
+workers would send it; and what the relay said after. One of these is the write that a suppressed alert has too; the
 other counts the contact's mails, for the digest. Calls do not depend on the machine, so there is one round.`.replaceAll(
       "\n",
       " ",

@@ -52,13 +52,13 @@ const smallBefore = async (checkout: string, folder: string): ReturnType<typeof 
   return other.openFilled(path, 1000);
 };
 
-/** What a decision costs, without and with the ledger. */
+/** The cost of a decision, without and with the ledger. */
 export const bench: Bench = {
   summary: "decisions per second: pure, and with the ledger beside SQLite's own conditional upserts",
   about:
     `Decides repeated problems of open episodes, which are suppressed: alone, and read from and written to a SQLite
-ledger of 1,000 and of 1,000,000 episodes, as many at once as the worker has in hand and one after the other (what a
-large ledger costs bench ledger tells; it fills the same, and --keep keeps it). Beside that node:sqlite
+ledger of 1,000 and of 1,000,000 episodes. It decides as many at once as the worker has in hand, and one after the
+other. Bench ledger tells the cost of a large ledger; it fills the same, and --keep keeps it. Beside that node:sqlite
 upserts one row of an entry's length on its revision, in a file with the same settings: each is on disk when it is done.
 --quick: 20,000 episodes.`.replaceAll("\n", " "),
   run: async ({ rounds, quick, keep, before }) => {

@@ -20,7 +20,7 @@ import { type Bench, type Figure, progress, short } from "./rounds.ts";
 /** A batch of DynamoDB has so many items at most. */
 const batchItems = 25;
 
-/** What an update of an item that is not there makes of it. */
+/** The item that an update makes if there was none. */
 const itemOf = (command: UpdateItemCommand): Record<string, AttributeValue> => {
   const { Key, ExpressionAttributeValues: values = {} } = command.input;
   // The ledger calls a value as its attribute: `#at = :at`.
@@ -118,7 +118,7 @@ const stepsOn = async (episodes: number) => {
   return found;
 };
 
-/** What a large ledger in DynamoDB costs. */
+/** The cost of a large ledger in DynamoDB. */
 export const bench: Bench = {
   summary: "a DynamoDB ledger with 1,000,000 episodes beside one with 1,000: requests and units",
   about:

@@ -39,7 +39,7 @@ const accepted: DeliveryOutcome = {
   },
 };
 
-/** What a Nagios says of its service with this number; each host has 20. `notification` counts all that it sends. */
+/** A notification of a Nagios about its service of this number; each host has 20. `notification` counts all of them. */
 export type Told = {
   service: number;
   notification: number;
@@ -77,7 +77,7 @@ export const queuedOf = (input: Told): QueuedAlert[] => {
   return reading.value;
 };
 
-/** What intake answers to a GET on this ledger; throws if that is not 200. */
+/** The answer of intake to a GET on this ledger; throws if that is not 200. */
 export const askingOf = (ledger: Ledger, queue: Queue, clock: () => number) => {
   const token = "a-token-of-twenty-four-characters";
   const app = intake({
@@ -155,7 +155,7 @@ const mailAll = async (ledger: Ledger, alerts: readonly QueuedAlert[]): Promise<
   }
 };
 
-/** What the ledger holds of an episode in the end: it is written once here, not at each step. */
+/** The items of an episode in the ledger in the end: it is written once here, not at each step. */
 export const lastChange = async (ledger: Ledger, alerts: readonly QueuedAlert[]): Promise<Change> => {
   const changes: Change[] = [];
   const noting: Ledger = {

@@ -24,7 +24,7 @@ const millisecondsOf = async (path: string): Promise<number> => {
   return Number(stdout);
 };
 
-/** What a cold start pays for our code. */
+/** The cost of our code at a cold start. */
 export const bench: Bench = {
   summary: "how long a process takes to import each Lambda bundle, beside an empty module",
   about: `Builds the bundles and starts a process for each import. docs/benchmarks.md's figures are of 21 rounds.`,

@@ -12,7 +12,7 @@ const steps: [what: string, times: number, (bridge: Filled) => (times: number) =
   ["a sweep with 100 alerts due", 1, ({ busySweep }) => busySweep],
 ];
 
-/** What a large ledger costs. */
+/** The cost of a large ledger. */
 export const bench: Bench = {
   summary: "a SQLite ledger with 1,000,000 episodes beside one with 1,000",
   about:

@@ -12,7 +12,7 @@ const objects = 1000;
 const mostWaiting = 5000;
 const drainWithinMilliseconds = 120_000;
 
-/** What the bridge needs, at rest and after many alerts. */
+/** The memory that the bridge needs, at rest and after many alerts. */
 export const bench: Bench = {
   summary: "memory at rest and after 1,000,000 alerts, and processor at rest, beside Alertmanager",
   about: `Starts the bridge and the lab's Prometheus Alertmanager (test/lab, as root) with the same relay, and

@@ -13,21 +13,21 @@ export type Run = {
   before?: string;
 };
 
-/** What a bench found of one thing: ours, beside what it is compared with. */
+/** The findings of a bench about one thing: ours, beside what it is compared with. */
 export type Figure = {
   what: string;
   ours: number;
   unit: string;
   /** Another program of the same run, another size, or a limit; without one the number stands alone. */
   beside?: { name: string; value: number };
-  /** What ours divided by that is to be; without a target it is only told. */
+  /** The limit of ours divided by that; without a target it is only told. */
   target?: { atMost: number } | { atLeast: number };
 };
 
 /** One bench: a file of this folder with its name. */
 export type Bench = {
   summary: string;
-  /** What it does, needs and compares, in a paragraph. */
+  /** A paragraph on what it does, needs and compares. */
   about: string;
   run(run: Run): Promise<Figure[]>;
 };
@@ -40,7 +40,7 @@ export const median = (numbers: readonly number[]): number => {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 };
 
-/** Of numbers the one below which such a part of them is: 0.99 for p99. */
+/** The number below which such a part of the numbers is: 0.99 for p99. */
 export const quantile = (numbers: readonly number[], part: number): number =>
   numbers.toSorted((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(numbers.length * part))] ??
   Number.NaN;

@@ -15,7 +15,7 @@ import { alternate, type Bench, median, mediansOf } from "./rounds.ts";
 
 const token = randomBytes(24).toString("hex");
 
-/** What sends the body of a request to SQS, and does nothing else. */
+/** A sender that puts the body of a request on SQS, and does nothing else. */
 const bareCode = (forWorkerd: boolean): string => `
 import { SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 let client;
@@ -154,7 +154,7 @@ export const bench: Bench = {
         }
         return median(times);
       };
-      // What is compiled and started at the first posts is paid once.
+      // Code that is compiled and started at the first posts is paid once.
       for (const name of Object.keys(urls) as (keyof typeof urls)[]) await series(name)();
       const medians = mediansOf(
         await alternate(rounds, {

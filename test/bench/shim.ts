@@ -9,7 +9,7 @@ import { alternate, type Bench, median } from "./rounds.ts";
 
 const port = 25_100;
 
-/** What a monitoring host pays for one notification. */
+/** The cost of one notification on a monitoring host. */
 export const bench: Bench = {
   summary: "one notification by the shim, beside printf | mail and a bare curl",
   about:

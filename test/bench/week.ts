@@ -37,10 +37,10 @@ type Told = {
 };
 
 /**
- * What Nagios tells of a site in some days, in order. In a day 3 % of the services have a problem; half of these are
+ * The notifications of a site's Nagios in some days, in order. In a day 3 % of the services have a problem; half are
  * the same 5 % of the services. Half of the problems last less than 25 minutes, one in ten longer than 3 hours, some
- * for days; each is told again every hour (notification_interval 60). One in five begins as a WARNING and gets worse. Of
- * 500 services one flaps, of 100 hosts one is down, and 20 services with it. Once a week a switch takes 30 hosts along.
+ * for days; each is told again every hour (notification_interval 60). One in five begins as WARNING and gets worse. One
+ * of 500 services flaps; one of 100 hosts is down, and 20 services with it. Once a week a switch takes 30 hosts along.
  */
 export const siteHistory = (services: number, days: number): Told[] => {
   const random = numbersFrom(5000);
@@ -109,7 +109,7 @@ export const bench: Bench = {
   about:
     `Six weeks of a site of 5,000 services on 250 hosts with two contacts, on a virtual clock, through the queue,
 the pipeline and the sweep as they are: 3 % of the services have a problem in a day, repeated every hour, some flap, hosts
-and once a week a switch go down. What ended is kept for 30 days, so the sixth week is to be no larger than the fifth. The
+and once a week a switch go down. Episodes that ended are kept for 30 days, so week six is no larger than week five. The
 files are in memory where there is /dev/shm. --quick: 500 services. There is one round.`.replaceAll(
       "\n",
       " ",

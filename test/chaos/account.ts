@@ -4,7 +4,7 @@ import { setTimeout } from "node:timers/promises";
 import { posted } from "../world/alerts.ts";
 import { type Bridge, type Lab, mailsIn, type Relay, until } from "../world/lab.ts";
 
-/** What came of a run. `wrong` tells what must never be, `lost` apart. */
+/** The result of a run. `wrong` tells what must never be, `lost` apart. */
 export type Figures = {
   accepted: number;
   mailed: number;
@@ -46,7 +46,7 @@ export const alertFor = (
     time: Math.floor(Date.now() / 1000),
   });
 
-/** Who posts alerts, again until each has its 202 as the shim does, and then asks what became of them. */
+/** Posts each alert again until it has its 202, as the shim does, and then asks what became of them. */
 export type Client = {
   /** Ids that were taken, by a 202 to us or, as a monitor's shim is told, by another's. */
   accepted: Set<string>;

@@ -13,7 +13,7 @@ export type Fault = {
   title: string;
   /** How often it is done if nobody says otherwise. */
   runs: number;
-  /** What the lab's `faults` calls the like for the classic chain. */
+  /** The name of the like fault of the classic chain in the lab's `faults`. */
   classic?: string;
   run(bench: Bench, index: number): Promise<Figures>;
 };

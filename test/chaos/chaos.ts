@@ -9,7 +9,7 @@ import type { Figures } from "./account.ts";
 import type { Fault } from "./bench.ts";
 import { faults } from "./faults.ts";
 
-/** What the lab's `faults` breaks of the classic chain that is broken here too. */
+/** The faults of the classic chain in the lab's `faults` that are made here too. */
 const classicExperiments = [
   "nagios-restart",
   "nagios-crash",

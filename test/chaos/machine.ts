@@ -16,7 +16,7 @@ import {
 import { fill, withDisk } from "./disk.ts";
 
 const large = { long_output: "x".repeat(10_000) };
-/** What was sent when its end could not be written is sent again: how much that is, luck decides. */
+/** A mail whose end could not be written is sent again: how much that is, luck decides. */
 const mostUnwritten = 3;
 
 const diskFull: Fault["run"] = (bench, index) =>
@@ -51,7 +51,7 @@ const clockStepped: Fault["run"] = async (bench) => {
   const client = begin(bench);
   const offset = join(bench.lab.folder, "clock");
   const more = {
-    // What waits in the ledger waits by the clock: set back by an hour, it would wait an hour longer.
+    // Alerts that wait in the ledger wait by the clock: set back by an hour, it would wait an hour longer.
     HARDSTATE_FLAP_HOLD: "off",
     LD_PRELOAD: faketime,
     FAKETIME_TIMESTAMP_FILE: offset,

@@ -22,7 +22,7 @@ const storms =
     const { lab, settings } = bench;
     const client = begin(bench);
     let bridge = await start(bench);
-    // What an earlier run left in its spool is not of this one.
+    // Alerts that an earlier run left in its spool are not of this one.
     rmSync(join(lab.folder, "shim"), { recursive: true, force: true });
     const shim = await installShim(lab, bridge.url, settings.token, "nagios");
     const { host, service } = commandLines("scripts/monitors/nagios.cfg", shim);

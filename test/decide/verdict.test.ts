@@ -87,7 +87,7 @@ const play = (steps: readonly Step[], policy: Partial<Policy> = {}) => {
     entries.set(object, entry);
     last = { verdict, object };
   };
-  /** What was held and is due until `now`, each at its time. */
+  /** The held alerts that are due until `now`, each at its time. */
   const pass = (now: number) => {
     for (;;) {
       const due = [...entries.values()]
@@ -933,7 +933,7 @@ describe("one wrong clock or number silences nothing", () => {
   const year = 365 * 86_400;
   const next = { at: 600, nid: 9, pid: "6", lpid: "5", ep: 100_595 } satisfies Step;
   const end = { ...recovery, at: 300, nid: 2 } satisfies Step;
-  /** What a monitor without numbers says of the same. */
+  /** The same, said by a monitor without numbers. */
   const unnumbered = (steps: readonly Step[]) => steps.map((step) => ({ ...step, nid: -1 }));
   const wrong: [string, Step[]][] = [
     ["an end whose clock is a year ahead", [{}, { ...end, time: 100_300 + year }]],

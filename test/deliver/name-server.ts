@@ -4,7 +4,7 @@ import { onTestFinished } from "vitest";
 
 /** A record: the preference and the exchange, as text or as labels of any bytes. */
 type Mx = [preference: number, exchange: string | readonly string[]];
-/** What the server answers: records, another response code, or nothing. */
+/** The answers of the server: records, another response code, or nothing. */
 export type Zone = readonly Mx[] | "SERVFAIL" | "NXDOMAIN" | "REFUSED" | "silence";
 
 const codes = { SERVFAIL: 2, NXDOMAIN: 3, REFUSED: 5 };

@@ -28,12 +28,12 @@ export type Place =
 export const silence = Symbol("silence");
 export const hangUp = Symbol("hang up");
 
-/** What a relay answers: bytes, nothing, or the end of the connection; a list is written part by part. */
+/** The answers of a relay: bytes, nothing, or the end of the connection; a list is written part by part. */
 export type Answer = string | typeof silence | typeof hangUp | readonly (string | typeof hangUp)[];
-/** What it answers at each place, to each line there. */
+/** The answers at each place, to each line there. */
 export type Script = Partial<Record<Place, Answer | ((line: string) => Answer)>>;
 
-/** What a friendly relay says, with AUTH offered under TLS alone. */
+/** The answers of a friendly relay, which offers AUTH under TLS alone. */
 const friendly: Record<Exclude<Place, "TLS" | "stranger">, string> = {
   greeting: "220 relay.example ESMTP\r\n",
   EHLO: "250-relay.example\r\n250 STARTTLS\r\n",
@@ -60,7 +60,7 @@ export type ScriptedRelay = {
   verbs(): string[];
   /** The content of each mail as it was on the wire, before its final dot. */
   contents: string[];
-  /** What it answers from now on. */
+  /** The answers from now on. */
   script: Script;
   connections: number;
   /** Resolves when no connection is open any more. */

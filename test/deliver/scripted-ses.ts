@@ -4,13 +4,13 @@ import type { AddressInfo } from "node:net";
 /** One request of the AWS query protocol, as it was on the wire. */
 export type Taken = { form: URLSearchParams; headers: IncomingMessage["headers"] };
 
-/** What the endpoint does once it has all of a request. */
+/** The act of the endpoint once it has all of a request. */
 export type Answer = (response: ServerResponse, request: IncomingMessage) => unknown;
 
 export type ScriptedSes = {
   url: string;
   taken: Taken[];
-  /** What it answers from now on; "accepted" at first. */
+  /** The answers from now on; "accepted" at first. */
   answer: Answer;
   /** Resolves when it has taken one more request in full. */
   reached(): Promise<void>;

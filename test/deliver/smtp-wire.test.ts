@@ -13,7 +13,7 @@ const offering = (...extensions: string[]) => ({
     "\r\n",
   ),
 });
-/** What was said in the last mail's envelope, command by command. */
+/** The last mail's envelope, command by command. */
 const envelopeIn = (received: string) => /^MAIL [\s\S]*?(?=^DATA)/m.exec(received)?.[0].trim().split("\r\n");
 
 describe("a reply", () => {
@@ -126,7 +126,7 @@ describe("MAIL and RCPT", () => {
 });
 
 describe("PIPELINING", () => {
-  /** What we write after EHLO. */
+  /** The commands that we write after EHLO. */
   const writesTo = async (offered: boolean) => {
     const [ours, theirs] = duplexPair();
     const writes: string[] = [];

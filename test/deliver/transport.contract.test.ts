@@ -10,7 +10,7 @@ import { authority, type Certificate, certificate } from "./certificate.ts";
 import { hangUp, type Script, scriptedRelay, silence } from "./scripted-relay.ts";
 import * as ses from "./scripted-ses.ts";
 
-/** What the other side does with a mail. */
+/** The act of the other side on a mail. */
 type Conduct =
   | "accepts"
   | "defers"
@@ -25,7 +25,7 @@ type Conduct =
 type Route = {
   transport: Transport;
   conduct(now: Conduct): void;
-  /** What the other side has got, whether it said so or not. */
+  /** The mails that the other side has got, whether it said so or not. */
   got(): { from: string; to: string; content: string }[];
   /** Resolves when the other side has got one more mail. */
   reached(): Promise<void>;
@@ -155,7 +155,7 @@ const mail: Mail = render({
 });
 const patient = () => AbortSignal.timeout(10_000);
 
-/** What every transport promises, whatever it speaks. */
+/** The promises of every transport, whatever it speaks. */
 const contract = (name: string, make: () => Promise<Route>) =>
   describe(name, () => {
     let route: Route;

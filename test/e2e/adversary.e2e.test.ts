@@ -141,7 +141,7 @@ describe("smtp-sink", () => {
     const copies = readdirSync(dump).map((name) => readFileSync(join(dump, name), "latin1"));
     const parsed = await Promise.all(copies.map((copy) => PostalMime.parse(copy)));
     expect(parsed.map(({ messageId }) => messageId)).toEqual(Array(3).fill("<1@example.com>"));
-    // What the sink writes before the mail's own header names its session.
+    // The lines that the sink writes before the mail's own header name its session.
     expect(new Set(copies.map((copy) => copy.slice(copy.indexOf("\nFrom: ")))).size).toBe(1);
   });
 });

@@ -87,7 +87,7 @@ const alertOn = (n: number, change: Record<string, unknown> = {}) =>
     recipients: [{ email: `ops${Math.floor(n / 8)}@example.com` }],
     ...change,
   });
-/** What this bridge has mailed: type, service and Message-ID of each mail. */
+/** The mails of this bridge: type, service and Message-ID of each mail. */
 const mails = ({ state }: Bridge): { what: string; messageId: string }[] => {
   const mail = join(state, "mail");
   if (!existsSync(mail)) return [];
@@ -131,7 +131,7 @@ describe("a backup made under load", () => {
     const loads = [load(), load(), load()];
     await expect.poll(() => mailed(first).length, { timeout: 20_000 }).toBeGreaterThan(30);
 
-    // What the journal calls mailed now is settled; then the copy begins.
+    // An alert that the journal calls mailed now is settled; then the copy begins.
     const { answer } = await ask(first, "/v1/journal?limit=500");
     const settled = (answer.alerts as { id: string; status: string }[])
       .filter(({ status }) => status === "mailed")
@@ -160,13 +160,13 @@ describe("a backup made under load", () => {
     expect(settled.filter((n) => again.has(`PROBLEM S${n}`))).toEqual([]);
     for (const n of before)
       expect((await ask(second, `/v1/alerts/alert-number-${n}`)).answer.status).toBe("mailed");
-    // What is mailed again, since it waited in the copy, is the same mail.
+    // An alert that waited in the copy is mailed again as the same mail.
     const idOf = new Map(mails(first).map(({ what, messageId }) => [what, messageId]));
     const twice = mails(second).filter(({ what }) => idOf.has(what));
     expect(twice.length).toBeGreaterThan(0);
     for (const { what, messageId } of twice) expect(messageId).toBe(idOf.get(what));
 
-    // Whoever was told of a problem before hears of its end after.
+    // A contact who was told of a problem before hears of its end after.
     const recoveries = before.slice(0, 20).map((n) =>
       alertOn(n, {
         id: `recovery-number-${n}`,

@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => bench?.lab.stop());
 
-/** What takes little time; `npm run chaos` does all, and often. */
+/** Faults that take little time; `npm run chaos` does all, and often. */
 const cheap = [...Object.keys(points), "random", "second-bridge", "queue-locked"];
 
 describe("mail flows, and", () => {

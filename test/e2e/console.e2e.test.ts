@@ -189,7 +189,7 @@ describe("a reader with a keyboard alone", () => {
   it("logs in and searches", async () => {
     const { page } = await reader();
     await page.goto("/journal");
-    // What is typed before the browser gives the field its focus goes nowhere.
+    // Text that is typed before the browser gives the field its focus goes nowhere.
     await page.locator("input[name=token]:focus").waitFor();
     await page.keyboard.type(token);
     await page.keyboard.press("Enter");

@@ -100,7 +100,7 @@ describe.each(hosts)(
   },
 );
 
-// Whoever posts without an id has it made of the event: the same for both.
+// The id of a post without one is made of the event: the same for both.
 describe("a form post sent twice, degraded and whole", () => {
   it("is one mail: the one with the output", async () => {
     const post = (more: Record<string, string>) =>

@@ -55,7 +55,7 @@ describe("two real relays", () => {
       120,
       () => ended(bridge, "mailed").filter(({ contact }) => contact === "ops@example.com").length === 300,
     );
-    // What the first had taken when it died is in its queue: it delivers that when it is back.
+    // The alerts that the first had taken when it died are in its queue: it delivers that when it is back.
     await one.script("relay", "start");
     const idsIn = async ({ maildir }: Relay) => (await toOps(maildir)).map(({ messageId }) => messageId);
     const all = async () => [...(await idsIn(a)), ...(await idsIn(b))];

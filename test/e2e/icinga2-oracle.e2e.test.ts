@@ -18,7 +18,7 @@ import { outages, type Posted, receivedIn, startTape, type Tape } from "../world
 import { type Judgement, judge, outagesOn, type Received, table } from "../world/tape-judge.ts";
 
 const services = "Pay Solo Both Repeat Ladder";
-/** Who is notified, and of what. */
+/** The contacts, and of what each is notified. */
 const users = {
   alice: "types = [ Problem, Recovery ]",
   bob: "types = [ Problem ]",

@@ -186,7 +186,7 @@ describe("a real Icinga 2, the shim, the bridge and a real Postfix", () => {
       };
       return heartbeats[0]?.monitor === "monitor1";
     });
-    // That nothing waits is bad here, to see the plugin's words in a mail.
+    // An empty queue is bad here, to see the plugin's words in a mail.
     await notified("db01/Bridge", "PROBLEM");
     await settled();
     const [mail] = await mailsOf("oncall", "db01/Bridge");

@@ -280,7 +280,7 @@ describe("functions that may do no more than their roles in the template", () =>
         .some(({ event, contact }) => event === "attempt-failed" && contact === "slow@example.com"),
     );
     const text = { headers: { ...headers, Accept: "text/plain" } };
-    // Of what waits SQS does not tell since when.
+    // SQS does not tell since when an alert waits.
     await until("it waits", 10, async () => {
       const lines = (await ask("/v1/status", text)).text;
       return /^waiting 0\nin_flight 1\n/.test(lines) && !lines.includes("oldest_seconds");

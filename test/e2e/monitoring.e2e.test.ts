@@ -34,7 +34,7 @@ beforeAll(async () => {
 });
 afterAll(() => lab?.stop());
 
-/** What promtool says, and its exit status. */
+/** The output of promtool, and its exit status. */
 const promtool = (words: readonly string[], input = ""): Promise<[number, string]> =>
   new Promise((done) => {
     const child = execFile(installed("PROMTOOL", "promtool"), words, (error, stdout, stderr) =>

@@ -15,7 +15,7 @@ import { outages, type Posted, receivedIn, startTape, type Tape } from "../world
 import { type Judgement, judge, outagesOn, table } from "../world/tape-judge.ts";
 
 type Contact = { name: string; service: string; host: string; email?: string };
-/** Who is notified, by their options for services and hosts. */
+/** The contacts who are notified, by their options for services and hosts. */
 const contacts: Contact[] = [
   { name: "all", service: "w,u,c,r", host: "d,u,r" },
   { name: "critical", service: "c,r", host: "d,r" },
@@ -27,7 +27,7 @@ const contacts: Contact[] = [
   { name: "pager", service: "c", host: "d", email: "pager1@example.com,pager2@example.com" },
   { name: "shift", service: "w,u,c,r", host: "d,u,r" },
 ];
-/** Who is notified from the second notification of Ladder and of Stairs on. */
+/** The contacts who are notified from the second notification of Ladder and of Stairs on. */
 const escalated: Contact[] = [
   { name: "chief", service: "w,u,c,r", host: "d,u,r" },
   { name: "chief-no-end", service: "c", host: "d" },

@@ -40,7 +40,7 @@ const startNagios = (definitions: string, ...options: string[]) => {
 const accepted = () => bridge.events().filter(({ event }) => event === "accepted");
 const endings = () => bridge.events().filter(({ event }) => event === "ended");
 const spooled = () => readdirSync(shim.spool).filter((name) => name.endsWith(".json"));
-/** Who got which mail, in the order of arrival. */
+/** Each mail with its contact, in the order of arrival. */
 const received = async () => {
   const mails = await mailsIn(relay.maildir);
   return Map.groupBy(mails, ({ to }) => to?.[0]?.address ?? "");

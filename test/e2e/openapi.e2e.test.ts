@@ -33,7 +33,7 @@ afterAll(async () => {
   rmSync(state, { recursive: true });
 });
 
-/** What Schemathesis says of the bridge, and its exit status. */
+/** The output of Schemathesis about the bridge, and its exit status. */
 const fuzz = (): Promise<[number, string]> =>
   new Promise((done) => {
     const words = ["--config-file", ".ci/schemathesis.toml", "run", `${url}/openapi.json`];

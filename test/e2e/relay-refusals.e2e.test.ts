@@ -70,7 +70,7 @@ const came = async (mails: Promise<import("postal-mime").Email[]>): Promise<Came
   (await mails).map(({ to, subject = "", text = "" }) => ({ to: to?.[0]?.address ?? "", subject, text }));
 const cameTo = ({ maildir }: Relay) => came(mailsIn(maildir));
 
-/** What is no mail and no longer waits. */
+/** Alerts that are no mail and no longer wait. */
 const buried = (bridge: Bridge) =>
   bridge
     .events()

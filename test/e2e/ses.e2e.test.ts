@@ -60,7 +60,7 @@ const send = (credentials = root) =>
     () => 0,
   ).send(mail, AbortSignal.timeout(20_000));
 
-/** What moto's SES has taken to send on. */
+/** The mails that moto's SES has taken to send on. */
 const taken = async (): Promise<
   { id: string; source: string; destinations: string[]; raw_data: string }[]
 > => {

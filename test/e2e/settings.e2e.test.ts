@@ -131,7 +131,7 @@ const openSite = async (change: (site: { state: string; port: number }) => Envir
       };
       return status === "pending" && holds?.length && !ending ? "held" : status;
     };
-    /** What an alert comes to: how it ends, or that it is held. */
+    /** The result of an alert: how it ends, or that it is held. */
     const outcomeOf = async (id: string): Promise<string> => {
       await until(`what becomes of ${id}`, 20, async () => (await statusOf(id)) !== "pending");
       return statusOf(id);

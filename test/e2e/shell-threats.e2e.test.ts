@@ -24,7 +24,7 @@ let relay: Relay;
 let bridge: Bridge;
 let shim: Shim;
 let port = 23_020;
-/** What the bridge has said of this. */
+/** The bridge's log lines about this. */
 const events = (name: string) => bridge.events().filter(({ event }) => event === name);
 const nagios = (...words: string[]) => lab.script("nagios", ...words);
 
@@ -41,7 +41,7 @@ const freshBridge = async () => {
 };
 afterAll(() => lab?.stop());
 
-/** What a plugin prints, and what somebody writes: whatever runs of it makes a file, here or where it can. */
+/** The output of a plugin, and the text of an author: whatever runs of it makes a file, here or where it can. */
 const owned = "/tmp/hardstate-owned";
 const texts: [threat: string, text: string][] = [
   ["a substitution", `$(touch ${owned})`],

@@ -983,7 +983,7 @@ describe("the command line of the shipped definitions, expanded by a shell", () 
           SERVICESTATE: "CRITICAL",
           CONTACTEMAIL: "ops@example.com",
           TIMET: "1795366380",
-          // What Nagios leaves of an output on a command line, with its shipped illegal_macro_output_chars.
+          // The part of an output that Nagios leaves on a command line, with its shipped illegal_macro_output_chars.
           SERVICEOUTPUT: text.replace(/[`~$&|'"<>\p{Cc}]/gu, ""),
         };
         const expanded = line

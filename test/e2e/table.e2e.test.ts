@@ -40,7 +40,7 @@ type Stage = {
   takes(object: string, news: string, count: number): Promise<void>;
   /** The same, and each one's story is over. */
   ends(object: string, news: string, count: number): Promise<void>;
-  /** What each contact was mailed about an object, in order. */
+  /** The mails of each contact about an object, in order. */
   told(object: string): Promise<Told>;
   /** Waits for exactly these mails about an object; `nothingElse` holds it to them later. */
   expectMails(object: string, expected: Told, seconds?: number): Promise<void>;
@@ -53,8 +53,8 @@ type Stage = {
 const both = (...lines: unknown[]): Told => ({ oncall: lines, dba: lines });
 
 /**
- * One object for each story. Only web01/Link can flap: it has passive checks, one HARD state each. Of app01's
- * services Nagios's notifications wait at a gate, and its host is the matter of oncall alone. app01/Batch has one
+ * One object for each story. Only web01/Link can flap: it has passive checks, one HARD state each. Notifications
+ * of app01's services wait at a gate, and its host is the matter of oncall alone. app01/Batch has one
  * attempt: Nagios 4.4 sends no recovery of a service with more that went bad while its host was down.
  */
 const objects = (lateCommand: string): string => `
@@ -347,7 +347,7 @@ describe("one Nagios", () => {
   });
 
   it("lets a host's mail stand for its services, and mails what is still bad after the host is up", async () => {
-    // Nagios sends nothing of a service once its host is HARD down. What is covered was on its way before: each
+    // Nagios sends nothing of a service once its host is HARD down. A covered alert was on its way before: each
     // contact has a process of its own, and the services' are held up until the host was mailed.
     for (const name of ["Web", "Queue"]) {
       await nagios.set(`app01/${name}`, "CRITICAL");

@@ -44,7 +44,7 @@ const ofVariant = (macros: Macros, variant: number): unknown =>
       macros.map(([key, value]) => [key, key === "NAGIOS_HOSTNAME" ? `${value}-${variant}` : value]),
     ),
   );
-/** What is posted, moment by moment: one notification for all its contacts, which have no order, from many hosts. */
+/** The posts, moment by moment: one notification for all its contacts, which have no order, from many hosts. */
 const moments = [...Map.groupBy(recordings, ({ name }) => name.replace(/\.\w+\.env$/, "")).values()].map(
   (recorded) =>
     recorded.flatMap((recording) => {
@@ -208,7 +208,7 @@ const through = async (start: Start) => {
     });
     expect(status).toBe(202);
     posted += moment.length;
-    // What waits for a host that never comes up again waits for good.
+    // An alert that waits for a host that never comes up again waits for good.
     await until(`the end of ${posted} alerts`, 150, async () => {
       const queue = await get<{ waiting: number; in_flight: number }>("/v1/queue");
       if (queue.waiting + queue.in_flight > 0 || ((await totals()).accepted ?? 0) < posted) return false;

@@ -9,7 +9,7 @@ import { until } from "../world/lab.ts";
 const run = promisify(execFile);
 const page = readFileSync("docs/install/trial.md", "utf8");
 
-/** What differs from run to run. */
+/** The parts that differ from run to run. */
 const constant = (text: string): string =>
   text
     .replace(/\d\d:\d\d:\d\d /g, "TIME ")
@@ -19,7 +19,7 @@ const constant = (text: string): string =>
     .replace(/\b[0-9a-f]{32}\b/g, "ID")
     .replace(/(localhost|127\.0\.0\.1):\d+/g, "$1:PORT")
     .replace(/in \d+\.\d s/g, "in SECONDS s");
-/** What the page shows after one command line. */
+/** The text that the page shows after one command line. */
 const shown = (command: string): string[] => {
   const [, ...lines] = page.slice(page.indexOf(`    $ ${command}`)).split("\n");
   const end = lines.findIndex((line) => !line.startsWith("    "));

@@ -67,7 +67,7 @@ const start = async (script: Script = {}, { cert, protection }: Options = {}): P
   return relay;
 };
 
-/** What a relay that keeps to the rules says to whoever has not logged in. */
+/** The replies of a relay that keeps to the rules, to a client that has not logged in. */
 const closed: Script = { stranger: "554 5.7.1 <nobody@example.net>: Relay access denied\r\n" };
 
 const mail: Mail = render({

@@ -1006,7 +1006,7 @@ describe("dead letters", () => {
       for (const message of messages) await queue.bury(message, "550 5.1.1 no such user");
     }
   };
-  /** Two of one site, one of another, and what is no alert. */
+  /** Two of one site, one of another, and a message that is not an alert. */
   beforeEach(async () => {
     for (const [site, id] of [
       ["site", "dead-0001"],

@@ -54,7 +54,7 @@ describe("fields of a form", () => {
     ["HOSTNAME=a&NAGIOS_HOSTNAME=a", []],
     ["HOSTNAME=a&NAGIOS_HOSTNAME=b", ["HOSTNAME"]],
     ["NAGIOS_CONTACTEMAIL=b&CONTACTEMAIL=a", ["CONTACTEMAIL"]],
-    // Of a host the monitor knows no service: it leaves the macro as it is, in a shell $, and its environment empty.
+    // A host has no service: it leaves the macro as it is, in a shell $, and its environment empty.
     ["SERVICEDESC=$SERVICEDESC$&NAGIOS_SERVICEDESC=&SERVICESTATE=$&NAGIOS_SERVICESTATE=", []],
     ["SERVICEDESC=HTTP&NAGIOS_SERVICEDESC=", ["SERVICEDESC"]],
     // Nagios mixes numbers up in its environment, and cleans its texts differently.

@@ -65,7 +65,7 @@ const toSend = (page: Page, queued = queuedAlert()): Verdict & { action: "send" 
  */
 export type Tried = { ledger: Ledger; reopen(): Ledger; forget(before: number): Promise<number> };
 
-/** What every ledger promises. */
+/** The promises of every ledger. */
 export const contract = (name: string, make: () => Promise<Tried>) =>
   describe(name, () => {
     let ledger: Ledger;
@@ -318,7 +318,7 @@ export const contract = (name: string, make: () => Promise<Tried>) =>
       const verdict = decide(page, queued, defaultPolicy, queued.receivedAt);
       await settleUnsent(ledger, page, { ...verdict, action: "suppress" } as Verdict, queued.receivedAt);
     };
-    /** What is known of the monitor's runs when this alert is looked at. */
+    /** The monitor's known runs when this alert is looked at. */
     const runsWith = async (id: string, start: number, number: number) => {
       const { runs = [] } = await reopen().read(from(id, start, number));
       return runs.map(

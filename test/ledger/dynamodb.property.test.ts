@@ -33,7 +33,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** What becomes of a step's requests: one is the last that leaves, but for some beside it; or an answer is lost. */
+/** The results of a step's requests: one is the last that leaves, but for some beside it; or an answer is lost. */
 type Fate = { dies?: number; beside: number; loses?: number };
 const fate: fc.Arbitrary<Fate> = fc.record({
   dies: fc.option(fc.integer({ min: 0, max: 9 }), { nil: undefined, freq: 2 }),
@@ -123,7 +123,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   },
 );
 
-/** What a worker has in hand: the page as each ledger gave it. */
+/** The message that a worker has in hand: the page as each ledger gave it. */
 type Hand = { queued: QueuedAlert; pages: { dynamodb: Page; sqlite: Page }; sending?: Verdict };
 type Step = (ledger: Ledger, which: "dynamodb" | "sqlite") => Promise<unknown>;
 
@@ -176,7 +176,7 @@ const handedOver = (entry: Entry, now: number): Entry => ({
   ),
 });
 
-/** What is due at once has no order. */
+/** Alerts that are due at once have no order. */
 const dueOf = async (ledger: Ledger, now: number) =>
   (await ledger.due(now, 100)).sort((a, b) => a.key.localeCompare(b.key));
 
@@ -195,7 +195,7 @@ const play = async (actions: readonly Action[]) => {
     const { Item } = await client.send(new GetItemCommand({ TableName: table, Key, ConsistentRead: true }));
     return Item?.revision?.N;
   };
-  /** Does one step in both; in SQLite only if DynamoDB's entry has it. What both say, or that the worker died. */
+  /** Does one step in both; in SQLite only if DynamoDB's entry has it. The answers of both, or that the worker died. */
   const both = async (key: string, fated: Fate, step: Step) => {
     const before = await revisionOf(key);
     const { mortal, ended } = doomed(fated);
@@ -250,7 +250,7 @@ const play = async (actions: readonly Action[]) => {
         );
     }
   }
-  // What a dead worker's message is handed to reads its object first.
+  // The worker that gets a dead worker's message reads its object first.
   for (const queued of met.values()) expect(await dynamodb.read(queued)).toEqual(await sqlite.read(queued));
   for (const { id } of met.values())
     expect(await dynamodb.story("site", id)).toEqual(await sqlite.story("site", id));

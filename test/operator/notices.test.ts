@@ -64,7 +64,7 @@ const rejection = {
   hours: {},
 };
 const heartbeat = { about: "heartbeat", site: "site", monitor: "m1", since: now } as const;
-/** Of each kind all that are about another object: the compiler asks for a kind that is missing. */
+/** All of each kind that are about another object: the compiler asks for a kind that is missing. */
 const notices: Record<Notice["about"], Notice[]> = {
   route: [
     { about: "route", state: down },

@@ -6,7 +6,7 @@ import type { History, Post } from "./history.ts";
 export type Posted = Post & {
   to: string[];
   real: Real;
-  /** What really is one outage, and what may be taken for one, since nothing that was posted tells the difference. */
+  /** The alerts that really are one outage, and those that no posted value tells apart from one. */
   outage: number;
   taken: number;
 };
@@ -40,7 +40,7 @@ export const severity = ({ notice }: Posted): number => severityOf[notice.state]
 export const isOfOneMonitor = (a: Posted, b: Posted): boolean => a.notice.monitor === b.notice.monitor;
 export const isNumbered = ({ notice }: Posted): boolean => typeof notice.macros.nid === "number";
 
-/** What docs/settings.md and docs/nagios.md §5.1 promise, in seconds. */
+/** The promises of docs/settings.md and docs/nagios.md §5.1 promise, in seconds. */
 export const settings = {
   flapHoldSeconds: 30,
   pairLateSeconds: 120,

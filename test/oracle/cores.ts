@@ -1,6 +1,6 @@
 import type { Draw } from "../simulation/draws.ts";
 
-// What a monitoring core does, by docs/nagios.md §1 and §4. Times are seconds of the story unless a clock is named.
+// The acts of a monitoring core, by docs/nagios.md §1 and §4. Times are seconds of the story unless a clock is named.
 
 export type State = "OK" | "WARNING" | "CRITICAL" | "UNKNOWN" | "UP" | "DOWN" | "UNREACHABLE";
 
@@ -48,7 +48,7 @@ export type Watched = {
   hours?: [number, number];
 };
 
-/** What befalls a core: `keeps` its memory over a clean restart, `forgets` all, `crashes` back to what it saved last. */
+/** A restart of a core: it `keeps` its memory, `forgets` all, or `crashes` back to what it saved last. */
 export type Restart = { at: number; seconds: number; memory: "keeps" | "forgets" | "crashes" };
 
 export type CoreSetup = {
@@ -135,7 +135,7 @@ const worldOf = (spells: readonly Spell[], object: string, at: number): State =>
   return spell?.states.findLast((one) => one.at <= at)?.state ?? goodOf(object);
 };
 
-/** What the clock of a core shows, in Unix seconds. */
+/** The time that the clock of a core shows, in Unix seconds. */
 export const clockOf = ({ clock }: CoreSetup, at: number): number =>
   base + Math.floor(at) + (clock.findLast(({ from }) => from <= at)?.ahead ?? 0);
 
@@ -172,7 +172,7 @@ export const runCore = (
   let counters = { problem: setup.counter, notification: 3 * setup.counter };
   let start = clockAt(0) - 50_000;
   let saved = structuredClone({ memory, counters });
-  /** What is bad now, as this core sees it. */
+  /** The objects that are bad now, as this core sees them. */
   const seen = new Map<string, Real>();
 
   const memoryOf = (object: string): Memory => {
@@ -230,7 +230,7 @@ export const runCore = (
     });
   };
 
-  /** Who is told of the notification with this number: those of its escalations, or the usual contacts. */
+  /** The contacts who are told of the notification with this number: those of its escalations, or the usual ones. */
   const recipientsOf = (watched: Watched, number: number) => {
     const matching = watched.escalations.filter(
       ({ first, last }) => first <= number && (last === 0 || number <= last),

@@ -40,7 +40,7 @@ const delayOf = ({ all }: Case, of: Posted, by: number): number => {
 
 /** R8, R12: the contact knows of it by another monitor whose end has not come, and no 10 minutes lie between. */
 export const isJoined = (c: Case, p: Posted): boolean => {
-  // What waits for the relay is decided when that is back.
+  // An alert that waits for the relay is decided when that is back.
   const mails = c.mails.filter(({ t, post }) => t <= p.t || (t <= relayIsBack(c, p.t) + 60 && post.t <= p.t));
   const known = mails.at(-1);
   if (!known || !isProblem(known) || p.notice.volatile) return false;

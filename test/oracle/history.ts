@@ -23,7 +23,7 @@ export type Setup = {
   relayAway: { from: number; to: number }[];
 };
 
-/** What a post says wrongly, in place of what the core said. */
+/** The wrong values of a post, in place of what the core said. */
 type Odd = Partial<Notice["macros"] & { ps: number }>;
 
 /** One post as it arrives: `t` is the bridge's second. */

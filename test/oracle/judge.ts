@@ -25,7 +25,7 @@ import type { History } from "./history.ts";
 import { outagesOf } from "./outages.ts";
 import { readOutput } from "./story.ts";
 
-/** What is wrong with the mails of a history. */
+/** A fault in the mails of a history. */
 export type Kind =
   | "swallowed"
   | "late"
@@ -43,7 +43,7 @@ export type Kind =
 export type Violation = { kind: Kind; mailbox: string; object: string; says: string };
 type Tell = (kind: Kind, says: string) => void;
 
-/** What arrived for each mailbox: the first copy of each post. */
+/** The mails that arrived for each mailbox: the first copy of each post. */
 const postedOf = (history: History): Posted[] => {
   const { truly, taken } = outagesOf(history);
   const reals = new Map(history.reals.map((real) => [real.id, real]));
@@ -210,7 +210,7 @@ const isToldOver = (c: Case, tell: Tell): void => {
   }
 };
 
-/** What is wrong with the mails that a history made; nothing of what the bridge believes is asked. */
+/** The faults in the mails that a history made; nothing of what the bridge believes is asked. */
 export const judge = (history: History, played: readonly PlayedMail[]): Violation[] => {
   const found: Violation[] = [];
   const posted = postedOf(history);

@@ -16,7 +16,7 @@ const calm: Way = {
   odd: 0,
 };
 
-/** What a mode may vary; the rest is drawn for every history alike. */
+/** The parts that a mode may vary; the rest is drawn for every history alike. */
 type Plan = {
   pair: boolean;
   family: Family | readonly Family[];
@@ -75,7 +75,7 @@ const twoServices = [...hosts, "web1/disk"];
 const cores: readonly Family[] = ["4.3", "4.4.6", "4.5.6", "4.5.12", "naemon"];
 const everyFamily: readonly Family[] = [...cores, "icinga2"];
 
-/** What each mode is about, in a sentence, and how it differs from a plain one. */
+/** The subject of each mode in a sentence, and how it differs from a plain one. */
 export const modes: Record<string, { about: string } & Partial<Plan>> = {
   plain: { about: "one Nagios 4.5.12, one service, contacts that take everything", options: false },
   "core-4.3": {
@@ -347,7 +347,7 @@ const spellsOf = (draw: Draw, plan: Plan, ends: number): Spell[] => {
   const down = spells.filter(({ object }) => !object.includes("/"));
   for (const { object: host, states, end } of down)
     for (const object of plan.objects.filter((one) => one.startsWith(`${host}/`))) {
-      // What was bad before stays bad; a service may need a while longer to be well again.
+      // An object that was bad before stays bad; a service may need a while longer to be well again.
       const begin = (states[0]?.at ?? 0) - (draw.chance(0.3) ? draw() * 150 : 0);
       spells.unshift({
         object,

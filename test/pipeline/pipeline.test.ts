@@ -673,7 +673,7 @@ describe("what is old", () => {
     const send = async (messages: readonly unknown[]) => messages.map(() => true);
     await sweep({ ledger, queue: { send }, operators: [], report: (event) => events.push(event) }, now);
   };
-  /** What became of the first alert's event, run again under another id. */
+  /** The result of the first alert's event, run again under another id. */
   const again = async (id: string, change: Record<string, unknown> = {}) => {
     await worker()(handOut(queuedAlert({ id, receivedAt: now }, change)));
     return (await ledger.story("site", id))?.verdict?.row;

@@ -356,7 +356,7 @@ describe("whatever dies in a storm", () => {
     for (let nth = 1; nth <= whole.writes; nth++)
       for (const done of [false, true]) {
         const { told, mails, totals, waiting } = await play(nth, done);
-        // Of a mail that went out and could not be noted there is a second copy, with its Message-ID.
+        // A mail that went out and could not be noted has a second copy, with its Message-ID.
         const copies = mails.length - new Set(mails.map(({ messageId }) => messageId)).size;
         expect(copies, `write ${nth}`).toBeLessThanOrEqual(1);
         expect(new Set(told), `write ${nth}, ${done ? "after" : "before"} it`).toEqual(new Set(whole.told));

@@ -28,7 +28,7 @@ it("hands all over that is due, though workers meanwhile change what it has just
     },
   };
   let writes = 0;
-  // Of each page a worker was first at one entry.
+  // A worker was first at one entry of each page.
   const contested = {
     ...ledger,
     write: async (change: Change) => {

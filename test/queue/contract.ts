@@ -27,7 +27,7 @@ export const message = (group: string, id: string): OutgoingMessage => ({
 });
 export const idOf = ({ body }: { body: string }): string => JSON.parse(body).id;
 
-/** What every queue promises, whatever it is made of. */
+/** The promises of every queue, whatever it is made of. */
 export const contract = (name: string, make: () => Promise<Queue>) =>
   describe(name, () => {
     let queue: Queue;

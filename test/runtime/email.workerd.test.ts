@@ -60,7 +60,7 @@ class ArrivedMail {
     return this.#rejected;
   }
 }
-/** What becomes of a mail: why it is rejected, if it is. */
+/** The result of a mail: why it is rejected, if it is. */
 const arrive = async (text: string, to?: string) => {
   const mail = new ArrivedMail(text, to);
   await worker.email(mail, bindings);

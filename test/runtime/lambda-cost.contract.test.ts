@@ -91,7 +91,7 @@ const repeated = (number: number) => ({
   NAGIOS_TIMET: String(Number(recording.NAGIOS_TIMET) + (number - 1) * 600),
 });
 
-/** What one alert uses that comes when no other is under way. A receive that brings nothing is of an idle month. */
+/** The use of one alert that comes when no other is under way. A receive that brings nothing is of an idle month. */
 const useOf = async (change: Record<string, string>) => {
   for (const list of [table.exchanges, queue.exchanges, ses.taken]) list.length = 0;
   const callsBefore = workerCalls;
@@ -131,7 +131,7 @@ const useOf = async (change: Record<string, string>) => {
   };
 };
 
-/** Of a use in infra/cost.ts, what `useOf` counts exactly. */
+/** The part of a use in infra/cost.ts that `useOf` counts exactly. */
 const exactlyIn = ({ sqsRequests, lambda, tableWriteUnits, tableReadUnits, mails }: Use) => ({
   sqsRequests,
   lambdaCalls: sum(lambda.map(({ calls }) => calls)),

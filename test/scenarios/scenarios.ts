@@ -124,7 +124,7 @@ const outputOf = (text: string): string | null => {
   return /^(Why this mail|Comment)\b/.test(output) ? null : output;
 };
 
-/** What a mail tells its reader, taken at a second of the story. */
+/** The text of a mail for its reader, taken at a second of the story. */
 export const playedMail = ({ to, subject, headers, text }: RenderedMail, t: number): PlayedMail => {
   const [, title = "", state = "", object = ""] = /^(\S+) (\S+): (.*)$/.exec(subject) ?? [];
   return {
@@ -191,7 +191,7 @@ export const player = (report?: Report) => {
   const memory = memoryLedger();
   return async (scenario: Scenario, file: ScenarioFile): Promise<PlayedMail[]> => {
     const events = eventsOf(scenario, file);
-    // What the bridge keeps when it ends is on disk.
+    // Everything that the bridge keeps when it ends is on disk.
     const ends = events.some(({ ctl }) => ctl === "restart_bridge" || ctl === "ledger_lost");
     const folder = ends ? mkdtempSync(join(tmpdir(), "hardstate-scenario-")) : undefined;
     const ledgerFile = folder && join(folder, "ledger.sqlite");
@@ -257,7 +257,7 @@ export const mailsOf = (
   return mails;
 };
 
-/** What a scenario's mails lack or have too many of, a line for each recipient; none if they are as expected. */
+/** The missing and surplus mails of a scenario, a line for each recipient; none if they are as expected. */
 export const differences = (expected: Record<string, string[]>, got: Record<string, string[]>): string[] =>
   [...new Set([...Object.keys(expected), ...Object.keys(got)])].sort().flatMap((name) => {
     const [wanted, had] = [(own(expected, name) ?? []).join(", "), (own(got, name) ?? []).join(", ")];

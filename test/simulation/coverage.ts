@@ -30,7 +30,7 @@ export const coverage = () => {
     },
     /** How often something happened in all. */
     total: (what: string): number => counts.get("in all")?.get(what) ?? 0,
-    /** What was counted, for a terminal; rows that were never reached are named. */
+    /** The counts, for a terminal; rows that were never reached are named. */
     table: (): string[] => {
       const lines = [...counts].map(([group, of]) => {
         const sorted = [...of].toSorted(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));

@@ -5,7 +5,7 @@ import { draws } from "./draws.ts";
 import { type Answer, answers } from "./network.ts";
 
 /**
- * What happens besides the monitors' notifications of problems, at a second of the history: at a relay; by a stranger,
+ * Events besides the monitors' notifications of problems, at a second of the history: at a relay; by a stranger,
  * who may not be mailed to; by an operator's hand; a note about an object; and a command that Nagios runs again without
  * its environment, so that a poor copy follows the post of a problem. `key` names it for whatever is drawn about it.
  */
@@ -23,7 +23,7 @@ const notes = ["CUSTOM", "DOWNTIMESTART", "DOWNTIMEEND", "FLAPPINGSTART", "FLAPP
 /** One history: all that happens in it follows from this. */
 export type History = {
   seed: number;
-  /** What the simulated cores of the oracle post, and the truth behind it. */
+  /** The posts of the oracle's simulated cores, and the truth behind them. */
   monitored: Monitored;
   /** Recoveries in whose place FLAPPINGSTOP with a good state comes: the core before 4.5.6 sends no other end. */
   flapEnds: number[];

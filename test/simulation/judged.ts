@@ -15,7 +15,7 @@ const isPoor = (id: string): boolean => id.startsWith("poor-");
 /** Whether it tells a note, which the oracle's cores do not send. */
 const isNote = ({ kind }: Told): boolean => ["CUSTOM", "DOWNTIME", "FLAPPING"].includes(kind);
 
-/** What each contact was told, in order: by the first copy of a mail, or by the alerts that a digest tells. */
+/** The mails of each contact, in order: by the first copy of a mail, or by the alerts that a digest tells. */
 const toldIn = ({ arrived, copies, outputs }: Played, records: Records): Told[] => {
   const seen = new Set<string>();
   const outputOf = (id: string): string | null => outputs.get(id) || null;
@@ -46,7 +46,7 @@ const toldIn = ({ arrived, copies, outputs }: Played, records: Records): Told[] 
 /** An alert of one mailbox about one object, or its digest, and the history. */
 type Fault = { record: JournalRecord; played: Played };
 
-/** What a fault of the simulation excuses for a mailbox and an object: a line for each. */
+/** The deviations that a fault of the simulation excuses for a mailbox and an object: a line for each. */
 const excuses: Record<string, { kinds: readonly Kind[]; if: (fault: Fault) => boolean }> = {
   "a mail that was refused, given up or put back is told late or never, and what follows counts on neither": {
     kinds: [
@@ -109,7 +109,7 @@ const waitedForRelay = ({ attempts, holds, inDoubt }: JournalRecord): boolean =>
   holds.some(({ row }) => row === "R29" || row === "R30");
 
 /**
- * What the oracle's judge has against the mails, but for what a fault excuses. Faults make posts and mails wait, so a
+ * The oracle's findings about the mails, without those that a fault excuses. Faults make posts and mails wait, so a
  * violation is one only if the judge finds it whenever these count as come; while a mail waits, its relay is away.
  */
 export const judged = (played: Played): Violation[] => {

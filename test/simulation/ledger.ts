@@ -47,7 +47,7 @@ export const ledgerOf = (
           known = await base.write(change);
           return known;
         } finally {
-          // What failed, or seems to conflict with itself, may have been written all the same.
+          // A write that failed, or seems to conflict with itself, may have happened all the same.
           written(change, known);
         }
       }),

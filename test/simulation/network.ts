@@ -5,7 +5,7 @@ import type { Transport } from "../../functions/deliver/transport.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
 import type { Process, Stage } from "./stage.ts";
 
-/** What a relay does with every mail, until it does something else. */
+/** The act of a relay on every mail, until it does something else. */
 export const answers = [
   "accepted",
   "away",
@@ -25,7 +25,7 @@ export const answers = [
 ] as const;
 export type Answer = (typeof answers)[number];
 
-/** What goes wrong with one attempt alone; `taken` and `lost` say what became of the mail. */
+/** A fault of one attempt alone; `taken` and `lost` say what became of the mail. */
 const mishaps = [
   "dies before",
   "dies when taken",
@@ -87,7 +87,7 @@ export const network = (on: Stage, base: Ledger) => {
   const doing = new Map<string, Answer>();
   const copies: Copy[] = [];
   const wrong: string[] = [];
-  /** Of each alert, what each route answered last to a mail of it. */
+  /** The last answer of each route to a mail of each alert. */
   const answered = new Map<string, Map<string, string>>();
   /** Attempts, by how they ended. */
   const counts = new Map<string, number>();
@@ -100,10 +100,10 @@ export const network = (on: Stage, base: Ledger) => {
         fault.at >= at && (call.includes(mail.alert.id) || (fault.kind === "slow" && fault.by === by)),
     );
 
-  /** Of each alert the last attempt whose reply was lost: where, and when that was known. */
+  /** The last attempt of each alert whose reply was lost: where, and when that was known. */
   const lostBy = new Map<string, { route: string; at: number }>();
 
-  /** What must hold when a mail is begun: nobody sends what is settled, and no second copy is made without need. */
+  /** The rule when a mail is begun: nobody sends a settled alert, and no second copy is made without need. */
   const check = async ({ alert: { site, id }, messageId }: RenderedMail, route: string) => {
     const last = lostBy.get(id);
     if (last && last.route !== route && on.now() - last.at < 5_000)
@@ -111,7 +111,7 @@ export const network = (on: Stage, base: Ledger) => {
     const record = await base.story(site, id);
     if (!record?.claim) wrong.push(`${id} is sent without a claim`);
     const before = copies.filter(({ mail }) => mail.alert.id === id && mail.alert.site === site);
-    // Who was out of time may note what came of it after the next one began.
+    // A worker that was out of time may note its result after the next one began.
     if (record?.ending && before.length === 0)
       wrong.push(`${id} is sent, and has ended: ${record.ending.as}`);
     for (const copy of before) {
@@ -194,7 +194,7 @@ export const network = (on: Stage, base: Ledger) => {
     answered,
     wrong,
     counts,
-    /** What a relay does from now on. */
+    /** The act of a relay from now on. */
     doing: (route: string, answer: Answer) => {
       on.say(route, `from now on: ${answer}`);
       doing.set(route, answer);

@@ -13,7 +13,7 @@ const excused = ({ putBackAt, ending, attempts }: JournalRecord): boolean =>
   putBackAt !== undefined ||
   (ending?.as === "mailed" && attempts.some(({ outcome }) => outcome.result !== "accepted"));
 
-/** What a relay says of a mail that no route will ever take. */
+/** The reply of a relay to a mail that no route will ever take. */
 const ownFaults: readonly string[] = ["refuses the contact", "refuses the content"];
 
 const checks: Check[] = [

@@ -33,14 +33,14 @@ const operator = "oper@example.com";
 const token = "t".repeat(24);
 const visibilityTimeoutSeconds = 400;
 
-/** What a monitor posts, and by how many milliseconds its clock is ahead, if it says what that shows. */
+/** A monitor's post, and by how many milliseconds its clock is ahead, if it says what that shows. */
 type Posting = { serial: number; input: ReturnType<typeof postOf> & { id: string }; ahead?: number };
 
-/** What came of a history. */
+/** The result of a history. */
 export type Played = {
   history: History;
   copies: Copy[];
-  /** Of each alert, what each route answered last to a mail of it. */
+  /** The last answer of each route to a mail of each alert. */
   answered: Map<string, Map<string, string>>;
   /** Each mailbox's posts as the queue took them first: what a monitor said, and the second at which it came. */
   arrived: (Post & { id: string })[];
@@ -58,7 +58,7 @@ export type Played = {
   held: string[];
   waiting: string[];
   buried: string[];
-  /** What went wrong that nothing may: a sentence each. */
+  /** A broken promise: a sentence each. */
   wrong: string[];
   faults: Map<string, { kind: string }>;
   counts: Map<string, number>;
@@ -107,7 +107,7 @@ export const simulator = (open = inMemory()) => {
         },
       ]),
     ) as unknown as Ledger;
-    // What the last history left is freed only when the event loop has a turn.
+    // The memory of the last history is freed only when the event loop has a turn.
     await setImmediate();
     const { seed, monitored, actions, flapEnds } = history;
     const last = Math.max(0, ...monitored.posts.map(({ t }) => t), ...actions.map(({ at }) => at));
@@ -130,7 +130,7 @@ export const simulator = (open = inMemory()) => {
       const to = contact.split("@")[0] ?? "";
       const post = made ? undefined : bySerial.get(serial)?.find((one) => one.to.includes(to));
       outputs.set(id, post ? outputOf(post) : (alert.output ?? ""));
-      // What comes in one millisecond is in order.
+      // Alerts that come in one millisecond are in order.
       const t = secondsOf(on.now()) + serial / 1_000_000;
       if (post) arrived.push({ ...post, id, t, to: [to] });
     });
@@ -147,7 +147,7 @@ export const simulator = (open = inMemory()) => {
       const skew = history.skewMilliseconds;
       return on.born(`${kind}${births}`, skew === 0 ? 0 : draw.between(-skew, skew));
     };
-    /** What fails because we let it is no news. */
+    /** A failure that we made is no news. */
     const failed = (who: Process, error: unknown) => {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
       on.say(who.name, `failed: ${text.split("\n")[0]}`);

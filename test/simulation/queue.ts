@@ -108,7 +108,7 @@ export const simulatedQueue = (on: Stage, seed: number, added: (body: string) =>
         `receive by ${process.name}`,
         reads,
         () =>
-          // Who waits for 20 s again and again waits here once, for as long as that takes.
+          // A receiver that waits for 20 s again and again waits here once, for as long as that takes.
           new Promise((resolve) => {
             const take = (messages: Kept[]) => {
               const early = draws(seed, `long poll ${handOuts}`).between(0, 20_000);

@@ -56,7 +56,7 @@ const simulation = async (plant?: string) => {
   )) as Parts;
   return { historyOf, brokenIn, play: simulator() };
 };
-/** What was broken: by a sentence of its own, if nothing else tells it. */
+/** The broken promises: by a sentence of its own, if nothing else tells it. */
 const inWords = ({ promise, by }: { promise: string; by: unknown[] }): string =>
   typeof by[0] === "string" && by[0].includes(" ") ? by[0] : promise;
 const histories = Number(values.histories);
@@ -76,7 +76,7 @@ if (named && values.seed === undefined) {
     while (found === undefined && tried < histories) {
       const history = historyOf(from + tried++);
       found = brokenIn(await play(history)).map(inWords)[0];
-      // What the bridge breaks as it is, is no find.
+      // A promise that the bridge breaks as it is, is no find.
       if (found !== undefined && sound.brokenIn(await sound.play(history)).length > 0) found = undefined;
     }
     if (found === undefined) missed += 1;

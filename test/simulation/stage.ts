@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { draws } from "./draws.ts";
 
 /**
- * What may go wrong with a call of a process to something outside. `before` and `after` are of its effect: a call that
+ * The faults of a process's call to something outside. `before` and `after` are of its effect: a call that
  * `fails after` was done and its caller is told that it failed; one that `straggles` is done long after that.
  */
 export type Fault =
@@ -16,7 +16,7 @@ export type Fault =
   | "conflict after"
   | "some only";
 
-/** What a call that failed by a fault rejects with. */
+/** The error of a call that failed by a fault. */
 export const simulated = "simulated fault";
 
 /** A worker, a sweep or an intake: it dies alone, and then none of its calls is ever answered. */
@@ -77,7 +77,7 @@ export const stage = (begin: number, weather: Weather, tell?: (line: string) => 
     push({ at: Math.max(time, now), order: order++, background, happen });
   };
 
-  /** What went wrong, by the name of the call. */
+  /** The faults, by the name of the call. */
   const faults = new Map<string, { kind: string; at: number; by: Process }>();
   const counts = new Map<string, number>();
   const nth = (name: string): string => {

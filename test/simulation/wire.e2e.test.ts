@@ -57,7 +57,7 @@ describe.each(["to relay", "from relay"] as const)("a connection that breaks %s"
           else if (outcome.result === "deferred") deferred += 1;
         }
       }
-      // Of one direction both must have happened, or it was not cut where it matters.
+      // Both must have happened in one direction, or it was not cut where it matters.
       expect(lost).toBeGreaterThan(10);
       expect(deferred).toBeGreaterThan(10);
     },

@@ -27,7 +27,7 @@ export const wire = (cut?: Cut): Wire => {
   let pending = "";
   let content = false;
   let broken = false;
-  /** What of these bytes still gets through. */
+  /** The part of these bytes that still gets through. */
   const through = (direction: Cut["direction"], chunk: Buffer): Buffer => {
     if (broken) return Buffer.alloc(0);
     const left = cut?.direction === direction ? cut.bytes - bytes[direction] : chunk.length;
@@ -35,7 +35,7 @@ export const wire = (cut?: Cut): Wire => {
     bytes[direction] += part.length;
     if (cut?.direction === direction && bytes[direction] === cut.bytes) {
       broken = true;
-      // What got through is read first.
+      // Bytes that got through are read first.
       setTimeout(() => {
         if (cut.by === "reset")
           duplex.destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }));

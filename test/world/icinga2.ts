@@ -6,7 +6,7 @@ import { type Lab, type Shim, until } from "./lab.ts";
 
 /** A real Icinga 2 whose states are set by passive results. */
 export type Icinga = {
-  /** What it wrote to its log. */
+  /** The lines that it wrote to its log. */
   log(): string;
   /** Writes external commands, without their time. */
   tell(...commands: string[]): void;

@@ -9,7 +9,7 @@ export type Judge = { url: string; stop(): Promise<void> };
 
 const startWithinMilliseconds = 60_000;
 
-/** What .ci/run installs and names in the environment. */
+/** The programs that .ci/run installs and names in the environment. */
 export const installed = (setting: string, what: string): string => {
   const value = process.env[setting];
   if (!value) throw new Error(`no ${what}: .ci/run installs it and sets ${setting}`);
@@ -50,9 +50,9 @@ const start = (command: string, words: readonly string[], address: RegExp): Prom
 /**
  * ElasticMQ: an SQS in memory, whose queues CreateQueue makes. ELASTICMQ is its Java class path. Like SQS it hands out
  * several messages of a group at once and in order, locks the group, redrives after maxReceiveCount, remembers
- * deduplication ids. Unlike SQS it names errors of a message's content InvalidAttributeValue, takes visibility timeouts
- * over 12 hours, hands a message that was given back to the next receive while later ones of its group are out, and
- * drops DeduplicationScope, FifoThroughputLimit, retention and encryption from a queue's attributes.
+ * deduplication ids. Unlike SQS it names errors of a message's content InvalidAttributeValue, and takes visibility
+ * timeouts over 12 hours. It hands a message that was given back to the next receive while later ones of its group are
+ * out. It drops DeduplicationScope, FifoThroughputLimit, retention and encryption from a queue's attributes.
  */
 export const startElasticMq = (): Promise<Judge> =>
   start(

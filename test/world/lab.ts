@@ -36,7 +36,7 @@ export const openLab = (): Lab => {
   const folder = mkdtempSync("/tmp/hardstate-lab-");
   chmodSync(folder, 0o755);
   const ends: (() => Promise<unknown>)[] = [];
-  // What is started here are daemons, which outlive whoever started them.
+  // The programs that are started here are daemons, which outlive their parents.
   const interrupted = () => void open.stop().finally(() => process.exit(3));
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, interrupted);
   const open: Lab = {
@@ -92,7 +92,7 @@ export const setPostfix = async (on: Lab, ...settings: readonly string[]): Promi
   await new Promise((resolve) => setTimeout(resolve, 500));
 };
 
-/** What a look into /proc tells; undefined of a process that has ended meanwhile, or may not be looked at. */
+/** The facts in /proc; undefined of a process that has ended meanwhile, or may not be looked at. */
 const ofProcess = <T>(look: () => T): T | undefined => {
   try {
     return look();
@@ -176,7 +176,7 @@ export const bridgeSettings = (on: Lab, relay: Relay, port: number): BridgeSetti
   };
 };
 
-/** What `npm start` gives to Node: its options and the program. */
+/** The options that `npm start` gives to Node: its options and the program. */
 export const bridgeWords: readonly string[] = (
   JSON.parse(readFileSync("package.json", "utf8")) as { scripts: { start: string } }
 ).scripts.start

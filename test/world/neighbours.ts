@@ -4,7 +4,7 @@ import { posted } from "./alerts.ts";
 import { type Lab, setPostfix } from "./lab.ts";
 
 /**
- * What a lab's Postfix does by the recipient's name: `gone-` has no mailbox, `slow-` is answered after a second, `stuck-`
+ * The act of a lab's Postfix by the recipient's name: `gone-` has no mailbox, `slow-` is answered after 1 s, `stuck-`
  * and `dot-` hang for minutes, at RCPT and after the content. Mail for `b-` lands in a maildir of its own.
  */
 const postfixSettings = [

@@ -62,7 +62,7 @@ export const postProblems = async (
   return ids;
 };
 
-/** What the bridge tells of one alert. */
+/** The bridge's story of one alert. */
 export type Told = {
   status: string;
   outcome: string;

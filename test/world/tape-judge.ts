@@ -3,7 +3,7 @@ import type { Posted } from "./tape.ts";
 /** A mail in a mailbox. */
 export type Received = { mailbox: string; subject: string; text: string };
 
-/** What a mailbox was posted, and what it got. */
+/** The posts for a mailbox, and the mails that it got. */
 export type Count = {
   /** Outages. */
   posted: number;
@@ -23,7 +23,7 @@ export type Count = {
   tooMany: number;
   unasked: number;
 };
-/** What was not told, was told too often, or was told to the wrong mailbox. */
+/** News that was not told, was told too often, or was told to the wrong mailbox. */
 export type Fault = "swallowed" | "tooMany" | "unasked";
 export type Judgement = { faults: Record<Fault, string[]>; counts: Map<string, Count> };
 
@@ -97,7 +97,7 @@ const graceSeconds = 900;
  *
  * Exceptions:
  * - A core that forgot an outage reports it again under a new name: it may be mailed once more (principle 1).
- * - A core that forgot an outage never posts its end. What it reports of the same object within 15 minutes of its start
+ * - A core that forgot an outage never posts its end. A report of the same object within 15 minutes of its start
  *   may be taken for that outage, if it is no worse (R10).
  * - A core that restored an older state names an older problem in the RECOVERY: it may be mailed or not (R21).
  * - An escalation passes contacts by: if they were told of the outage, they may be told of its end (R27).

@@ -17,7 +17,7 @@ export const readTemplate = (): Template => readOutput("hardstate.template.json"
 /** Queue, dead letters and table of that template: a file, so that tests without CDK make the same. */
 export const readStores = (): Template => JSON.parse(readFileSync("infra/stores.json", "utf8")) as Template;
 
-/** What cdk-nag said of it. */
+/** The findings of cdk-nag. */
 export const readReport = (): ValidationReport => readOutput("validation-report.json") as ValidationReport;
 
 /** The resources of one type, by their logical ids. */
@@ -41,11 +41,11 @@ const attributesOf = (properties: Record<string, unknown>): Record<string, strin
     ]),
   );
 
-/** What CreateQueueCommand needs for the dead-letter queue as AWS will have it. */
+/** The input of CreateQueueCommand for the dead-letter queue as AWS will have it. */
 export const deadLetterAttributes = (template = readStores()): Record<string, string> =>
   attributesOf(queueOf(template, "DeadLetters"));
 
-/** What CreateQueueCommand needs for the queue of alerts as AWS will have it, with this dead-letter queue. */
+/** The input of CreateQueueCommand for the queue of alerts as AWS will have it, with this dead-letter queue. */
 export const queueAttributes = (
   deadLetterTargetArn: string,
   template = readStores(),
@@ -68,12 +68,12 @@ const tableOf = (template: Template): TableProperties => {
   return properties;
 };
 
-/** What CreateTableCommand needs for the ledger as AWS will have it, but the table's name. */
+/** The input of CreateTableCommand for the ledger as AWS will have it, but the table's name. */
 export const tableDefinition = (template = readStores()): Omit<CreateTableCommandInput, "TableName"> => {
   const { KeySchema, AttributeDefinitions, BillingMode, GlobalSecondaryIndexes } = tableOf(template);
   return { KeySchema, AttributeDefinitions, BillingMode, GlobalSecondaryIndexes };
 };
 
-/** What UpdateTimeToLiveCommand needs for it. */
+/** The input of UpdateTimeToLiveCommand for it. */
 export const timeToLive = (template = readStores()): TimeToLiveSpecification | undefined =>
   tableOf(template).TimeToLiveSpecification;

@@ -7,7 +7,7 @@ import { posted } from "./alerts.ts";
 
 /** A mail that reached a relay, and the second of the story at which it did. */
 export type SentMail = RenderedMail & { at: number; route: string };
-/** What the relays do with each mail; `at` is the second of the story. */
+/** The act of the relays on each mail; `at` is the second of the story. */
 type Relay = (mail: RenderedMail, at: number, route: string) => RelayAnswer;
 
 type WorldParts = Omit<Partial<RehearsalParts>, "policy" | "relay" | "report"> & {

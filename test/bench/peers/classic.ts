@@ -5,7 +5,7 @@ import { type Lab, until } from "../../world/lab.ts";
 /** The classic chain: mail(1), Sendmail as its submission program, Sendmail as a daemon, the relay. */
 export type Classic = {
   environment: Record<string, string>;
-  /** What Nagios's default command for services expands to. */
+  /** The text to which Nagios's default command for services expands. */
   command(service: string): string[];
   stop(): Promise<unknown>;
 };

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** What a command took, in milliseconds; the CPU time is of all processes that it or its children waited for. */
+/** The time of a command, in milliseconds; the CPU time is of all processes that it or its children waited for. */
 export type Cost = { wall: number; cpu: number };
 
 const loop =

@@ -35,7 +35,7 @@ const request = (): string => {
 };
 
 const latencies: number[] = [];
-// What is compiled at the first requests is paid once: the first second is not counted.
+// Code that is compiled at the first requests is paid once: the first second is not counted.
 const began = performance.now() + 1000;
 const end = began + Number(seconds) * 1000;
 

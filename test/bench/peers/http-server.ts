@@ -3,7 +3,7 @@ import { createAdaptorServer } from "@hono/node-server";
 import { Hono } from "hono";
 import { say } from "../../../functions/report/log.ts";
 
-// What an intake could be that does nothing with what it takes, on the same Hono and Node.
+// An intake that does nothing with what it takes, on the same Hono and Node.
 // usage: node http-server.ts PORT [FILE]   with FILE it answers when that has the body, with one sync for all that wait
 const [port = "", file] = process.argv.slice(2);
 

@@ -156,7 +156,7 @@ export const connectionInMemory = ({ judge, note, holds }: Ear, context: () => S
       return done !== undefined;
     },
     isHeld: () => held !== undefined,
-    /** What the relay said that the client did not read yet. */
+    /** The relay's bytes that the client did not read yet. */
     unread: () => current.readableLength + (server?.socket.writableLength ?? 0),
     delivered: () => delivered,
     /** Whether the client has left it. */

@@ -1,7 +1,7 @@
 import type { Draw } from "../../simulation/draws.ts";
 import type { Due } from "./judge.ts";
 
-/** What a relay does, one after the other; the client comes to rest in between. */
+/** The acts of a relay, one after the other; the client comes to rest in between. */
 export type Act = string | { endless: string } | "END" | "RESET" | "ABORT" | "QUIET" | "RELEASE";
 
 /** A way to misbehave where `honest` is the reply that is due. */
@@ -35,7 +35,7 @@ const good = [
 const ends = (draw: Draw): Act => draw.of(["END", "RESET"] as const);
 const words = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-/** What an EHLO reply may hold that no client expects. */
+/** Lines in an EHLO reply that no client expects. */
 const ehloLines = (draw: Draw): string[] =>
   draw.of([
     () => Array.from({ length: draw.of([90, 2000, 6000]) }, (_, index) => `X${words[index % 26]}${index}`),
@@ -199,7 +199,7 @@ export const deviations: Record<string, Deviation> = {
   challenge: (draw) => [draw.of(challenges)],
 };
 
-/** What a relay may do that nobody asks for, while a session is idle or while content is on its way. */
+/** Acts of a relay that nobody asks for, while a session is idle or while content is on its way. */
 export const unasked = (draw: Draw): Act[] =>
   draw.of<() => Act[]>([
     () => ["421 4.4.2 timeout\r\n", "END"],

@@ -15,12 +15,12 @@ by the bytes on the wire and the outcome alone.
   npm run fuzz-smtp -- --cases N [--from SEED] [--kind NAME[,NAME...]]
                           N cases, the kinds in turn
   npm run fuzz-smtp -- --kind NAME --seed N
-                          one case: what was said, shrunk
+                          one case, shrunk
   npm run fuzz-smtp -- --list
                           the kinds, a sentence each
   npm run fuzz-smtp -- --plants all
-                          faults planted in the client, or those that are
-                          named: which case finds each
+                          plants faults in the client, or those that are
+                          named, and tells which case finds each
 
   --tls             by Node's own TLS, where else it is only made believe
   --transcripts K   shows at most K findings, each of another sort (3)
@@ -155,7 +155,7 @@ for (let index = 0; index < cases; index++) {
       say(transcriptOf(await shrink(one, stage)));
     }
   }
-  // What is made once is made by then.
+  // Everything that is made once is made by then.
   if (index === Math.floor(cases / 5)) heapAtFirst = heap();
   if (Date.now() - said < 10_000) continue;
   said = Date.now();

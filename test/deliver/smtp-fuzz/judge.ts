@@ -1,7 +1,7 @@
 import type { DeliveryOutcome } from "../../../functions/deliver/outcome.ts";
 import { parametersOf, type Reply, replyReader } from "./replies.ts";
 
-/** What the judge must know of a case beforehand. */
+/** The facts of a case that the judge must know beforehand. */
 export type Terms = {
   protection: "starttls" | "implicit" | "none";
   auth: readonly string[];
@@ -173,7 +173,7 @@ export const connectionJudge = (terms: Terms, number: number, wrong: (says: stri
     if (verb === "RSET" && good && transaction) transaction = undefined;
     if (mine && ["MAIL", "RCPT", "DATA", "dot"].includes(verb)) {
       const { RCPT: rcpt } = mine.replies;
-      // What came along with a refused RCPT is refused with it.
+      // Commands that came along with a refused RCPT are refused with it.
       const withRcpt = rcpt !== undefined && !goesOn.RCPT(rcpt.code);
       // Some relays know their recipients only when they have the content.
       const named = code >= 500 && verb !== "MAIL" && /\b5\.1\.1\b|unknown user/.test(reply.lines.join(""));
@@ -306,7 +306,7 @@ export const connectionJudge = (terms: Terms, number: number, wrong: (says: stri
       return "";
     }
     const mine = receiving;
-    // What was refused meanwhile must not come to its end, or the relay might take it all the same.
+    // A mail that was refused meanwhile must not come to its end, or the relay might take it all the same.
     if (mine.refused && bytes.includes(".\r\n")) wrong("it goes on with content that was refused");
     if (outOfStep && mine.content === "") wrong(`content after ${outOfStep}`);
     const before = mine.content.length;
@@ -407,11 +407,11 @@ export type Attempt = {
   mail: number;
   aborted: boolean;
   used: { judge: ConnectionJudge; heardBefore: number }[];
-  /** What a connection that did not come about, or its handshake, failed with. */
+  /** The error of a connection that did not come about, or of its handshake. */
   unreached?: "connect" | "tls";
 };
 
-/** What an outcome must be by what went over the wire. */
+/** The outcome that follows from the bytes on the wire. */
 export const judgeOutcome = (
   terms: Terms,
   { mail, aborted, used, unreached }: Attempt,

@@ -36,7 +36,7 @@ export type Played = {
   milliseconds: number;
 };
 
-/** What a case is played on: the client, its mails with their bytes, and TLS as a runtime makes it. */
+/** The stage of a case: the client, its mails with their bytes, and TLS as a runtime makes it. */
 export type Stage = {
   transport: typeof smtpTransport;
   mails: { mail: Mail; content: string }[];
@@ -101,7 +101,7 @@ const shown = (text: string) => {
   return plain.replaceAll(/[\x7f-\xff]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`);
 };
 
-/** What was thrown where nobody catches it while a case is played; undefined while none is. */
+/** Errors that nobody caught while a case was played; undefined while none is. */
 let uncaught: unknown[] | undefined;
 /** Takes what nobody catches for a finding of the case that is played. Throws it if there is none. */
 export const noteUncaught = (error: unknown) => {
@@ -237,7 +237,7 @@ export const play = async (
       signal.addEventListener("abort", aborted, { once: true });
     });
   let owing = 0;
-  /** What the relay does while a connection is not yet the client's, as Node's sockets may wait for TLS tickets. */
+  /** The acts of the relay while a connection is not yet the client's, as Node's sockets may wait for TLS tickets. */
   const betweenTimes = async (line: Line, what: string) => {
     const draw = strays(`${line.number}.${what}`, (kind.unasked ?? 0) / 2 + kind.rate / 20);
     if (!draw) return;
@@ -275,7 +275,7 @@ export const play = async (
     if (!line) throw new Error("TLS over what is no connection in clear");
     line.judge.secure(false);
     const draw = strays(`${line.number}.TLS`, kind.rate / 5);
-    // What came in clear is no TLS record.
+    // Bytes that came in clear are no TLS record.
     if (draw || line.wire.unread() > 0 || line.wire.left()) {
       if (attempt) attempt.unreached = "tls";
       transcript.push(`${line.number} - no TLS comes about`);
@@ -292,7 +292,7 @@ export const play = async (
     };
   };
 
-  /** What the relay does about one of the client's words. */
+  /** The relay's act on one of the client's words. */
   const acts = (line: Line, due: Due): Act[] => {
     const place = due.verb === "HELO" || due.verb === "NOOP" ? "EHLO" : due.verb;
     const what = countOf(line, place);
@@ -410,7 +410,7 @@ export const play = async (
             ? "it goes on though its time is over"
             : "it waits though all is answered, or the relay has closed",
         );
-      // What a client does by itself takes some turns; only then it may have set a timer.
+      // The acts of a client by itself take some turns; only then it may have set a timer.
       await (waited < 20 ? rest(20) : new Promise((resolve) => setTimeout(resolve, 2)));
     }
   };
@@ -465,7 +465,7 @@ export const play = async (
     if (violations.length === 0 && longestTimer() > mostIdleMilliseconds)
       wrong(`a limit of ${longestTimer()} ms is left of a wait that is over`);
     if (violations.length > 0) break;
-    // What the relay says of its own accord while the session is idle.
+    // The relay's words of its own accord while the session is idle.
     for (const line of lines) {
       const draw = line.wire.left() ? undefined : strays(`${line.number}.idle.${index}`, kind.unasked ?? 0);
       if (!draw) continue;

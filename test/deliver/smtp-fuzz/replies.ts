@@ -1,4 +1,4 @@
-/** What a client owes a reply (RFC 5321 §4.2): it must take it, may take it or break off, or must break off. */
+/** The duties of a client toward a reply (RFC 5321 §4.2): it takes a good one, may take an odd one, and leaves a bad one. */
 export type Quality = "good" | "odd" | "bad";
 export type Reply = { code: number; quality: Quality; lines: string[] };
 

@@ -1,7 +1,7 @@
 import { registerHooks } from "node:module";
 import * as timersOfNode from "node:timers";
 
-/** What the client's `node:timers` is in the fuzz: time passes when the fuzz lets it. */
+/** The client's `node:timers` in the fuzz: time passes when the fuzz lets it. */
 type Timer = { at: number; run: () => void; ref(): Timer; unref(): Timer };
 const timers = new Set<Timer>();
 let now = 0;

@@ -43,7 +43,7 @@ const byNode = (text: string): Record<string, string> => {
 const anything = fc.string({ unit: "binary", minLength: 1, maxLength: 40 });
 const unit = fc.constantFrom(..."\"'`\\$%#;:=@/?&+ \t\n\r{}()!aä€");
 const secret = fc.oneof(anything, fc.string({ unit, minLength: 1, maxLength: 20 }));
-/** What the bridge takes as a user and as a password: NUL ends a field of PLAIN. */
+/** The texts that the bridge takes as a user and as a password: NUL ends a field of PLAIN. */
 const anyUser = secret.filter((text) => !/\p{Cc}/u.test(text));
 const anyPassword = secret.filter((text) => !text.includes("\0"));
 const onOneLine = secret.filter((text) => !/[\r\n\0]/.test(text) && text.trim() === text);

@@ -17,7 +17,7 @@ const write = (text: string | Uint8Array): string => {
 };
 const replayed = (...paths: string[]): Promise<Replay> => replay(paths, {}, () => undefined);
 const replayedLines = (lines: readonly string[]) => replayed(write(lines.join("\n")));
-/** What became of each notification, in the log's order. */
+/** The result of each notification, in the log's order. */
 const became = ({ all }: Replay) =>
   all
     .toSorted((a, b) => a.at - b.at)

@@ -2,13 +2,13 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 
-/** What an AWS service was asked, by the operation's name, and what it answered. */
+/** A request to an AWS service, by the operation's name, and the answer. */
 export type Exchange = { operation: string; status: number; request: unknown; answer: unknown };
 
 /** A service's proxy on loopback; `exchanges` has all that went through it since it was emptied. */
 export type CountingProxy = { url: string; exchanges: Exchange[]; stop(): Promise<void> };
 
-/** What is done in place of one exchange: `forward` has it with another body, or the same; `by` is who signed it. */
+/** The act in place of one exchange: `forward` has it with another body, or the same; `by` is who signed it. */
 export type Between = (
   operation: string,
   request: Record<string, unknown>,

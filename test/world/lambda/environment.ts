@@ -65,7 +65,7 @@ export const startEnvironment = (
     if (current?.answer) current.settle(current.answer);
     current = undefined;
   };
-  /** What a POST to the Runtime API says; the status that it is answered with. */
+  /** The content of a POST to the Runtime API; the status that it is answered with. */
   const take = (path: string, body: string): number => {
     if (path === "init/error") {
       initialised.resolve(JSON.parse(body));

@@ -23,7 +23,7 @@ export type EventSourceSettings = {
 
 /** An event source mapping that polls. */
 export type EventSource = {
-  /** What went wrong between the poller and the queue. */
+  /** The errors between the poller and the queue. */
   errors(): readonly unknown[];
   /**
    * Resolves when the receives and batches in flight are dealt with. A receive is not broken off: the queue would hand
@@ -37,8 +37,8 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 
 /**
  * The message ids that stay in the queue, by "Handling errors for an SQS event source in Lambda" (Success and failure
- * conditions, ReportBatchItemFailures on). All of them after an error, and after an answer that is no object, or that
- * names an item by an empty, null or missing itemIdentifier or by one that is not in the batch. None of them if the
+ * conditions, ReportBatchItemFailures on). All of them after an error, and after an answer that is no object. All, too,
+ * after one with an empty, null or missing itemIdentifier, or one that is not in the batch. None of them if the
  * answer is null, or its list is empty, null or missing: who misspells batchItemFailures loses the batch.
  */
 export const failedMessages = (result: InvocationResult, ids: readonly string[]): readonly string[] => {

@@ -77,7 +77,7 @@ const plain = (status: number, message: string): Reply => ({
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** What the function gave, by "Response payload format" of the same page; what cannot be an HTTP answer is 502. */
+/** The function's answer, by "Response payload format" of the same page; what cannot be an HTTP answer is 502. */
 const replyOf = (result: InvocationResult): Reply => {
   const badGateway = plain(502, "Internal Server Error");
   if (!result.ok) {
@@ -117,7 +117,7 @@ export const startFunctionUrl = async (lambda: Pick<LambdaFunction, "invoke">): 
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     let length = 0;
-    // What is too long is read to its end and not kept: a client that still writes would not read the answer.
+    // A body that is too long is read to its end and not kept: a client that still writes would not read the answer.
     for await (const chunk of request) {
       length += chunk.length;
       if (length <= requestBytes) chunks.push(chunk);

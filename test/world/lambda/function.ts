@@ -18,7 +18,7 @@ export type FunctionSettings = {
   timeoutSeconds: number;
   /** How many invocations there may be at once, each in an environment of its own. */
   concurrency: number;
-  /** What is set beside what Lambda sets itself; it may replace the credentials. */
+  /** The variables beside those that Lambda sets itself; it may replace the credentials. */
   environment?: Record<string, string>;
 };
 
@@ -32,11 +32,11 @@ export type LambdaFunction = {
   invoke(event: unknown): Promise<InvocationResult>;
   /** The processes of its execution environments, for tests that kill one. */
   pids(): number[];
-  /** What all of them wrote, line by line. */
+  /** The output of all of them, line by line. */
   output(): readonly string[];
   /** The first line that matches, as soon as there is one; rejects with an AbortError if there is none in time. */
   line(pattern: RegExp, withinMilliseconds: number): Promise<string>;
-  /** Ends every process. What is under way ends with Runtime.ExitError. */
+  /** Ends every process. A call that is under way ends with Runtime.ExitError. */
   stop(): Promise<void>;
 };
 
@@ -46,11 +46,11 @@ const failed = (errorType: string, errorMessage: string): Answer => ({
   ok: false,
   error: { errorType, errorMessage },
 });
-/** What "Understanding the Lambda execution environment lifecycle" gives the init phase. */
+/** The time of the init phase by "Understanding the Lambda execution environment lifecycle". */
 const initMilliseconds = 10_000;
 
 /**
- * Of "Defined runtime environment variables" all but those for tracing, NODE_PATH and LD_LIBRARY_PATH: Lambda's own copy
+ * All of "Defined runtime environment variables" but tracing's, NODE_PATH and LD_LIBRARY_PATH: Lambda's own copy
  * of the AWS SDK must not hide that a bundle lacks something.
  */
 const definedVariables = (name: string, folder: string, handler: string): Record<string, string> => ({

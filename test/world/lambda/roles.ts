@@ -32,7 +32,7 @@ export const rightsOf = (template: Template, name: string): Right[] => {
     });
 };
 
-/** What a request to DynamoDB or SQS needs of IAM, by its operation: IAM has no rights for batches to SQS. */
+/** The IAM rights that a request to DynamoDB or SQS needs, by its operation. IAM has no rights for batches to SQS. */
 export const wantedBy = (operation: string, request: Record<string, unknown>): Right => {
   const { TableName, IndexName, Key, QueueUrl, QueueName } = request as Record<string, string | undefined>;
   if (TableName === undefined && !("RequestItems" in request)) {
