@@ -1,40 +1,32 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { meaning } from "../../functions/decide/rows.ts";
-import type { JournalRecord } from "../../functions/ledger/journal.ts";
 import { storyOf } from "../../functions/ledger/journal.ts";
-import { type RelayAnswer, rehearse } from "../../scripts/hardstate/rehearsal.ts";
-import { posted } from "../world/alerts.ts";
+import type { RelayAnswer } from "../../scripts/hardstate/rehearsal.ts";
+import { world } from "../world/world.ts";
 
 // 10:00 on a day in 2026.
 const begin = Date.UTC(2026, 10, 22, 10);
-const toOps = { recipients: [{ email: "ops@example.com" }] };
 
 /** The story of the last of some posts, ten seconds apart, when `later` seconds have gone by. */
-const storyAfter = async (posts: Record<string, unknown>[], relay: RelayAnswer[] = [], later = 0) => {
-  const stage = rehearse({ policy: defaultPolicy, begin, relay: () => relay.shift() ?? "accepted" });
-  let record: JournalRecord | undefined;
+const storyAfter = async (posts: Record<string, unknown>[], answers: RelayAnswer[] = [], later = 0) => {
+  const { bridge, passTo, post, story } = world({ begin, relay: () => answers.shift() ?? "accepted" });
   try {
     let id = "";
     for (const [index, change] of posts.entries()) {
-      await stage.passTo(begin + index * 10_000);
-      const input = posted({
-        ...toOps,
+      await passTo(index * 10);
+      id = await post({
         monitor: { id: "monitor1", start: begin / 1000 - 1000 },
         problem: { id: "5", epoch: begin / 1000 - 10 },
         notification: { id: String(index + 1), number: 1 },
-        time: begin / 1000 + index * 10,
         ...change,
       });
-      id = (await stage.post("site", input))[0]?.id ?? "";
     }
-    await stage.passTo(begin + (posts.length - 1) * 10_000 + later * 1000);
-    record = await stage.ledger().story("site", id);
+    await passTo((posts.length - 1) * 10 + later);
+    return storyOf(await story(id));
   } finally {
-    stage.close();
+    bridge.close();
   }
-  return record ? storyOf(record) : [];
 };
 
 const recovery = { type: "RECOVERY", state: "OK" };

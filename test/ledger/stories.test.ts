@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { defaultPolicy } from "../../functions/decide/policy.ts";
-import { type RelayAnswer, rehearse } from "../../scripts/hardstate/rehearsal.ts";
-import { posted } from "../world/alerts.ts";
+import type { RelayAnswer } from "../../scripts/hardstate/rehearsal.ts";
+import { world } from "../world/world.ts";
 
 /** One post: at which second, from which monitor, for whom, and what differs from a first HARD CRITICAL. */
 type Post = {
@@ -21,54 +20,40 @@ type Post = {
   relay?: RelayAnswer;
 };
 
-const begin = 100_000_000;
-
 /** The mails that posts make until `until`, as "second KIND STATE contact". */
 const mailsOf = async (posts: readonly Post[], until: number): Promise<string[]> => {
-  const mails: string[] = [];
-  let answer: RelayAnswer = "accepted";
-  const stage = rehearse({
-    policy: defaultPolicy,
-    begin,
-    relay: ({ subject, to }, at) => {
-      if (answer !== "accepted") return answer;
-      const [, what = "", object = ""] = /^(\S+ \S+): (.*)$/.exec(subject) ?? [];
-      mails.push(`${Math.floor((at - begin) / 1000)} ${what} ${object} ${to.split("@")[0]}`);
-      return answer;
-    },
-  });
+  const { bridge, mails, passTo, post, relay } = world({ begin: 100_000_000 });
   try {
-    for (const [index, post] of posts.entries()) {
-      await stage.passTo(begin + post.at * 1000);
-      answer = post.relay ?? answer;
-      const type = post.type ?? "PROBLEM";
-      const [good, bad] = post.host ? ["UP", "DOWN"] : ["OK", "CRITICAL"];
-      await stage.post(
-        "site",
-        posted({
-          id: `post-number-${index}`,
-          monitor: { id: post.mon ?? "A", start: post.mon === "B" ? 2000 : 1000 },
-          type,
-          object: { host: "web1", service: post.host ? null : "http" },
-          state: post.state ?? (type === "RECOVERY" ? good : bad),
-          problem: { epoch: post.ep ?? (post.mon === "B" ? 99_991 : 99_990) },
-          notification: {
-            id: String(post.nid),
-            number: post.num ?? 1,
-            escalated: post.esc,
-            volatile: post.vol,
-          },
-          degraded: post.degraded,
-          time: 100_000 + post.at,
-          recipients: [{ email: `${post.to ?? "alice"}@example.com` }],
-        }),
-      );
+    for (const [index, one] of posts.entries()) {
+      await passTo(one.at);
+      if (one.relay) relay(one.relay);
+      const type = one.type ?? "PROBLEM";
+      const [good, bad] = one.host ? ["UP", "DOWN"] : ["OK", "CRITICAL"];
+      await post({
+        id: `post-number-${index}`,
+        monitor: { id: one.mon ?? "A", start: one.mon === "B" ? 2000 : 1000 },
+        type,
+        object: { host: "web1", service: one.host ? null : "http" },
+        state: one.state ?? (type === "RECOVERY" ? good : bad),
+        problem: { epoch: one.ep ?? (one.mon === "B" ? 99_991 : 99_990) },
+        notification: {
+          id: String(one.nid),
+          number: one.num ?? 1,
+          escalated: one.esc,
+          volatile: one.vol,
+        },
+        degraded: one.degraded,
+        recipients: [{ email: `${one.to ?? "alice"}@example.com` }],
+      });
     }
-    await stage.passTo(begin + until * 1000);
+    await passTo(until);
   } finally {
-    stage.close();
+    bridge.close();
   }
-  return mails;
+  return mails.map(({ at, subject, to }) => {
+    const [, what = "", object = ""] = /^(\S+ \S+): (.*)$/.exec(subject) ?? [];
+    return `${Math.floor(at)} ${what} ${object} ${to.split("@")[0]}`;
+  });
 };
 
 const recovery = "RECOVERY";
