@@ -5,12 +5,13 @@ import { DatabaseSync } from "node:sqlite";
 import { type AttributeValue, type DynamoDBClient, PutItemCommand } from "@aws-sdk/client-dynamodb";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { openProblem } from "../../functions/decide/entry.ts";
-import { defaultPolicy, type Policy } from "../../functions/decide/policy.ts";
+import type { Policy } from "../../functions/decide/policy.ts";
 import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { type RelayAnswer, rehearse } from "../../scripts/hardstate/rehearsal.ts";
+import type { RelayAnswer } from "../../scripts/hardstate/rehearsal.ts";
 import { type Judge, startDynalite } from "../world/judges.ts";
+import { world } from "../world/world.ts";
 import { clientOf, createTable } from "./table.ts";
 
 type Post = { at: number; relay?: RelayAnswer; post: unknown };
@@ -38,34 +39,30 @@ const mailsAfter = async (
   story: Story,
   openLedger: () => Ledger & { close(): void },
 ): Promise<SentMail[]> => {
-  const mails: SentMail[] = [];
-  const threads = new Set(story.told.map(({ thread }) => thread));
-  let answer = story.posted.findLast(({ relay }) => relay)?.relay ?? "accepted";
-  const stage = rehearse({
-    policy: { ...defaultPolicy, burst: story.burst },
-    begin: begin + story.upgradeAt * 1000,
+  const { upgradeAt } = story;
+  const { bridge, mails, passTo, relay } = world({
+    policy: { burst: story.burst },
+    begin: begin + upgradeAt * 1000,
     openLedger,
-    relay: ({ to, subject, headers }, now) => {
-      const thread = headers["X-Hardstate-Episode"];
-      const isKnown = threads.has(thread);
-      const [name = ""] = to.split("@");
-      if (answer === "accepted")
-        mails.push({ at: (now - begin) / 1000, to: name, subject, ...(isKnown && { thread }) });
-      return answer;
-    },
   });
+  relay(story.posted.findLast((one) => one.relay)?.relay ?? "accepted");
   try {
-    for (const { at, relay, post } of story.next) {
-      await stage.passTo(begin + at * 1000);
-      answer = relay ?? answer;
-      await stage.post("site", post);
+    for (const next of story.next) {
+      await passTo(next.at - upgradeAt);
+      if (next.relay) relay(next.relay);
+      await bridge.post("site", next.post);
     }
-    await stage.passTo(begin + 20_000_000);
-    expect(stage.waiting()).toEqual([]);
+    await passTo(20_000_000 - upgradeAt);
+    expect(bridge.waiting()).toEqual([]);
   } finally {
-    stage.close();
+    bridge.close();
   }
-  return mails;
+  const threads = new Set(story.told.map(({ thread }) => thread));
+  return mails.map(({ at, to, subject, headers }) => {
+    const thread = headers["X-Hardstate-Episode"];
+    const [name = ""] = to.split("@");
+    return { at: at + upgradeAt, to: name, subject, ...(threads.has(thread) && { thread }) };
+  });
 };
 
 const titled = (stories: Story[]) => stories.map((story): [string, Story] => [story.title, story]);
