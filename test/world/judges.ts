@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
-import type { Server } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
+import { setTimeout as rest } from "node:timers/promises";
 
 /** A program on loopback that plays an AWS service, and is not ours. */
 export type Judge = { url: string; stop(): Promise<void> };
@@ -105,13 +106,27 @@ run_simple("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), thre
 export const startDynalite = async (path?: string): Promise<Judge> => {
   const dynalite: (options: object) => Server = createRequire(import.meta.url)("dynalite");
   const server = dynalite({ path, createTableMs: 0, deleteTableMs: 0, updateTableMs: 0 });
+  const inHand = new Set<ServerResponse>();
+  server.prependListener("request", (request: IncomingMessage, response: ServerResponse) => {
+    inHand.add(response);
+    const end = response.end.bind(response);
+    response.end = (...parts: unknown[]) => {
+      inHand.delete(response);
+      return end(...(parts as []));
+    };
+    response.once("close", () => request.complete || inHand.delete(response));
+  });
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", () => listening()));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    stop: () =>
-      new Promise((stopped) => {
+    // A request goes on in here when its client is killed. It would throw at a database that is closed.
+    stop: async () => {
+      const until = Date.now() + 5000;
+      while (inHand.size > 0 && Date.now() < until) await rest(10);
+      await new Promise<void>((stopped) => {
         server.close(() => stopped());
         server.closeAllConnections();
-      }),
+      });
+    },
   };
 };
