@@ -112,9 +112,8 @@ export const numbering = (
 };
 
 /**
- * Whether a run gave a number that the run before it had given: the monitor has lost what it knew (docs/nagios.md §5.1,
- * "rollback", which speaks of the run's first event; that may be decided after others). A number that is out of all
- * proportion proves nothing.
+ * Whether a run gave a number that the run before it had given: the monitor has lost its memory (docs/nagios.md §5.1).
+ * Any number of the run may show that, because its first event may be decided after others.
  */
 export const isRolledBack = (runs: readonly Run[], start: number): boolean => {
   const at = runs.findIndex((run) => run.start === start);
