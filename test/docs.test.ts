@@ -75,6 +75,19 @@ describe("docs/settings.md", () => {
   });
 });
 
+it("docs/architecture.md names files that there are, and functions that are in them", () => {
+  const page = read("docs/architecture.md");
+  const pathOf = (name: string) => (name.startsWith("scripts/") ? name : join("functions", name));
+  for (const [, name = ""] of page.matchAll(/`([a-z-]+\/[a-z-]+\.ts)`/g))
+    expect(existsSync(pathOf(name))).toBe(true);
+  const named = [...page.matchAll(/`(\w+)`\s+in\s+`([\w/.-]+)`/g)];
+  expect(named.length).toBeGreaterThan(20);
+  const missing = named.filter(
+    ([, what, file = ""]) => !new RegExp(`\\b${what}(\\(| = )`).test(read(pathOf(file))),
+  );
+  expect(missing.map(([words]) => words)).toEqual([]);
+});
+
 it.each(["README.md", "docs/install/one-machine.md"])(
   "%s shows settings that are valid, as a file for Node",
   (path) => {
