@@ -52,7 +52,7 @@ describe.each(pages)("%s", (path) => {
   });
 
   // infra/README.md shows the alarms' own texts.
-  it.runIf(path === "README.md" || docs.includes(path))("has no paragraph in the cell of a table", () => {
+  it.runIf(path !== "infra/README.md")("has no paragraph in the cell of a table", () => {
     const cells = text.split("\n").flatMap((line) => (line.startsWith("|") ? line.split("|") : []));
     expect(cells.map((cell) => cell.trim()).filter((cell) => cell.length > 120)).toEqual([]);
   });
