@@ -9,7 +9,8 @@ const read = (path: string) => readFileSync(path, "utf8");
 const docs = readdirSync("docs", { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".md"))
   .map((name) => join("docs", name));
-const pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "infra/README.md", ...docs];
+const rooms = ["lab", "oracle", "simulation"].map((room) => `test/${room}/README.md`);
+const pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "infra/README.md", ...rooms, ...docs];
 
 /** The anchors of a page's headings, as GitHub makes them. */
 const anchorsOf = (path: string): string[] =>
