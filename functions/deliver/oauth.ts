@@ -1,4 +1,4 @@
-import { printable, withoutSecrets } from "./outcome.ts";
+import { printable, withoutSecrets } from "./printable.ts";
 import type { OAuth } from "./relay-url.ts";
 import { SessionError } from "./session.ts";
 

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { type Reading, read } from "../alert.ts";
-import { printable } from "./outcome.ts";
+import { printable } from "./printable.ts";
 import type { Returned } from "./returned.ts";
 
 /** A report of SES about a mail that it had accepted: by its own id of the mail, and of which alert it was. */

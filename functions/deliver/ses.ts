@@ -1,6 +1,7 @@
 import { SESClient, type SESClientConfig, SendRawEmailCommand } from "@aws-sdk/client-ses";
 import type { Mail } from "./mail.ts";
-import { type DeliveryOutcome, type Failure, printable, type Step } from "./outcome.ts";
+import type { DeliveryOutcome, Failure, Step } from "./outcome.ts";
+import { printable } from "./printable.ts";
 import type { SesRelay } from "./relay-url.ts";
 import { tagOf } from "./ses-events.ts";
 import type { Transport } from "./transport.ts";

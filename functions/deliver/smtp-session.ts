@@ -1,7 +1,8 @@
 import { createHmac } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { TokenSource } from "./oauth.ts";
-import { printable, type Step, type Tls, withoutSecrets } from "./outcome.ts";
+import type { Step, Tls } from "./outcome.ts";
+import { printable, withoutSecrets } from "./printable.ts";
 import { isFullName, type Mechanism, type SmtpRelay } from "./relay-url.ts";
 import { type SentEnvelope, SessionError, type SessionObserver, type SmtpSession } from "./session.ts";
 import { nodeSockets } from "./smtp-socket.ts";

@@ -1,7 +1,8 @@
 import { connect, isIP, type LookupFunction } from "node:net";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { checkServerIdentity, connect as connectTls, type PeerCertificate, type TLSSocket } from "node:tls";
-import { printable, type Tls } from "./outcome.ts";
+import type { Tls } from "./outcome.ts";
+import { printable } from "./printable.ts";
 import { type Sockets, tooLate } from "./smtp-wire.ts";
 
 /** After this time the next address of a name is tried. A lost SYN is repeated after 1 s. */

@@ -1,6 +1,7 @@
 import { clearTimeout, setTimeout } from "node:timers";
 import type { Mail } from "./mail.ts";
-import { type Circumstances, type DeliveryOutcome, printable, queueIdOf } from "./outcome.ts";
+import { type Circumstances, type DeliveryOutcome, queueIdOf } from "./outcome.ts";
+import { printable } from "./printable.ts";
 import { failure } from "./refusal.ts";
 import type { SmtpRelay } from "./relay-url.ts";
 import { SessionError, type SessionObserver, type SmtpSession } from "./session.ts";

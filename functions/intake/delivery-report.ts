@@ -1,4 +1,4 @@
-import { printable } from "../deliver/outcome.ts";
+import { printable } from "../deliver/printable.ts";
 import type { Returned } from "../deliver/returned.ts";
 
 /** A report's words about one recipient. */

@@ -12,7 +12,7 @@ import { emptyEntry } from "../../functions/decide/entry.ts";
 import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { decide } from "../../functions/decide/verdict.ts";
 import type { Mail } from "../../functions/deliver/mail.ts";
-import { printable } from "../../functions/deliver/outcome.ts";
+import { printable } from "../../functions/deliver/printable.ts";
 import type { Relay } from "../../functions/deliver/relay-url.ts";
 import type { Line } from "../../functions/deliver/session.ts";
 import { openSession } from "../../functions/deliver/smtp-session.ts";

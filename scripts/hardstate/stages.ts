@@ -1,5 +1,6 @@
 import type { Mail } from "../../functions/deliver/mail.ts";
-import { type DeliveryOutcome, printable, type Step, type Tls } from "../../functions/deliver/outcome.ts";
+import type { DeliveryOutcome, Step, Tls } from "../../functions/deliver/outcome.ts";
+import { printable } from "../../functions/deliver/printable.ts";
 import { passwordDoubt, type Relay, relayWords, type SmtpRelay } from "../../functions/deliver/relay-url.ts";
 import {
   type Line,

@@ -62,7 +62,7 @@ export const plants: Record<string, Plant> = {
   },
   "tells-half-a-secret": {
     breaks: "a refusal that repeats the password without its end is told with it",
-    file: "functions/deliver/outcome.ts",
+    file: "functions/deliver/printable.ts",
     text: ".reduce(withoutForm, text);",
     instead: '.reduce((safe, form) => safe.replaceAll(form, "[redacted]"), text);',
   },
