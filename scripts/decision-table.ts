@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { meaning, type Row } from "../functions/decide/rows.ts";
-import type { Event } from "../functions/report/log.ts";
+import type { Event } from "../functions/report/event.ts";
 import { player, readScenarios } from "../test/scenarios/scenarios.ts";
 
 const files = ["scenarios", "swallowed", "rows"].map((name) => `test/scenarios/${name}.yaml`);

@@ -16,7 +16,7 @@ import { sqliteLedger } from "../functions/ledger/sqlite.ts";
 import { pipeline } from "../functions/pipeline/pipeline.ts";
 import { dispose, drainInOrder } from "../functions/queue/queue.ts";
 import { sqliteQueue } from "../functions/queue/sqlite.ts";
-import type { Event } from "../functions/report/log.ts";
+import type { Event } from "../functions/report/event.ts";
 import { authority, type Certificate, certificate } from "./deliver/certificate.ts";
 import { scriptedRelay } from "./deliver/scripted-relay.ts";
 import { posted } from "./world/alerts.ts";

@@ -1,5 +1,5 @@
 import type { Fault } from "../alert.ts";
-import type { Report } from "../report/log.ts";
+import type { Report } from "../report/event.ts";
 import { fewFaults, fewIds } from "./bounded.ts";
 
 /** The kinds of refusals, each a problem document (RFC 9457); `type` is stable, `title` is for people. */

@@ -9,7 +9,7 @@ import { answer, type LoggedRefusals, onlyMethod, type RefusalName } from "../ap
 import type { Posted } from "../api/shapes.ts";
 import type { Rejected } from "../ledger/rejection.ts";
 import { type Queue, type QueuedAlert, toMessage } from "../queue/queue.ts";
-import type { Report } from "../report/log.ts";
+import type { Report } from "../report/event.ts";
 import type { Rate } from "../time.ts";
 import { formPost, forms, type Item, idOf, itemsOf } from "./items.ts";
 import type { Limiter } from "./limit.ts";

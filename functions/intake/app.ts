@@ -5,7 +5,7 @@ import type { SiteToken } from "../config.ts";
 import { operatorSite } from "../identity.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Queue } from "../queue/queue.ts";
-import type { Report } from "../report/log.ts";
+import type { Report } from "../report/event.ts";
 import type { Rate } from "../time.ts";
 import { type AlertParts, addAlerts } from "./alerts.ts";
 import { addHeartbeats } from "./heartbeats.ts";

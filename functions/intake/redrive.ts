@@ -4,7 +4,7 @@ import { bodyWithin, cutOffWords } from "../api/body.ts";
 import type { App } from "../api/queries.ts";
 import { answer, type LoggedRefusals, onlyMethod, refusal } from "../api/refusals.ts";
 import type { Queue } from "../queue/queue.ts";
-import type { Report } from "../report/log.ts";
+import type { Report } from "../report/event.ts";
 import { parseOne } from "./items.ts";
 
 export const redriveOrder = v.strictObject({ id: v.optional(v.string()) });

@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import { objectName } from "../alert.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { dayOf, noteRejected, noteWrongTokens, type Rejected } from "../ledger/rejection.ts";
-import type { Report } from "../report/log.ts";
+import type { Report } from "../report/event.ts";
 
 /** The name that a client gives itself, where its token or its body does not say it. */
 export const monitorOf = (c: Context): string | undefined =>

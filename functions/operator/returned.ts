@@ -4,7 +4,7 @@ import { operatorSite } from "../identity.ts";
 import { type JournalRecord, objectOf } from "../ledger/journal.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { type Queue, toMessage } from "../queue/queue.ts";
-import type { Report } from "../report/log.ts";
+import type { Report } from "../report/event.ts";
 import { alertsOf, type Words } from "./notices.ts";
 
 export type ReturnParts = {

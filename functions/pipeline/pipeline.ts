@@ -6,7 +6,7 @@ import { entryKey } from "../identity.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { digests } from "../ledger/storm.ts";
 import { type Disposition, type Queue, type ReceivedMessage, readQueuedAlert } from "../queue/queue.ts";
-import type { Report } from "../report/log.ts";
+import type { Report } from "../report/event.ts";
 import { untilWritten } from "../until-written.ts";
 import { settleMilliseconds } from "./admit.ts";
 import { begin } from "./begin.ts";

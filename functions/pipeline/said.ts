@@ -6,7 +6,7 @@ import { operatorSite } from "../identity.ts";
 import type { Ending } from "../ledger/journal.ts";
 import type { Notice } from "../operator/notices.ts";
 import type { Queue, QueuedAlert } from "../queue/queue.ts";
-import type { Report } from "../report/log.ts";
+import type { Report } from "../report/event.ts";
 import { tell } from "./tell.ts";
 
 type SaidParts = {

@@ -5,7 +5,7 @@ import { afterListening, toTell } from "../ledger/heartbeat.ts";
 import { type Due, keepMilliseconds, type Ledger } from "../ledger/ledger.ts";
 import { concerned, noticeAlerts } from "../operator/notices.ts";
 import { type Queue, toDueMessage } from "../queue/queue.ts";
-import type { Report } from "../report/log.ts";
+import type { Report } from "../report/event.ts";
 import { tell } from "./tell.ts";
 
 const mostEntries = 100;

@@ -1,4 +1,4 @@
-import type { Event } from "./log.ts";
+import type { Event } from "./event.ts";
 
 /** The counters of the bridge, with the same names in Prometheus and in CloudWatch. */
 export type Counter =

@@ -5,7 +5,7 @@ import { operatorSite } from "../identity.ts";
 import type { Heartbeat } from "../ledger/heartbeat.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Queue } from "../queue/queue.ts";
-import type { Report } from "./log.ts";
+import type { Report } from "./event.ts";
 import { type Counter as CounterName, samplesOf } from "./metrics.ts";
 
 /** Each counter's help text, and its labels. */

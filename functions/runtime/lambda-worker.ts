@@ -16,7 +16,7 @@ import {
   retryDelaySeconds,
 } from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
-import type { Report } from "../report/log.ts";
+import type { Report } from "../report/event.ts";
 import { lambdaSettings, madeOf, toLog } from "./lambda.ts";
 import { parameterStore } from "./ssm.ts";
 import { transportOf } from "./transports.ts";

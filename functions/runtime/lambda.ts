@@ -1,5 +1,6 @@
 import { type Runtime, readSettings, type Settings } from "../config.ts";
-import { asEmf, type Report } from "../report/log.ts";
+import { asEmf } from "../report/emf.ts";
+import type { Report } from "../report/event.ts";
 import type { Environment } from "./settings.ts";
 import { type Parameters, withParameters } from "./ssm.ts";
 

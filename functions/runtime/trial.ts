@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { generate } from "selfsigned";
 import { SMTPServer } from "smtp-server";
-import type { Report } from "../report/log.ts";
+import type { Report } from "../report/event.ts";
 
 /** The trial's token, kept in STATE/token (0600) so that it survives a restart. */
 export const trialToken = async (state: string): Promise<string> => {

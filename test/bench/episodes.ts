@@ -17,7 +17,7 @@ import {
   type ReceivedMessage,
   toMessage,
 } from "../../functions/queue/queue.ts";
-import type { Report } from "../../functions/report/log.ts";
+import type { Report } from "../../functions/report/event.ts";
 import { Secret } from "../../functions/secret.ts";
 import { openDatabase } from "../../functions/sqlite.ts";
 import { progress, short } from "./rounds.ts";

@@ -14,7 +14,7 @@ import type { Ledger } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { toMessage } from "../../functions/queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../../functions/queue/sqlite.ts";
-import type { Event } from "../../functions/report/log.ts";
+import type { Event } from "../../functions/report/event.ts";
 import { Secret } from "../../functions/secret.ts";
 import { rehearse } from "../../scripts/hardstate/rehearsal.ts";
 import { cutOff, queuedAlert } from "../world/alerts.ts";

@@ -11,7 +11,7 @@ import { mostWaitingBytes } from "../../functions/intake/quota.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { type Queue, toMessage } from "../../functions/queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../../functions/queue/sqlite.ts";
-import type { Event } from "../../functions/report/log.ts";
+import type { Event } from "../../functions/report/event.ts";
 import { Secret } from "../../functions/secret.ts";
 import { rehearse } from "../../scripts/hardstate/rehearsal.ts";
 import { openapi } from "../../scripts/openapi.ts";

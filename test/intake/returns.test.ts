@@ -11,7 +11,7 @@ import { claim, settle } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import type { QueuedAlert } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
-import type { Event } from "../../functions/report/log.ts";
+import type { Event } from "../../functions/report/event.ts";
 import { samplesOf } from "../../functions/report/metrics.ts";
 import { Secret } from "../../functions/secret.ts";
 import { described } from "../api/described.ts";

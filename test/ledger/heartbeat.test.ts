@@ -3,7 +3,7 @@ import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { statusOf } from "../../functions/operator/status.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
 import { type OutgoingMessage, readQueuedAlert } from "../../functions/queue/queue.ts";
-import type { Event } from "../../functions/report/log.ts";
+import type { Event } from "../../functions/report/event.ts";
 
 const second = 1000;
 const start = 500_000_000 * second;

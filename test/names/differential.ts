@@ -1,6 +1,6 @@
 import { problemOf } from "../../functions/api/views.ts";
 import { defaultPolicy } from "../../functions/decide/policy.ts";
-import type { Event } from "../../functions/report/log.ts";
+import type { Event } from "../../functions/report/event.ts";
 import { rehearse } from "../../scripts/hardstate/rehearsal.ts";
 import { type Draw, draws } from "../simulation/draws.ts";
 

@@ -9,7 +9,8 @@ import { pipeline } from "../../functions/pipeline/pipeline.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
 import { drainInOrder } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
-import { asJson, asText, type Event } from "../../functions/report/log.ts";
+import type { Event } from "../../functions/report/event.ts";
+import { asJson, asText } from "../../functions/report/log.ts";
 import { prometheus } from "../../functions/report/prometheus.ts";
 import { posted } from "../world/alerts.ts";
 

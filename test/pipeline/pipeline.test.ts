@@ -16,7 +16,7 @@ import {
   readQueuedAlert,
   toMessage,
 } from "../../functions/queue/queue.ts";
-import type { Event } from "../../functions/report/log.ts";
+import type { Event } from "../../functions/report/event.ts";
 import { queuedAlert } from "../world/alerts.ts";
 
 const accepted: DeliveryOutcome = {

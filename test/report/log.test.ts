@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { asEmf, asText, type Event } from "../../functions/report/log.ts";
+import { asEmf } from "../../functions/report/emf.ts";
+import type { Event } from "../../functions/report/event.ts";
+import { asText } from "../../functions/report/log.ts";
 import { type Sample, samplesOf } from "../../functions/report/metrics.ts";
 
 const about = { id: "alert-0001", object: "web01/HTTP", contact: "ops@example.com" };

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { afterAttempt, newRoute, type RouteState } from "../../functions/deliver/breaker.ts";
 import { type Heartbeat, newHeartbeat } from "../../functions/ledger/heartbeat.ts";
 import type { Depth } from "../../functions/queue/queue.ts";
-import type { Event } from "../../functions/report/log.ts";
+import type { Event } from "../../functions/report/event.ts";
 import { prometheus } from "../../functions/report/prometheus.ts";
 
 const [first, second] = ["smtp://relay.example.com:587", "smtps://fallback.example.com:465"];

@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import type { Event } from "../../functions/report/log.ts";
+import type { Event } from "../../functions/report/event.ts";
 import { lambdaSettings, madeOf } from "../../functions/runtime/lambda.ts";
 import { parameterStore } from "../../functions/runtime/ssm.ts";
 

@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { startFauxqs } from "fauxqs";
 import PostalMime from "postal-mime";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Event } from "../../functions/report/log.ts";
+import type { Event } from "../../functions/report/event.ts";
 import { capturingRelay } from "../../functions/runtime/trial.ts";
 import { authority, certificate } from "../deliver/certificate.ts";
 import { scriptedRelay, silence } from "../deliver/scripted-relay.ts";

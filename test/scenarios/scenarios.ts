@@ -7,7 +7,8 @@ import type { RenderedMail } from "../../functions/compose/mime.ts";
 import { own } from "../../functions/decide/monitor-view.ts";
 import { defaultPolicy, type Policy } from "../../functions/decide/policy.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { complain, type Report, say } from "../../functions/report/log.ts";
+import type { Report } from "../../functions/report/event.ts";
+import { complain, say } from "../../functions/report/log.ts";
 import { memoryLedger, rehearse } from "../../scripts/hardstate/rehearsal.ts";
 
 /** One post, or what happens to the bridge: the format is explained at the head of test/scenarios/scenarios.yaml. */

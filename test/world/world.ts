@@ -1,7 +1,7 @@
 import type { RenderedMail } from "../../functions/compose/mime.ts";
 import { defaultPolicy, type Policy } from "../../functions/decide/policy.ts";
 import type { JournalRecord } from "../../functions/ledger/journal.ts";
-import type { Event } from "../../functions/report/log.ts";
+import type { Event } from "../../functions/report/event.ts";
 import { type RehearsalParts, type RelayAnswer, rehearse } from "../../scripts/hardstate/rehearsal.ts";
 import { posted } from "./alerts.ts";
 
