@@ -5,7 +5,8 @@ import { type Outcome, outcomes } from "../ledger/journal.ts";
 import type { Ledger, Listing } from "../ledger/ledger.ts";
 import { findRejection, listRejections, turnedAway } from "../ledger/rejection.ts";
 import { asLines, statusOf } from "../operator/status.ts";
-import { deduplicationId, mostDeadLetters, type Queue } from "../queue/queue.ts";
+import { deduplicationId } from "../queue/message.ts";
+import { mostDeadLetters, type Queue } from "../queue/queue.ts";
 import { answer, type LoggedRefusals, onlyMethod, refusal } from "./refusals.ts";
 import { alertOf, deadLetterOf, problemOf, rejectedOf, rejectedStoryOf, wholeOf } from "./views.ts";
 

@@ -2,7 +2,7 @@ import { html } from "hono/html";
 import { type NotificationType, objectName, type State, severity } from "../alert.ts";
 import { fingerprint as hashOf, mailName } from "../identity.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 import { colours, small } from "./body.ts";
 import {
   type ComposedMail,

@@ -4,7 +4,7 @@ import type { Verdict } from "../decide/case.ts";
 import type { Kind } from "../decide/entry.ts";
 import type { Mail } from "../deliver/mail.ts";
 import { fingerprint, mailName, operatorSite } from "../identity.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 import { type Facts, htmlBody, textBody } from "./body.ts";
 
 /** The sender of the mails, and the address of an object in the monitor's web pages. */

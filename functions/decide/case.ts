@@ -1,6 +1,6 @@
 import type { Alert } from "../alert.ts";
 import { fingerprint } from "../identity.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 import { type Entry, type Episode, type Held, type Kind, type Told, withHeld } from "./entry.ts";
 import { type MonitorView, own } from "./monitor-view.ts";
 import type { Order, Run } from "./order.ts";

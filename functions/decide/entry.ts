@@ -1,6 +1,6 @@
 import { contactKey } from "../address.ts";
 import { type NotificationType, type State, severity } from "../alert.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 import {
   afterReport,
   latestOf,

@@ -1,6 +1,6 @@
 import { type Alert, type State, severity } from "../alert.ts";
 import { fingerprint } from "../identity.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 import { before, isOddClock, type Order, orderOf } from "./order.ts";
 
 /** How a monitor calls a problem. */

@@ -1,4 +1,4 @@
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 
 /**
  * Where an event stands among those of one monitor; never compared across monitors (docs/nagios.md §5.1). `start` is Unix

@@ -1,6 +1,6 @@
 import { contactKey } from "../address.ts";
 import { objectName } from "../alert.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 import { announcement } from "./announcement.ts";
 import { type Case, holding, type Known, unmailed, type Verdict } from "./case.ts";
 import { closed } from "./entry.ts";

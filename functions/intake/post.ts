@@ -3,7 +3,7 @@ import { type Aliases, type AllowList, contactKey, resolveContact } from "../add
 import { type Alert, alertEntries, cleanLine, cut, type Fault, read, readAlert } from "../alert.ts";
 import { derivedId, fingerprint } from "../identity.ts";
 import { isOwnObject } from "../operator/notices.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 
 /**
  * The facts that intake knows besides the body: who posts, when, and whom mail may go to; and by how many

@@ -6,7 +6,7 @@ import type { Row } from "../decide/rows.ts";
 import type { Attempt } from "../deliver/outcome.ts";
 import type { Returned } from "../deliver/returned.ts";
 import { entryKey, eventKey, textKey } from "../identity.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 
 /** How an alert's story ends; everything else is pending. */
 export const endings = ["mailed", "suppressed", "digested", "refused", "dead"] as const;

@@ -5,7 +5,7 @@ import type { RouteState } from "../deliver/breaker.ts";
 import { isLost } from "../deliver/outcome.ts";
 import type { Returned } from "../deliver/returned.ts";
 import type { Handover, RouteStates } from "../deliver/routes.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 import { untilWritten } from "../until-written.ts";
 import type { Flow } from "./flow.ts";
 import type { Heartbeat } from "./heartbeat.ts";

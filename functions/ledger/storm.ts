@@ -4,7 +4,7 @@ import type { Verdict } from "../decide/case.ts";
 import { type Count, type Entry, type Held, type Storm, type Told, withHeld } from "../decide/entry.ts";
 import type { Policy } from "../decide/policy.ts";
 import { contactEntryKey, fingerprint } from "../identity.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 import type { Rate } from "../time.ts";
 import { untilWritten } from "../until-written.ts";
 import { type JournalRecord, newRecord } from "./journal.ts";

@@ -7,7 +7,7 @@ import type { Attempt } from "../deliver/outcome.ts";
 import { fingerprint, operatorSite } from "../identity.ts";
 import type { OpenProblem } from "../ledger/ledger.ts";
 import { countOf, type Rejection } from "../ledger/rejection.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 import { adviceFor } from "./advice.ts";
 
 /** A notice to operators. */

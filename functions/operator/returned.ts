@@ -3,7 +3,8 @@ import type { Returned } from "../deliver/returned.ts";
 import { operatorSite } from "../identity.ts";
 import { type JournalRecord, objectOf } from "../ledger/journal.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { type Queue, toMessage } from "../queue/queue.ts";
+import { toMessage } from "../queue/message.ts";
+import type { Queue } from "../queue/queue.ts";
 import type { Report } from "../report/event.ts";
 import { alertsOf, type Words } from "./notices.ts";
 

@@ -3,7 +3,7 @@ import { unmailed, type Verdict } from "../decide/case.ts";
 import type { Policy } from "../decide/policy.ts";
 import { decide } from "../decide/verdict.ts";
 import { type Ledger, madeOnce, type Page } from "../ledger/ledger.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 
 /**
  * The decision about an alert. A mail that was decided stays decided: only its delivery is retried, so that problem and

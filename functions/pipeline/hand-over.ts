@@ -6,7 +6,7 @@ import type { Mail } from "../deliver/mail.ts";
 import type { Attempt } from "../deliver/outcome.ts";
 import type { Handover, relays } from "../deliver/routes.ts";
 import type { Ledger, Page } from "../ledger/ledger.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 
 /** A mail that no other worker sends now, and the page on which that is written. */
 export type Claimed = { mine: Page; verdict: Verdict & { action: "send" } };

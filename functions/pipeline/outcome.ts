@@ -3,7 +3,8 @@ import { isLost } from "../deliver/outcome.ts";
 import type { Handover } from "../deliver/routes.ts";
 import type { Ending } from "../ledger/journal.ts";
 import type { Page } from "../ledger/ledger.ts";
-import { type QueuedAlert, retryDelaySeconds } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
+import { retryDelaySeconds } from "../queue/queue.ts";
 
 /** SQS buries a message after 1000 receives at most: an alert that waits long for a route must be received less often. */
 const quickReceives = 100;

@@ -5,7 +5,8 @@ import type { Attempt } from "../deliver/outcome.ts";
 import { operatorSite } from "../identity.ts";
 import type { Ending } from "../ledger/journal.ts";
 import type { Notice } from "../operator/notices.ts";
-import type { Queue, QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
+import type { Queue } from "../queue/queue.ts";
 import type { Report } from "../report/event.ts";
 import { tell } from "./tell.ts";
 

@@ -4,7 +4,8 @@ import { operatorSite } from "../identity.ts";
 import { afterListening, toTell } from "../ledger/heartbeat.ts";
 import { type Due, keepMilliseconds, type Ledger } from "../ledger/ledger.ts";
 import { concerned, noticeAlerts } from "../operator/notices.ts";
-import { type Queue, toDueMessage } from "../queue/queue.ts";
+import { toDueMessage } from "../queue/message.ts";
+import type { Queue } from "../queue/queue.ts";
 import type { Report } from "../report/event.ts";
 import { tell } from "./tell.ts";
 

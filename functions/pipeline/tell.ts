@@ -1,5 +1,6 @@
 import { type Notice, noticeAlerts } from "../operator/notices.ts";
-import { type Queue, toMessage } from "../queue/queue.ts";
+import { toMessage } from "../queue/message.ts";
+import type { Queue } from "../queue/queue.ts";
 
 /** Puts a notice for operators on the queue. Rejects unless the queue has all of it. */
 export const tell = async (

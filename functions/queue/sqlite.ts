@@ -1,16 +1,8 @@
 import { setImmediate } from "node:timers/promises";
 import { fingerprint } from "../identity.ts";
 import { type Database, openDatabase } from "../sqlite.ts";
-import {
-  isChosen,
-  mostDeadLetters,
-  type OutgoingMessage,
-  putBack,
-  type Queue,
-  type ReceivedMessage,
-  readQueuedAlert,
-  toDeadLetter,
-} from "./queue.ts";
+import { type OutgoingMessage, putBack, readQueuedAlert } from "./message.ts";
+import { isChosen, mostDeadLetters, type Queue, type ReceivedMessage, toDeadLetter } from "./queue.ts";
 
 // Only the first message of a group can be handed out. Its `turn` orders it among its site's messages; while it is hidden
 // or handed out, it has `ready_at` instead. So a receive reads two indexes, however many messages wait.

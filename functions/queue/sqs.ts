@@ -12,16 +12,14 @@ import {
   type SQSClientConfig,
 } from "@aws-sdk/client-sqs";
 import { fingerprint } from "../identity.ts";
+import { type OutgoingMessage, putBack, toMessage } from "./message.ts";
 import {
   type DeadLetter,
   isChosen,
   mostDeadLetters,
-  type OutgoingMessage,
-  putBack,
   type Queue,
   type ReceivedMessage,
   toDeadLetter,
-  toMessage,
 } from "./queue.ts";
 
 // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html

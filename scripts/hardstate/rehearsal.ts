@@ -8,7 +8,7 @@ import type { Ledger } from "../../functions/ledger/ledger.ts";
 import { ledgerIn, sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { pipeline } from "../../functions/pipeline/pipeline.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
-import { type OutgoingMessage, putBack, type QueuedAlert, toMessage } from "../../functions/queue/queue.ts";
+import { type OutgoingMessage, putBack, type QueuedAlert, toMessage } from "../../functions/queue/message.ts";
 import type { Report } from "../../functions/report/event.ts";
 import { openDatabase } from "../../functions/sqlite.ts";
 

@@ -11,12 +11,8 @@ import { newRecord } from "../../functions/ledger/journal.ts";
 import { type Change, claim, type Ledger, type Page, settle } from "../../functions/ledger/ledger.ts";
 import { sqlLedger } from "../../functions/ledger/sql.ts";
 import { pipeline } from "../../functions/pipeline/pipeline.ts";
-import {
-  type Queue,
-  type QueuedAlert,
-  type ReceivedMessage,
-  toMessage,
-} from "../../functions/queue/queue.ts";
+import { type QueuedAlert, toMessage } from "../../functions/queue/message.ts";
+import type { Queue, ReceivedMessage } from "../../functions/queue/queue.ts";
 import type { Report } from "../../functions/report/event.ts";
 import { Secret } from "../../functions/secret.ts";
 import { openDatabase } from "../../functions/sqlite.ts";

@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { createTransport } from "nodemailer";
 import type { ComposedMail } from "../../functions/compose/mail.ts";
 import { emptyEntry } from "../../functions/decide/entry.ts";
-import type { QueuedAlert } from "../../functions/queue/queue.ts";
+import type { QueuedAlert } from "../../functions/queue/message.ts";
 import { queuedAlert } from "../world/alerts.ts";
 import { bridgeSettings, labScript, openLab, startBridge, startRelay, until } from "../world/lab.ts";
 import { importFrom } from "./checkout.ts";
@@ -49,14 +49,14 @@ const clientOf = async (checkout: string) => {
     part("compose/mime.ts"),
     part("config.ts"),
     part("runtime/transports.ts", "runtime/routes.ts"),
-    part("queue/queue.ts"),
+    part("queue/message.ts", "queue/queue.ts"),
     part("queue/sqlite.ts"),
   ])) as [
     typeof import("../../functions/compose/mail.ts"),
     Partial<typeof import("../../functions/compose/mime.ts")>,
     typeof import("../../functions/config.ts"),
     typeof import("../../functions/runtime/transports.ts"),
-    typeof import("../../functions/queue/queue.ts"),
+    typeof import("../../functions/queue/message.ts"),
     typeof import("../../functions/queue/sqlite.ts"),
   ];
   return { compose, render, readSettings, transportOf, toMessage, sqliteQueue };

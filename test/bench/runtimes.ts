@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { startFauxqs } from "fauxqs";
-import { toMessage } from "../../functions/queue/queue.ts";
+import { toMessage } from "../../functions/queue/message.ts";
 import { buildAll } from "../../scripts/build.ts";
 import { startWorker } from "../../scripts/workerd.ts";
 import { clientOf, createAlertQueue } from "../queue/sqs.ts";

@@ -8,7 +8,7 @@ import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { decide } from "../../functions/decide/verdict.ts";
 import { readPost } from "../../functions/intake/post.ts";
 import { noticeAlerts } from "../../functions/operator/notices.ts";
-import type { QueuedAlert } from "../../functions/queue/queue.ts";
+import type { QueuedAlert } from "../../functions/queue/message.ts";
 
 const sender: Sender = {
   from: { name: "Überwachung", address: "nagios@example.com" },

@@ -12,7 +12,7 @@ import { newRoute } from "../../functions/deliver/breaker.ts";
 import { intake } from "../../functions/intake/app.ts";
 import type { Ledger } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { toMessage } from "../../functions/queue/queue.ts";
+import { toMessage } from "../../functions/queue/message.ts";
 import { type SqliteQueue, sqliteQueue } from "../../functions/queue/sqlite.ts";
 import type { Event } from "../../functions/report/event.ts";
 import { Secret } from "../../functions/secret.ts";

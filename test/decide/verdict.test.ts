@@ -12,7 +12,7 @@ import {
 import { numbering, type Run } from "../../functions/decide/order.ts";
 import { defaultPolicy, type Policy } from "../../functions/decide/policy.ts";
 import { decide } from "../../functions/decide/verdict.ts";
-import type { QueuedAlert } from "../../functions/queue/queue.ts";
+import type { QueuedAlert } from "../../functions/queue/message.ts";
 import { queuedAlert } from "../world/alerts.ts";
 
 /** One alert of a story: when the bridge looks at it, for whom, and what differs from a first HARD CRITICAL. */

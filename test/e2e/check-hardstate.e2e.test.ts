@@ -20,7 +20,7 @@ import { newRoute } from "../../functions/deliver/breaker.ts";
 import { intake } from "../../functions/intake/app.ts";
 import { newHeartbeat } from "../../functions/ledger/heartbeat.ts";
 import { type SqliteLedger, sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { toMessage } from "../../functions/queue/queue.ts";
+import { toMessage } from "../../functions/queue/message.ts";
 import { type SqliteQueue, sqliteQueue } from "../../functions/queue/sqlite.ts";
 import { Secret } from "../../functions/secret.ts";
 import { queuedAlert } from "../world/alerts.ts";

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import type { SQSClient } from "@aws-sdk/client-sqs";
 import { startFauxqs } from "fauxqs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { toMessage } from "../../functions/queue/queue.ts";
+import { toMessage } from "../../functions/queue/message.ts";
 import { sqsQueue } from "../../functions/queue/sqs.ts";
 import { buildAll } from "../../scripts/build.ts";
 import { type LocalWorker, startWorker } from "../../scripts/workerd.ts";

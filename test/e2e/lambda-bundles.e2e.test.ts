@@ -8,7 +8,7 @@ import type { SQSBatchResponse, SQSRecord } from "aws-lambda";
 import { startFauxqs } from "fauxqs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { tagOf } from "../../functions/deliver/ses-events.ts";
-import { type QueuedAlert, toMessage } from "../../functions/queue/queue.ts";
+import { type QueuedAlert, toMessage } from "../../functions/queue/message.ts";
 import { sqsQueue } from "../../functions/queue/sqs.ts";
 import { buildAll } from "../../scripts/build.ts";
 import { document } from "../api/described.ts";

@@ -6,7 +6,7 @@ import { webConsole } from "../../functions/console/http.ts";
 import { type IntakeParts, intake } from "../../functions/intake/app.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
-import { type OutgoingMessage, readQueuedAlert } from "../../functions/queue/queue.ts";
+import { type OutgoingMessage, readQueuedAlert } from "../../functions/queue/message.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
 import type { Event } from "../../functions/report/event.ts";
 import { asJson } from "../../functions/report/log.ts";

@@ -9,7 +9,7 @@ import { type IntakeParts, intake } from "../../functions/intake/app.ts";
 import { mostReportBytes } from "../../functions/intake/returns.ts";
 import { claim, settle } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import type { QueuedAlert } from "../../functions/queue/queue.ts";
+import type { QueuedAlert } from "../../functions/queue/message.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
 import type { Event } from "../../functions/report/event.ts";
 import { samplesOf } from "../../functions/report/metrics.ts";

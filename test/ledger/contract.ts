@@ -27,7 +27,7 @@ import {
   turnedAway,
 } from "../../functions/ledger/rejection.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
-import type { OutgoingMessage, QueuedAlert } from "../../functions/queue/queue.ts";
+import type { OutgoingMessage, QueuedAlert } from "../../functions/queue/message.ts";
 import { queuedAlert } from "../world/alerts.ts";
 
 const attempt: Attempt = {

@@ -6,7 +6,7 @@ import { decide } from "../../functions/decide/verdict.ts";
 import { newRoute } from "../../functions/deliver/breaker.ts";
 import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
 import { claim, hold, type Ledger, type Page, settle, settleUnsent } from "../../functions/ledger/ledger.ts";
-import type { QueuedAlert } from "../../functions/queue/queue.ts";
+import type { QueuedAlert } from "../../functions/queue/message.ts";
 import { queuedAlert } from "../world/alerts.ts";
 import { type Judge, startDynalite } from "../world/judges.ts";
 import { contract } from "./contract.ts";

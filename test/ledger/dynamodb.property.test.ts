@@ -18,7 +18,7 @@ import {
   settleUnsent,
 } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import type { QueuedAlert } from "../../functions/queue/queue.ts";
+import type { QueuedAlert } from "../../functions/queue/message.ts";
 import { queuedAlert } from "../world/alerts.ts";
 import { type Judge, startDynalite } from "../world/judges.ts";
 import { clientOf, createTable } from "./table.ts";

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { statusOf } from "../../functions/operator/status.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
-import { type OutgoingMessage, readQueuedAlert } from "../../functions/queue/queue.ts";
+import { type OutgoingMessage, readQueuedAlert } from "../../functions/queue/message.ts";
 import type { Event } from "../../functions/report/event.ts";
 
 const second = 1000;

@@ -3,7 +3,7 @@ import { relays } from "../../functions/deliver/routes.ts";
 import type { Transport } from "../../functions/deliver/transport.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { pipeline } from "../../functions/pipeline/pipeline.ts";
-import { toMessage } from "../../functions/queue/queue.ts";
+import { toMessage } from "../../functions/queue/message.ts";
 import { queuedAlert } from "../world/alerts.ts";
 
 // A worker process of its own: node writer.ts LEDGER NAME COUNT. It takes COUNT alerts of one object, each for another

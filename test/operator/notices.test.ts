@@ -13,7 +13,7 @@ import { alertsOf, type Notice, noticeAlerts } from "../../functions/operator/no
 import { returnedWords } from "../../functions/operator/returned.ts";
 import { pipeline } from "../../functions/pipeline/pipeline.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
-import { type OutgoingMessage, readQueuedAlert, toMessage } from "../../functions/queue/queue.ts";
+import { type OutgoingMessage, readQueuedAlert, toMessage } from "../../functions/queue/message.ts";
 import { rehearse } from "../../scripts/hardstate/rehearsal.ts";
 import { posted, queuedAlert } from "../world/alerts.ts";
 

@@ -10,12 +10,8 @@ import type { Ledger } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { pipeline } from "../../functions/pipeline/pipeline.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
-import {
-  type QueuedAlert,
-  type ReceivedMessage,
-  readQueuedAlert,
-  toMessage,
-} from "../../functions/queue/queue.ts";
+import { type QueuedAlert, readQueuedAlert, toMessage } from "../../functions/queue/message.ts";
+import type { ReceivedMessage } from "../../functions/queue/queue.ts";
 import type { Event } from "../../functions/report/event.ts";
 import { queuedAlert } from "../world/alerts.ts";
 

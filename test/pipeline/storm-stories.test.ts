@@ -6,7 +6,7 @@ import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { admit, join } from "../../functions/ledger/storm.ts";
 import { pipeline } from "../../functions/pipeline/pipeline.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
-import { type OutgoingMessage, toMessage } from "../../functions/queue/queue.ts";
+import { type OutgoingMessage, toMessage } from "../../functions/queue/message.ts";
 import { workerEnds } from "../../scripts/hardstate/rehearsal.ts";
 import { queuedAlert } from "../world/alerts.ts";
 import { world } from "../world/world.ts";

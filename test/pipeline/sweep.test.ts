@@ -4,7 +4,7 @@ import { decide } from "../../functions/decide/verdict.ts";
 import { type Change, hold } from "../../functions/ledger/ledger.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
-import type { OutgoingMessage } from "../../functions/queue/queue.ts";
+import type { OutgoingMessage } from "../../functions/queue/message.ts";
 import { queuedAlert } from "../world/alerts.ts";
 
 it("hands all over that is due, though workers meanwhile change what it has just put on the queue", async () => {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { OutgoingMessage, Queue } from "../../functions/queue/queue.ts";
+import type { OutgoingMessage } from "../../functions/queue/message.ts";
+import type { Queue } from "../../functions/queue/queue.ts";
 
 export const clock = () => Date.now();
 let count = 0;

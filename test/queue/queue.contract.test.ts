@@ -6,7 +6,7 @@ import { setTimeout } from "node:timers/promises";
 import type { SQSClient } from "@aws-sdk/client-sqs";
 import { startFauxqs } from "fauxqs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type OutgoingMessage, toMessage } from "../../functions/queue/queue.ts";
+import { type OutgoingMessage, toMessage } from "../../functions/queue/message.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
 import { sqsQueue } from "../../functions/queue/sqs.ts";
 import { queuedAlert } from "../world/alerts.ts";

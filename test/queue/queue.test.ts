@@ -1,13 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { type QueuedAlert, readQueuedAlert, toMessage } from "../../functions/queue/message.ts";
 import {
   type Disposition,
   drainInOrder,
   idIn,
-  type QueuedAlert,
   type ReceivedMessage,
-  readQueuedAlert,
   retryDelaySeconds,
-  toMessage,
 } from "../../functions/queue/queue.ts";
 import { queuedAlert } from "../world/alerts.ts";
 

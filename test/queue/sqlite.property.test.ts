@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { afterAll, expect, it } from "vitest";
-import type { OutgoingMessage, ReceivedMessage } from "../../functions/queue/queue.ts";
+import type { OutgoingMessage } from "../../functions/queue/message.ts";
+import type { ReceivedMessage } from "../../functions/queue/queue.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-turns-"));

@@ -1,5 +1,5 @@
 import type { Change, Ledger } from "../../functions/ledger/ledger.ts";
-import type { QueuedAlert } from "../../functions/queue/queue.ts";
+import type { QueuedAlert } from "../../functions/queue/message.ts";
 import type { Fault, Process, Stage } from "./stage.ts";
 
 const reads: Fault[] = ["dies before", "fails before", "slow"];

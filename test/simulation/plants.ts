@@ -86,7 +86,7 @@ export const plants: Record<string, Plant> = {
   },
   "recovery-overtakes": {
     breaks: "each alert is a group of its own",
-    file: "functions/queue/queue.ts",
+    file: "functions/queue/message.ts",
     text: "group: messageGroup(site, alert, contact)",
     instead: "group: messageGroup(site, alert, id)",
   },

@@ -1,9 +1,5 @@
-import {
-  type OutgoingMessage,
-  putBack,
-  type Queue,
-  type ReceivedMessage,
-} from "../../functions/queue/queue.ts";
+import { type OutgoingMessage, putBack } from "../../functions/queue/message.ts";
+import type { Queue, ReceivedMessage } from "../../functions/queue/queue.ts";
 import { draws } from "./draws.ts";
 import { type Fault, type Process, type Stage, simulated } from "./stage.ts";
 

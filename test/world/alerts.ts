@@ -1,5 +1,6 @@
 import { type Alert, readAlert } from "../../functions/alert.ts";
-import { type Queue, type QueuedAlert, readQueuedAlert } from "../../functions/queue/queue.ts";
+import { type QueuedAlert, readQueuedAlert } from "../../functions/queue/message.ts";
+import type { Queue } from "../../functions/queue/queue.ts";
 
 /** The wire form of a service's HARD problem, with whatever a test needs otherwise. */
 export const posted = (change: Record<string, unknown> = {}): Record<string, unknown> => ({
