@@ -4,6 +4,7 @@ import type { DeliveryOutcome, Failure, Step } from "./outcome.ts";
 import { printable } from "./printable.ts";
 import type { SesRelay } from "./relay-url.ts";
 import { tagOf } from "./ses-events.ts";
+import { isTlsRefused } from "./tls-refused.ts";
 import type { Transport } from "./transport.ts";
 
 /** A kept connection that the other end (or a frozen Lambda) has closed would look like a mail that was lost. */
@@ -120,9 +121,6 @@ type SdkError = Error & {
   $metadata?: { httpStatusCode?: number; clockSkewCorrected?: boolean };
 };
 
-const certificateRefused =
-  /^(CERT_|ERR_TLS|ERR_SSL|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/;
-
 /** Cloudflare's own answers for who could not be reached: nothing listens, no way there, no TLS, no such name. */
 const unreachable = [521, 523, 525, 526, 530];
 
@@ -135,7 +133,7 @@ const silentStep = (error: SdkError, sent: boolean): Step => {
     return (status >= 300 && status < 500) || status === 503 || unreachable.includes(status)
       ? "connect"
       : "after-data";
-  if (certificateRefused.test(error.code ?? "") || /wrong version number/.test(error.message)) return "tls";
+  if (isTlsRefused(error)) return "tls";
   const neverConnected =
     ["connect", "getaddrinfo"].includes(error.syscall ?? "") ||
     // All addresses of the name were tried.

@@ -7,6 +7,7 @@ import { isFullName, type Mechanism, type SmtpRelay } from "./relay-url.ts";
 import { type SentEnvelope, SessionError, type SessionObserver, type SmtpSession } from "./session.ts";
 import { nodeSockets } from "./smtp-socket.ts";
 import { contentOf, type Reply, type Sockets, tooLate, wireOver } from "./smtp-wire.ts";
+import { isTlsRefused } from "./tls-refused.ts";
 
 const connectMilliseconds = 15_000;
 /** Tarpits and slow look-ups take up to a minute. RFC 5321 §4.5.3.2 has five: another host or route may be better. */
@@ -32,9 +33,6 @@ export type ResolveMx = (domain: string) => Promise<{ exchange: string; priority
 
 /** The parts that sessions with one relay share. Without `sockets` they use Node's. */
 export type SessionParts = { resolveMx: ResolveMx; tokens?: TokenSource; sockets?: Sockets };
-
-const tlsRefused =
-  /^(CERT_|UNSPECIFIED|ERR_TLS|ERR_SSL|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/;
 
 /** The words of an error without a reply, without the parts about Node and OpenSSL. */
 const wordsOf = (error: Error): string => {
@@ -160,8 +158,7 @@ const openAt = async (
       return await work();
     } catch (error) {
       if (error instanceof SessionError) throw error;
-      const { code = "", message } = error as NodeJS.ErrnoException;
-      const byTls = step === "connect" && (tlsRefused.test(code) || /wrong version number/.test(message));
+      const byTls = step === "connect" && isTlsRefused(error as NodeJS.ErrnoException);
       throw new SessionError(byTls ? "tls" : step, safe(wordsOf(error as Error)));
     }
   };

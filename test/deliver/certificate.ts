@@ -47,3 +47,13 @@ export const certificate = async (options: {
   });
   return { key, cert };
 };
+
+/** A certificate with an RSA key of 1024 bits, which clients refuse by default. */
+export const weakCertificate = async (): Promise<Certificate> => {
+  const { private: key, cert } = await generate([{ name: "commonName", value: "127.0.0.1" }], {
+    keySize: 1024,
+    algorithm: "sha256",
+    extensions: [{ name: "subjectAltName", altNames: [{ type: 7, ip: "127.0.0.1" }] }],
+  });
+  return { key, cert };
+};
