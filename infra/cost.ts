@@ -84,7 +84,7 @@ export const idleMonth = {
   keys: 1,
 } as const;
 
-/** Metrics more that are written as alerts come, monitors are silent or routes open; each is billed for those hours. */
+/** Metrics more that are written as alerts come, monitors are silent or routes down; each is billed for those hours. */
 export const metricsOfAlerts = 17;
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);

@@ -174,7 +174,7 @@ describe("a mail", () => {
     expect(tried).toEqual(["a", "b"]);
   });
 
-  it("passes an open route by, without a word to it", async () => {
+  it("passes by a route that is down, without a word to it", async () => {
     const handOver = open({ a: failed("auth", 535), b: accepted });
     for (let count = 0; count < 5; count++) await handOver(mail(), until());
     expect(tried).toEqual(["a", "b", "b", "b", "b", "b"]);
@@ -186,7 +186,7 @@ describe("a mail", () => {
     expect(tried).toEqual(["a"]);
   });
 
-  it("is the probe of an open route when its time has come, and puts it to use again", async () => {
+  it("is the probe of a route that is down when its time has come, and puts it to use again", async () => {
     let outcome = failed("auth", 535);
     const handOver = open({ a: { send: () => outcome }, b: accepted });
     await handOver(mail(), until());
@@ -553,7 +553,7 @@ describe("all routes together", () => {
   });
 });
 
-describe("an open route that no mail comes to", () => {
+describe("a route that is down, and that no mail comes to", () => {
   /** Opens a route by a failed mail, then calls for probes at each second; when each was made. */
   const probesOf = async (
     opening: DeliveryOutcome,
