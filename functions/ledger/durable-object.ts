@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { setTimeout as after } from "node:timers/promises";
-import { type Ledger, retryingOutcomes } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
+import { retryingOutcomes } from "./retrying-outcomes.ts";
 import { sqlLedger } from "./sql.ts";
 
 /**

@@ -30,17 +30,10 @@ import {
   resumed,
   twinOf,
 } from "./journal.ts";
-import {
-  type Change,
-  type Due,
-  keepMilliseconds,
-  type Ledger,
-  mostReturned,
-  readCursor,
-  retryingOutcomes,
-} from "./ledger.ts";
+import { type Change, type Due, keepMilliseconds, type Ledger, mostReturned, readCursor } from "./ledger.ts";
 import { readEntry } from "./read-entry.ts";
 import type { Rejection } from "./rejection.ts";
+import { retryingOutcomes } from "./retrying-outcomes.ts";
 
 type Item = Record<string, AttributeValue>;
 type Value = string | number | Uint8Array | undefined;

@@ -1,7 +1,8 @@
 import type { StatementSync } from "node:sqlite";
 import { setTimeout } from "node:timers/promises";
 import { type Database, openDatabase } from "../sqlite.ts";
-import { type Ledger, retryingOutcomes } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
+import { retryingOutcomes } from "./retrying-outcomes.ts";
 import { sqlLedger } from "./sql.ts";
 
 /** A ledger with `close`, for the process that opened the file. */

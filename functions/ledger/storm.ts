@@ -8,7 +8,8 @@ import type { QueuedAlert } from "../queue/message.ts";
 import type { Rate } from "../time.ts";
 import { untilWritten } from "../until-written.ts";
 import { type JournalRecord, newRecord } from "./journal.ts";
-import { heldRecord, type Ledger, noteDigest, type Page } from "./ledger.ts";
+import type { Ledger, Page } from "./ledger.ts";
+import { heldRecord, noteDigest } from "./page.ts";
 
 /** The digest that tells an alert, and the reason why the alert gets no mail of its own. */
 export type Telling = { id: string; why: string };

@@ -1,7 +1,8 @@
 import { messageIdOf, type Sender } from "../compose/mail.ts";
 import type { Verdict } from "../decide/case.ts";
 import type { Policy } from "../decide/policy.ts";
-import { claim, drop, hold, type Ledger, type Page, settleDigested, settleUnsent } from "../ledger/ledger.ts";
+import type { Ledger, Page } from "../ledger/ledger.ts";
+import { claim, drop, hold, settleDigested, settleUnsent } from "../ledger/page.ts";
 import { type digests, lineOf } from "../ledger/storm.ts";
 import type { QueuedAlert } from "../queue/message.ts";
 import type { Disposition, ReceivedMessage } from "../queue/queue.ts";

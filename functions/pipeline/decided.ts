@@ -2,7 +2,8 @@ import { contactKey } from "../address.ts";
 import { unmailed, type Verdict } from "../decide/case.ts";
 import type { Policy } from "../decide/policy.ts";
 import { decide } from "../decide/verdict.ts";
-import { type Ledger, madeOnce, type Page } from "../ledger/ledger.ts";
+import type { Ledger, Page } from "../ledger/ledger.ts";
+import { madeOnce } from "../ledger/page.ts";
 import type { QueuedAlert } from "../queue/message.ts";
 
 /**

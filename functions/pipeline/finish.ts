@@ -1,7 +1,8 @@
 import { told } from "../decide/entry.ts";
 import { isLost } from "../deliver/outcome.ts";
 import type { Handover } from "../deliver/routes.ts";
-import { holdUnsent, type Ledger, release, settle } from "../ledger/ledger.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import { holdUnsent, release, settle } from "../ledger/page.ts";
 import type { QueuedAlert } from "../queue/message.ts";
 import type { Disposition } from "../queue/queue.ts";
 import type { Claimed } from "./hand-over.ts";

@@ -7,7 +7,7 @@ import { decide } from "../../functions/decide/verdict.ts";
 import { operatorSite } from "../../functions/identity.ts";
 import { type IntakeParts, intake } from "../../functions/intake/app.ts";
 import { mostReportBytes } from "../../functions/intake/returns.ts";
-import { claim, settle } from "../../functions/ledger/ledger.ts";
+import { claim, settle } from "../../functions/ledger/page.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import type { QueuedAlert } from "../../functions/queue/message.ts";
 import { sqliteQueue } from "../../functions/queue/sqlite.ts";

@@ -5,7 +5,8 @@ import { decide } from "../../functions/decide/verdict.ts";
 import type { DeliveryOutcome, Step } from "../../functions/deliver/outcome.ts";
 import { failure } from "../../functions/deliver/refusal.ts";
 import { bouncing } from "../../functions/ledger/bouncing.ts";
-import { claim, type Ledger, release, settle } from "../../functions/ledger/ledger.ts";
+import type { Ledger } from "../../functions/ledger/ledger.ts";
+import { claim, release, settle } from "../../functions/ledger/page.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { queuedAlert } from "../world/alerts.ts";
 

@@ -7,15 +7,8 @@ import { decide } from "../../functions/decide/verdict.ts";
 import type { Attempt } from "../../functions/deliver/outcome.ts";
 import { fingerprint } from "../../functions/identity.ts";
 import { newRecord } from "../../functions/ledger/journal.ts";
-import {
-  claim,
-  hold,
-  type Ledger,
-  type Page,
-  release,
-  settle,
-  settleUnsent,
-} from "../../functions/ledger/ledger.ts";
+import type { Ledger, Page } from "../../functions/ledger/ledger.ts";
+import { claim, hold, release, settle, settleUnsent } from "../../functions/ledger/page.ts";
 import {
   countOf,
   findRejection,

@@ -6,17 +6,8 @@ import { type Entry, told } from "../../functions/decide/entry.ts";
 import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { decide } from "../../functions/decide/verdict.ts";
 import { dynamodbLedger } from "../../functions/ledger/dynamodb.ts";
-import {
-  claim,
-  drop,
-  hold,
-  holdUnsent,
-  type Ledger,
-  type Page,
-  release,
-  settle,
-  settleUnsent,
-} from "../../functions/ledger/ledger.ts";
+import type { Ledger, Page } from "../../functions/ledger/ledger.ts";
+import { claim, drop, hold, holdUnsent, release, settle, settleUnsent } from "../../functions/ledger/page.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import type { QueuedAlert } from "../../functions/queue/message.ts";
 import { queuedAlert } from "../world/alerts.ts";

@@ -7,7 +7,7 @@ import type { DeliveryOutcome } from "../../functions/deliver/outcome.ts";
 import { relays } from "../../functions/deliver/routes.ts";
 import { operatorSite } from "../../functions/identity.ts";
 import { readPost } from "../../functions/intake/post.ts";
-import { claim, settleUnsent } from "../../functions/ledger/ledger.ts";
+import { claim, settleUnsent } from "../../functions/ledger/page.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { alertsOf, type Notice, noticeAlerts } from "../../functions/operator/notices.ts";
 import { returnedWords } from "../../functions/operator/returned.ts";

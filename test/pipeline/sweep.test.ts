@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
 import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { decide } from "../../functions/decide/verdict.ts";
-import { type Change, hold } from "../../functions/ledger/ledger.ts";
+import type { Change } from "../../functions/ledger/ledger.ts";
+import { hold } from "../../functions/ledger/page.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
 import type { OutgoingMessage } from "../../functions/queue/message.ts";

@@ -4,7 +4,7 @@ import type { Verdict } from "../../functions/decide/case.ts";
 import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { decide } from "../../functions/decide/verdict.ts";
 import { durableObjectLedger, type LedgerStub } from "../../functions/ledger/durable-object.ts";
-import { claim } from "../../functions/ledger/ledger.ts";
+import { claim } from "../../functions/ledger/page.ts";
 import worker from "../../functions/runtime/cloudflare.ts";
 import { queuedAlert } from "../world/alerts.ts";
 

@@ -25,7 +25,7 @@ export const plants: Record<string, Plant> = {
     breaks: "the ledger has a mail as sent before it is",
     file: "functions/pipeline/pipeline.ts",
     text: "const handover = await deliver(",
-    instead: `await (await import("../ledger/ledger.ts")).settle(ledger, queued, begun.mine, { attempts: [] }, { at: parts.clock(), as: "mailed", reason: "" }, (entry) => entry);
+    instead: `await (await import("../ledger/page.ts")).settle(ledger, queued, begun.mine, { attempts: [] }, { at: parts.clock(), as: "mailed", reason: "" }, (entry) => entry);
       const handover = await deliver(`,
   },
   "forgets-the-rest-of-a-group": {
