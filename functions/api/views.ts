@@ -1,8 +1,9 @@
 import { objectName } from "../alert.ts";
 import { openProblem, waitingIn } from "../decide/entry.ts";
-import { type JournalRecord, objectOf, outcomeOf, storyOf } from "../ledger/journal.ts";
+import { type JournalRecord, objectOf } from "../ledger/journal.ts";
 import type { OpenProblem } from "../ledger/ledger.ts";
 import { countOf, type Rejection, rejectionOutcome, rejectionStory } from "../ledger/rejection.ts";
+import { outcomeOf, storyOf } from "../ledger/story.ts";
 import type { DeadLetter } from "../queue/queue.ts";
 import type * as shapes from "./shapes.ts";
 

@@ -1,15 +1,7 @@
 import { html, raw } from "hono/html";
 import { objectName } from "../alert.ts";
 import type { Flow } from "../ledger/flow.ts";
-import {
-  eventsOf,
-  type JournalRecord,
-  type Outcome,
-  objectOf,
-  outcomeOf,
-  outcomes,
-  stamp,
-} from "../ledger/journal.ts";
+import { type JournalRecord, type Outcome, objectOf, outcomes } from "../ledger/journal.ts";
 import {
   countOf,
   faultWords,
@@ -17,6 +9,7 @@ import {
   rejectionOutcome,
   rejectionStory,
 } from "../ledger/rejection.ts";
+import { eventsOf, outcomeOf, stamp } from "../ledger/story.ts";
 import type { Status } from "../operator/status.ts";
 import { type DeadLetter, mostDeadLetters } from "../queue/queue.ts";
 import { curve } from "./curve.ts";

@@ -3,8 +3,8 @@ import { cleanLine, cut, type Fault } from "../alert.ts";
 import { fingerprint } from "../identity.ts";
 import { untilWritten } from "../until-written.ts";
 import { hourMilliseconds } from "./flow.ts";
-import { stamp } from "./journal.ts";
 import { cursorOf, type Ledger, type Listing } from "./ledger.ts";
+import { stamp } from "./story.ts";
 
 /**
  * The rejections for one object and contact of a site on one day of UTC: whole posts, or mailboxes of posts. It is

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { meaning } from "../../functions/decide/rows.ts";
-import { storyOf } from "../../functions/ledger/journal.ts";
+import { storyOf } from "../../functions/ledger/story.ts";
 import type { RelayAnswer } from "../../scripts/hardstate/rehearsal.ts";
 import { world } from "../world/world.ts";
 
