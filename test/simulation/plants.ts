@@ -54,7 +54,7 @@ export const plants: Record<string, Plant> = {
   },
   "ignores-a-revision": {
     breaks: "an entry is written over what another worker wrote",
-    file: "functions/ledger/sql.ts",
+    file: "functions/ledger/sql/entries.ts",
     text: "WHERE object_key = ? AND revision = ?",
     instead: "WHERE object_key = ? AND (revision = ? OR true)",
   },
