@@ -13,11 +13,11 @@ import { isOf, liveProblem, withProblem } from "./monitor-view.ts";
 import type { Row } from "./rows.ts";
 
 /** R32-R38: everything that is not about a state. */
-export const announcement = (c: Case): Verdict => {
-  const { about, alert, entry, held, key, now, object, order, policy, queued, view } = c;
+export const announcement = (given: Case): Verdict => {
+  const { told, alert, entry, held, key, now, object, order, policy, queued, view } = given;
   const { monitor } = alert;
   const live = liveProblem(view);
-  if (alert.type === "CUSTOM") return mailing(c, "CUSTOM", "R32", "somebody sent this by hand");
+  if (alert.type === "CUSTOM") return mailing(given, "CUSTOM", "R32", "somebody sent this by hand");
 
   const last = lastAnnounced(entry, queued);
   /** R33-R36, R38: once per pair. */
@@ -26,7 +26,7 @@ export const announcement = (c: Case): Verdict => {
       last !== undefined &&
       last.monitor !== monitor.id &&
       queued.receivedAt - last.at <= policy.auxiliaryWindowSeconds * 1000;
-    if (!isTwice) return mailing(c, kind, row, reason, { next });
+    if (!isTwice) return mailing(given, kind, row, reason, { next });
     const twin = `${last.monitor} reported the same ${alert.type} at ${clockOf(last.at)}`;
     return unmailed("suppress", row, twin, next);
   };
@@ -43,16 +43,22 @@ export const announcement = (c: Case): Verdict => {
       : entry;
     const [, unsent] =
       waitingIn(entry).find(([, one]) => one.contact === key && goesBefore(one, queued)) ?? [];
-    const named = namedBy(entry, about, monitor.id);
+    const named = namedBy(entry, told, monitor.id);
     const isTold =
-      about !== undefined &&
-      !about.recovered &&
+      told !== undefined &&
+      !told.recovered &&
       (named
         ? view !== undefined && isOf(view, named, alert, order)
-        : othersLive(entry, about, monitor.id).length > 0);
+        : othersLive(entry, told, monitor.id).length > 0);
     if (unsent && !isTold && held?.row !== "R30") {
       const due = Math.max(unsent.due, now) + 1;
-      return holding(c, "R30", due, "the problem still waits for the relay, and goes first", acknowledged);
+      return holding(
+        given,
+        "R30",
+        due,
+        "the problem still waits for the relay, and goes first",
+        acknowledged,
+      );
     }
     if (isTold) return once("ACKNOWLEDGEMENT", "R33", reason, acknowledged);
     if (!isOpen) return once("ACKNOWLEDGEMENT", "R34", reason);
@@ -71,5 +77,5 @@ export const announcement = (c: Case): Verdict => {
   if (!isEnd || !live || (alert.state !== "OK" && alert.state !== "UP")) return verdict;
   // R37: the core before 4.5.6 sends no recovery after this one; it waits for everyone who was told.
   const due = queued.receivedAt + policy.flapSettleSeconds * 1000;
-  return withRecoveries(c, verdict, "R37", knowing(c, live.key), live.key, due);
+  return withRecoveries(given, verdict, "R37", knowing(given, live.key), live.key, due);
 };

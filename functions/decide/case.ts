@@ -55,7 +55,7 @@ export type Case = Known & {
   /** The earlier reports of this alert's monitor. */
   view: MonitorView | undefined;
   /** The last news that this contact got. */
-  about: Told | undefined;
+  told: Told | undefined;
   /** This alert's place among those that wait. */
   held: Held | undefined;
   policy: Policy;
@@ -73,13 +73,13 @@ export const clockOf = (at: number): string => {
 
 /** A verdict that makes a mail: in the conversation that this contact knows, if no other is given. */
 export const mailing = (
-  { about, entry }: Case,
+  { told, entry }: Case,
   kind: Kind,
   row: Row,
   reason: string,
   {
     next = entry,
-    episode = about && { id: about.thread, since: about.since },
+    episode = told && { id: told.thread, since: told.since },
   }: { next?: Entry; episode?: Episode } = {},
 ): Verdict => ({ action: "send", kind, row, reason, episode, entry: next });
 
@@ -138,14 +138,14 @@ const madeRecovery = (
 
 /** The verdict with recoveries of this problem for these contacts, held until they are due. */
 export const withRecoveries = (
-  c: Case,
+  given: Case,
   verdict: Verdict,
   row: "R27" | "R37",
   contacts: readonly string[],
   problem: string,
   due: number,
 ): Verdict => {
-  const made = contacts.map((contact) => madeRecovery(c, row, contact, problem));
+  const made = contacts.map((contact) => madeRecovery(given, row, contact, problem));
   const entry = made.reduce((base, one) => withHeld(base, one, row, due), verdict.entry);
   return { ...verdict, entry, made: [...(verdict.made ?? []), ...made] };
 };

@@ -59,18 +59,18 @@ const isFoundAgain =
     return sinceStart >= 0 && sinceStart <= policy.restartGraceSeconds;
   };
 
-const reported = (c: Case): Reported => {
-  const { entry, view, problem } = withReport(c.entry, c.queued, isFoundAgain(c));
-  const known = c.view?.problems.find(({ key }) => key === problem.key);
+const reported = (given: Case): Reported => {
+  const { entry, view, problem } = withReport(given.entry, given.queued, isFoundAgain(given));
+  const known = given.view?.problems.find(({ key }) => key === problem.key);
   const isRenamed = known?.former?.length !== problem.former?.length;
-  return { ...c, entry, view, problem, was: known?.state, isRenamed };
+  return { ...given, entry, view, problem, was: known?.state, isRenamed };
 };
 
 const isVolatile = ({ alert }: Case): boolean => alert.notification.volatile === true;
 
-const sinceOf = ({ about, object, queued }: Case): string =>
-  about
-    ? `${object} was already reported ${about.state} to ${queued.contact} at ${clockOf(about.at)}`
+const sinceOf = ({ told, object, queued }: Case): string =>
+  told
+    ? `${object} was already reported ${told.state} to ${queued.contact} at ${clockOf(told.at)}`
     : "nothing was reported";
 
 /** The alert makes no mail, and its problem counts it. */
@@ -86,20 +86,20 @@ const quiet = (
 };
 
 /** The contact knows this outage, and from now on also by the name that this monitor gives it. */
-const joined = (c: Reported, row: Row, reason: string): Verdict => {
-  const { about, alert, key, problem } = c;
-  const verdict = quiet(c, "suppress", row, reason);
-  if (!about) return verdict;
-  const names = { ...about.names, [alert.monitor.id]: problem.key };
-  const echoes = [...new Set([...(about.echoes ?? []), alert.monitor.id])];
-  const contacts = { ...verdict.entry.contacts, [key]: { ...about, names, echoes } };
+const joined = (given: Reported, row: Row, reason: string): Verdict => {
+  const { told, alert, key, problem } = given;
+  const verdict = quiet(given, "suppress", row, reason);
+  if (!told) return verdict;
+  const names = { ...told.names, [alert.monitor.id]: problem.key };
+  const echoes = [...new Set([...(told.echoes ?? []), alert.monitor.id])];
+  const contacts = { ...verdict.entry.contacts, [key]: { ...told, names, echoes } };
   return { ...verdict, entry: { ...verdict.entry, contacts } };
 };
 
 /** The conversation of news: that of the problem, unless this contact was told an end in it. */
-const threadOf = ({ about, problem, queued }: Reported): Episode => ({
+const threadOf = ({ told, problem, queued }: Reported): Episode => ({
   id:
-    about?.thread === problem.key ? fingerprint("problem", problem.key, queued.id).slice(0, 16) : problem.key,
+    told?.thread === problem.key ? fingerprint("problem", problem.key, queued.id).slice(0, 16) : problem.key,
   since: problem.receivedAt,
 });
 
@@ -113,45 +113,45 @@ const overSince = ({ alert, view, problem, order }: Reported): number | undefine
 };
 
 /** R13, R29-R31: the monitor has already said that this problem is over. */
-const alreadyOver = (c: Reported, over: number, untouched: Entry): Verdict => {
-  const { about, alert, held, key, now, object, order, policy, problem, queued, view } = c;
+const alreadyOver = (given: Reported, over: number, untouched: Entry): Verdict => {
+  const { told, alert, held, key, now, object, order, policy, problem, queued, view } = given;
   const end = endOf(view, alert, order);
   if (held?.row === "R16" && end)
     return unmailed("record", "R31", `${object} recovered while its host's problem covered it`, untouched);
-  const named = namedBy(untouched, about, alert.monitor.id);
-  const isEvent = isVolatile(c);
+  const named = namedBy(untouched, told, alert.monitor.id);
+  const isEvent = isVolatile(given);
   const knows = !isEvent && named !== undefined && (named.key === problem.key || before(order, named.first));
   // By both clocks: what was in a spool was all received at once.
   const lasted = end && Math.max(end.receivedAt - queued.receivedAt, (end.order.time - order.time) * 1000);
   const isEnd = end !== undefined && end.receivedAt >= queued.receivedAt;
   const isShort = held?.spared || (isEnd && Number(lasted) <= policy.flapHoldSeconds * 1000);
-  if (isShort && !knows && !c.inDoubt && !isEvent) {
+  if (isShort && !knows && !given.inDoubt && !isEvent) {
     const flap = `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`;
     return unmailed("suppress", "R29", flap, untouched);
   }
   const due = now + policy.fanoutSeconds * 1000;
-  if (queued.receivedAt > over || knows || held?.row === "R14" || c.putBack) {
+  if (queued.receivedAt > over || knows || held?.row === "R14" || given.putBack) {
     const late = unmailed("suppress", "R13", `${object} had recovered before this could be told`, untouched);
     const isKnown = own(untouched.monitors, alert.monitor.id)?.problems.find(
       ({ key: one }) => one === problem.key,
     );
     if (!end || !problem.escalated || !isKnown || isKnown.escalated) return late;
     // R27: when the end came, nothing said that it was escalated.
-    const marked = { ...late, entry: c.entry };
-    return withRecoveries(c, marked, "R27", knowing(c, problem.key), problem.key, due);
+    const marked = { ...late, entry: given.entry };
+    return withRecoveries(given, marked, "R27", knowing(given, problem.key), problem.key, due);
   }
-  const other = isEvent ? undefined : sameOutage(c);
+  const other = isEvent ? undefined : sameOutage(given);
   if (other !== undefined)
-    return joined(c, "R8", `${other} reported the same outage, which is over: ${sinceOf(c)}`);
+    return joined(given, "R8", `${other} reported the same outage, which is over: ${sinceOf(given)}`);
   const reason = "it waited for the relay, and is over by now";
-  const verdict = mailing(c, "PROBLEM", "R30", reason, { episode: threadOf(c) });
+  const verdict = mailing(given, "PROBLEM", "R30", reason, { episode: threadOf(given) });
   // R27: when the end came, nothing said that this contact would be told.
-  return problem.escalated && end ? withRecoveries(c, verdict, "R27", [key], problem.key, due) : verdict;
+  return problem.escalated && end ? withRecoveries(given, verdict, "R27", [key], problem.key, due) : verdict;
 };
 
 /** R14: the other monitor has just reported the end of an outage that this one had begun to see before. */
-const justEndedAt = ({ about, entry, alert, problem, queued, policy }: Reported): string | undefined =>
-  namesIn(about?.recovered ? about.names : {}).find((id) => {
+const justEndedAt = ({ told, entry, alert, problem, queued, policy }: Reported): string | undefined =>
+  namesIn(told?.recovered ? told.names : {}).find((id) => {
     const other = own(entry.monitors, id);
     const end = other && endedAt(other);
     if (id === alert.monitor.id || end === undefined) return false;
@@ -159,14 +159,14 @@ const justEndedAt = ({ about, entry, alert, problem, queued, policy }: Reported)
   });
 
 /** R1, R2, R7-R9, R14, R15, R19, R30: this contact has not been told of this problem. */
-const news = (c: Reported): Verdict => {
-  const { about, alert, entry, held, key, now, order, policy, problem, queued, was } = c;
+const news = (given: Reported): Verdict => {
+  const { told, alert, entry, held, key, now, order, policy, problem, queued, was } = given;
   const { monitor, notification } = alert;
-  const slower = justEndedAt(c);
+  const slower = justEndedAt(given);
   const due = queued.receivedAt + policy.pairLateSeconds * 1000;
   if (slower !== undefined && now < due) {
     const reason = `${slower} has just reported its end: ${monitor.id} may be the slower of the two`;
-    return holding(c, "R14", due, reason, entry);
+    return holding(given, "R14", due, reason, entry);
   }
   // A new problem also says that the host of one before it, which that covered, is up.
   const isAnother = was === undefined || own(entry.begun, key) !== problem.key;
@@ -181,10 +181,10 @@ const news = (c: Reported): Verdict => {
     const [id, { row, due }] = earlier;
     const next = row === "R16" ? released(entry, now, (one) => one === entry.held[id]) : entry;
     const until = row === "R16" ? now + 1 : Math.max(due, now) + 1;
-    return holding(c, "R30", until, "an earlier problem waits to be mailed, and goes first", next);
+    return holding(given, "R30", until, "an earlier problem waits to be mailed, and goes first", next);
   }
   const send = (row: Row, reason: string, kind: Kind = "PROBLEM") =>
-    mailing(c, kind, row, reason, { episode: threadOf(c) });
+    mailing(given, kind, row, reason, { episode: threadOf(given) });
   if (held?.row === "R14")
     return send("R15", `${monitor.id} still reports it after ${policy.pairLateSeconds} s`);
   if (notification.escalated && before(problem.first, order)) {
@@ -193,7 +193,7 @@ const news = (c: Reported): Verdict => {
   }
   const untold = "this contact had not been told of this problem";
   if (before(order, problem.last)) return send("R19", untold);
-  if (about && !about.recovered)
+  if (told && !told.recovered)
     return send("R9", "another problem than the one that this contact was told of");
   const isWatched = Object.entries(entry.monitors).some(([id, one]) => id !== monitor.id && liveProblem(one));
   if (was === undefined && isWatched) return send("R8", untold);
@@ -202,42 +202,47 @@ const news = (c: Reported): Verdict => {
 };
 
 /** Whether another monitor reports the event that the last mail told; each may report it once. */
-const isEcho = ({ about, alert, queued, policy }: Case): boolean =>
-  about !== undefined &&
-  about.by !== alert.monitor.id &&
-  !about.echoes?.includes(alert.monitor.id) &&
-  queued.receivedAt - about.at <= policy.auxiliaryWindowSeconds * 1000;
+const isEcho = ({ told, alert, queued, policy }: Case): boolean =>
+  told !== undefined &&
+  told.by !== alert.monitor.id &&
+  !told.echoes?.includes(alert.monitor.id) &&
+  queued.receivedAt - told.at <= policy.auxiliaryWindowSeconds * 1000;
 
 /** R5, R8, R11: what is mailed of an outage that this contact knows, whatever this monitor calls it. */
-const louder = (c: Reported): Verdict | undefined => {
-  const { about, alert, policy } = c;
-  if (!about) return undefined;
-  if (isVolatile(c))
-    return isEcho(c)
-      ? joined(c, "R8", `${about.by} reported the same: ${sinceOf(c)}`)
-      : mailing(c, "PROBLEM", "R11", "the service is volatile: each event is news");
-  if (severity[alert.state] <= about.worst) return undefined;
+const louder = (given: Reported): Verdict | undefined => {
+  const { told, alert, policy } = given;
+  if (!told) return undefined;
+  if (isVolatile(given))
+    return isEcho(given)
+      ? joined(given, "R8", `${told.by} reported the same: ${sinceOf(given)}`)
+      : mailing(given, "PROBLEM", "R11", "the service is volatile: each event is news");
+  if (severity[alert.state] <= told.worst) return undefined;
   return policy.worsening
-    ? mailing(c, "UPDATE", "R5", `worse than the ${about.state} that this contact was told`)
-    : quiet(c, "record", "R5", `it got worse, and that is not to be mailed: ${sinceOf(c)}`);
+    ? mailing(given, "UPDATE", "R5", `worse than the ${told.state} that this contact was told`)
+    : quiet(given, "record", "R5", `it got worse, and that is not to be mailed: ${sinceOf(given)}`);
 };
 
 /** R3-R6, R8, R10, R11: this contact was told of this very problem, and not of its end. */
-const repeated = (c: Reported, { names, thread, at, by }: NonNullable<Case["about"]>): Verdict => {
-  const { alert, now, policy, problem, was } = c;
+const repeated = (given: Reported, { names, thread, at, by }: NonNullable<Case["told"]>): Verdict => {
+  const { alert, now, policy, problem, was } = given;
   const { monitor, state } = alert;
-  const mailed = louder(c);
+  const mailed = louder(given);
   if (mailed) return mailed;
-  const since = sinceOf(c);
-  if (c.isRenamed)
-    return quiet(c, "record", "R10", `${monitor.id} has lost what it knew and found this again: ${since}`);
+  const since = sinceOf(given);
+  if (given.isRenamed)
+    return quiet(
+      given,
+      "record",
+      "R10",
+      `${monitor.id} has lost what it knew and found this again: ${since}`,
+    );
   const isDue = policy.renotifyAfterSeconds !== undefined && now - at >= policy.renotifyAfterSeconds * 1000;
   // The monitor that opened the conversation reminds; any, if that one calls the problem by another name now.
   const opener = Object.keys(names).find((id) => names[id] === thread) ?? monitor.id;
   if (isDue && problem.acknowledgedAt === undefined && opener === monitor.id)
-    return mailing(c, "REMINDER", "R4", `still open, and a reminder is due since ${since}`);
-  if (state !== was) return quiet(c, "record", "R6", `still a problem, and no worse: ${since}`);
-  return quiet(c, "suppress", by === monitor.id ? "R3" : "R8", since);
+    return mailing(given, "REMINDER", "R4", `still open, and a reminder is due since ${since}`);
+  if (state !== was) return quiet(given, "record", "R6", `still a problem, and no worse: ${since}`);
+  return quiet(given, "suppress", by === monitor.id ? "R3" : "R8", since);
 };
 
 /** For so long after an outage began at one monitor another may see it begin. */
@@ -247,55 +252,55 @@ const togetherMilliseconds = 600_000;
  * R8: the other monitor by which this contact knows the outage that this one reports: it saw it at the same time, and
  * still reported it when this report was received. The relay may have been away since.
  */
-const sameOutage = ({ about, alert, entry, problem, queued }: Reported): string | undefined =>
-  namesIn(about?.names ?? {}).find((id) => {
+const sameOutage = ({ told, alert, entry, problem, queued }: Reported): string | undefined =>
+  namesIn(told?.names ?? {}).find((id) => {
     const view = own(entry.monitors, id);
     const latest = latestOf(view);
-    if (!view || !latest || id === alert.monitor.id || latest.key !== about?.names[id]) return false;
+    if (!view || !latest || id === alert.monitor.id || latest.key !== told?.names[id]) return false;
     const wasLive = !isEnded(view, latest) || queued.receivedAt <= Number(view.end?.receivedAt);
     return wasLive && problem.began <= latest.began + togetherMilliseconds;
   });
 
 /** R12: this monitor saw the outage end and begin again, while another by which this contact knows it saw it on. */
-const seenOn = ({ about, alert, entry, policy, problem, queued, view }: Reported): string | undefined => {
-  const named = namedBy(entry, about, alert.monitor.id);
-  if (!about || !named || !view.end || !isEnded(view, named)) return undefined;
+const seenOn = ({ told, alert, entry, policy, problem, queued, view }: Reported): string | undefined => {
+  const named = namedBy(entry, told, alert.monitor.id);
+  if (!told || !named || !view.end || !isEnded(view, named)) return undefined;
   // The end may be of a problem in between, of which somebody else was told.
   const since = view.problems.slice(view.problems.indexOf(named) + 1);
   if (since.some(({ key }) => key !== problem.key)) return undefined;
   const age = queued.receivedAt - view.end.receivedAt;
   const isRecent = age <= (policy.pairRecoverySeconds || 600) * 1000;
-  const isWorse = severity[alert.state] > about.worst;
-  return isRecent && !isWorse ? othersLive(entry, about, alert.monitor.id)[0] : undefined;
+  const isWorse = severity[alert.state] > told.worst;
+  return isRecent && !isWorse ? othersLive(entry, told, alert.monitor.id)[0] : undefined;
 };
 
 /** R1-R15, R19, R29-R31: a HARD problem, whatever its host says. */
-const ownProblem = (untouched: Case, c: Reported): Verdict => {
-  const { about, alert, object, order, problem, queued, view } = c;
+const ownProblem = (untouched: Case, given: Reported): Verdict => {
+  const { told, alert, object, order, problem, queued, view } = given;
   const { id } = alert.monitor;
-  const over = overSince(c);
-  if (over !== undefined) return alreadyOver(c, over, untouched.entry);
-  const key = about && own(about.names, id);
-  if (!about || about.recovered) {
+  const over = overSince(given);
+  if (over !== undefined) return alreadyOver(given, over, untouched.entry);
+  const key = told && own(told.names, id);
+  if (!told || told.recovered) {
     const isToldOver = key === problem.key && !(view.end && before(problem.first, view.end.order));
-    return about && isToldOver && queued.receivedAt <= about.at && !isVolatile(c)
+    return told && isToldOver && queued.receivedAt <= told.at && !isVolatile(given)
       ? unmailed("suppress", "R13", `${queued.contact} was told since that it is over`, untouched.entry)
-      : news(c);
+      : news(given);
   }
-  if (key === problem.key) return repeated(c, about);
-  const named = namedBy(c.entry, about, id);
+  if (key === problem.key) return repeated(given, told);
+  const named = namedBy(given.entry, told, id);
   if (named && before(order, named.first)) {
     const later = `${object} has a newer problem, of which ${queued.contact} was told`;
     return unmailed("suppress", "R13", later, untouched.entry);
   }
   if (key === undefined) {
-    const other = sameOutage(c);
-    if (other === undefined) return news(c);
-    return louder(c) ?? joined(c, "R8", `${other} reported the same outage: ${sinceOf(c)}`);
+    const other = sameOutage(given);
+    if (other === undefined) return news(given);
+    return louder(given) ?? joined(given, "R8", `${other} reported the same outage: ${sinceOf(given)}`);
   }
-  const other = seenOn(c);
-  if (other === undefined || isVolatile(c)) return news(c);
-  return joined(c, "R12", `its end at ${id} was not told, for ${other} saw it on: ${sinceOf(c)}`);
+  const other = seenOn(given);
+  if (other === undefined || isVolatile(given)) return news(given);
+  return joined(given, "R12", `its end at ${id} was not told, for ${other} saw it on: ${sinceOf(given)}`);
 };
 
 /** In no case does a host cover its services for longer: its end may never be posted. */
@@ -314,7 +319,7 @@ const covers = ({ alert, host, key, order, policy, queued }: Case): Cover[] => {
   const cover = Math.max(policy.hostCoverSeconds ?? 0, 1) * 1000;
   const most = receivedAt + mostCoverMilliseconds;
   const mine = own(host.monitors, alert.monitor.id);
-  const [seen, about] = [latestOf(mine), own(host.contacts, key)];
+  const [seen, toldOfHost] = [latestOf(mine), own(host.contacts, key)];
   const upSince = mine && seen && !before(order, seen.first) ? seen : undefined;
   return Object.entries(host.monitors).flatMap(([id, view]): Cover[] => {
     const down = latestOf(view);
@@ -322,8 +327,8 @@ const covers = ({ alert, host, key, order, policy, queued }: Case): Cover[] => {
     if (!down || receivedAt < down.receivedAt) return [];
     const isProven = upSince && (liveProblem(mine) || down.began <= upSince.began + togetherMilliseconds);
     const up = isEnded(view, down) ? view.end?.receivedAt : undefined;
-    const isTold = about !== undefined && own(about.names, id) === down.key;
-    const knowsEnd = isTold && about.recovered && up === undefined;
+    const isTold = toldOfHost !== undefined && own(toldOfHost.names, id) === down.key;
+    const knowsEnd = isTold && toldOfHost.recovered && up === undefined;
     const until = view === mine ? (up === undefined ? most : up + cover) : down.receivedAt + cover;
     const isOver = receivedAt >= until || (view !== mine && up !== undefined && receivedAt >= up);
     return isProven || isOver || knowsEnd ? [] : [{ until: Math.min(until, most), isTold, up }];
@@ -331,18 +336,18 @@ const covers = ({ alert, host, key, order, policy, queued }: Case): Cover[] => {
 };
 
 /** R16-R18: news of a service, if this contact was told that its host is down. */
-const underHost = (c: Reported, verdict: Verdict & { action: "send" }): Verdict => {
-  const { alert, held, now, policy, queued } = c;
+const underHost = (given: Reported, verdict: Verdict & { action: "send" }): Verdict => {
+  const { alert, held, now, policy, queued } = given;
   const { host } = alert.object;
   const isNews = verdict.kind === "PROBLEM" || verdict.kind === "ESCALATION";
-  if (policy.hostCoverSeconds === undefined || !isNews || isVolatile(c)) return verdict;
-  const known = covers(c);
+  if (policy.hostCoverSeconds === undefined || !isNews || isVolatile(given)) return verdict;
+  const known = covers(given);
   const [cover] = known.filter(({ isTold }) => isTold).sort((a, b) => b.until - a.until);
   if (cover && now < cover.until) {
     const reason = `covered: ${queued.contact} was told that ${host} is down${cover.up === undefined ? "" : ", and it has just come back"}`;
     // Its end may come at any time: it is looked for as often as that is waited for.
     const due = Math.min(cover.until, now + Math.max(policy.hostCoverSeconds, 10) * 1000);
-    return holding(c, "R16", due, reason, c.entry);
+    return holding(given, "R16", due, reason, given.entry);
   }
   if (held?.row === "R16") {
     const reason =
@@ -357,11 +362,11 @@ const underHost = (c: Reported, verdict: Verdict & { action: "send" }): Verdict 
 };
 
 /** R1-R19, and R29-R31 of a problem that is over: a HARD problem. */
-export const problem = (c: Case): Verdict => {
-  const facts = reported(c);
-  const mine = ownProblem(c, facts);
+export const problem = (given: Case): Verdict => {
+  const facts = reported(given);
+  const mine = ownProblem(given, facts);
   const verdict = mine.action === "send" && mine.row !== "R30" ? underHost(facts, mine) : mine;
   if (verdict.action !== "send") return verdict;
   const { entry } = verdict;
-  return { ...verdict, entry: { ...entry, begun: { ...entry.begun, [c.key]: facts.problem.key } } };
+  return { ...verdict, entry: { ...entry, begun: { ...entry.begun, [given.key]: facts.problem.key } } };
 };

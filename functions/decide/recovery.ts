@@ -24,21 +24,21 @@ const endedBy = ({ order, view }: Case): Problem | undefined => {
 };
 
 /** Whether the recovery ends what this contact was told of, and not the end of that. */
-const counts = (c: Case): boolean => {
-  const { about, alert, entry, order, queued, view } = c;
-  if (!about || about.recovered) return false;
-  const named = namedBy(entry, about, alert.monitor.id);
+const counts = (given: Case): boolean => {
+  const { told, alert, entry, order, queued, view } = given;
+  if (!told || told.recovered) return false;
+  const named = namedBy(entry, told, alert.monitor.id);
   if (queued.made?.row === "R27")
-    return [named?.key, about.thread].includes(queued.made.episode) && !isReportedSince(c, named);
+    return [named?.key, told.thread].includes(queued.made.episode) && !isReportedSince(given, named);
   if (!named) {
     // An end before another monitor saw the outage begin is not that outage's end.
     const at = order.isDated ? Math.min(order.time * 1000 + 999, queued.receivedAt) : queued.receivedAt;
-    const known = Object.keys(about.names).map((id) => namedBy(entry, about, id));
+    const known = Object.keys(told.names).map((id) => namedBy(entry, told, id));
     const isAfter = known.some((problem) => problem !== undefined && problem.began <= at);
-    return endedBy(c) !== undefined && isAfter && queued.receivedAt >= about.since;
+    return endedBy(given) !== undefined && isAfter && queued.receivedAt >= told.since;
   }
   // Object and order decide (R25), but an end by a wrong clock is believed of the problem that it names alone.
-  if (view && isNamed(view, named, alert, order)) return !isReportedSince(c, named);
+  if (view && isNamed(view, named, alert, order)) return !isReportedSince(given, named);
   return !isOddClock(order) && before(named.last, order);
 };
 
@@ -77,19 +77,19 @@ const withSpared = (entry: Entry, [id, waiting]: [string, Held]): Entry => ({
 });
 
 /** The facts after this end, what it lets go, and the recoveries that it makes for others (R27). */
-const afterFacts = (c: Case): Verdict => {
-  const { alert, entry, held, key, now, order, policy, queued } = c;
+const afterFacts = (given: Case): Verdict => {
+  const { alert, entry, held, key, now, order, policy, queued } = given;
   const { monitor, notification } = alert;
   const facts = (next: Entry): Verdict => unmailed("record", "R21", "", next);
   // Alerts that wait for others were noted when they came. Else those that wait (R22) would let each other go for
   // ever.
   if (queued.made?.row === "R27" || held?.row === "R22" || held?.row === "R30") return facts(entry);
-  const { view, isNew } = afterEnd(c.view, queued);
+  const { view, isNew } = afterEnd(given.view, queued);
   const seen = withView(entry, monitor.id, view);
   const next = isNew
     ? released(seen, now, (one) => one.row === "R22" || (isWaitingProblem(one) && one.monitor === monitor.id))
     : seen;
-  const ended = endedBy(c);
+  const ended = endedBy(given);
   if (!ended) return facts(next);
   const escalates = !ended.escalated && notification.escalated === true && isNamed(view, ended, alert, order);
   if (!escalates && !(isNew && ended.escalated)) return facts(next);
@@ -98,31 +98,33 @@ const afterFacts = (c: Case): Verdict => {
     monitor.id,
     withProblem(view, { ...ended, ...(escalates && { escalated: true }) }),
   );
-  const contacts = knowing(c, ended.key).filter((contact) => contact !== key);
+  const contacts = knowing(given, ended.key).filter((contact) => contact !== key);
   const due = queued.receivedAt + policy.fanoutSeconds * 1000;
-  return withRecoveries(c, facts(marked), "R27", contacts, ended.key, due);
+  return withRecoveries(given, facts(marked), "R27", contacts, ended.key, due);
 };
 
 /** R20-R31: a recovery. */
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: a table: one row after the other.
-export const recovery = (c: Case): Verdict => {
-  const { about, alert, entry, key, now, object, order, policy, queued, view } = c;
+export const recovery = (given: Case): Verdict => {
+  const { told, alert, entry, key, now, object, order, policy, queued, view } = given;
   const { monitor } = alert;
-  const { entry: seen, made } = afterFacts(c);
-  const unsent = unsentOf(c);
+  const { entry: seen, made } = afterFacts(given);
+  const unsent = unsentOf(given);
   const isShort =
-    unsent?.[1].row === "R29" && !unsent[1].volatile && ageOf(unsent[1], c) <= policy.flapHoldSeconds * 1000;
+    unsent?.[1].row === "R29" &&
+    !unsent[1].volatile &&
+    ageOf(unsent[1], given) <= policy.flapHoldSeconds * 1000;
   const next = isShort ? withSpared(seen, unsent) : seen;
   const quiet = (action: "suppress" | "record", row: Row, reason: string): Verdict => ({
     ...unmailed(action, row, reason, next),
     made,
   });
   const send = (row: Row, reason: string): Verdict => ({
-    ...mailing(c, "RECOVERY", row, reason, { next }),
+    ...mailing(given, "RECOVERY", row, reason, { next }),
     made,
   });
   const hold = (row: Row, due: number, reason: string): Verdict => ({
-    ...holding(c, row, due, reason, next),
+    ...holding(given, row, due, reason, next),
     made,
   });
 
@@ -131,31 +133,31 @@ export const recovery = (c: Case): Verdict => {
     return hold("R30", due, "its problem still waits for the relay, and goes first");
   }
   // A contact who still knows of an earlier problem is told that all is well now.
-  if (unsent && !counts(c)) {
-    const seconds = Math.round(ageOf(unsent[1], c) / 1000);
+  if (unsent && !counts(given)) {
+    const seconds = Math.round(ageOf(unsent[1], given) / 1000);
     return quiet(
       "suppress",
       "R29",
       `${object} recovered ${seconds} s after its problem, which was not mailed yet`,
     );
   }
-  if (!about && Object.values(entry.held).some((one) => one.contact === key && one.row === "R16")) {
+  if (!told && Object.values(entry.held).some((one) => one.contact === key && one.row === "R16")) {
     const covered = `the problem of ${object} was covered by its host's, and ${queued.contact} not told of it`;
     return quiet("record", "R31", covered);
   }
-  if (!about && !view?.problems.length && Object.keys(entry.contacts).length === 0)
+  if (!told && !view?.problems.length && Object.keys(entry.contacts).length === 0)
     return policy.orphanRecovery
       ? send("R26", `no problem of ${object} is known here, and such recoveries are to be mailed`)
       : quiet("record", "R26", `no problem of ${object} is known here`);
-  if (!about) return quiet("record", "R21", `${queued.contact} was not told of the problem`);
-  if (about.recovered) return quiet("record", "R21", `${queued.contact} was already told that it is over`);
-  if (!counts(c)) {
-    const named = namedBy(entry, about, monitor.id);
+  if (!told) return quiet("record", "R21", `${queued.contact} was not told of the problem`);
+  if (told.recovered) return quiet("record", "R21", `${queued.contact} was already told that it is over`);
+  if (!counts(given)) {
+    const named = namedBy(entry, told, monitor.id);
     return named && before(order, named.last)
       ? quiet("suppress", "R28", `${object} has a newer problem than the one this recovery ends`)
       : quiet("record", "R21", `${queued.contact} was told of another problem than the one that ended`);
   }
-  const others = othersLive(entry, about, monitor.id);
+  const others = othersLive(entry, told, monitor.id);
   const waitsUntil = queued.receivedAt + policy.pairRecoverySeconds * 1000;
   if (others.length > 0 && now < waitsUntil)
     return hold(
@@ -171,9 +173,9 @@ export const recovery = (c: Case): Verdict => {
   if (queued.made?.row === "R27")
     return send("R27", "it is over, and the monitor did not say so to this contact");
   if (queued.made?.row === "R37") return send("R37", "flapping ended well, and the monitor sent no recovery");
-  if (Object.keys(about.names).length > 1 && others.length === 0)
+  if (Object.keys(told.names).length > 1 && others.length === 0)
     return send("R23", "every monitor that reported the problem has reported its end");
-  const named = namedBy(entry, about, monitor.id);
+  const named = namedBy(entry, told, monitor.id);
   const isOther = named && view && !isNamed(view, named, alert, order);
   return send(isOther ? "R25" : "R20", "the problem that this contact was told of is over");
 };

@@ -11,13 +11,19 @@ import { problem } from "./problem.ts";
 import { recovery } from "./recovery.ts";
 
 /** R0, R39, R45: whether this is an event of its own, and a confirmed one. */
-const identity = (c: Case): Verdict | undefined => {
-  const { entry, queued, alert, twin, policy, now } = c;
+const identity = (given: Case): Verdict | undefined => {
+  const { entry, queued, alert, twin, policy, now } = given;
   if (twin !== undefined)
     return unmailed("suppress", "R0", `the same notification was taken before, as ${twin}`, entry);
   const due = queued.receivedAt + policy.degradedHoldSeconds * 1000;
   if (alert.degraded && now < due)
-    return holding(c, "R39", due, "the monitor gave it no texts: the same with its texts may follow", entry);
+    return holding(
+      given,
+      "R39",
+      due,
+      "the monitor gave it no texts: the same with its texts may follow",
+      entry,
+    );
   const stateful = alert.type === "PROBLEM" || alert.type === "RECOVERY";
   if (stateful && alert.state_type === "SOFT")
     return unmailed("record", "R45", "the state is SOFT: not confirmed yet", entry);
@@ -39,14 +45,14 @@ export const decide = (known: Known, queued: QueuedAlert, policy: Policy, now: n
   const { alert } = queued;
   const entry = { ...known.entry, touchedAt: now };
   const key = contactKey(queued.contact);
-  const c: Case = {
+  const given: Case = {
     ...known,
     entry,
     queued,
     alert,
     order: orderOf(queued),
     view: own(entry.monitors, alert.monitor.id),
-    about: own(entry.contacts, key),
+    told: own(entry.contacts, key),
     held: own(entry.held, queued.id),
     policy,
     now,
@@ -61,9 +67,9 @@ export const decide = (known: Known, queued: QueuedAlert, policy: Policy, now: n
       reason: "too much came at once to mail it one by one",
       entry: closed(entry, queued.id),
     };
-  const verdict = identity(c);
+  const verdict = identity(given);
   if (verdict) return verdict;
-  if (alert.type === "PROBLEM") return withClock(problem(c), c);
-  if (alert.type === "RECOVERY") return withClock(recovery(c), c);
-  return announcement(c);
+  if (alert.type === "PROBLEM") return withClock(problem(given), given);
+  if (alert.type === "RECOVERY") return withClock(recovery(given), given);
+  return announcement(given);
 };

@@ -132,14 +132,14 @@ export const admit = async (
   ledger: Ledger,
   queued: QueuedAlert,
   policy: Policy,
-  about: Told | undefined,
+  told: Told | undefined,
   episode: string | undefined,
   now: number,
 ): Promise<Telling | undefined> => {
   const { site, contact, alert } = queued;
   const key = contactEntryKey(site, contact);
   const isNote = notes.includes(alert.type);
-  const follows = !isNote && (await followsDigest(ledger, site, about ?? {}, episode, policy.burst));
+  const follows = !isNote && (await followsDigest(ledger, site, told ?? {}, episode, policy.burst));
   if (!isNote && !policy.burst && !follows) return undefined;
   const bursts = burstsOf(policy);
   const { digest } = await untilWritten("the ledger's entry of a contact", async () => {
@@ -240,11 +240,11 @@ export const digests = (
     now: number,
   ): Promise<Telling | undefined> => {
     if (decidedAt !== undefined || kind === "DIGEST") return undefined;
-    const about = entry.contacts[contactKey(queued.contact)];
+    const told = entry.contacts[contactKey(queued.contact)];
     const { site, contact } = queued;
     // A downtime is not part of a problem: it goes out alone though a digest told the problem.
     const part = kind === "DOWNTIME" ? undefined : episode?.id;
-    return inTurn(contactEntryKey(site, contact), () => admit(ledger, queued, policy, about, part, now));
+    return inTurn(contactEntryKey(site, contact), () => admit(ledger, queued, policy, told, part, now));
   };
   /** Puts an alert that the journal has as digested into its digest, or into another. */
   const joinDigest = async (queued: QueuedAlert, noted: string, now: number) => {
@@ -262,9 +262,9 @@ export const digests = (
     const meanwhile: NonNullable<JournalRecord["meanwhile"]> = {};
     const keys = new Set((await ledger.stories(queued.site, members)).map(({ objectKey }) => objectKey));
     for (const key of keys) {
-      const about = (await ledger.entry(key)).contacts[contactKey(queued.contact)];
-      if (about && about.digest !== queued.id)
-        meanwhile[key] = { state: about.state, recovered: about.recovered };
+      const told = (await ledger.entry(key)).contacts[contactKey(queued.contact)];
+      if (told && told.digest !== queued.id)
+        meanwhile[key] = { state: told.state, recovered: told.recovered };
     }
     return meanwhile;
   };

@@ -53,14 +53,14 @@ export const plants: Record<string, Plant & { modes: string }> = {
     breaks: "each repeat of the worst state is mailed as worse",
     modes: "escalations-4.5.12",
     file: problem,
-    text: "if (severity[alert.state] <= about.worst) return undefined;",
-    instead: "if (severity[alert.state] < about.worst) return undefined;",
+    text: "if (severity[alert.state] <= told.worst) return undefined;",
+    instead: "if (severity[alert.state] < told.worst) return undefined;",
   },
   "worse-is-silent": {
     breaks: "a problem that became worse is not told",
     modes: "plain",
     file: problem,
-    text: "if (severity[alert.state] <= about.worst) return undefined;",
+    text: "if (severity[alert.state] <= told.worst) return undefined;",
     instead: "if (severity[alert.state] <= 3) return undefined;",
   },
   "tells-what-is-over": {
@@ -105,8 +105,8 @@ export const plants: Record<string, Plant & { modes: string }> = {
     modes: "pair",
     file: recovery,
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the text of one.
-    text: 'if (about.recovered) return quiet("record", "R21", `${queued.contact} was already told that it is over`);',
-    instead: 'if (about.recovered) return send("R20", "");',
+    text: 'if (told.recovered) return quiet("record", "R21", `${queued.contact} was already told that it is over`);',
+    instead: 'if (told.recovered) return send("R20", "");',
   },
   "any-monitor-ends-it": {
     breaks: "an outage is told as over, and told again, while another monitor still reports it",
@@ -119,8 +119,8 @@ export const plants: Record<string, Plant & { modes: string }> = {
     breaks: "the mails of one problem are not one conversation",
     modes: "plain",
     file: "functions/decide/case.ts",
-    text: "episode = about && { id: about.thread, since: about.since },",
-    instead: 'episode = about && { id: about.thread + "x", since: about.since },',
+    text: "episode = told && { id: told.thread, since: told.since },",
+    instead: 'episode = told && { id: told.thread + "x", since: told.since },',
   },
   "another-text": {
     breaks: "a mail has the text of what the contact was told before",
