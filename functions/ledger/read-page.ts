@@ -1,6 +1,6 @@
 import { type Entry, emptyEntry } from "../decide/entry.ts";
 import { numbering, type Run } from "../decide/order.ts";
-import type { QueuedAlert } from "../queue/queue.ts";
+import type { QueuedAlert } from "../queue/message.ts";
 import { type JournalRecord, resumed, twinOf } from "./journal.ts";
 import type { Page } from "./ledger.ts";
 

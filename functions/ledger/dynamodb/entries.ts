@@ -1,7 +1,7 @@
 import { dueAt, type Entry, emptyEntry, isTelling, openProblem } from "../../decide/entry.ts";
 import { mostRuns, type Run } from "../../decide/order.ts";
 import { hostKey } from "../../identity.ts";
-import type { QueuedAlert } from "../../queue/queue.ts";
+import type { QueuedAlert } from "../../queue/message.ts";
 import { type JournalRecord, newRecord, objectOf } from "../journal.ts";
 import type { Change, Due, Entries, Page } from "../ledger.ts";
 import { overdueIn, pageOf } from "../read-page.ts";
