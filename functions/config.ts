@@ -96,10 +96,11 @@ export const settings: readonly Setting[] = [
   { name: "HARDSTATE_STATE", secret: false, required: false, fallback: ".hardstate" },
   { name: "HARDSTATE_HOST", secret: false, required: false, fallback: "127.0.0.1" },
   { name: "HARDSTATE_PORT", secret: false, required: false, fallback: "8787" },
+  { name: "HARDSTATE_LOG", secret: false, required: false, fallback: "auto" },
 ];
 
 /** Settings of a process that listens by itself. */
-const nodeAlone: readonly string[] = ["HARDSTATE_STATE", "HARDSTATE_HOST", "HARDSTATE_PORT"];
+const nodeAlone: readonly string[] = ["HARDSTATE_STATE", "HARDSTATE_HOST", "HARDSTATE_PORT", "HARDSTATE_LOG"];
 /** Settings that have no use in a runtime. workerd takes no certificate authority of one's own. */
 const useless: Record<Runtime, readonly string[]> = {
   node: [],
@@ -346,6 +347,9 @@ const readStores = ({ take }: TextReader, runtime: Runtime, state: string) => {
   return { queue, ledger };
 };
 
+/** The forms of the log. The runtime reads HARDSTATE_LOG by itself, because it logs before it has settings. */
+const logForms: readonly string[] = ["auto", "text", "json"];
+
 /** The minute of a day in UTC. */
 const minuteOf = (text: string): number | undefined => {
   const [, hours, minutes] = /^([01]\d|2[0-3]):([0-5]\d)$/.exec(text) ?? [];
@@ -387,6 +391,7 @@ export const readSettings = (
     "a port from 0 to 65535",
   );
   const host = take("HARDSTATE_HOST", String, "an address");
+  take("HARDSTATE_LOG", (text) => (logForms.includes(text) ? text : undefined), "auto, text or json");
   if (faults.length > 0 || !sender || !allowed || !aliases) return { ok: false, faults };
   return {
     ok: true,

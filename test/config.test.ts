@@ -364,6 +364,7 @@ describe("bad settings", () => {
     ["never giving up", "HARDSTATE_GIVE_UP_AFTER", "never"],
     ["a port above 65535", "HARDSTATE_PORT", "65536"],
     ["a port with letters", "HARDSTATE_PORT", "canary9f"],
+    ["a form of the log that there is not", "HARDSTATE_LOG", "canary9f"],
   ])("%s is told as a fault of its setting, without the value", (_, name, value) => {
     expect(faultyNames({ [name]: value })).toEqual(new Set([name]));
     expect(printed(faultsOf({ [name]: value }))).not.toContain(canary);

@@ -25,7 +25,7 @@ export const announcement = (given: Case): Verdict => {
     const isTwice =
       last !== undefined &&
       last.monitor !== monitor.id &&
-      queued.receivedAt - last.at <= policy.auxiliaryWindowSeconds * 1000;
+      queued.receivedAt - last.at <= policy.announcementWindowSeconds * 1000;
     if (!isTwice) return mailing(given, kind, row, reason, { next });
     const twin = `${last.monitor} reported the same ${alert.type} at ${clockOf(last.at)}`;
     return unmailed("suppress", row, twin, next);

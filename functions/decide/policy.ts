@@ -21,7 +21,7 @@ export type Policy = {
   /** R29: how long a problem that the relay did not take waits for its recovery, and both are dropped. */
   flapHoldSeconds: number;
   /** R33, R35, R36: within what time two monitors mean the same. */
-  auxiliaryWindowSeconds: number;
+  announcementWindowSeconds: number;
   /** R37: how long after the end of flapping in a good state a recovery is waited for. */
   flapSettleSeconds: number;
   /** R46: how many mails about states go to a contact one by one, before a digest tells the rest; undefined: all. */
@@ -42,7 +42,7 @@ export const defaultPolicy: Policy = {
   orphanRecovery: false,
   fanoutSeconds: 60,
   flapHoldSeconds: 30,
-  auxiliaryWindowSeconds: 120,
+  announcementWindowSeconds: 120,
   flapSettleSeconds: 60,
   degradedHoldSeconds: 5,
   burst: { most: 20, milliseconds: 60_000 },

@@ -206,7 +206,7 @@ const isEcho = ({ told, alert, queued, policy }: Case): boolean =>
   told !== undefined &&
   told.by !== alert.monitor.id &&
   !told.echoes?.includes(alert.monitor.id) &&
-  queued.receivedAt - told.at <= policy.auxiliaryWindowSeconds * 1000;
+  queued.receivedAt - told.at <= policy.announcementWindowSeconds * 1000;
 
 /** R5, R8, R11: what is mailed of an outage that this contact knows, whatever this monitor calls it. */
 const louder = (given: Reported): Verdict | undefined => {

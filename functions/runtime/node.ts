@@ -206,7 +206,9 @@ const serve = async (fetch: Parameters<typeof createAdaptorServer>[0]["fetch"], 
 };
 
 const main = async () => {
-  const log = toConsole(process.stdout.isTTY ? "text" : "json", clock);
+  const { HARDSTATE_LOG: form } = process.env;
+  const isText = form === "text" || (form !== "json" && process.stdout.isTTY);
+  const log = toConsole(isText ? "text" : "json", clock);
   const { lock, settings, trial } = await configure(log);
   const { embedded, queue, ledger } = await openStores(settings);
   const used = settings.relays.map(({ route }) => route);

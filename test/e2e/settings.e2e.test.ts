@@ -98,7 +98,7 @@ const openSite = async (change: (site: { state: string; port: number }) => Envir
       ended.then((status) => refused(new Error(`exit status ${status}: ${complained}`)));
       child.stdout.on("data", (chunk) => {
         said += chunk;
-        const [, at] = /"event":"started","url":"([^"]+)"/.exec(said) ?? [];
+        const [, at] = /(?:"event":"started","url":"|listening {2})(http[^",]+)/.exec(said) ?? [];
         if (at) started(at);
       });
     });
@@ -476,6 +476,21 @@ const effects: Record<string, [Given, Given, (site: Site) => Promise<unknown>, u
     },
     false,
     true,
+  ],
+  HARDSTATE_LOG: [
+    {},
+    { HARDSTATE_LOG: "text" },
+    async (site) => {
+      const bridge = await site.start();
+      await bridge.told();
+      const line = bridge
+        .said()
+        .split("\n")
+        .find((one) => one.includes("accepted"));
+      return line?.replace(/^[\d:]+/, "TIME");
+    },
+    expect.stringMatching(/^\{"at":".*"event":"accepted",.*\}$/),
+    "TIME accepted   PROBLEM CRITICAL web01/HTTP for ops@example.com (alert-0-1)",
   ],
 };
 

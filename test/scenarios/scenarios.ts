@@ -109,7 +109,7 @@ const policyOf = (file: Policies, scenario: Policies): Policy => {
     orphanRecovery: given.orphan_recovery === "send",
     fanoutSeconds: number("fanout_wait", p.fanoutSeconds),
     flapHoldSeconds: number("flap_hold", p.flapHoldSeconds),
-    auxiliaryWindowSeconds: number("aux_window", p.auxiliaryWindowSeconds),
+    announcementWindowSeconds: number("aux_window", p.announcementWindowSeconds),
     flapSettleSeconds: number("flap_settle", p.flapSettleSeconds),
     noteBurst: p.noteBurst,
     degradedHoldSeconds: number("degraded_hold", p.degradedHoldSeconds),
