@@ -59,19 +59,13 @@ const ofType = (template: Template, type: string) =>
     .map(({ Properties }) => Properties);
 
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [head, head.map(() => "---"), ...rows]
-    .map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`)
-    .join("\n");
+  [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 
-/** Name and meaning of each alarm. */
+/** Name and meaning of each alarm, and what to do. */
 export const describeAlarms = (template: Template): string =>
-  table(
-    ["alarm", "what it means, and what to do"],
-    ofType(template, "AWS::CloudWatch::Alarm").map(({ AlarmName, AlarmDescription }) => [
-      `\`${AlarmName}\``,
-      String(AlarmDescription),
-    ]),
-  );
+  ofType(template, "AWS::CloudWatch::Alarm")
+    .map(({ AlarmName, AlarmDescription }) => `- \`${AlarmName}\`: ${AlarmDescription}`)
+    .join("\n");
 
 const optionsOf = (metric: unknown[]) =>
   metric.find((part) => typeof part === "object") as
@@ -82,7 +76,8 @@ const optionsOf = (metric: unknown[]) =>
 const describeMetric = (metric: unknown[]): string => {
   const options = optionsOf(metric);
   const [namespace, name] = metric;
-  const what = typeof namespace === "string" ? `${namespace} ${name}` : options?.expression;
+  const named = namespace === "Hardstate" ? name : `${namespace} ${name}`;
+  const what = typeof namespace === "string" ? named : options?.expression;
   const label = options?.label === name ? undefined : options?.label;
   return [what, label && `(${label})`].filter(Boolean).join(" ");
 };
@@ -106,16 +101,14 @@ export const widgetsOf = (template: Template): Widget[][] => {
 
 /** Every widget, by row: its title and what it shows. */
 export const describeDashboard = (template: Template): string =>
-  table(
-    ["row", "widget", "shows"],
-    widgetsOf(template).flatMap((row, index) =>
-      row.map((widget) => [
-        String(index + 1),
-        widget.properties.title ?? widget.properties.markdown ?? "",
-        describeWidget(widget),
-      ]),
-    ),
-  );
+  widgetsOf(template)
+    .flatMap((row, index) =>
+      row.map((widget) => {
+        const title = widget.properties.title ?? widget.properties.markdown;
+        return `- Row ${index + 1}, ${[title, describeWidget(widget)].filter(Boolean).join(": ")}`;
+      }),
+    )
+    .join("\n");
 
 const priceTable = (head: string, lines: Record<string, number>): string => {
   const total = Object.values(lines).reduce((all, dollars) => all + dollars, 0);
