@@ -375,7 +375,7 @@ describe("the key of a contact", () => {
   });
 });
 
-describe("what an operator may mean otherwise", () => {
+describe("an address or list that an operator may mean otherwise", () => {
   it("is a fault: *@example.com allows no domain", () => {
     expect(readAllowList(["*@example.com"]).ok).toBe(false);
   });

@@ -25,8 +25,8 @@ const faultsOf = (input: unknown) => {
 const faultyFields = (input: unknown) => faultsOf(input).map(({ field }) => field);
 const bytes = (text: string) => new TextEncoder().encode(text).length;
 
-describe("what an alert needs", () => {
-  it("six fields are enough", () => {
+describe("an alert", () => {
+  it("needs six fields", () => {
     expect(alertOf({ source: undefined })).toEqual({
       ...sent(),
       source: "other",
@@ -41,12 +41,12 @@ describe("what an alert needs", () => {
     });
   });
 
-  it.each(["v", "monitor", "type", "object", "state", "time"])("without %s it is refused", (field) => {
+  it.each(["v", "monitor", "type", "object", "state", "time"])("is refused without %s", (field) => {
     const { [field]: _, ...rest } = sent();
     expect(faultsOf(rest)).toEqual([{ field, expected: expect.stringContaining("required") }]);
   });
 
-  it("what is missing inside an object is named by its path", () => {
+  it("names a field that is missing inside an object by its path", () => {
     expect(faultyFields(sent({ monitor: {}, object: {} }))).toEqual(["monitor.id", "object.host"]);
   });
 
@@ -56,16 +56,16 @@ describe("what an alert needs", () => {
     ["a text", "PROBLEM"],
     ["a number", 1],
     ["a list", [sent()]],
-  ])("%s is no alert", (_, input) => {
+  ])("cannot be %s", (_, input) => {
     expect(faultsOf(input)).not.toEqual([]);
   });
 
-  it("every fault is told at once", () => {
+  it("gets all its faults at once", () => {
     const input = sent({ v: 2, type: "ALERT", state: "BAD", time: "now" });
     expect(new Set(faultyFields(input))).toEqual(new Set(["v", "type", "state", "time"]));
   });
 
-  it("fields that nobody knows are dropped", () => {
+  it("loses unknown fields", () => {
     const alert = alertOf({
       to: ["anyone@example.org"],
       html: { href: "http://169.254.169.254/" },
@@ -75,7 +75,7 @@ describe("what an alert needs", () => {
   });
 });
 
-describe("what is refused", () => {
+describe("a wrong alert", () => {
   it.each<[string, Record<string, unknown>, string]>([
     ["a version to come", { v: 2 }, "v"],
     ["a monitor's name with a slash", { monitor: { id: "a/b" } }, "monitor.id"],
@@ -96,7 +96,7 @@ describe("what is refused", () => {
     expect(faultyFields(sent(changes))).toContain(field);
   });
 
-  it.each(Object.keys(alertEntries))("a wrong %s is not repeated in the faults", (field) => {
+  it.each(Object.keys(alertEntries))("does not have its wrong %s repeated in the faults", (field) => {
     const canary = "canary-5f3a";
     for (const value of [
       canary,
@@ -110,7 +110,7 @@ describe("what is refused", () => {
   });
 });
 
-describe("what is dropped, and the alert is taken", () => {
+describe("a field that is dropped from an accepted alert", () => {
   const read = (alert: Alert, path: string) =>
     path
       .split(".")
@@ -178,7 +178,7 @@ describe("what is dropped, and the alert is taken", () => {
     ["an id that is a number", { problem: { id: 5 } }, "problem.id", "5"],
     ["a notification's, too", { notification: { id: 7 } }, "notification.id", "7"],
     ["a time with a fraction", { time: 1_795_366_380.9 }, "time", 1_795_366_380],
-  ])("what can be read is kept: %s", (_, changes, path, value) => {
+  ])("keeps its readable part: %s", (_, changes, path, value) => {
     expect(read(alertOf(changes), path)).toBe(value);
   });
 });
@@ -223,16 +223,16 @@ describe("states and types", () => {
   });
 });
 
-describe("what means nothing", () => {
-  it.each(["0", ""])("a problem id of '%s' counts as absent", (id) => {
+describe("a value without a meaning", () => {
+  it.each(["0", ""])("counts as absent: a problem id of '%s'", (id) => {
     expect(alertOf({ problem: { id, last_id: id } }).problem).toEqual({});
   });
 
-  it("an epoch of 0 counts as absent", () => {
+  it("counts as absent: an epoch of 0", () => {
     expect(alertOf({ problem: { epoch: 0 } }).problem.epoch).toBeUndefined();
   });
 
-  it("a process start of 0 counts as absent", () => {
+  it("counts as absent: a process start of 0", () => {
     expect(alertOf({ monitor: { id: "monitor1", start: 0 } }).monitor.start).toBeUndefined();
   });
 });
@@ -328,7 +328,7 @@ describe("texts", () => {
     expect([alert[field], alert.truncated]).toEqual([`x${"😀".repeat(limit / 4 - 1)}`, true]);
   });
 
-  it("what was cut before stays marked", () => {
+  it("a text that was cut before stays marked", () => {
     expect(alertOf({ truncated: true, output: "short" }).truncated).toBe(true);
   });
 });

@@ -151,7 +151,7 @@ describe("the repository", () => {
   });
 });
 
-describe("what a file cites", () => {
+describe("a path that a file cites", () => {
   const files = execFileSync("git", ["ls-files", "*.ts", "*.md", "*.yaml", "scripts", ".ci"], {
     encoding: "utf8",
   })

@@ -24,8 +24,8 @@ const told = (context: Record<string, string>): string => {
     : reading.faults.map(({ field, expected }) => `${field} needs ${expected}`).join("\n");
 };
 
-describe("what a deployment may choose", () => {
-  it("is, with a sender and recipients alone, a bridge with secrets in /hardstate", () => {
+describe("a deployment's options", () => {
+  it("make, with a sender and recipients alone, a bridge with secrets in /hardstate", () => {
     expect(chosen(least)).toEqual({
       plain: least,
       parameters: { HARDSTATE_TOKENS: "/hardstate/tokens", HARDSTATE_RELAYS: "/hardstate/relays" },
@@ -39,14 +39,14 @@ describe("what a deployment may choose", () => {
     });
   });
 
-  it("takes a secret from Secrets Manager by the parameter that stands for it", () => {
+  it("take a secret from Secrets Manager by the parameter that stands for it", () => {
     const parameter = "/aws/reference/secretsmanager/hardstate-oauth";
     expect(chosen({ ...least, HARDSTATE_OAUTH_PARAMETER: parameter })?.parameters).toMatchObject({
       HARDSTATE_OAUTH: parameter,
     });
   });
 
-  it("takes any setting but the sender from a parameter", () => {
+  it("take any setting but the sender from a parameter", () => {
     const { HARDSTATE_FROM } = least;
     expect(chosen({ HARDSTATE_FROM, HARDSTATE_RECIPIENTS_PARAMETER: "/hardstate/recipients" })).toMatchObject(
       {
@@ -59,7 +59,7 @@ describe("what a deployment may choose", () => {
     ).toContain("HARDSTATE_FROM needs a value");
   });
 
-  it("lets the worker mail also as the address that bounces go to, where that is another", () => {
+  it("let the worker mail also as the address that bounces go to, where that is another", () => {
     expect(chosen({ ...least, HARDSTATE_ENVELOPE_FROM: "bounces@mail.example.net" })).toMatchObject({
       senders: ["nagios@example.com", "bounces@mail.example.net"],
       sesIdentities: ["example.com", "mail.example.net"],
@@ -87,11 +87,11 @@ describe("what a deployment may choose", () => {
     ["days that CloudWatch does not know", { logRetentionDays: "31" }, "one of 1 3 5 7 14 30"],
     ["one worker, for SQS starts two", { workerConcurrency: "1" }, "from 2 to 1000"],
     ["no number", { intakeConcurrency: "many" }, "from 1 to 1000"],
-  ])("does not include %s", (_, wrong, words) => {
+  ])("do not include %s", (_, wrong, words) => {
     expect(told({ ...least, ...wrong })).toContain(words);
   });
 
-  it("is refused with all that is wrong at once, and no secret in the words", () => {
+  it("are refused with all faults at once, and without a secret in the words", () => {
     const wrong = {
       HARDSTATE_TOKENS: "site1=secret",
       HARDSTATE_GIVE_UP_AFTER: "soon",

@@ -1,7 +1,14 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { faultsOf, findingsIn, sentencesOf, textsOfCode, textsOfMarkdown } from "./plain-english.ts";
+import {
+  faultsOf,
+  findingsIn,
+  sentencesOf,
+  textsOfCode,
+  textsOfMarkdown,
+  textsOfTests,
+} from "./plain-english.ts";
 
 const filesOf = (...patterns: string[]): string[] =>
   execFileSync("git", ["ls-files", ...patterns], { encoding: "utf8" })
@@ -43,20 +50,39 @@ describe("a sentence", () => {
   });
 });
 
+it("the names of tests are read with those around them", () => {
+  const code = [
+    'describe("a queue", () => {',
+    '  it("of a site keeps its order", () => {',
+    '  ])("wants %s", (one) => {',
+    "});",
+    'describe("what is no alert", () => {',
+    '  it.each([1])("of %s is refused", () => {',
+  ].join("\n");
+  expect(textsOfTests(code).map(({ text }) => text)).toEqual([
+    "A queue.",
+    "A queue of a site keeps its order.",
+    "A queue wants %s.",
+    "What is no alert.",
+    "What is no alert of %s is refused.",
+  ]);
+  expect(findingsIn(textsOfTests(code)).map(({ line }) => line)).toEqual([3, 5, 6]);
+});
+
 const pages = filesOf("*.md").filter((path) => !/^test\/(corpus|lab)/.test(path));
 /** All code but this judge's own examples. */
 const code = filesOf("functions/*.ts", "scripts/*.ts", "infra/*.ts", "test/*.ts").filter(
   (path) => !path.startsWith("test/plain-english"),
 );
 
-/** Texts that look like long sentences and are not. At most ten. */
-const exceptions = [/^Hardstate hardstate_\w+/];
-
 it.each(pages)("%s is plain English", (path) => {
-  const findings = findingsIn(textsOfMarkdown(read(path)));
-  expect(findings.filter(({ sentence }) => !exceptions.some((one) => one.test(sentence)))).toEqual([]);
+  expect(findingsIn(textsOfMarkdown(read(path)))).toEqual([]);
 });
 
 it.each(code)("comments and messages of %s are plain English", (path) => {
   expect(findingsIn(textsOfCode(read(path)))).toEqual([]);
+});
+
+it.each(code.filter((path) => path.startsWith("test/")))("names of tests in %s are plain English", (path) => {
+  expect(findingsIn(textsOfTests(read(path)))).toEqual([]);
 });

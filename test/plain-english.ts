@@ -81,6 +81,22 @@ export const textsOfCode = (code: string): Text[] => {
   return texts;
 };
 
+/** The names of a file's tests, each as one sentence with the names of the `describe` around it. */
+export const textsOfTests = (code: string): Text[] => {
+  const around: { indent: number; name: string }[] = [];
+  const names = /^( *)(?:(it|describe)(?:\.\w+)*\(|.*\)\()\s*("(?:[^"\\\n]|\\.)*"|`[^`]*`),/gm;
+  return [...code.matchAll(names)].map(({ 1: indentation = "", 2: call, 3: quoted = "", index }) => {
+    const [indent, name] = [indentation.length, quoted.slice(1, -1)];
+    while (around.some((one) => one.indent >= indent)) around.pop();
+    const text = [...around.map((one) => one.name), name].join(" ");
+    if (call !== "it") around.push({ indent, name });
+    return {
+      line: code.slice(0, index).split("\n").length,
+      text: `${text.charAt(0).toUpperCase()}${text.slice(1)}.`,
+    };
+  });
+};
+
 /** The findings in some texts. */
 export const findingsIn = (texts: readonly Text[]): Finding[] =>
   texts.flatMap(({ line, text }) =>

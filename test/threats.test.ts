@@ -575,7 +575,7 @@ describe("5 Address confusion", () => {
     },
   );
 
-  test("a stranger in to, cc and bcc beside the recipients: he gets nothing", async () => {
+  test("a stranger in to, cc and bcc beside the recipients: they get nothing", async () => {
     const to = await bridge();
     const stranger = ["anyone@anywhere.example"];
     const alert = posted({ recipients: [{ email: "ops@example.com" }] });
@@ -583,7 +583,7 @@ describe("5 Address confusion", () => {
     expect((await onlyMail(to)).bytes).not.toMatch(/anyone|anywhere\.ex/);
   });
 
-  test("a stranger among several alerts: the others are mailed, he gets nothing, and the log says so", async () => {
+  test("a stranger among several alerts: the others are mailed, they get nothing, and the log says so", async () => {
     const to = await bridge();
     const alerts = ["anyone@anywhere.example", "ops@example.com"].map((email) =>
       posted({ recipients: [{ email }] }),

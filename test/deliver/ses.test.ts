@@ -176,7 +176,7 @@ const said = Object.entries(replies).flatMap(([about, rows]) => rows.map((row) =
 const failed = (identities: string) =>
   `Email address is not verified. The following identities failed the check in region EU-WEST-1: ${identities}`;
 
-describe("what SES says", () => {
+describe("an answer of SES", () => {
   test.each(said)("is about: %s (%s %i %s)", (about, code, status, message) => {
     expect(sesFailure({ code, message, status }, mail())).toEqual(meanings[about]);
   });

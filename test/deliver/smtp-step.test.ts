@@ -26,7 +26,7 @@ describe("SIZE", () => {
   });
 });
 
-describe("of commands that went out together", () => {
+describe("the replies to commands that went out together", () => {
   test("a silence does not say at which step: the next mail goes one by one, and its silence says so", async () => {
     const relay = await startScripted({ ...pipelining, MAIL: silence });
     const transport = transportTo(relay.port);

@@ -214,7 +214,7 @@ describe.each(hosts)("with %s", (name, sh) => {
     expect(dataOf(ended)).toContain(` oldest=${seconds}s;;${range};0;`);
   });
 
-  it("what is no status is UNKNOWN, and nothing of it reaches a terminal", async () => {
+  it("an answer other than a status is UNKNOWN, and nothing of it reaches a terminal", async () => {
     await between((response) => response.end("\x1b[31mlogin | \x07\0 \xff here".repeat(50_000)));
     const ended = await here("-v");
     expect(ended.status).toBe(3);
@@ -468,7 +468,7 @@ describe.each(hosts)("the spool of this host, by %s", (name, sh) => {
     ]);
   });
 
-  it("lists the last ten that were rejected, and takes what is no alert by its file's name", async () => {
+  it("lists the last ten that were rejected, and names a file without an alert", async () => {
     for (let n = 10; n < 30; n++)
       put(`rejected/0000000001-00000000${n}-a.json`, alert(`S${n}`, "ops"), 100 - n);
     put("rejected/0000000001-0000000001-zeros.json", "\0\0", 5);
@@ -508,7 +508,7 @@ describe.each(hosts)("the spool of this host, by %s", (name, sh) => {
   });
 });
 
-describe("what the bridge rejected in a day, for any monitor of the site", () => {
+describe("the number of alerts that the bridge rejected in a day, for any monitor of the site", () => {
   it("is WARNING, and wrong tokens are what the range says", async () => {
     const status =
       "waiting 0\nin_flight 0\ndead_letters 0\nroutes 0\nroutes_open 0\nroutes_refused 0\nheartbeats 0\nheartbeats_silent 0\nrejected 2\nwrong_tokens 3\n";

@@ -8,7 +8,7 @@ import { functionOf } from "../world/lambda/bundle.ts";
 import { type EventSourceSettings, failedMessages, startEventSource } from "../world/lambda/event-source.ts";
 import type { FunctionSettings } from "../world/lambda/function.ts";
 
-describe("of a batch of two", () => {
+describe("in a batch of two", () => {
   const ids = ["one", "two"];
   const failedBy = (value: unknown) => failedMessages({ ok: true, value }, ids);
   it.each([

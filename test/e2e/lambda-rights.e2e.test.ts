@@ -137,7 +137,7 @@ describe("functions that may do no more than their roles in the template", () =>
     });
   });
 
-  it("note heartbeats and what they reject, and tell of a monitor that is silent, and of what was refused", async () => {
+  it("note heartbeats and rejections, and report silent monitors and refused mail", async () => {
     const misspelt = JSON.stringify(alert("alert-misspelt", "db@exmaple.com", "db01"));
     expect((await ask("/v1/alerts", { method: "POST", body: misspelt })).status).toBe(422);
     const noToken = { method: "POST", headers: { "X-Hardstate-Monitor": "m9" }, body: "[]" };

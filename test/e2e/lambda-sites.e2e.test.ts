@@ -96,8 +96,8 @@ const secondsToMail = async (): Promise<number> => {
   return seconds(postedAt);
 };
 
-describe("two sites at one bridge on Lambda, and the relay hangs at the recipients of one", () => {
-  it("an alert of the other site in the same batch is mailed, and so is its recovery, while the batch hangs", async () => {
+describe("with a relay that hangs for one of two sites on Lambda,", () => {
+  it("an alert of the other in the same batch is mailed, and its recovery too", async () => {
     await start(2);
     await post("large", { object: { host: "web01", service: "HTTP" } });
     await post("small", { object: { host: "db01", service: "MySQL" } });
@@ -117,7 +117,7 @@ describe("two sites at one bridge on Lambda, and the relay hangs at the recipien
     expect(source.errors()).toEqual([]);
   });
 
-  it("ten alerts that hang occupy one invocation of two, and an alert of the other site uses the second", async () => {
+  it("ten such alerts occupy one invocation of two, and an alert of the other site uses the second", async () => {
     await start(2);
     const hosts = Array.from({ length: 10 }, (_, index) => `web${index}`);
     await post("large", ...hosts.map((host) => ({ object: { host, service: "HTTP" } })));

@@ -190,7 +190,7 @@ describe("a bridge that is killed with 200 alerts queued", () => {
   });
 });
 
-describe("what the run left behind", () => {
+describe("the files that the run left behind", () => {
   it("has the password nowhere, and the token only in the files of its owners", () => {
     const log = JSON.stringify(bridge.events());
     expect(log).not.toContain(settings.token);

@@ -805,7 +805,7 @@ describe.each(Object.entries(hosts))("an alert of which one mailbox is rejected,
   });
 });
 
-describe.each(Object.entries(hosts))("what was rejected, by %s", (host, { sh }) => {
+describe.each(Object.entries(hosts))("the folder rejected/, by %s", (host, { sh }) => {
   const drain = () => {
     const env = { ...environment, PATH: `${join(programs, host)}:/usr/bin:/bin` };
     return ended(run(sh[0] ?? "", [...sh.slice(1), "scripts/notify", "--drain"], { env }));

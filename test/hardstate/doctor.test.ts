@@ -569,7 +569,7 @@ describe("a relay that", () => {
   });
 });
 
-describe("what a test mail shows", () => {
+describe("a test mail", () => {
   it.each<[string, Script["dot"], RegExp, RegExp]>([
     ["full", "452 4.3.1 disk full\r\n", /^452/, /defers the mail/],
     ["against what it holds", "554 5.7.1 spam\r\n", /^554/, /filter refuses the content/],

@@ -24,7 +24,7 @@ const read = (line: string): LoggedNotification => {
 const service = (rest: string) => `[1795385508] SERVICE NOTIFICATION: oncall;web01;HTTP;${rest}`;
 const host = (rest: string) => `[1795385508] HOST NOTIFICATION: oncall;web01;${rest}`;
 
-describe("what Nagios really logged", () => {
+describe("a log that Nagios really wrote", () => {
   const logged = lines.filter((line) => line.includes(" NOTIFICATION: "));
   const states = lines.filter((line) =>
     / ((SERVICE|HOST) ALERT|(CURRENT|INITIAL) (SERVICE|HOST) STATE): /.test(line),
@@ -40,7 +40,7 @@ describe("what Nagios really logged", () => {
     expect(states.length).toBeGreaterThan(5);
   });
 
-  it.each(states)("a state: %s", (line) => {
+  it.each(states)("has the line of a state: %s", (line) => {
     const [, at, object] = /^\[(\d+)\] [A-Z ]+: (.*?);(?:SOFT|HARD);/.exec(line) ?? [];
     const reading = readLogLine(line);
     if (reading === "other" || !("state" in reading)) throw new Error(line);
@@ -49,7 +49,7 @@ describe("what Nagios really logged", () => {
     expect([host, service, state].filter((field) => field !== null).join(";")).toBe(object);
   });
 
-  it.each(others)("something else: %s", (line) => {
+  it.each(others)("has another line: %s", (line) => {
     expect(readLogLine(line)).toBe("other");
   });
 
@@ -155,7 +155,7 @@ describe("line ends", () => {
   });
 });
 
-describe("what other cores log", () => {
+describe("a log of another core", () => {
   it("Naemon: author and comment of a downtime", () => {
     expect(read(service("DOWNTIMESTART (OK);mail;fine;ann;swap; carefully"))).toMatchObject({
       type: "DOWNTIMESTART",

@@ -816,7 +816,7 @@ describe("GET /v1/problems and /v1/journal", () => {
     },
   );
 
-  it("want a token, and GET", async () => {
+  it("need a token, and GET", async () => {
     for (const path of ["/v1/problems", "/v1/journal"]) {
       expect((await app.request(path)).status).toBe(401);
       const headers = { Authorization: `Bearer ${tokens.first}` };
@@ -879,7 +879,7 @@ describe("heartbeats", () => {
     },
   );
 
-  it("want a token, PUT and few bytes", async () => {
+  it("need a token, PUT and few bytes", async () => {
     expect((await put("monitor=m1", "x".repeat(24))).status).toBe(401);
     expect((await put(`monitor=${"m".repeat(2000)}`)).status).toBe(413);
     const headers = { Authorization: `Bearer ${tokens.first}` };
@@ -1020,7 +1020,7 @@ describe("dead letters", () => {
     await queue.send([toMessage(queuedAlert({ id: "waiting-1", receivedAt: 7 }))]);
   });
 
-  it("are listed to their own site, with the relay's words; what is no alert to all, without its text", async () => {
+  it("are listed to their own site, with the relay's words; a message without an alert to all, without its text", async () => {
     const letters = [
       {
         id: "dead-0001",

@@ -190,7 +190,7 @@ describe("names with and without NAGIOS_", () => {
   );
 });
 
-describe("what counts as empty", () => {
+describe("an empty value", () => {
   it.each(["", "$", "$HOSTALIAS$", "$_HOSTRACK$", "$ARG1", "$HOSTNAME:web01$", "?"])(
     "'%s' in a name",
     (value) => {
@@ -198,18 +198,18 @@ describe("what counts as empty", () => {
     },
   );
 
-  it("an unresolved email, so that an alias of the name can stand in", () => {
+  it("is an unresolved email, so that an alias of the name can stand in", () => {
     expect(fromMacros({ ...hostAlert, CONTACTEMAIL: "$CONTACTEMAIL$" }).recipients).toEqual([
       { name: "oncall" },
     ]);
   });
 
-  it("a custom variable that the object does not have", () => {
+  it("is a custom variable that the object does not have", () => {
     const macros = { ...hostAlert, _HOSTRACK: "$_HOSTRACK$", _HOSTROW: "7" };
     expect(alertOf(macros).custom).toEqual({ _HOSTROW: "7" });
   });
 
-  it("not a text with a dollar in it", () => {
+  it("is no text with a dollar in it", () => {
     const macros = {
       ...hostAlert,
       HOSTALIAS: "costs $5",
@@ -258,7 +258,7 @@ describe("custom variables", () => {
   });
 });
 
-describe("what Nagios really sent", () => {
+describe("a recorded notification of Nagios", () => {
   const allowed = () => true;
   const circumstances = { site: "site", now: 0, aliases: new Map(), allowed };
 

@@ -262,7 +262,7 @@ describe("a bridge that dies on either side of a notice", () => {
   });
 });
 
-describe("what is still open", () => {
+describe("the mail about open problems", () => {
   const day = 24 * hour;
   const morning = 20_000 * day + 7 * hour + 30 * 60_000;
   /** A bridge with these problems, and what its operators are told of them. */
@@ -300,7 +300,7 @@ describe("what is still open", () => {
     };
   };
 
-  it("is told once a day at its time, the oldest first, and not at all unless that is wanted", async () => {
+  it("is sent once a day at its time, with the oldest first, and only if it is configured", async () => {
     const { told, at } = await bridge([
       ["site", "web01"],
       ["site", "db01"],

@@ -26,7 +26,7 @@ const received = async () => {
   return queue.receive({ max: 10, waitSeconds: 0, visibilityTimeoutSeconds: 400 });
 };
 
-it("what was dealt with while another process had locked the queue leaves it when it can", async () => {
+it("a finished message leaves the queue as soon as no other process locks it", async () => {
   const messages = await received();
   const other = new DatabaseSync(join(folder, "queue.sqlite"));
   other.exec("BEGIN EXCLUSIVE");
@@ -40,7 +40,7 @@ it("what was dealt with while another process had locked the queue leaves it whe
   expect(await queue.depth()).toEqual({ waiting: 0, handedOut: 0 });
 });
 
-it("what made an error is handed out again after 30 s, and the next time after a minute", async () => {
+it("a message whose work failed is handed out again after 30 s, and the next time after a minute", async () => {
   const failed: unknown[] = [];
   const fail = async () => {
     throw new Error("the ledger is locked");

@@ -661,7 +661,7 @@ describe("a message that the ledger holds", () => {
   });
 });
 
-describe("what is old", () => {
+describe("an old alert", () => {
   const days = 86_400_000;
   const events: Event[] = [];
   const sweepAt = async (at: number) => {

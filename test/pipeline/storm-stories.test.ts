@@ -122,7 +122,7 @@ it("a problem of a digest that nobody took is told at its next notification, as 
   expect(told("s4")).not.toEqual([]);
 });
 
-it("what waited for its host for more than 30 days is not forgotten before its digest is mailed", async () => {
+it("an alert that waited for its host for more than 30 days is not forgotten before its digest is mailed", async () => {
   const { tell, problem, pass, told, subjects } = stage({ hostCoverSeconds: 43_200 });
   const host = { host: "web" };
   await tell("PROBLEM", host, "DOWN");
@@ -173,7 +173,7 @@ it("two objects of one printed name have a line each", async () => {
   expect(mails.at(-1)?.subject).toMatch(/^DIGEST 1 problem, 1 recovered/);
 });
 
-it("of an object a digest tells what was decided last, not what was received last", async () => {
+it("a digest tells the last decision about an object, not the last alert received", async () => {
   const { problem, recovery, pass, mails, tell } = stage({ burst: { most: 3, milliseconds: 3_600_000 } });
   for (const s of ["s1", "s2", "s3"]) await problem(s);
   await tell("PROBLEM", { host: "web", service: "s4" }, "WARNING");
@@ -295,7 +295,7 @@ const workerAt = (ledger: Ledger, clock: () => number) => {
   };
 };
 
-it("what the sweep hands over is not taken for what still waits by a worker whose clock is behind", async () => {
+it("a worker whose clock is behind does not take an alert from the sweep for one that still waits", async () => {
   let now = begin;
   const { handed, sweep, sent } = workerAt(sqliteLedger(":memory:"), () => now);
   const message = toMessage(queuedAlert({ receivedAt: begin }, { degraded: true }));

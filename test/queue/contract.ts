@@ -182,7 +182,7 @@ export const contract = (name: string, make: () => Promise<Queue>) =>
       expect(await drain()).toEqual(["stubborn"]);
     });
 
-    it("keeps what is no alert among the dead letters, with its text", async () => {
+    it("keeps a message without an alert among the dead letters, with its text", async () => {
       await queue.send([{ ...message("a", "a1"), body: "no alert" }]);
       const [received] = await receive();
       if (!received) throw new Error("nothing was handed out");

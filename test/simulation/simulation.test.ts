@@ -33,7 +33,7 @@ it("the same seed makes the same history, to the last call", async () => {
   expect(await told()).toEqual(lines);
 });
 
-it("what is drawn for a name does not depend on what else is drawn", () => {
+it("a number drawn for a name does not depend on other draws", () => {
   const numbers = (name: string) => Array.from({ length: 5 }, draws(3, name));
   expect(numbers("read 1")).toEqual(numbers("read 1"));
   expect(numbers("read 1")).not.toEqual(numbers("read 2"));

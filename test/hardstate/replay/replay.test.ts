@@ -252,14 +252,14 @@ it("no address that stands for a contact is shown", async () => {
   expect(replayWords(result, true).join("\n")).not.toContain("@contact.invalid");
 });
 
-it("what was replayed reads like this", async () => {
+it("a replay reads like this", async () => {
   const words = replayWords(await replayed(join(import.meta.dirname, "centreon.log")), false);
   expect(words.join("\n")).not.toContain("not mailed");
   expect(words.flatMap((line) => line.split("\n")).filter((line) => line.length > 80)).toEqual([]);
   expect(readFileSync("README.md", "utf8")).toContain("hardstate -- replay");
 });
 
-describe("four outages of which a core notifies contacts by their options, as Nagios 4.4.6 logs them", () => {
+describe("four outages with contacts that have options, as Nagios 4.4.6 logs them,", () => {
   const contacts = ["with-recovery", "critical-alone", "two-addresses"];
   const lines = [0, 13, 27, 40].flatMap((at) => [
     ...contacts.map((contact) => mail(at, "CRITICAL", contact)),
