@@ -33,7 +33,7 @@ const alertAbout = (object: { host: string; service: string | null }) =>
   alertOf({ object, state: object.service === null ? "DOWN" : "CRITICAL" });
 const keyOf = (changes?: Record<string, unknown>) => eventKey("site", alertOf(changes), "ops@example.com");
 
-describe("digest", () => {
+describe("a fingerprint", () => {
   it("is equal for equal lists of parts alone", () => {
     fc.assert(
       fc.property(parts, parts, (one, other) => {
