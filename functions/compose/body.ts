@@ -22,7 +22,7 @@ const dateTime = new Intl.DateTimeFormat("sv-SE", {
   timeStyle: "medium",
   timeZone: "UTC",
 });
-export const timeWithZone = (milliseconds: number): string => `${dateTime.format(milliseconds)} UTC`;
+const timeWithZone = (milliseconds: number): string => `${dateTime.format(milliseconds)} UTC`;
 
 /** The two largest units that count: `2 d 3 h`, `10 min`. */
 const duration = (milliseconds: number): string => {
@@ -50,6 +50,10 @@ const lasted = (facts: Facts): string => {
     : "";
 };
 
+/** The rows that have a value. */
+const known = (table: [label: string, value: string | undefined][]) =>
+  table.filter((row): row is [string, string] => Boolean(row[1]));
+
 /** Label and value of each line of the table; only what the monitor sent. */
 const rows = (facts: Facts): [string, string][] => {
   const { alert, contact, site } = facts;
@@ -59,7 +63,7 @@ const rows = (facts: Facts): [string, string][] => {
     alert.attempt && alert.max_attempts ? `, attempt ${alert.attempt} of ${alert.max_attempts}` : "";
   const before = alert.prev_state && alert.prev_state !== alert.state ? `, was ${alert.prev_state}` : "";
   const since = openedAt(facts);
-  const table: [string, string | undefined][] = [
+  return known([
     ["Host", about ? `${object.host} (${about})` : object.host],
     ["Service", object.service ?? undefined],
     ["State", `${alert.state} (${alert.state_type}${attempt}${before})`],
@@ -71,19 +75,16 @@ const rows = (facts: Facts): [string, string][] => {
     ["Notification", notification.number ? `number ${notification.number}` : undefined],
     ["Site", site],
     ["Monitor", `${alert.monitor.id} (${alert.source})`],
-  ];
-  return table.filter((row): row is [string, string] => Boolean(row[1]));
+  ]);
 };
 
 const links = ({ alert, link }: Facts): [string, string][] =>
-  (
-    [
-      ["Show", link],
-      ["Action", alert.object.urls?.action],
-      ["Notes", alert.object.urls?.notes],
-      ["Information", alert.object.urls?.info],
-    ] as [string, string | undefined][]
-  ).filter((row): row is [string, string] => row[1] !== undefined);
+  known([
+    ["Show", link],
+    ["Action", alert.object.urls?.action],
+    ["Notes", alert.object.urls?.notes],
+    ["Information", alert.object.urls?.info],
+  ]);
 
 const commentLabel = ({ author }: Alert): string => (author ? `Comment by ${author}` : "Comment");
 
@@ -122,10 +123,16 @@ export const colours = ["#1a7f37", "#9a6700", "#bc4c00", "#cf222e"];
 
 export const small = "opacity:.75;font-size:13px";
 
-/**
- * The HTML body: no scripts, no remote content, inline styles alone; everything from outside is escaped by the
- * template.
- */
+/** A page: no scripts, no remote content, inline styles alone; everything from outside is escaped by the template. */
+export const htmlPage = (title: string, id: string, content: unknown): string =>
+  String(html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title}</title></head>
+<body style="margin:0;padding:16px;font:15px/1.5 system-ui,sans-serif"><div style="max-width:680px;margin:0 auto;overflow-wrap:anywhere;word-break:break-word">
+${content}
+<p style="${small};border-top:1px solid #8884;padding-top:8px">Alert ${id}, by Hardstate</p>
+</div></body></html>
+`);
+
 export const htmlBody = (facts: Facts): string => {
   const { mark, title, object, alert, link, why, id } = facts;
   const colour = colours[severity[alert.state]];
@@ -136,10 +143,7 @@ export const htmlBody = (facts: Facts): string => {
     text ? html`<div style="${small}">${label}</div><pre dir="auto" style="${pre}">${text}</pre>` : "";
   const row = (label: string, value: unknown) =>
     html`<tr><th scope="row" style="text-align:left;vertical-align:top;font-weight:normal;white-space:nowrap;padding:2px 14px 2px 0;${small}">${label}</th><td style="padding:2px 0">${value}</td></tr>`;
-  const page = html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${mark}${title} ${alert.state}: ${object}</title></head>
-<body style="margin:0;padding:16px;font:15px/1.5 system-ui,sans-serif"><div style="max-width:680px;margin:0 auto;overflow-wrap:anywhere;word-break:break-word">
-<div style="border-left:6px solid ${colour};padding:2px 0 2px 12px"><div style="${small}">${mark}${title}</div><div style="font-size:20px"><b dir="ltr">${link ? html`<a href="${link}" style="color:inherit">${object}</a>` : object}</b> is <b style="background:${colour};color:#ffffff;padding:0 6px;border-radius:4px">${alert.state}</b>${lasted(facts)}</div></div>
+  const content = html`<div style="border-left:6px solid ${colour};padding:2px 0 2px 12px"><div style="${small}">${mark}${title}</div><div style="font-size:20px"><b dir="ltr">${link ? html`<a href="${link}" style="color:inherit">${object}</a>` : object}</b> is <b style="background:${colour};color:#ffffff;padding:0 6px;border-radius:4px">${alert.state}</b>${lasted(facts)}</div></div>
 ${alert.output ? html`<p dir="auto" style="font-size:16px">${alert.output}</p>` : ""}
 ${block(commentLabel(alert), alert.comment)}
 ${escalated ? html`<p><b>${escalated}</b></p>` : ""}<p>Why this mail: ${why}</p>
@@ -149,9 +153,6 @@ ${links(facts).map(([label, url]) => row(label, html`<a href="${url}">${url}</a>
 </table>
 ${block("Output", alert.long_output)}
 ${alert.truncated ? html`<p><b>${cutMark}</b></p>` : ""}
-${block("Performance data", alert.perfdata)}
-<p style="${small};border-top:1px solid #8884;padding-top:8px">Alert ${id}, by Hardstate</p>
-</div></body></html>
-`;
-  return String(page);
+${block("Performance data", alert.perfdata)}`;
+  return htmlPage(`${mark}${title} ${alert.state}: ${object}`, id, content);
 };

@@ -1,20 +1,9 @@
 import { html } from "hono/html";
-import { type NotificationType, objectName, type State, severity } from "../alert.ts";
-import { fingerprint as hashOf, mailName } from "../identity.ts";
+import { type NotificationType, type State, severity } from "../alert.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
 import type { QueuedAlert } from "../queue/message.ts";
-import { colours, small } from "./body.ts";
-import {
-  type ComposedMail,
-  domainOf,
-  headersOf,
-  linkTo,
-  messageIdOf,
-  reversePath,
-  type Sender,
-  siteMark,
-  siteName,
-} from "./mail.ts";
+import { colours, htmlPage } from "./body.ts";
+import { type ComposedMail, linkTo, mailAbout, type Sender, siteMark, siteName } from "./mail.ts";
 
 /** How it stands with one object, by all that the digest tells of it. */
 type Line = {
@@ -202,19 +191,13 @@ const htmlOf = (
   const row = (line: Line) =>
     html`<div style="margin:4px 0"><b style="background:${line.state ? colours[severity[line.state]] : "#57606a"};${badge}">${wordOf(line)}</b><b dir="ltr">${line.was ? html`<s>${name(line)}</s>` : name(line)}</b> <span dir="auto">${detailOf(line)}</span></div>
 `;
-  const page = html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title}</title></head>
-<body style="margin:0;padding:16px;font:15px/1.5 system-ui,sans-serif"><div style="max-width:680px;margin:0 auto;overflow-wrap:anywhere;word-break:break-word">
-<div style="font-size:20px"><b>${title}</b></div>
+  const content = html`<div style="font-size:20px"><b>${title}</b></div>
 <p>${why}<br>Site: ${site}</p>
 ${groups.map(
   ([host, lines]) => html`<h2 style="font-size:16px;margin:16px 0 4px" dir="ltr">${host}</h2>
 ${lines.map(row)}`,
-)}
-<p style="${small};border-top:1px solid #8884;padding-top:8px">Alert ${id}, by Hardstate</p>
-</div></body></html>
-`;
-  return String(page);
+)}`;
+  return htmlPage(title, id, content);
 };
 
 /**
@@ -231,28 +214,11 @@ export const composeDigest = (
 ): ComposedMail => {
   const lines = allLinesOf(members, meanwhile);
   const groups = byHost(lines);
-  const mark = siteMark(queued);
-  const subject = `${mark}DIGEST ${summary(lines)}: ${hostsOf(groups)}`;
-  const title = `${mark}${summary(lines)} on ${counted(groups.length, "host")}`;
+  const title = `${siteMark(queued)}${summary(lines)} on ${counted(groups.length, "host")}`;
   const heading = { title, site: siteName(queued), id: queued.id };
-  const messageId = messageIdOf(queued, sender);
-  const link = ({ host, service }: Line) => linkTo(sender, queued.site, host, service);
-  return {
-    alert: { site: queued.site, id: queued.id },
-    envelope: { from: reversePath(sender.envelopeFrom, mailName(messageId)), to: queued.contact },
-    messageId,
-    date: decidedAt,
-    from: sender.from,
-    to: queued.contact,
-    subject,
-    threadId: `<${hashOf("thread", queued.site, queued.id).slice(0, 40)}@${domainOf(sender.from.address)}>`,
-    headers: headersOf(
-      queued.site,
-      objectName(queued.alert),
-      undefined,
-      "R46 more came at once than is mailed one by one",
-    ),
-    text: textOf(heading, groups),
-    html: htmlOf(heading, groups, link),
-  };
+  const link = (line: Line) => linkTo(sender, queued.site, line);
+  const body = { text: textOf(heading, groups), html: htmlOf(heading, groups, link) };
+  const subject = `DIGEST ${summary(lines)}: ${hostsOf(groups)}`;
+  const reason = "R46 more came at once than is mailed one by one";
+  return mailAbout(queued, decidedAt, sender, subject, reason, body);
 };

@@ -1,11 +1,10 @@
 import { contactKey } from "../address.ts";
 import { cleanLine, objectName } from "../alert.ts";
 import type { Verdict } from "../decide/case.ts";
-import type { Kind } from "../decide/entry.ts";
 import type { Mail } from "../deliver/mail.ts";
 import { fingerprint, mailName, operatorSite } from "../identity.ts";
 import type { QueuedAlert } from "../queue/message.ts";
-import { type Facts, htmlBody, textBody } from "./body.ts";
+import { htmlBody, textBody } from "./body.ts";
 
 /** The sender of the mails, and the address of an object in the monitor's web pages. */
 export type Sender = {
@@ -30,7 +29,7 @@ export type ComposedMail = Omit<Mail, "bytes"> & {
   html?: string;
 };
 
-export const domainOf = (address: string) => address.slice(address.lastIndexOf("@") + 1);
+const domainOf = (address: string) => address.slice(address.lastIndexOf("@") + 1);
 
 /**
  * The Message-ID (RFC 5322 §3.6.4) of the mail that one alert makes. It depends on nothing that the ledger may
@@ -61,28 +60,11 @@ export const siteMark = ({ site, severalSites }: QueuedAlert): string => {
 export const siteName = ({ site }: QueuedAlert): string =>
   site === operatorSite ? `${site} (the bridge itself)` : cleanLine(site);
 
-/** The headers of every mail: no person wrote it (RFC 3834), its site, and the reason for it. */
-export const headersOf = (
-  site: string,
-  object: string,
-  episode: string | undefined,
-  reason: string,
-): Record<string, string> => ({
-  "Auto-Submitted": "auto-generated",
-  // Not All: Exchange then sends no non-delivery report either.
-  "X-Auto-Response-Suppress": "DR, RN, NRN, OOF, AutoReply",
-  "X-Hardstate-Site": cleanLine(site),
-  "X-Hardstate-Object": object,
-  "X-Hardstate-Episode": episode ?? "none",
-  "X-Hardstate-Reason": reason,
-});
-
 /** Where the monitor shows an object, if the settings say. No monitor has the bridge's own objects. */
 export const linkTo = (
   { link }: Sender,
   site: string,
-  host: string,
-  service: string | null,
+  { host, service }: { host: string; service: string | null },
 ): string | undefined =>
   site === operatorSite
     ? undefined
@@ -90,9 +72,40 @@ export const linkTo = (
         ?.replaceAll("{host}", encodeURIComponent(host))
         .replaceAll("{service}", encodeURIComponent(service ?? ""));
 
-/** The word a subject begins with: Nagios's own type, or what the ledger made of a PROBLEM. */
-const headline = (kind: Kind, type: string): string =>
-  kind === "DOWNTIME" || kind === "FLAPPING" ? type : kind;
+/** A mail to an alert's contact. Its headers say that no person wrote it (RFC 3834), its site, and the reason for it. */
+export const mailAbout = (
+  queued: QueuedAlert,
+  decidedAt: number,
+  sender: Sender,
+  subject: string,
+  reason: string,
+  body: { text: string; html: string },
+  episode?: string,
+): ComposedMail => {
+  const { site, id, contact, alert } = queued;
+  const messageId = messageIdOf(queued, sender);
+  const thread = fingerprint("thread", site, episode ?? id).slice(0, 40);
+  return {
+    alert: { site, id },
+    envelope: { from: reversePath(sender.envelopeFrom, mailName(messageId)), to: contact },
+    messageId,
+    date: decidedAt,
+    from: sender.from,
+    to: contact,
+    subject: `${siteMark(queued)}${subject}`,
+    threadId: `<${thread}@${domainOf(sender.from.address)}>`,
+    headers: {
+      "Auto-Submitted": "auto-generated",
+      // Not All: Exchange then sends no non-delivery report either.
+      "X-Auto-Response-Suppress": "DR, RN, NRN, OOF, AutoReply",
+      "X-Hardstate-Site": cleanLine(site),
+      "X-Hardstate-Object": objectName(alert),
+      "X-Hardstate-Episode": episode ?? "none",
+      "X-Hardstate-Reason": reason,
+    },
+    ...body,
+  };
+};
 
 /**
  * The mail that a verdict asks for: one recipient, text and HTML, automatic (RFC 3834) and threaded by episode. The
@@ -101,42 +114,29 @@ const headline = (kind: Kind, type: string): string =>
  */
 export const compose = (
   queued: QueuedAlert,
-  verdict: Verdict & { action: "send" },
+  { kind, episode, row, reason }: Verdict & { action: "send" },
   decidedAt: number,
   sender: Sender,
 ): ComposedMail => {
-  const { alert } = queued;
+  const { alert, site, id } = queued;
   const object = objectName(alert);
-  const episodeId = verdict.episode?.id;
-  const title = headline(verdict.kind, alert.type);
-  const { host, service } = alert.object;
-  const messageId = messageIdOf(queued, sender);
-  const mark = siteMark(queued);
-  const facts: Facts = {
-    mark,
+  // Nagios's own type, or what the ledger made of a PROBLEM.
+  const title = kind === "DOWNTIME" || kind === "FLAPPING" ? alert.type : kind;
+  const facts = {
+    mark: siteMark(queued),
     site: siteName(queued),
     title,
     object,
     alert,
     contact: queued.contactName ?? queued.contact,
-    since: verdict.episode?.since,
-    link: linkTo(sender, queued.site, host, service),
-    why: verdict.reason,
-    id: queued.id,
+    since: episode?.since,
+    link: linkTo(sender, site, alert.object),
+    why: reason,
+    id,
   };
-  return {
-    alert: { site: queued.site, id: queued.id },
-    envelope: { from: reversePath(sender.envelopeFrom, mailName(messageId)), to: queued.contact },
-    messageId,
-    date: decidedAt,
-    from: sender.from,
-    to: queued.contact,
-    subject: `${mark}${title} ${alert.state}: ${object}`,
-    threadId: `<${fingerprint("thread", queued.site, episodeId ?? queued.id).slice(0, 40)}@${domainOf(sender.from.address)}>`,
-    headers: headersOf(queued.site, object, episodeId, `${verdict.row} ${verdict.reason}`),
-    text: textBody(facts),
-    html: htmlBody(facts),
-  };
+  const body = { text: textBody(facts), html: htmlBody(facts) };
+  const subject = `${title} ${alert.state}: ${object}`;
+  return mailAbout(queued, decidedAt, sender, subject, `${row} ${reason}`, body, episode?.id);
 };
 
 const mostReducedCharacters = 4000;
