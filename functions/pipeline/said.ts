@@ -4,11 +4,10 @@ import { oddClock } from "../decide/order.ts";
 import type { Attempt } from "../deliver/outcome.ts";
 import { operatorSite } from "../identity.ts";
 import type { Ending } from "../ledger/journal.ts";
-import type { Notice } from "../operator/notices.ts";
+import { type Notice, tell } from "../operator/notices.ts";
 import type { QueuedAlert } from "../queue/message.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Report } from "../report/event.ts";
-import { tell } from "./tell.ts";
 
 type SaidParts = {
   queue: Pick<Queue, "send">;

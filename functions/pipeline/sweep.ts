@@ -3,11 +3,10 @@ import { afterTelling } from "../deliver/breaker.ts";
 import { operatorSite } from "../identity.ts";
 import { afterListening, toTell } from "../ledger/heartbeat.ts";
 import { type Due, keepMilliseconds, type Ledger } from "../ledger/ledger.ts";
-import { concerned, noticeAlerts } from "../operator/notices.ts";
+import { concerned, noticeAlerts, tell } from "../operator/notices.ts";
 import { toDueMessage } from "../queue/message.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Report } from "../report/event.ts";
-import { tell } from "./tell.ts";
 
 const mostEntries = 100;
 
