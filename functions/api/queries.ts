@@ -1,10 +1,9 @@
 import type { Context, Hono } from "hono";
 import type { Fault } from "../alert.ts";
-import { bouncing } from "../ledger/bouncing.ts";
 import { type Outcome, outcomes } from "../ledger/journal.ts";
 import type { Ledger, Listing } from "../ledger/ledger.ts";
-import { findRejection, listRejections, turnedAway } from "../ledger/rejection.ts";
-import { asLines, statusOf } from "../operator/status.ts";
+import { findRejection, listRejections } from "../ledger/rejection.ts";
+import { asLines, readStatus } from "../operator/status.ts";
 import { deduplicationId } from "../queue/message.ts";
 import { mostDeadLetters, type Queue } from "../queue/queue.ts";
 import { answer, type LoggedRefusals, onlyMethod, refusal } from "./refusals.ts";
@@ -133,7 +132,7 @@ const addLists = (app: App, { ledger, refusals }: QueryParts) => {
 
 /** Adds what a site may ask: its alerts, open problems, journal, queue and status. */
 export const addQueries = (app: App, parts: QueryParts): void => {
-  const { queue, ledger, clock, refusals } = parts;
+  const { queue, clock, refusals } = parts;
   addStory(app, parts);
   addLists(app, parts);
   app.get("/v1/queue", async (c) => {
@@ -148,15 +147,8 @@ export const addQueries = (app: App, parts: QueryParts): void => {
   app.get("/v1/status", async (c) => {
     const site = c.get("site");
     try {
-      const depth = await queue.depth();
-      const dead = await queue.deadLetterCount(site);
-      const heartbeats = (await ledger.heartbeats()).filter((one) => one.site === site);
-      const flow = await ledger.flow(site, clock());
-      const routes = await ledger.routes();
       await parts.flush();
-      const turned = await turnedAway(ledger, site, clock());
-      const lost = await bouncing(ledger, site, clock());
-      const status = statusOf(clock(), depth, dead, routes, heartbeats, flow, turned, lost);
+      const { status } = await readStatus(parts, site, clock());
       const plain = c.req.header("Accept")?.trim().toLowerCase().startsWith("text/plain");
       return plain ? c.text(asLines(status)) : answer(status);
     } catch (error) {

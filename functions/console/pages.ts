@@ -1,9 +1,8 @@
 import { journalOutcomes } from "../api/queries.ts";
 import { problemOf } from "../api/views.ts";
-import { bouncing } from "../ledger/bouncing.ts";
 import type { Outcome } from "../ledger/journal.ts";
-import { findRejection, listRejections, turnedAway } from "../ledger/rejection.ts";
-import { statusOf } from "../operator/status.ts";
+import { findRejection, listRejections } from "../ledger/rejection.ts";
+import { readStatus } from "../operator/status.ts";
 import { deduplicationId } from "../queue/message.ts";
 import { mostDeadLetters } from "../queue/queue.ts";
 import { type Answers, type ConsoleApp, forms, framed, type Page } from "./browser.ts";
@@ -51,18 +50,10 @@ const showing =
 const addNow = (show: Show, { readerOf }: Answers, { queue, ledger, clock }: ConsoleParts): void => {
   show("/", {}, async (c, _, site) => {
     const now = clock();
-    const [depth, dead, routes, heartbeats, totals, flow, turned, lost] = await Promise.all([
-      queue.depth(),
-      queue.deadLetterCount(site),
-      ledger.routes(),
-      ledger.heartbeats(),
+    const [{ status, flow }, totals] = await Promise.all([
+      readStatus({ queue, ledger }, site, now, curveBegin(now)),
       ledger.totals(site),
-      ledger.flow(site, curveBegin(now)),
-      turnedAway(ledger, site, now),
-      bouncing(ledger, site, now),
     ]);
-    const own = heartbeats.filter((one) => one.site === site);
-    const status = statusOf(now, depth, dead, routes, own, flow, turned, lost);
     return c.html(nowPage(readerOf(c), { status, totals, flow }));
   });
 };

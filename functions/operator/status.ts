@@ -1,9 +1,10 @@
-import { type RouteState, refusing } from "../deliver/breaker.ts";
-import type { Bouncing } from "../ledger/bouncing.ts";
+import { refusing } from "../deliver/breaker.ts";
+import { type Bouncing, bouncing } from "../ledger/bouncing.ts";
 import type { Flow } from "../ledger/flow.ts";
-import { type Heartbeat, isSilent } from "../ledger/heartbeat.ts";
-import type { TurnedAway, WrongTokens } from "../ledger/rejection.ts";
-import type { Depth } from "../queue/queue.ts";
+import { isSilent } from "../ledger/heartbeat.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import { turnedAway, type WrongTokens } from "../ledger/rejection.ts";
+import type { Queue } from "../queue/queue.ts";
 
 /** How the bridge is, as one site may know it. Times are Unix milliseconds of the bridge. */
 export type Status = {
@@ -32,40 +33,50 @@ export type Status = {
   bouncing: Bouncing[];
 };
 
-/** The status of what queue and ledger tell; routes that the settings have no more are left out. */
-export const statusOf = (
+/** The status of a site, and its flow from `since` on. Routes that the settings have no more are left out. */
+export const readStatus = async (
+  { queue, ledger }: { queue: Pick<Queue, "depth" | "deadLetterCount">; ledger: Ledger },
+  site: string,
   now: number,
-  { waiting, handedOut, oldestAt }: Depth,
-  deadLetters: number,
-  routes: readonly RouteState[],
-  heartbeats: readonly Heartbeat[],
-  { acceptedAt, mailedAt }: Pick<Flow, "acceptedAt" | "mailedAt">,
-  { rejected, wrongTokens }: TurnedAway,
-  bouncing: Bouncing[],
-): Status => ({
-  now,
-  queue: { waiting, in_flight: handedOut, oldest: oldestAt },
-  dead_letters: deadLetters,
-  routes: routes
-    .filter(({ removed }) => !removed)
-    .map((state) => {
-      const { route, down } = state;
-      const refusal = refusing(state, now);
-      return {
-        route,
-        down: down !== undefined,
-        refused: refusal !== undefined,
-        since: down?.since ?? refusal?.at,
-        reason: (down ?? refusal)?.reason,
-        probe_at: down?.probeAt,
-      };
-    }),
-  heartbeats: heartbeats.map((one) => ({ monitor: one.monitor, last: one.at, silent: isSilent(one) })),
-  last: { accepted: acceptedAt, mailed: mailedAt },
-  rejected,
-  wrong_tokens: wrongTokens,
-  bouncing,
-});
+  since = now,
+): Promise<{ status: Status; flow: Flow }> => {
+  const [depth, dead_letters, routes, heartbeats, flow, turned, lost] = await Promise.all([
+    queue.depth(),
+    queue.deadLetterCount(site),
+    ledger.routes(),
+    ledger.heartbeats(),
+    ledger.flow(site, since),
+    turnedAway(ledger, site, now),
+    bouncing(ledger, site, now),
+  ]);
+  const status = {
+    now,
+    queue: { waiting: depth.waiting, in_flight: depth.handedOut, oldest: depth.oldestAt },
+    dead_letters,
+    routes: routes
+      .filter(({ removed }) => !removed)
+      .map((state) => {
+        const { route, down } = state;
+        const refusal = refusing(state, now);
+        return {
+          route,
+          down: down !== undefined,
+          refused: refusal !== undefined,
+          since: down?.since ?? refusal?.at,
+          reason: (down ?? refusal)?.reason,
+          probe_at: down?.probeAt,
+        };
+      }),
+    heartbeats: heartbeats
+      .filter((one) => one.site === site)
+      .map((one) => ({ monitor: one.monitor, last: one.at, silent: isSilent(one) })),
+    last: { accepted: flow.acceptedAt, mailed: flow.mailedAt },
+    rejected: turned.rejected,
+    wrong_tokens: turned.wrongTokens,
+    bouncing: lost,
+  };
+  return { status, flow };
+};
 
 const secondsSince = (now: number, at: number): number => Math.max(0, Math.floor((now - at) / 1000));
 
