@@ -4,19 +4,14 @@ import type { DeliveryOutcome, Step } from "../deliver/outcome.ts";
 import type { Returned } from "../deliver/returned.ts";
 import type { Ending } from "../ledger/journal.ts";
 
+/** The fields of every event about one alert. */
+type OfAlert = { id: string; object: string; contact: string };
+
 /** Everything the bridge tells its operator while it runs. No event has a field that could hold a secret. */
 export type Event =
-  | {
-      event: "accepted";
-      id: string;
-      site: string;
-      object: string;
-      contact: string;
-      type: NotificationType;
-      state: State;
-    }
+  | (OfAlert & { event: "accepted"; site: string; type: NotificationType; state: State })
   /** An alert that came again under its id: it makes no second mail. */
-  | { event: "repeated"; id: string; object: string; contact: string; reason: string }
+  | (OfAlert & { event: "repeated"; reason: string })
   | {
       event: "request-refused";
       status: number;
@@ -37,11 +32,8 @@ export type Event =
   | { event: "probed"; status: number; site?: string }
   /** A 503; `ids` are of the alerts that were posted or asked for. */
   | { event: "unavailable"; what: string; error: string; ids?: string[]; moreIds?: number }
-  | {
+  | (OfAlert & {
       event: "ended";
-      id: string;
-      object: string;
-      contact: string;
       ending: Ending;
       row: Row;
       reason: string;
@@ -51,14 +43,11 @@ export type Event =
       queueId?: string;
       /** From its acceptance to this end. */
       seconds: number;
-    }
-  | { event: "held"; id: string; object: string; contact: string; row: Row; reason: string; until: number }
+    })
+  | (OfAlert & { event: "held"; row: Row; reason: string; until: number })
   | { event: "forgotten"; object: string; since: number }
-  | {
+  | (OfAlert & {
       event: "attempt-failed";
-      id: string;
-      object: string;
-      contact: string;
       row: Row;
       route: string;
       result: DeliveryOutcome["result"];
@@ -67,17 +56,10 @@ export type Event =
       reply: string;
       /** Absent if another route took the mail. */
       retryAt?: number;
-    }
+    })
   | { event: "route"; route: string; down: boolean; reason?: string; probeAt?: number }
   /** A mail came back after a relay or SES had accepted it. */
-  | {
-      event: "returned";
-      id: string;
-      site: string;
-      contact: string;
-      kind: Returned["kind"];
-      reply: string;
-    }
+  | { event: "returned"; id: string; site: string; contact: string; kind: Returned["kind"]; reply: string }
   /** A mail that was posted as a report, and changes nothing. */
   | { event: "return-ignored"; site: string; reason: string }
   /** A monitor has been silent for too long, or is heard again. */

@@ -6,47 +6,7 @@ import type { Heartbeat } from "../ledger/heartbeat.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Report } from "./event.ts";
-import { type Counter as CounterName, samplesOf } from "./metrics.ts";
-
-/** Each counter's help text, and its labels. */
-const counters: Record<CounterName, [help: string, ...labels: string[]]> = {
-  hardstate_accepted_total: ["Alerts that were taken, by notification type.", "type"],
-  hardstate_rejected_total: ["Alerts, or mailboxes of alerts, that were posted and not taken for good."],
-  hardstate_wrong_tokens_total: ["Posts without a token of HARDSTATE_TOKENS."],
-  hardstate_mailed_total: [
-    "Mails that a relay took, by row of the decision table, route and reply code.",
-    "row",
-    "route",
-    "code",
-  ],
-  hardstate_suppressed_total: ["Alerts that make no mail, by row of the decision table.", "row"],
-  hardstate_digested_total: ["Alerts that a digest told of, by row of the decision table.", "row"],
-  hardstate_refused_total: [
-    "Mails that a relay refused for good, by row, route and reply code.",
-    "row",
-    "route",
-    "code",
-  ],
-  hardstate_dead_total: ["Alerts that were given up, by row of the decision table.", "row"],
-  hardstate_deferred_total: [
-    "Attempts that are made again, by route and reply code (none: no reply).",
-    "route",
-    "code",
-  ],
-  hardstate_unauthorised_total: [
-    "Attempts that failed for our login, TLS or sender, by route and reply code.",
-    "route",
-    "code",
-  ],
-  hardstate_recoveries_without_problem_total: ["Recoveries whose problem never reached the bridge (R26)."],
-  hardstate_returned_total: [
-    "Mails that bounced, or were reported as spam, after a relay had accepted them.",
-    "kind",
-  ],
-  hardstate_sweeps_total: ["How often the ledger was searched for what is due; once a second."],
-  hardstate_failed_total: ["Errors of the bridge itself; the log has each with its stack."],
-  hardstate_unavailable_total: ["Requests that were answered with 503, by what was not usable.", "what"],
-};
+import { counters, samplesOf } from "./metrics.ts";
 
 /** From acceptance to the relay's reply: a healthy mail takes less than a second, a relay that is away some hours. */
 const deliveryBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400];
@@ -64,7 +24,7 @@ type PrometheusParts = {
 /** The numbers that events add to. */
 const countersIn = (registers: Registry[]) => {
   const counted = new Map(
-    Object.entries(counters).map(([name, [help, ...labelNames]]) => [
+    Object.entries(counters).map(([name, [help, labelNames = []]]) => [
       name,
       new Counter({ name, help, labelNames, registers }),
     ]),
