@@ -1,31 +1,21 @@
-import { messageIdOf, type Sender } from "../compose/mail.ts";
+import { messageIdOf } from "../compose/mail.ts";
 import type { Verdict } from "../decide/case.ts";
-import type { Policy } from "../decide/policy.ts";
-import type { Ledger, Page } from "../ledger/ledger.ts";
+import type { Page } from "../ledger/ledger.ts";
 import { claim, drop, hold, settleDigested, settleUnsent } from "../ledger/page.ts";
-import { type digests, lineOf } from "../ledger/storm.ts";
+import { lineOf } from "../ledger/storm.ts";
 import type { QueuedAlert } from "../queue/message.ts";
 import type { Disposition, ReceivedMessage } from "../queue/queue.ts";
 import { admit, heldOf } from "./admit.ts";
 import { isDigest, membersOf, verdictFor } from "./decided.ts";
 import type { Claimed } from "./hand-over.ts";
-import type { saying } from "./said.ts";
-
-export type BeginParts = {
-  ledger: Ledger;
-  sender: Sender;
-  policy: Policy;
-  clock: () => number;
-  say: ReturnType<typeof saying>;
-  digests: ReturnType<typeof digests>;
-};
+import type { WorkParts } from "./parts.ts";
 
 type Send = Verdict & { action: "send" };
 const removed: Disposition = { message: "remove" };
 
 /** An alert whose story has ended, as after a worker that died behind its last write. Undefined: a conflict. */
 const again = async (
-  { ledger, say, digests, clock }: BeginParts,
+  { ledger, say, digests, clock }: WorkParts,
   page: Page,
   queued: QueuedAlert,
 ): Promise<Disposition | undefined> => {
@@ -42,7 +32,7 @@ const again = async (
 
 /** Claims the mail of an alert. With a digest, its page has the alerts in it. Undefined: a conflict. */
 const claimed = async (
-  { ledger, sender, digests }: BeginParts,
+  { ledger, sender, digests }: WorkParts,
   page: Page,
   queued: QueuedAlert,
   verdict: Send,
@@ -62,7 +52,7 @@ const claimed = async (
  * undefined after a conflict: read and decide again. `counted` says that its mail was counted in an earlier round.
  */
 export const begin = async (
-  parts: BeginParts,
+  parts: WorkParts,
   queued: QueuedAlert,
   message: ReceivedMessage,
   counted: { alone: boolean },

@@ -20,9 +20,30 @@ const gatherMilliseconds = 20;
 const pause = (milliseconds: number): Promise<unknown> => setTimeout(milliseconds, undefined, { ref: false });
 
 /**
+ * Works on the groups of a batch side by side. `ended` gets each message of a group whose work has ended. After an error a
+ * message is given back with the later ones of its group. Otherwise it would come again only when its visibility timeout
+ * is over.
+ */
+export const workOn = async (
+  messages: readonly ReceivedMessage[],
+  handle: (message: ReceivedMessage) => Promise<Disposition>,
+  failed: (message: ReceivedMessage, error: unknown) => void,
+  ended: (message: ReceivedMessage, disposition: Disposition) => unknown,
+): Promise<void> => {
+  const groups = [...Map.groupBy(messages, ({ group }) => group).values()].map(async (group) => {
+    const dispositions = await drainInOrder(group, handle, failed);
+    const endings = group.map((message) => {
+      const afterSeconds = retryDelaySeconds(message.receiveCount);
+      return ended(message, dispositions.get(message) ?? { message: "give-back", afterSeconds });
+    });
+    await Promise.all(endings);
+  });
+  await Promise.all(groups);
+};
+
+/**
  * Works on one batch. Messages whose work has ended leave the queue together, each within about a second; `freed` gets
- * their number. After an error a message is given back with the later ones of its group. Otherwise it would come again only
- * when its visibility timeout is over.
+ * their number.
  */
 export const drain = async (
   queue: Queue,
@@ -35,14 +56,7 @@ export const drain = async (
   const done = new Map<ReceivedMessage, Disposition>();
   let busy = true;
   let left = messages.length;
-  const drained = [...Map.groupBy(messages, ({ group }) => group).values()].map(async (group) => {
-    const dispositions = await drainInOrder(group, handle, failed);
-    for (const message of group) {
-      const afterSeconds = retryDelaySeconds(message.receiveCount);
-      done.set(message, dispositions.get(message) ?? { message: "give-back", afterSeconds });
-    }
-  });
-  const all = Promise.all(drained).then(() => {
+  const all = workOn(messages, handle, failed, (message, end) => done.set(message, end)).then(() => {
     busy = false;
   });
   for (let refusals = 0; busy || done.size > 0; ) {
@@ -93,13 +107,22 @@ export const batchesOf = (
       while (inHand >= mostInHand) await freed.promise;
       return Math.min(10, mostInHand - inHand);
     },
-    begin: (messages: readonly ReceivedMessage[]): void => {
-      inHand += messages.length;
-      const batch = drain(queue, messages, handle, failedOne, free)
-        // Messages without a disposition come again when their visibility timeout is over.
-        .catch((error) => failed("working on the queue", error))
-        .finally(() => underWay.delete(batch));
-      underWay.add(batch);
+    /** Receives messages, and begins to work on them. Resolves to how many; after an error to none, a second later. */
+    receive: async (options: Parameters<Queue["receive"]>[0]): Promise<number> => {
+      try {
+        const messages = await queue.receive(options);
+        inHand += messages.length;
+        const batch = drain(queue, messages, handle, failedOne, free)
+          // Messages without a disposition come again when their visibility timeout is over.
+          .catch((error) => failed("working on the queue", error))
+          .finally(() => underWay.delete(batch));
+        underWay.add(batch);
+        return messages.length;
+      } catch (error) {
+        failed("working on the queue", error);
+        await setTimeout(1000);
+        return 0;
+      }
     },
     over: async (): Promise<void> => {
       await Promise.all(underWay);

@@ -1,29 +1,21 @@
 import { told } from "../decide/entry.ts";
 import { isLost } from "../deliver/outcome.ts";
 import type { Handover } from "../deliver/routes.ts";
-import type { Ledger } from "../ledger/ledger.ts";
 import { holdUnsent, release, settle } from "../ledger/page.ts";
 import type { QueuedAlert } from "../queue/message.ts";
 import type { Disposition } from "../queue/queue.ts";
 import type { Claimed } from "./hand-over.ts";
 import { endingOf, retryOf } from "./outcome.ts";
-import type { saying } from "./said.ts";
-
-export type FinishParts = {
-  ledger: Ledger;
-  giveUpAfterSeconds: number;
-  flapHoldSeconds: number;
-  clock: () => number;
-  say: ReturnType<typeof saying>;
-};
+import type { WorkParts } from "./parts.ts";
 
 /** Lets the alert of a mail wait that no route accepted: in the ledger (R29) or in the queue. */
 const postpone = async (
-  { ledger, say, clock, ...limits }: FinishParts,
+  { ledger, say, clock, giveUpAfterSeconds, policy }: WorkParts,
   queued: QueuedAlert,
   { mine, verdict }: Claimed,
   handover: Handover,
 ): Promise<Disposition> => {
+  const limits = { giveUpAfterSeconds, flapHoldSeconds: policy.flapHoldSeconds };
   const retry = retryOf(queued, mine.record, verdict, handover, limits, clock());
   if (retry.from === "ledger") await holdUnsent(ledger, queued, mine, handover, retry.at, clock());
   else await release(ledger, queued, mine, handover, clock());
@@ -34,7 +26,7 @@ const postpone = async (
 
 /** Settles the result of a mail, or lets its alert wait. */
 export const finish = async (
-  parts: FinishParts,
+  parts: WorkParts,
   queued: QueuedAlert,
   claimed: Claimed,
   handover: Handover,

@@ -1,26 +1,20 @@
 import { composeDigest } from "../compose/digest.ts";
-import { compose, reduced, type Sender, withoutLongOutput } from "../compose/mail.ts";
+import { compose, reduced, withoutLongOutput } from "../compose/mail.ts";
 import { render } from "../compose/mime.ts";
 import type { Verdict } from "../decide/case.ts";
 import type { Mail } from "../deliver/mail.ts";
 import type { Attempt } from "../deliver/outcome.ts";
-import type { Handover, relays } from "../deliver/routes.ts";
-import type { Ledger, Page } from "../ledger/ledger.ts";
+import type { Handover } from "../deliver/routes.ts";
+import type { Page } from "../ledger/ledger.ts";
 import type { QueuedAlert } from "../queue/message.ts";
+import type { PipelineParts } from "./parts.ts";
 
 /** A mail that no other worker sends now, and the page on which that is written. */
 export type Claimed = { mine: Page; verdict: Verdict & { action: "send" } };
 
-export type HandOverParts = {
-  ledger: Ledger;
-  handOver: ReturnType<typeof relays>;
-  sender: Sender;
-  clock: () => number;
-};
-
 /** The mail of a verdict; with a relay's refusal of it, in its reduced form. */
 const mailOf = async (
-  { ledger, sender, clock }: HandOverParts,
+  { ledger, sender, clock }: PipelineParts,
   queued: QueuedAlert,
   { mine, verdict }: Claimed,
   refusal?: string,
@@ -40,7 +34,7 @@ const isNo = ({ outcome: { result } }: Attempt) => result === "refused" || resul
  * other puts it off. A route that is down or refuses us may stay so: the one that answers may take that form.
  */
 export const deliver = async (
-  parts: HandOverParts,
+  parts: PipelineParts,
   queued: QueuedAlert,
   claimed: Claimed,
   until: number,

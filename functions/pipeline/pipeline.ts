@@ -1,43 +1,25 @@
-import type { Sender } from "../compose/mail.ts";
-import type { Policy } from "../decide/policy.ts";
 import { isLost } from "../deliver/outcome.ts";
-import type { relays } from "../deliver/routes.ts";
 import { entryKey } from "../identity.ts";
-import type { Ledger } from "../ledger/ledger.ts";
 import { digests } from "../ledger/storm.ts";
 import { readQueuedAlert } from "../queue/message.ts";
-import type { Disposition, Queue, ReceivedMessage } from "../queue/queue.ts";
-import type { Report } from "../report/event.ts";
+import type { Disposition, ReceivedMessage } from "../queue/queue.ts";
 import { untilWritten } from "../until-written.ts";
 import { settleMilliseconds } from "./admit.ts";
 import { begin } from "./begin.ts";
 import { finish } from "./finish.ts";
 import { deliver } from "./hand-over.ts";
+import type { PipelineParts } from "./parts.ts";
 import { saying } from "./said.ts";
 import { turns } from "./turns.ts";
-
-export type PipelineParts = {
-  ledger: Ledger;
-  queue: Pick<Queue, "send">;
-  handOver: ReturnType<typeof relays>;
-  sender: Sender;
-  operators: readonly string[];
-  policy: Policy;
-  giveUpAfterSeconds: number;
-  clock: () => number;
-  report: Report;
-};
 
 /**
  * Takes one message from the queue to its end: read, decide, claim, compose, deliver, settle. Resolves to the disposition
  * of the message. Rejects if the ledger could not be read or written, and then the message must stay.
  */
-export const pipeline = (parts: PipelineParts) => {
-  const { ledger, policy } = parts;
-  const say = saying(parts);
+export const pipeline = (given: PipelineParts) => {
+  const say = saying(given);
   const inTurn = turns();
-  const beginParts = { ...parts, say, digests: digests(ledger, policy, inTurn) };
-  const finishParts = { ...parts, say, flapHoldSeconds: policy.flapHoldSeconds };
+  const parts = { ...given, say, digests: digests(given.ledger, given.policy, inTurn) };
 
   return async (message: ReceivedMessage): Promise<Disposition> => {
     const reading = readQueuedAlert(message.body);
@@ -52,13 +34,13 @@ export const pipeline = (parts: PipelineParts) => {
     // Counted once, however often others change the object's entry first.
     const counted = { alone: false };
     const begun = await inTurn(entryKey(queued), () =>
-      untilWritten("the ledger's entry of an object", () => begin(beginParts, queued, message, counted)),
+      untilWritten("the ledger's entry of an object", () => begin(parts, queued, message, counted)),
     );
     if ("message" in begun) return begun;
     const last = begun.mine.record.attempts.at(-1);
     const lostBy = last && isLost(last) ? last.route : undefined;
     const until = message.visibleAgainAt - settleMilliseconds;
     const handover = await deliver(parts, queued, begun, until, lostBy);
-    return finish(finishParts, queued, begun, handover);
+    return finish(parts, queued, begun, handover);
   };
 };

@@ -6,15 +6,7 @@ import { operatorSite } from "../identity.ts";
 import type { Ending } from "../ledger/journal.ts";
 import { type Notice, tell } from "../operator/notices.ts";
 import type { QueuedAlert } from "../queue/message.ts";
-import type { Queue } from "../queue/queue.ts";
-import type { Report } from "../report/event.ts";
-
-type SaidParts = {
-  queue: Pick<Queue, "send">;
-  operators: readonly string[];
-  clock: () => number;
-  report: Report;
-};
+import type { PipelineParts } from "./parts.ts";
 
 /** A worker asks at most so often whether operators have heard of a monitor's wrong clock. */
 const clockMilliseconds = 3_600_000;
@@ -24,7 +16,7 @@ const mostClocks = 1000;
 const named = ({ id, alert, contact }: QueuedAlert) => ({ id, object: objectName(alert), contact });
 
 /** The worker's words about an alert: for the log, and for operators. */
-export const saying = ({ queue, operators, clock, report }: SaidParts) => {
+export const saying = ({ queue, operators, clock, report }: PipelineParts) => {
   /** Never about mail to operators: that would go on for ever. */
   const tellOperators = async (notice: Notice, site?: string): Promise<void> => {
     if (site !== operatorSite) await tell({ queue, operators }, notice, clock());

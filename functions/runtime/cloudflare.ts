@@ -1,5 +1,4 @@
 import { connect, type Socket } from "node:net";
-import { setTimeout } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import type { Fault } from "../alert.ts";
 import openapi from "../api/openapi.json" with { type: "json" };
@@ -169,14 +168,7 @@ const work = async ({ settings, queue, ledger, ses }: Bridge) => {
       const waitSeconds = Math.min(20, Math.floor((until - clock()) / 1000));
       // SQS waits whole seconds: it would be asked fifty times in the last one, and each costs.
       if (waitSeconds < 1) break;
-      try {
-        const messages = await queue.receive({ max, waitSeconds, visibilityTimeoutSeconds });
-        taken += messages.length;
-        batches.begin(messages);
-      } catch (error) {
-        failed("working on the queue", error);
-        await setTimeout(1000);
-      }
+      taken += await batches.receive({ max, waitSeconds, visibilityTimeoutSeconds });
     }
     await batches.over();
     await probeUnused(

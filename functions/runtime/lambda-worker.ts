@@ -5,16 +5,10 @@ import { readFeedback } from "../deliver/ses-events.ts";
 import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { isSilent } from "../ledger/heartbeat.ts";
 import { noteReturned } from "../operator/returned.ts";
-import { batchesOf } from "../pipeline/drain.ts";
+import { batchesOf, workOn } from "../pipeline/drain.ts";
 import { pipeline } from "../pipeline/pipeline.ts";
 import { sweep as sweepLedger } from "../pipeline/sweep.ts";
-import {
-  type Disposition,
-  drainInOrder,
-  idIn,
-  type ReceivedMessage,
-  retryDelaySeconds,
-} from "../queue/queue.ts";
+import { type Disposition, idIn, type ReceivedMessage } from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import type { Report } from "../report/event.ts";
 import { lambdaSettings, madeOf, toLog } from "./lambda.ts";
@@ -103,13 +97,7 @@ const workMeanwhile = async (
     const max = await batches.room();
     if (leftMilliseconds() < leastLeftMilliseconds || (await isOver())) break;
     const visibilityTimeoutSeconds = Math.floor(leftMilliseconds() / 1000);
-    try {
-      const messages = await queue.receive({ max, waitSeconds: 1, visibilityTimeoutSeconds });
-      batches.begin(messages);
-    } catch (error) {
-      failed("working on the queue", error);
-      await setTimeout(1000);
-    }
+    await batches.receive({ max, waitSeconds: 1, visibilityTimeoutSeconds });
   }
   await batches.over();
 };
@@ -144,23 +132,12 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
       failed("disposing of a message", error, idIn(message));
     }
   };
-  const work = async (group: readonly ReceivedMessage[]) => {
-    const dispositions = await drainInOrder(group, handle, (message, error) =>
-      failed("handling an alert", error, idIn(message)),
-    );
-    await Promise.all(
-      group.map((message) => {
-        // Otherwise they would come again only when their visibility timeout is over.
-        const afterSeconds = retryDelaySeconds(message.receiveCount);
-        return finish(message, dispositions.get(message) ?? { message: "give-back", afterSeconds });
-      }),
-    );
-  };
-  const groups = Map.groupBy(
+  const worked = workOn(
     batch.map(([message]) => message),
-    ({ group }) => group,
+    handle,
+    (message, error) => failed("handling an alert", error, idIn(message)),
+    finish,
   );
-  const worked = Promise.all([...groups.values()].map(work));
   const over = Promise.all([worked, workMeanwhile(made, worked, leftMilliseconds)]).then(() => true);
   const removeDone = async () => {
     const these = done;

@@ -128,13 +128,7 @@ const work = async (
       // The embedded queue and ledger answer at once: a backlog would leave HTTP no turn.
       await setImmediate();
       const max = await batches.room();
-      try {
-        const messages = await queue.receive({ max, waitSeconds: 20, visibilityTimeoutSeconds, signal });
-        batches.begin(messages);
-      } catch (error) {
-        failed("working on the queue", error);
-        await setTimeout(1000);
-      }
+      await batches.receive({ max, waitSeconds: 20, visibilityTimeoutSeconds, signal });
     }
   };
   await Promise.all(Array.from({ length: receivers }, receive));
