@@ -415,3 +415,9 @@ export const readSettings = (
     },
   };
 };
+
+/** An error that names these faults of settings. */
+export const wrongSettings = (faults: readonly Fault[]): Error =>
+  new Error(
+    `these settings are wrong: ${faults.map(({ field, expected }) => `${field} needs ${expected}`).join("; ")}`,
+  );

@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import { objectName } from "../alert.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { dayOf, noteRejected, noteWrongTokens, type Rejected } from "../ledger/rejection.ts";
-import type { Report } from "../report/event.ts";
+import { failing, type Report } from "../report/event.ts";
 
 /** The name that a client gives itself, where its token or its body does not say it. */
 export const monitorOf = (c: Context): string | undefined =>
@@ -64,8 +64,7 @@ export const turnAway = ({
       await Promise.race([work, tooLate]);
       return true;
     } catch (error) {
-      const words = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      report({ event: "failed", during: "noting what was rejected", error: words });
+      failing(report)("noting what was rejected", error);
       return false;
     }
   };

@@ -75,3 +75,11 @@ export type Event =
   | { event: "stopped" };
 
 export type Report = (event: Event) => void;
+
+/** Reports an error with its stack: of which work, and of which alert if it is of one. */
+export const failing =
+  (report: Report) =>
+  (during: string, error: unknown, id?: string): void => {
+    const words = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    report({ event: "failed", id, during, error: words });
+  };

@@ -1,11 +1,9 @@
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import type { Fault } from "../alert.ts";
 import openapi from "../api/openapi.json" with { type: "json" };
 import { refusal } from "../api/refusals.ts";
-import { readSettings, type Settings } from "../config.ts";
+import { readSettings, type Settings, wrongSettings } from "../config.ts";
 import { webConsole } from "../console/http.ts";
-import { probeUnused, relays, useRoutes } from "../deliver/routes.ts";
 import { SessionError } from "../deliver/session.ts";
 import { type Sockets, tooLate } from "../deliver/smtp-wire.ts";
 import { operatorSite } from "../identity.ts";
@@ -14,13 +12,12 @@ import { mostReportBytes, takeReport } from "../intake/returns.ts";
 import { durableObjectLedger, type LedgerStub } from "../ledger/durable-object.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { batchesOf } from "../pipeline/drain.ts";
-import { pipeline } from "../pipeline/pipeline.ts";
-import { sweep } from "../pipeline/sweep.ts";
 import type { Queue } from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
+import { failing } from "../report/event.ts";
 import { complain, toConsole } from "../report/log.ts";
+import { bridge } from "./bridge.ts";
 import type { Environment } from "./settings.ts";
-import { transportOf } from "./transports.ts";
 
 export { LedgerObject } from "../ledger/durable-object.ts";
 
@@ -29,6 +26,7 @@ type Bindings = Environment & { LEDGER: DurableObjectNamespace<LedgerStub> };
 
 const clock = () => Date.now();
 const report = toConsole("json", clock);
+const failed = failing(report);
 
 /** The next cron is a minute away; a batch that was begun by then may end later. */
 const drainMilliseconds = 50_000;
@@ -89,18 +87,15 @@ const workerSockets: Sockets = {
   },
 };
 
-type Bridge = {
+type Parts = {
   settings: Settings;
   queue: Queue;
   ledger: Ledger;
   ses: { credentials: { accessKeyId: string; secretAccessKey: string }; endpoint?: string };
 };
 
-const wordsOf = (faults: readonly Fault[]): string =>
-  `these settings are wrong: ${faults.map(({ field, expected }) => `${field} needs ${expected}`).join("; ")}`;
-
 /** The parts for requests or a cron: no connection is in it. Throws with all faults of the settings. */
-const bridgeOf = ({ LEDGER, ...environment }: Bindings): Bridge => {
+const partsOf = ({ LEDGER, ...environment }: Bindings): Parts => {
   const reading = readSettings(environment, "cloudflare");
   const credentials = {
     accessKeyId: environment.AWS_ACCESS_KEY_ID ?? "",
@@ -111,7 +106,7 @@ const bridgeOf = ({ LEDGER, ...environment }: Bindings): Bridge => {
     if (!environment[field]) faults.push({ field, expected: "a key of AWS that may use the queue" });
   if (!LEDGER)
     faults.push({ field: "LEDGER", expected: "the Durable Object's binding, as in wrangler.toml" });
-  if (!reading.ok || faults.length > 0) throw new Error(wordsOf(faults));
+  if (!reading.ok || faults.length > 0) throw wrongSettings(faults);
   const settings = reading.value;
   const url = "url" in settings.queue ? settings.queue.url : "";
   const queue = sqsQueue(sqsClient(url, environment.AWS_REGION ?? "us-east-1", credentials), url, clock);
@@ -121,63 +116,41 @@ const bridgeOf = ({ LEDGER, ...environment }: Bindings): Bridge => {
   return { settings, queue, ledger, ses };
 };
 
+type Bridge = ReturnType<typeof bridge>;
+
 let last: { bindings: Bindings; app: { fetch(request: Request): Response | Promise<Response> } } | undefined;
 /** Made once for an isolate: its routes cost more than a request. No connection is in it, each call makes its own. */
 const appOf = (bindings: Bindings) => {
   if (last?.bindings !== bindings) {
-    const { settings, queue, ledger } = bridgeOf(bindings);
+    const { settings, queue, ledger } = partsOf(bindings);
     const front = { ...settings, queue, ledger, clock, report, openapi: () => openapi };
     last = { bindings, app: intake(front).route("/", webConsole(front)) };
   }
   return last.app;
 };
 
-const failed = (during: string, error: unknown, id?: string) =>
-  report({
-    event: "failed",
-    id,
-    during,
-    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-  });
-
 /** An alert that was due and could not be handed over stays due. It is no reason to mail nothing else. */
-const sweepLedger = async ({ settings, queue, ledger }: Bridge) => {
+const sweepLedger = async (sweep: Bridge["sweep"]) => {
   try {
-    report({ event: "swept", due: await sweep({ ...settings, ledger, queue, report }, clock()) });
+    report({ event: "swept", due: await sweep() });
   } catch (error) {
     failed("sweeping the ledger", error);
   }
 };
 
-const work = async ({ settings, queue, ledger, ses }: Bridge) => {
+const work = async (queue: Queue, { handle, useRoutes, probe }: Bridge) => {
   const until = clock() + drainMilliseconds;
-  const surroundings = { sockets: workerSockets, ses };
-  const used = settings.relays.map(({ route }) => route);
-  await useRoutes(ledger, used, clock(), false);
-  const share = Math.max(1, Math.floor(mailConnections / settings.relays.length));
-  const routes = settings.relays.map((relay) => ({
-    relay: { ...relay, connections: Math.min(relay.connections, share) },
-    transport: transportOf(relay, settings.sender, clock, undefined, surroundings),
-  }));
-  const handOver = relays({ routes, states: ledger, clock });
-  const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
+  await useRoutes(false);
   const batches = batchesOf(queue, mostInHand, handle, failed);
-  try {
-    for (let taken = 0; taken < mostMessages; ) {
-      const max = await batches.room();
-      const waitSeconds = Math.min(20, Math.floor((until - clock()) / 1000));
-      // SQS waits whole seconds: it would be asked fifty times in the last one, and each costs.
-      if (waitSeconds < 1) break;
-      taken += await batches.receive({ max, waitSeconds, visibilityTimeoutSeconds });
-    }
-    await batches.over();
-    await probeUnused(
-      { routes, states: ledger, clock },
-      AbortSignal.timeout(visibilityTimeoutSeconds * 1000),
-    );
-  } finally {
-    for (const { transport } of routes) transport.close();
+  for (let taken = 0; taken < mostMessages; ) {
+    const max = await batches.room();
+    const waitSeconds = Math.min(20, Math.floor((until - clock()) / 1000));
+    // SQS waits whole seconds: it would be asked fifty times in the last one, and each costs.
+    if (waitSeconds < 1) break;
+    taken += await batches.receive({ max, waitSeconds, visibilityTimeoutSeconds });
   }
+  await batches.over();
+  await probe(AbortSignal.timeout(visibilityTimeoutSeconds * 1000));
 };
 
 /** The part of a mail that is used here. */
@@ -211,18 +184,26 @@ export default {
   },
   /** Takes the mail to the bounce address. If this throws, the sending server tries again. */
   email: async (message: ArrivedMail, bindings: Bindings): Promise<void> => {
-    const { settings, queue, ledger } = bridgeOf(bindings);
+    const { settings, queue, ledger } = partsOf(bindings);
     const parts = { ...settings, queue, ledger, clock, report };
     const answer = await takeReport(parts, operatorSite, await beginningOf(message.raw), message.to);
     if (answer.status === "ignored")
       message.setReject(`Only reports of undelivered mail are read here: ${answer.reason}`);
   },
   scheduled: async (_: unknown, bindings: Bindings): Promise<void> => {
-    const bridge = bridgeOf(bindings);
-    const swept = sweepLedger(bridge);
+    const { settings, queue, ledger, ses } = partsOf(bindings);
+    const share = Math.max(1, Math.floor(mailConnections / settings.relays.length));
+    const relays = settings.relays.map((relay) => ({
+      ...relay,
+      connections: Math.min(relay.connections, share),
+    }));
+    const surroundings = { sockets: workerSockets, ses };
+    const made = bridge({ settings: { ...settings, relays }, queue, ledger, clock, report, surroundings });
+    const swept = sweepLedger(made.sweep);
     try {
-      await work(bridge);
+      await work(queue, made);
     } finally {
+      made.close();
       await swept;
     }
   },

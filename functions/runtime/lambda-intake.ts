@@ -2,9 +2,7 @@ import { readFileSync } from "node:fs";
 import { handle, type LambdaContext, type LambdaEvent } from "hono/aws-lambda";
 import { webConsole } from "../console/http.ts";
 import { intake } from "../intake/app.ts";
-import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
-import { sqsClient, sqsQueue } from "../queue/sqs.ts";
-import { lambdaSettings, madeOf, toLog } from "./lambda.ts";
+import { lambdaSettings, madeOf, storesOf, toLog } from "./lambda.ts";
 import { parameterStore } from "./ssm.ts";
 
 const clock = () => Date.now();
@@ -18,12 +16,9 @@ const settings = await lambdaSettings(
   clock,
   report,
 );
-const database = dynamodbClient();
 
-const appOf = madeOf(({ queue: { url }, ledger: { table }, tokens, aliases, allowed, operators, rate }) => {
-  const queue = sqsQueue(sqsClient(url, process.env.AWS_REGION ?? ""), url, clock);
-  const ledger = dynamodbLedger(database, table);
-  const front = { tokens, aliases, allowed, operators, rate, queue, ledger, clock, report, openapi };
+const appOf = madeOf((known) => {
+  const front = { ...known, ...storesOf(known, clock), clock, report, openapi };
   return handle(intake(front).route("/", webConsole(front)));
 });
 

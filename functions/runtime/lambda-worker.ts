@@ -1,19 +1,14 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 import type { Context, EventBridgeEvent, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
-import { probeUnused, relays, useRoutes } from "../deliver/routes.ts";
 import { readFeedback } from "../deliver/ses-events.ts";
-import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
 import { isSilent } from "../ledger/heartbeat.ts";
 import { noteReturned } from "../operator/returned.ts";
 import { batchesOf, workOn } from "../pipeline/drain.ts";
-import { pipeline } from "../pipeline/pipeline.ts";
-import { sweep as sweepLedger } from "../pipeline/sweep.ts";
 import { type Disposition, idIn, type ReceivedMessage } from "../queue/queue.ts";
-import { sqsClient, sqsQueue } from "../queue/sqs.ts";
-import type { Report } from "../report/event.ts";
-import { lambdaSettings, madeOf, toLog } from "./lambda.ts";
+import { failing, type Report } from "../report/event.ts";
+import { bridge } from "./bridge.ts";
+import { lambdaSettings, madeOf, storesOf, toLog } from "./lambda.ts";
 import { parameterStore } from "./ssm.ts";
-import { transportOf } from "./transports.ts";
 
 const clock = () => Date.now();
 /** Kept back from an invocation's time, to answer before Lambda kills the process. */
@@ -33,36 +28,23 @@ const report: Report = (event) => {
   if (event.event === "attempt-failed" && event.result === "unauthorised") settings.doubt();
   log(event);
 };
-const database = dynamodbClient();
 
 const bridgeOf = madeOf((known) => {
-  const { url } = known.queue;
-  const queue = sqsQueue(sqsClient(url, process.env.AWS_REGION ?? ""), url, clock);
-  const ledger = dynamodbLedger(database, known.ledger.table);
-  const routes = known.relays.map((relay) => ({ relay, transport: transportOf(relay, known.sender, clock) }));
-  const handOver = relays({ routes, states: ledger, clock });
-  const handle = pipeline({ ...known, ledger, queue, handOver, clock, report });
-  return { known, queue, ledger, routes, handle };
+  const stores = storesOf(known, clock);
+  return { known, ...stores, ...bridge({ settings: known, ...stores, clock, report }) };
 });
 type Bridge = ReturnType<typeof bridgeOf>;
 
-const namesOf = ({ known }: Bridge): string[] => known.relays.map(({ route }) => route);
 let last: Bridge | undefined;
 /** Queue, ledger and routes by the settings of now. Once these are others, routes may be probed at once. */
-const bridge = async (): Promise<Bridge> => {
+const bridgeOfNow = async (): Promise<Bridge> => {
   const now = bridgeOf(await settings.current());
-  if (last && last !== now) await useRoutes(now.ledger, namesOf(now), clock(), true);
+  if (last && last !== now) await now.useRoutes(true);
   last = now;
   return now;
 };
 
-const failed = (during: string, error: unknown, id?: string) =>
-  report({
-    event: "failed",
-    id,
-    during,
-    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-  });
+const failed = failing(report);
 
 const messageOf = ({ receiptHandle, body, attributes, messageId }: SQSRecord, visibleAgainAt: number) => ({
   receipt: receiptHandle,
@@ -109,8 +91,8 @@ const workMeanwhile = async (
  * slow, the invocation works on further messages of the queue.
  */
 export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatchResponse> => {
-  const made = await bridge();
-  const { queue, routes, handle } = made;
+  const made = await bridgeOfNow();
+  const { queue, handle } = made;
   const leftMilliseconds = () => context.getRemainingTimeInMillis() - answerMilliseconds;
   const visibleAgainAt = clock() + leftMilliseconds();
   const batch = event.Records.map((record) => [messageOf(record, visibleAgainAt), record] as const);
@@ -154,7 +136,7 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
   while (!(await Promise.race([over, setTimeout(removeMilliseconds)])))
     await Promise.race([over, removeDone()]);
   // Lambda freezes the process until the next batch: a session that is kept would be found dead.
-  for (const { transport } of routes) transport.close();
+  made.close();
   return {
     batchItemFailures: batch
       .filter(([message]) => again.has(message))
@@ -164,15 +146,15 @@ export const worker = async (event: SQSEvent, context: Context): Promise<SQSBatc
 
 /** Puts what is due on the queue, tells operators of routes, and probes those that no mail comes to; each minute. */
 export const sweep = async (_event: unknown, context: Context): Promise<void> => {
-  const now = await bridge();
-  const { known, queue, ledger, routes } = now;
-  const used = await useRoutes(ledger, namesOf(now), clock(), false);
-  const due = await sweepLedger({ ...known, ledger, queue, report }, clock());
+  const now = await bridgeOfNow();
+  const { known, ledger } = now;
+  const used = await now.useRoutes(false);
+  const due = await now.sweep();
   const heartbeats = known.heartbeatAfterSeconds === undefined ? [] : await ledger.heartbeats();
   const silent = heartbeats.filter(isSilent).length;
   report({ event: "swept", due, silent, down: used.filter((route) => route.down).length });
   const limit = AbortSignal.timeout(Math.max(context.getRemainingTimeInMillis() - answerMilliseconds, 1));
-  await probeUnused({ routes, states: ledger, clock }, limit);
+  await now.probe(limit);
 };
 
 /** Adds to an alert's story what SES tells of its mail by EventBridge: bounces, delays and complaints. */
@@ -183,7 +165,7 @@ export const feedback = async ({ detail }: EventBridgeEvent<string, unknown>): P
     return failed("reading an event of SES", faults);
   }
   const { site, id, messageId, returned } = reading.value;
-  const { known, queue, ledger } = await bridge();
+  const { known, queue, ledger } = await bridgeOfNow();
   const record = await ledger.story(site, id);
   const ours = record?.attempts.some(
     ({ outcome }) => outcome.result === "accepted" && outcome.queueId === messageId,

@@ -1,4 +1,6 @@
-import { type Runtime, readSettings, type Settings } from "../config.ts";
+import { type Runtime, readSettings, type Settings, wrongSettings } from "../config.ts";
+import { dynamodbClient, dynamodbLedger } from "../ledger/dynamodb.ts";
+import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { asEmf } from "../report/emf.ts";
 import type { Report } from "../report/event.ts";
 import type { Environment } from "./settings.ts";
@@ -39,10 +41,7 @@ const readAll = async (
   // A parameter that cannot be fetched is named without its value.
   const unread = new Set(faults.map(({ field }) => field.replace(/_PARAMETER$/, "")));
   const all = [...faults, ...(reading.ok ? [] : reading.faults.filter(({ field }) => !unread.has(field)))];
-  if (!reading.ok || all.length > 0)
-    throw new Error(
-      `these settings are wrong: ${all.map(({ field, expected }) => `${field} needs ${expected}`).join("; ")}`,
-    );
+  if (!reading.ok || all.length > 0) throw wrongSettings(all);
   return { settings: reading.value as OnLambda, text: JSON.stringify(whole) };
 };
 
@@ -79,6 +78,13 @@ export const lambdaSettings = async (
     },
   };
 };
+
+const database = dynamodbClient();
+/** Queue and ledger of a function; the client of the database is made once. */
+export const storesOf = ({ queue: { url }, ledger }: OnLambda, clock: () => number) => ({
+  queue: sqsQueue(sqsClient(url, process.env.AWS_REGION ?? ""), url, clock),
+  ledger: dynamodbLedger(database, ledger.table),
+});
 
 /** A value that is made from settings, and made anew after they change. */
 export const madeOf = <T>(make: (settings: OnLambda) => T): ((settings: OnLambda) => T) => {

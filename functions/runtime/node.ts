@@ -7,21 +7,18 @@ import { createAdaptorServer } from "@hono/node-server";
 import type { Fault } from "../alert.ts";
 import { readSettings, type Settings, trialSettings } from "../config.ts";
 import { webConsole } from "../console/http.ts";
-import { probeUnused, relays, useRoutes } from "../deliver/routes.ts";
 import { intake } from "../intake/app.ts";
 import { type SqliteLedger, sqliteLedger } from "../ledger/sqlite.ts";
 import { batchesOf } from "../pipeline/drain.ts";
-import { pipeline } from "../pipeline/pipeline.ts";
-import { sweep } from "../pipeline/sweep.ts";
 import type { Queue } from "../queue/queue.ts";
 import { type SqliteQueue, sqliteQueue } from "../queue/sqlite.ts";
-import type { Report } from "../report/event.ts";
+import { failing, type Report } from "../report/event.ts";
 import { complain, say, toConsole } from "../report/log.ts";
 import { prometheus } from "../report/prometheus.ts";
 import { lockFile } from "../sqlite.ts";
+import { bridge } from "./bridge.ts";
 import { keepRoom } from "./connections.ts";
 import { type Environment, withFiles } from "./settings.ts";
-import { transportOf } from "./transports.ts";
 import type { CapturingRelay } from "./trial.ts";
 
 const clock = () => Date.now();
@@ -109,19 +106,14 @@ Once more, and it is suppressed; with RECOVERY and OK in it, the recovery is mai
 See it all in the console, ${url}/ : log in with the token that is in ${state}/token.
 `;
 
-const trace = (error: unknown): string =>
-  error instanceof Error ? (error.stack ?? error.message) : String(error);
-
 /** Takes messages and works on them until `signal` aborts; ends when what it holds is dealt with. */
 const work = async (
   queue: Queue,
   receivers: number,
-  handle: ReturnType<typeof pipeline>,
-  report: Report,
+  handle: ReturnType<typeof bridge>["handle"],
+  failed: ReturnType<typeof failing>,
   signal: AbortSignal,
 ) => {
-  const failed = (during: string, error: unknown, id?: string) =>
-    report({ event: "failed", id, during, error: trace(error) });
   const batches = batchesOf(queue, mostInHand, handle, failed);
   const receive = async () => {
     while (!signal.aborted) {
@@ -140,7 +132,7 @@ const repeat = async (
   during: string,
   pause: number,
   work: () => Promise<unknown>,
-  report: Report,
+  failed: ReturnType<typeof failing>,
   signal: AbortSignal,
 ) => {
   while (!signal.aborted) {
@@ -148,7 +140,7 @@ const repeat = async (
       await work();
     } catch (error) {
       // Alerts that were due stay due, on disk.
-      report({ event: "failed", during, error: trace(error) });
+      failed(during, error);
     }
     await setTimeout(pause, undefined, { signal }).catch(() => undefined);
   }
@@ -205,38 +197,29 @@ const main = async () => {
   const log = toConsole(isText ? "text" : "json", clock);
   const { lock, settings, trial } = await configure(log);
   const { embedded, queue, ledger } = await openStores(settings);
-  const used = settings.relays.map(({ route }) => route);
-  await useRoutes(ledger, used, clock(), true);
-  const routes = settings.relays.map((relay) => ({
-    relay,
-    transport: transportOf(relay, settings.sender, clock),
-  }));
-  const { observe, scrape } = prometheus({ queue, ledger, routes: [...used], clock });
+  const routes = settings.relays.map(({ route }) => route);
+  const { observe, scrape } = prometheus({ queue, ledger, routes, clock });
   const report: Report = (event) => {
     observe(event);
     log(event);
   };
+  const failed = failing(report);
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const made = bridge({ settings, queue, ledger, clock, report, stopping: signal });
+  await made.useRoutes(true);
   const front = { ...settings, queue, ledger, clock, report, scrape, openapi };
   const { server, url } = await serve(intake(front).route("/", webConsole(front)).fetch, settings);
 
-  const stopping = new AbortController();
-  const { signal } = stopping;
-  const handOver = relays({ routes, states: ledger, clock, stopping: signal });
-  const handle = pipeline({ ...settings, ledger, queue, handOver, clock, report });
   const awakeSince = clock();
   // Once a second: counted, but no line in the log.
-  const sweeps = async () =>
-    observe({
-      event: "swept",
-      due: await sweep({ ...settings, ledger, queue, report, awakeSince }, clock()),
-    });
-  const probes = () => probeUnused({ routes, states: ledger, clock }, signal);
+  const sweep = async () => observe({ event: "swept", due: await made.sweep(awakeSince) });
   const running = [
-    work(queue, embedded ? 1 : sqsReceivers, handle, report, signal),
-    repeat("sweeping the ledger", sweepMilliseconds, sweeps, report, signal),
-    repeat("probing a route", probeMilliseconds, probes, report, signal),
+    work(queue, embedded ? 1 : sqsReceivers, made.handle, failed, signal),
+    repeat("sweeping the ledger", sweepMilliseconds, sweep, failed, signal),
+    repeat("probing a route", probeMilliseconds, () => made.probe(signal), failed, signal),
   ];
-  report({ event: "started", url, routes: [...used], state: settings.state });
+  report({ event: "started", url, routes, state: settings.state });
   if (trial) say(trialWords(url, settings));
 
   const stop = async (name: string) => {
@@ -246,7 +229,7 @@ const main = async () => {
     // Mail that is still under way then is on disk, and the next start goes on with it.
     setTimeout(stopWithinMilliseconds, undefined, { ref: false }).then(() => process.exit(1));
     await Promise.all([closed, ...running]);
-    for (const { transport } of routes) transport.close();
+    made.close();
     await trial?.close();
     embedded?.close();
     ledger.close();

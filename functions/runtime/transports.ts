@@ -16,7 +16,7 @@ const ehloName = ({ from }: Sender): string =>
 /**
  * The parts that a runtime must bring if they differ from Node's: how to connect, and what the AWS SDK does not find.
  */
-type Surroundings = Pick<SessionParts, "sockets"> & { ses?: Parameters<typeof sesClient>[1] };
+export type Surroundings = Pick<SessionParts, "sockets"> & { ses?: Parameters<typeof sesClient>[1] };
 
 /** A relay with its name for EHLO, and what sessions with it need. */
 export const sessionsOf = (
