@@ -1,45 +1,20 @@
 import { refusing } from "../deliver/breaker.ts";
-import { type Bouncing, bouncing } from "../ledger/bouncing.ts";
-import type { Flow } from "../ledger/flow.ts";
+import { bouncing } from "../ledger/bouncing.ts";
 import { isSilent } from "../ledger/heartbeat.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { turnedAway, type WrongTokens } from "../ledger/rejection.ts";
+import { turnedAway } from "../ledger/rejection.ts";
 import type { Queue } from "../queue/queue.ts";
 
-/** How the bridge is, as one site may know it. Times are Unix milliseconds of the bridge. */
-export type Status = {
-  now: number;
-  queue: { waiting: number; in_flight: number; oldest?: number };
-  /** Dead letters of this site, counted up to `mostDeadLetters`. */
-  dead_letters: number;
-  routes: {
-    route: string;
-    /** No mail goes by it but a probe now and then. */
-    down: boolean;
-    /** It refuses our login, sender or account, or the way to it is not safe; down or not. */
-    refused: boolean;
-    since?: number;
-    reason?: string;
-    probe_at?: number;
-  }[];
-  heartbeats: { monitor: string; last: number; silent: boolean }[];
-  /** When the site's last alert was received, and when a relay last took a mail of it (ledger/flow.ts). */
-  last: { accepted?: number; mailed?: number };
-  /** Alerts, or mailboxes of alerts, of this site that were rejected in the last 24 hours. */
-  rejected: number;
-  /** Posts without a token of any site in the last 24 hours. */
-  wrong_tokens: WrongTokens;
-  /** Contacts of this site who get no mail: it comes back, or relays refuse or defer it. */
-  bouncing: Bouncing[];
-};
-
-/** The status of a site, and its flow from `since` on. Routes that the settings have no more are left out. */
+/**
+ * How the bridge is, as one site may know it, and the site's flow from `since` on. Times are Unix milliseconds of the
+ * bridge. Routes that the settings have no more are left out.
+ */
 export const readStatus = async (
   { queue, ledger }: { queue: Pick<Queue, "depth" | "deadLetterCount">; ledger: Ledger },
   site: string,
   now: number,
   since = now,
-): Promise<{ status: Status; flow: Flow }> => {
+) => {
   const [depth, dead_letters, routes, heartbeats, flow, turned, lost] = await Promise.all([
     queue.depth(),
     queue.deadLetterCount(site),
@@ -60,7 +35,9 @@ export const readStatus = async (
         const refusal = refusing(state, now);
         return {
           route,
+          /** No mail goes by it but a probe now and then. */
           down: down !== undefined,
+          /** It refuses our login, sender or account, or the way to it is not safe; down or not. */
           refused: refusal !== undefined,
           since: down?.since ?? refusal?.at,
           reason: (down ?? refusal)?.reason,
@@ -77,6 +54,7 @@ export const readStatus = async (
   };
   return { status, flow };
 };
+export type Status = Awaited<ReturnType<typeof readStatus>>["status"];
 
 const secondsSince = (now: number, at: number): number => Math.max(0, Math.floor((now - at) / 1000));
 

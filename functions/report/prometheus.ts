@@ -97,14 +97,6 @@ export const prometheus = (parts: PrometheusParts) => {
   const registry = new Registry();
   const observe = countersIn([registry]);
   const { readable, waiting, inHand, oldest, dead, down, unauthorised } = gaugesIn([registry]);
-  const readQueue = async () => {
-    const [depth, deadLetters] = await Promise.all([queue.depth(), queue.deadLetterCount()]);
-    return { ...depth, deadLetters };
-  };
-  const readLedger = async () => {
-    const [states, heartbeats] = await Promise.all([ledger.routes(), ledger.heartbeats()]);
-    return { states, heartbeats };
-  };
   /** The answer of a part in its time. If there is none, the part is marked as unreadable. */
   const read = async <T>(part: string, reading: Promise<T>): Promise<T | undefined> => {
     const tooLate = setTimeout(readMilliseconds, undefined, { ref: false });
@@ -113,19 +105,24 @@ export const prometheus = (parts: PrometheusParts) => {
     return answer;
   };
   const scrape = async (site: string): Promise<{ text: string; contentType: string }> => {
-    const [held, known] = await Promise.all([read("queue", readQueue()), read("ledger", readLedger())]);
+    const ofQueue = Promise.all([queue.depth(), queue.deadLetterCount()]);
+    const ofLedger = Promise.all([ledger.routes(), ledger.heartbeats()]);
+    const [[held, deadLetters] = [], [states, heartbeats = []] = []] = await Promise.all([
+      read("queue", ofQueue),
+      read("ledger", ofLedger),
+    ]);
     setOrRemove(waiting, held?.waiting);
     setOrRemove(inHand, held?.handedOut);
-    setOrRemove(dead, held?.deadLetters);
+    setOrRemove(dead, deadLetters);
     const empty = held && held.waiting + held.handedOut === 0 ? 0 : undefined;
     setOrRemove(oldest, held?.oldestAt === undefined ? empty : Math.max(clock() - held.oldestAt, 0) / 1000);
     for (const each of [down, unauthorised]) each.reset();
-    for (const route of known ? routes : []) {
-      const state = known?.states.find((one) => one.route === route);
+    for (const route of states ? routes : []) {
+      const state = states?.find((one) => one.route === route);
       down.set({ route }, state?.down ? 1 : 0);
       unauthorised.set({ route }, state && refusing(state, clock()) ? 1 : 0);
     }
-    const own = heartbeatsOf(site, known?.heartbeats ?? [], clock());
+    const own = heartbeatsOf(site, heartbeats, clock());
     const texts = await Promise.all([registry.metrics(), own.metrics()]);
     return { text: texts.join(""), contentType: registry.contentType };
   };

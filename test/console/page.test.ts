@@ -163,7 +163,7 @@ describe.each(names)("the page %s", (name) => {
 it("names a contact whose mails come back, with the last reason", () => {
   const status: Status = {
     now,
-    queue: { waiting: 0, in_flight: 0 },
+    queue: { waiting: 0, in_flight: 0, oldest: undefined },
     dead_letters: 0,
     routes: [],
     heartbeats: [],
