@@ -58,11 +58,25 @@ const unneeded: Partial<Record<Runtime, string>> = {
   "lambda-intake": "HARDSTATE_RELAYS",
   "lambda-worker": "HARDSTATE_TOKENS",
 };
-const storeForms: Record<string, string> = {
-  sqlite: "sqlite:PATH",
-  sqs: "sqs:URL of a FIFO queue",
-  dynamodb: "dynamodb:TABLE",
-  "durable-object": "durable-object",
+
+/** A kind of queue or ledger: how it is written, and how the text after its colon is read. */
+type Store = { form: string; read(rest: string): Settings["queue"] | Settings["ledger"] | undefined };
+const storeKinds: Record<string, Store> = {
+  sqlite: { form: "sqlite:PATH", read: (path) => (path ? { kind: "sqlite", path } : undefined) },
+  sqs: {
+    form: "sqs:URL of a FIFO queue",
+    read: (url) =>
+      /^https?:\/\/\S+\.fifo$/.test(url) && isUrlWithoutLogin(url) ? { kind: "sqs", url } : undefined,
+  },
+  dynamodb: {
+    form: "dynamodb:TABLE",
+    // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+    read: (table) => (/^[\w.-]{3,255}$/.test(table) ? { kind: "dynamodb", table } : undefined),
+  },
+  "durable-object": {
+    form: "durable-object",
+    read: (rest) => (rest === "" ? { kind: "durable-object" } : undefined),
+  },
 };
 
 /** A setting as docs/settings.md shows it. Defaults are Node's. */
@@ -126,12 +140,11 @@ const mailbox = (text: string): { name?: string; address: string } | undefined =
 };
 
 /** A bare address. A * in its local part stands for the name of each mail. */
-const readReversePath = (text: string): Reading<string> => {
+const readReversePath = (text: string): string | undefined => {
   const reading = parseAddress(reversePath(text));
-  if (!reading.ok || !text.includes("*")) return reading;
-  return /^[^*]*\*[^*]*@[^*]*$/.test(text)
-    ? { ok: true, value: reading.value.replace(anyName, "*") }
-    : { ok: false, faults: [] };
+  if (!reading.ok) return undefined;
+  if (!text.includes("*")) return reading.value;
+  return /^[^*]*\*[^*]*@[^*]*$/.test(text) ? reading.value.replace(anyName, "*") : undefined;
 };
 
 const readTokens = (text: string, expect: (expected: string) => void): SiteToken[] => {
@@ -168,21 +181,24 @@ const textReader = (environment: Record<string, string | undefined>, faults: Fau
     if (value === undefined) expecting(name)(expected);
     return value as T;
   };
+  /** A value, or undefined for the word that means none. */
+  const unless = <T>(
+    name: string,
+    word: string,
+    readIt: (text: string) => T | undefined,
+    expected: string,
+  ): T | undefined =>
+    (given(name) ?? fallbackOf(name)) === word ? undefined : take(name, readIt, `${word}, or ${expected}`);
   return {
     given,
     expecting,
     take,
-    /** A duration in seconds, or undefined for the word that means none. */
-    time: (name: string, word: string): number | undefined => {
-      const read = (text: string) => (text === word ? Number.POSITIVE_INFINITY : durationSeconds(text));
-      const seconds = take(name, read, `${word}, or ${duration}`);
-      return Number.isFinite(seconds) ? seconds : undefined;
-    },
+    unless,
+    /** A duration in seconds. */
+    time: (name: string, word: string): number | undefined => unless(name, word, durationSeconds, duration),
     rate: (name: string, most: number, unit: string): Rate | undefined => {
-      const read = (text: string) => (text === "off" ? "off" : readRate(text, most));
-      const expected = `off, or 1-${most} ${unit} in each s, min, h or d, such as ${fallbackOf(name)}`;
-      const rate = take(name, read, expected);
-      return rate === "off" ? undefined : rate;
+      const expected = `1-${most} ${unit} in each s, min, h or d, such as ${fallbackOf(name)}`;
+      return unless(name, "off", (text) => readRate(text, most), expected);
     },
     /** Whether `send` was chosen of the two. */
     sends: (name: string, words: readonly [string, string]): boolean => {
@@ -261,20 +277,15 @@ const readSender = (reader: TextReader): Sender | undefined => {
   const { given, expecting, take } = reader;
   const address = "an address, or a name and an address: Monitoring <nagios@example.com>";
   const from = given("HARDSTATE_FROM") && take("HARDSTATE_FROM", mailbox, address);
-  const envelope = given("HARDSTATE_ENVELOPE_FROM");
-  const envelopeFrom = envelope ? readReversePath(envelope) : undefined;
-  if (envelopeFrom && !envelopeFrom.ok)
-    expecting("HARDSTATE_ENVELOPE_FROM")(
-      "a bare address; one * in it stands for 40 characters: bounces+*@example.com",
-    );
+  const starred = "a bare address; one * in it stands for 40 characters: bounces+*@example.com";
+  const envelopeFrom =
+    given("HARDSTATE_ENVELOPE_FROM") && take("HARDSTATE_ENVELOPE_FROM", readReversePath, starred);
   // Many relays refuse other senders, some only after they accepted the mail.
   const mailDomain = "a domain that other mail servers know: not localhost, and not a name without a dot";
   if (from && !hasMailDomain(from.address)) expecting("HARDSTATE_FROM")(mailDomain);
-  if (envelopeFrom?.ok && !hasMailDomain(envelopeFrom.value))
-    expecting("HARDSTATE_ENVELOPE_FROM")(mailDomain);
+  if (envelopeFrom && !hasMailDomain(envelopeFrom)) expecting("HARDSTATE_ENVELOPE_FROM")(mailDomain);
   const link = readLink(reader);
-  if (!from) return undefined;
-  return { from, envelopeFrom: envelopeFrom?.ok ? envelopeFrom.value : from.address, link };
+  return from ? { from, envelopeFrom: envelopeFrom || from.address, link } : undefined;
 };
 
 const readContacts = ({ given, expecting }: TextReader) => {
@@ -306,46 +317,17 @@ const readPolicy = ({ time, sends, rate }: TextReader): Policy => ({
   orphanRecovery: sends("HARDSTATE_ORPHAN_RECOVERY", ["suppress", "send"]),
 });
 
-/** Queue and ledger, of the kinds that this runtime has. */
-const readStores = ({ take }: TextReader, runtime: Runtime, state: string) => {
-  const store = <T extends { kind: string }>(
-    name: string,
-    kinds: readonly string[],
-    fallback: string,
-    make: (kind: string, rest: string) => T | undefined,
-  ): T =>
-    take(
-      name,
-      (text) => {
-        const [, kind = "", rest = ""] = /^([a-z-]+)(?::(.*))?$/s.exec(text) ?? [];
-        return kinds.includes(kind) ? make(kind, rest) : undefined;
-      },
-      kinds.map((kind) => storeForms[kind]).join(", or "),
-      fallback,
-    );
-  const queue = store<Settings["queue"]>(
-    "HARDSTATE_QUEUE",
-    stores[runtime].queue,
-    runtime === "node" ? `sqlite:${state}/queue.sqlite` : "",
-    (kind, rest) => {
-      if (kind === "sqlite") return rest ? { kind, path: rest } : undefined;
-      const isUrl = /^https?:\/\/\S+\.fifo$/.test(rest) && isUrlWithoutLogin(rest);
-      return isUrl ? { kind: "sqs", url: rest } : undefined;
+/** A queue or ledger of one of these kinds. */
+const readStore = ({ take }: TextReader, name: string, kinds: readonly string[], fallback?: string) =>
+  take(
+    name,
+    (text) => {
+      const [, kind = "", rest = ""] = /^([a-z-]+)(?::(.*))?$/s.exec(text) ?? [];
+      return kinds.includes(kind) ? storeKinds[kind]?.read(rest) : undefined;
     },
+    kinds.map((kind) => storeKinds[kind]?.form).join(", or "),
+    fallback,
   );
-  const ledger = store<Settings["ledger"]>(
-    "HARDSTATE_LEDGER",
-    stores[runtime].ledger,
-    runtime === "node" ? `sqlite:${state}/ledger.sqlite` : runtime === "cloudflare" ? "durable-object" : "",
-    (kind, rest) => {
-      if (kind === "sqlite") return rest ? { kind, path: rest } : undefined;
-      // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
-      if (kind === "dynamodb") return /^[\w.-]{3,255}$/.test(rest) ? { kind, table: rest } : undefined;
-      return rest === "" ? { kind: "durable-object" } : undefined;
-    },
-  );
-  return { queue, ledger };
-};
 
 /** The forms of the log. The runtime reads HARDSTATE_LOG by itself, because it logs before it has settings. */
 const logForms: readonly string[] = ["auto", "text", "json"];
@@ -367,53 +349,37 @@ export const readSettings = (
 ): Reading<Settings> => {
   const faults = nameFaults(environment, runtime);
   const reader = textReader(environment, faults);
-  const { given, expecting, take, time, rate } = reader;
+  const { given, expecting, take, unless, time, rate } = reader;
   const tokens = given("HARDSTATE_TOKENS");
   const state = take("HARDSTATE_STATE", String, "a folder");
-  const isPort = (text: string) => /^\d{1,5}$/.test(text) && Number(text) <= 65_535;
-  const [readStillOpen, stillOpen] = [
-    (text: string) => (text === "off" ? "off" : minuteOf(text)),
-    "off, or a time of the day in UTC such as 07:30",
-  ];
-  const siteTokens = tokens ? readTokens(tokens, expecting("HARDSTATE_TOKENS")) : [];
-  const relays = readRoutes(reader, runtime);
-  const sender = readSender(reader);
-  const { allowed, aliases, operators } = readContacts(reader);
-  const policy = readPolicy(reader);
-  const posted = rate("HARDSTATE_RATE", mostPosted, "alerts");
-  const heartbeatAfterSeconds = time("HARDSTATE_HEARTBEAT_AFTER", "off");
-  const stillOpenAt = take("HARDSTATE_STILL_OPEN_AT", readStillOpen, stillOpen);
-  const giveUpAfterSeconds = take("HARDSTATE_GIVE_UP_AFTER", durationSeconds, duration);
-  const { queue, ledger } = readStores(reader, runtime, state);
-  const port = take(
-    "HARDSTATE_PORT",
-    (text) => (isPort(text) ? Number(text) : undefined),
-    "a port from 0 to 65535",
-  );
-  const host = take("HARDSTATE_HOST", String, "an address");
+  const portOf = (text: string) =>
+    /^\d{1,5}$/.test(text) && Number(text) <= 65_535 ? Number(text) : undefined;
   take("HARDSTATE_LOG", (text) => (logForms.includes(text) ? text : undefined), "auto, text or json");
-  if (faults.length > 0 || !sender || !allowed || !aliases) return { ok: false, faults };
-  return {
-    ok: true,
-    value: {
-      tokens: siteTokens,
-      relays,
-      sender,
-      allowed,
-      aliases,
-      rate: posted,
-      operators,
-      policy,
-      giveUpAfterSeconds,
-      heartbeatAfterSeconds,
-      stillOpenAtMinute: typeof stillOpenAt === "number" ? stillOpenAt : undefined,
-      queue,
-      ledger,
-      state,
-      host,
-      port,
-    },
+  const { queue, ledger } = stores[runtime];
+  const inState = (file: string) => (runtime === "node" ? `sqlite:${state}/${file}` : undefined);
+  const value = {
+    state,
+    tokens: tokens ? readTokens(tokens, expecting("HARDSTATE_TOKENS")) : [],
+    relays: readRoutes(reader, runtime),
+    sender: readSender(reader),
+    ...readContacts(reader),
+    policy: readPolicy(reader),
+    rate: rate("HARDSTATE_RATE", mostPosted, "alerts"),
+    heartbeatAfterSeconds: time("HARDSTATE_HEARTBEAT_AFTER", "off"),
+    stillOpenAtMinute: unless(
+      "HARDSTATE_STILL_OPEN_AT",
+      "off",
+      minuteOf,
+      "a time of the day in UTC such as 07:30",
+    ),
+    giveUpAfterSeconds: take("HARDSTATE_GIVE_UP_AFTER", durationSeconds, duration),
+    queue: readStore(reader, "HARDSTATE_QUEUE", queue, inState("queue.sqlite") ?? queue[0]),
+    ledger: readStore(reader, "HARDSTATE_LEDGER", ledger, inState("ledger.sqlite") ?? ledger[0]),
+    port: take("HARDSTATE_PORT", portOf, "a port from 0 to 65535"),
+    host: take("HARDSTATE_HOST", String, "an address"),
   };
+  // Without a fault nothing is missing in it.
+  return faults.length > 0 ? { ok: false, faults } : { ok: true, value: value as Settings };
 };
 
 /** An error that names these faults of settings. */
