@@ -129,7 +129,7 @@ export const readAliases = (words: readonly string[]): Reading<Aliases> => {
 export type Contact = { name?: string; email?: string };
 
 /** The mailboxes of one contact, and each part of its email that is none, once, with the reason. At least one in all. */
-export type Resolution = { addresses: string[]; rejected: { text: string; expected: string }[] };
+type Resolution = { addresses: string[]; rejected: { text: string; expected: string }[] };
 
 /** Commas, semicolons and blanks stand between addresses; a quoted part or a comment may contain all but the comma. */
 const partsOf = (email: string): string[] => email.split(/["<>()]/.test(email) ? "," : /[,;\s]/);

@@ -8,8 +8,8 @@ export type Reading<T> = { ok: true; value: T } | { ok: false; faults: Fault[] }
 
 export const hostStates = ["UP", "DOWN", "UNREACHABLE"] as const;
 export const serviceStates = ["OK", "WARNING", "CRITICAL", "UNKNOWN"] as const;
-export type HostState = (typeof hostStates)[number];
-export type ServiceState = (typeof serviceStates)[number];
+type HostState = (typeof hostStates)[number];
+type ServiceState = (typeof serviceStates)[number];
 export type State = HostState | ServiceState;
 
 export const notificationTypes = [
@@ -223,30 +223,21 @@ export const alertEntries = {
 };
 
 type Fields = v.InferOutput<v.ObjectSchema<typeof alertEntries, undefined>>;
-type HostAlert = Omit<Fields, "object" | "state" | "prev_state"> & {
-  object: Omit<Fields["object"], "service"> & { service: null };
-  state: HostState;
-  prev_state?: HostState;
-};
-type ServiceAlert = Omit<Fields, "object" | "state" | "prev_state"> & {
-  object: Omit<Fields["object"], "service"> & { service: string };
-  state: ServiceState;
-  prev_state?: ServiceState;
+type AlertOf<Service, State> = Omit<Fields, "object" | "state" | "prev_state"> & {
+  object: Omit<Fields["object"], "service"> & { service: Service };
+  state: State;
+  prev_state?: State;
 };
 
 /** One notification of one object; its state always fits its kind of object. Lengths are bounded (docs/nagios.md §5.1). */
-export type Alert = HostAlert | ServiceAlert;
+export type Alert = AlertOf<null, HostState> | AlertOf<string, ServiceState>;
 
-const fieldOf = (issue: v.BaseIssue<unknown>): string => v.getDotPath(issue) ?? "alert";
-
-/**
- * Reads `input` by `schema`; every fault is told at once, by field and expectation, never by value.
- */
+/** Reads `input` by `schema`; every fault is told at once, by field and expectation, never by value. */
 export const read = <T extends v.GenericSchema>(schema: T, input: unknown): Reading<v.InferOutput<T>> => {
   const result = v.safeParse(schema, input);
   if (result.success) return { ok: true, value: result.output };
   const faults = result.issues.map((issue) => ({
-    field: fieldOf(issue),
+    field: v.getDotPath(issue) ?? "alert",
     expected: issue.received === "undefined" ? "a value: this field is required" : issue.message,
   }));
   return { ok: false, faults };

@@ -2,9 +2,7 @@ import { createHash } from "node:crypto";
 import { contactKey } from "./address.ts";
 import type { Alert } from "./alert.ts";
 
-/**
- * SHA-256 in hex over `parts`, each preceded by its length in bytes, so that ["ab","c"] and ["a","bc"] differ.
- */
+/** SHA-256 in hex over `parts`, each after its length in bytes, so that ["ab","c"] and ["a","bc"] differ. */
 export const fingerprint = (...parts: readonly string[]): string =>
   createHash("sha256")
     .update(parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join(""))
@@ -23,18 +21,10 @@ export const objectKey = (site: string, { object }: Alert): string =>
 export const contactEntryKey = (site: string, contact: string): string =>
   fingerprint("contact", site, contactKey(contact));
 
+type Decided = { site: string; contact: string; alert: Alert; made?: { row: string } };
 /** Names what an alert is decided on in the ledger: its object, or for a digest its contact. */
-export const entryKey = ({
-  site,
-  contact,
-  alert,
-  made,
-}: {
-  site: string;
-  contact: string;
-  alert: Alert;
-  made?: { row: string };
-}): string => (made?.row === "R46" ? contactEntryKey(site, contact) : objectKey(site, alert));
+export const entryKey = ({ site, contact, alert, made }: Decided): string =>
+  made?.row === "R46" ? contactEntryKey(site, contact) : objectKey(site, alert);
 
 /** Names the host of an alert's object in the ledger. */
 export const hostKey = (site: string, { object }: Alert): string => fingerprint("object", site, object.host);

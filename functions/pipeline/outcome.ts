@@ -33,8 +33,6 @@ export const endingOf = (
 };
 
 /** When an alert is retried, in Unix milliseconds: from the ledger (R29), where its recovery may spare both, or from the queue. */
-export type Retry = { from: "ledger" | "queue"; at: number };
-
 export const retryOf = (
   queued: QueuedAlert,
   record: Record,
@@ -42,7 +40,7 @@ export const retryOf = (
   handover: Handover,
   { giveUpAfterSeconds, flapHoldSeconds }: { giveUpAfterSeconds: number; flapHoldSeconds: number },
   now: number,
-): Retry => {
+): { from: "ledger" | "queue"; at: number } => {
   const { attempts, wait, paced, sooner = Number.POSITIVE_INFINITY } = handover;
   const last = attempts.at(-1);
   const inDoubt = record.inDoubt || (last && isLost(last));
