@@ -54,9 +54,17 @@ const tickets = async (
 };
 
 /** Resolves at `event`; rejects, and the socket is destroyed, at an error, at its end, or when `signal` aborts. */
-const ready = (socket: ReturnType<typeof connect>, event: string, signal: AbortSignal): Promise<void> =>
+export const ready = (
+  socket: ReturnType<typeof connect>,
+  event: string,
+  signal: AbortSignal,
+): Promise<void> =>
   new Promise((resolve, reject) => {
-    const abandon = () => socket.destroy(tooLate());
+    // In a handshake workerd tells nobody that a socket was destroyed.
+    const abandon = () => {
+      reject(tooLate());
+      socket.destroy();
+    };
     if (signal.aborted) abandon();
     signal.addEventListener("abort", abandon);
     // Stays on the socket: else a later error would be unhandled.

@@ -1,22 +1,23 @@
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 import openapi from "../api/openapi.json" with { type: "json" };
 import { refusal } from "../api/refusals.ts";
-import { readSettings, type Settings, wrongSettings } from "../config.ts";
+import { readSettings, wrongSettings } from "../config.ts";
 import { webConsole } from "../console/http.ts";
 import { SessionError } from "../deliver/session.ts";
-import { type Sockets, tooLate } from "../deliver/smtp-wire.ts";
+import { ready } from "../deliver/smtp-socket.ts";
+import type { Sockets } from "../deliver/smtp-wire.ts";
 import { operatorSite } from "../identity.ts";
 import { intake } from "../intake/app.ts";
 import { mostReportBytes, takeReport } from "../intake/returns.ts";
 import { durableObjectLedger, type LedgerStub } from "../ledger/durable-object.ts";
-import type { Ledger } from "../ledger/ledger.ts";
 import { batchesOf } from "../pipeline/drain.ts";
 import type { Queue } from "../queue/queue.ts";
 import { sqsClient, sqsQueue } from "../queue/sqs.ts";
 import { failing } from "../report/event.ts";
 import { complain, toConsole } from "../report/log.ts";
 import { bridge } from "./bridge.ts";
+import { madeOf } from "./made-of.ts";
 import type { Environment } from "./settings.ts";
 
 export { LedgerObject } from "../ledger/durable-object.ts";
@@ -39,40 +40,23 @@ const mailConnections = 4;
 /** So many alerts may be in hand at once, so that no other alert waits for a slow mail. */
 const mostInHand = 50;
 
-/** Resolves when a socket is `ready`. Afterwards an error stays handled: it would be nobody's. */
-const whenReady = <S extends Socket>(socket: S, ready: string, signal: AbortSignal): Promise<S> =>
-  new Promise((resolve, reject) => {
-    // In a handshake workerd tells nobody that a socket was destroyed.
-    const abandon = () => {
-      reject(tooLate());
-      socket.destroy();
-    };
-    if (signal.aborted) abandon();
-    signal.addEventListener("abort", abandon);
-    socket.on("error", reject);
-    socket.once("close", () => reject(new Error("the relay closed the connection")));
-    socket.once(ready, () => {
-      signal.removeEventListener("abort", abandon);
-      resolve(socket);
-    });
-  });
-
 /**
  * workerd checks a certificate for the name that was connected to, by its own authorities. In clear also for TLS from
  * the start: else a certificate that is not good would look like a dead host.
  */
 const workerSockets: Sockets = {
-  connect: (host, port, signal) => {
+  connect: async (host, port, signal) => {
     const socket = connect({ host, port });
     // Bytes that were read already cannot be given to TLS.
     socket.pause();
-    return whenReady(socket, "connect", signal);
+    await ready(socket, "connect", signal);
+    return socket;
   },
   secure: async (clear, host, _ca, signal) => {
     try {
       const socket = connectTls({ socket: clear, host });
       clear.resume();
-      await whenReady(socket, "secureConnect", signal);
+      await ready(socket, "secureConnect", signal);
       // workerd tells nothing more.
       return {
         socket,
@@ -87,15 +71,8 @@ const workerSockets: Sockets = {
   },
 };
 
-type Parts = {
-  settings: Settings;
-  queue: Queue;
-  ledger: Ledger;
-  ses: { credentials: { accessKeyId: string; secretAccessKey: string }; endpoint?: string };
-};
-
 /** The parts for requests or a cron: no connection is in it. Throws with all faults of the settings. */
-const partsOf = ({ LEDGER, ...environment }: Bindings): Parts => {
+const partsOf = ({ LEDGER, ...environment }: Bindings) => {
   const reading = readSettings(environment, "cloudflare");
   const credentials = {
     accessKeyId: environment.AWS_ACCESS_KEY_ID ?? "",
@@ -118,16 +95,12 @@ const partsOf = ({ LEDGER, ...environment }: Bindings): Parts => {
 
 type Bridge = ReturnType<typeof bridge>;
 
-let last: { bindings: Bindings; app: { fetch(request: Request): Response | Promise<Response> } } | undefined;
 /** Made once for an isolate: its routes cost more than a request. No connection is in it, each call makes its own. */
-const appOf = (bindings: Bindings) => {
-  if (last?.bindings !== bindings) {
-    const { settings, queue, ledger } = partsOf(bindings);
-    const front = { ...settings, queue, ledger, clock, report, openapi: () => openapi };
-    last = { bindings, app: intake(front).route("/", webConsole(front)) };
-  }
-  return last.app;
-};
+const appOf = madeOf((bindings: Bindings) => {
+  const { settings, queue, ledger } = partsOf(bindings);
+  const front = { ...settings, queue, ledger, clock, report, openapi: () => openapi };
+  return intake(front).route("/", webConsole(front));
+});
 
 /** An alert that was due and could not be handed over stays due. It is no reason to mail nothing else. */
 const sweepLedger = async (sweep: Bridge["sweep"]) => {

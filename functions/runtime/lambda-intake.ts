@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { handle, type LambdaContext, type LambdaEvent } from "hono/aws-lambda";
 import { webConsole } from "../console/http.ts";
 import { intake } from "../intake/app.ts";
-import { lambdaSettings, madeOf, storesOf, toLog } from "./lambda.ts";
+import { lambdaSettings, type OnLambda, storesOf, toLog } from "./lambda.ts";
+import { madeOf } from "./made-of.ts";
 import { parameterStore } from "./ssm.ts";
 
 const clock = () => Date.now();
@@ -17,7 +18,7 @@ const settings = await lambdaSettings(
   report,
 );
 
-const appOf = madeOf((known) => {
+const appOf = madeOf((known: OnLambda) => {
   const front = { ...known, ...storesOf(known, clock), clock, report, openapi };
   return handle(intake(front).route("/", webConsole(front)));
 });

@@ -7,7 +7,8 @@ import { batchesOf, workOn } from "../pipeline/drain.ts";
 import { type Disposition, idIn, type ReceivedMessage } from "../queue/queue.ts";
 import { failing, type Report } from "../report/event.ts";
 import { bridge } from "./bridge.ts";
-import { lambdaSettings, madeOf, storesOf, toLog } from "./lambda.ts";
+import { lambdaSettings, type OnLambda, storesOf, toLog } from "./lambda.ts";
+import { madeOf } from "./made-of.ts";
 import { parameterStore } from "./ssm.ts";
 
 const clock = () => Date.now();
@@ -29,7 +30,7 @@ const report: Report = (event) => {
   log(event);
 };
 
-const bridgeOf = madeOf((known) => {
+const bridgeOf = madeOf((known: OnLambda) => {
   const stores = storesOf(known, clock);
   return { known, ...stores, ...bridge({ settings: known, ...stores, clock, report }) };
 });

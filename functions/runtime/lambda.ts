@@ -6,18 +6,10 @@ import type { Report } from "../report/event.ts";
 import type { Environment } from "./settings.ts";
 import { type Parameters, withParameters } from "./ssm.ts";
 
-/** The settings of a function. */
-type OnLambda = Settings & {
+/** The settings of a function, which may change while it lives. */
+export type OnLambda = Settings & {
   queue: { kind: "sqs"; url: string };
   ledger: { kind: "dynamodb"; table: string };
-};
-
-/** A function's settings, which may change while it lives. */
-export type LambdaSettings = {
-  /** The settings, the same object while they are the same; read again if they are five minutes old, or in doubt. */
-  current(): Promise<OnLambda>;
-  /** A relay refuses our login: the secrets may have been changed. */
-  doubt(): void;
 };
 
 /** Lines as they are: to those of console.log Lambda adds a time and a request id, and then they are no JSON. */
@@ -55,12 +47,13 @@ export const lambdaSettings = async (
   parameters: Parameters,
   clock: () => number,
   report: Report,
-): Promise<LambdaSettings> => {
+) => {
   const changeable = Object.keys(environment).some((name) => /^HARDSTATE_\w+_PARAMETER$/.test(name));
   let { settings, text } = await readAll(environment, runtime, parameters);
   let [readAt, doubtful] = [clock(), false];
   return {
-    current: async () => {
+    /** The same object while they are the same; read again if they are five minutes old, or in doubt. */
+    current: async (): Promise<OnLambda> => {
       const age = clock() - readAt;
       if (changeable && age >= (doubtful ? leastMilliseconds : keptMilliseconds)) {
         [readAt, doubtful] = [clock(), false];
@@ -73,7 +66,8 @@ export const lambdaSettings = async (
       }
       return settings;
     },
-    doubt: () => {
+    /** A relay refuses our login: the secrets may have been changed. */
+    doubt: (): void => {
       doubtful = true;
     },
   };
@@ -85,12 +79,3 @@ export const storesOf = ({ queue: { url }, ledger }: OnLambda, clock: () => numb
   queue: sqsQueue(sqsClient(url, process.env.AWS_REGION ?? ""), url, clock),
   ledger: dynamodbLedger(database, ledger.table),
 });
-
-/** A value that is made from settings, and made anew after they change. */
-export const madeOf = <T>(make: (settings: OnLambda) => T): ((settings: OnLambda) => T) => {
-  let last: { settings: OnLambda; made: T } | undefined;
-  return (settings) => {
-    if (last?.settings !== settings) last = { settings, made: make(settings) };
-    return last.made;
-  };
-};

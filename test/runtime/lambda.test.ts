@@ -2,7 +2,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Event } from "../../functions/report/event.ts";
-import { lambdaSettings, madeOf } from "../../functions/runtime/lambda.ts";
+import { lambdaSettings, type OnLambda } from "../../functions/runtime/lambda.ts";
+import { madeOf } from "../../functions/runtime/made-of.ts";
 import { parameterStore } from "../../functions/runtime/ssm.ts";
 
 const secret = "smtp://user:the-secret-of-a-relay@relay.example.com:587";
@@ -78,7 +79,7 @@ describe("the settings of a function", () => {
   it("stay the same object while they say the same, so that nothing is made anew", async () => {
     const { settings, passes, store } = await started();
     const first = await settings.current();
-    const make = madeOf((known) => ({ known }));
+    const make = madeOf((known: OnLambda) => ({ known }));
     const made = make(first);
     passes(300);
     expect(await settings.current()).toBe(first);
