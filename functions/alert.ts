@@ -76,15 +76,7 @@ const line = (limit: number) =>
     v.string("text"),
     v.transform((text) => cut(cleanLine(text), limit)),
   );
-const integer = (least: number, most: number) => {
-  const expected = `a whole number from ${least} to ${most}`;
-  return v.pipe(
-    v.number(expected),
-    v.integer(expected),
-    v.minValue(least, expected),
-    v.maxValue(most, expected),
-  );
-};
+const integerTo = (most: number) => v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(most));
 /**
  * A field without which an alert can still be told apart. If its value cannot be read, the field is dropped: the
  * alert is worth more than all that is said about it.
@@ -103,8 +95,6 @@ const knownSeconds = v.pipe(
   unixSeconds,
   v.transform((seconds) => seconds || undefined),
 );
-const token = (limit: number, pattern: RegExp, letters: string) =>
-  v.pipe(v.string(`text of ${letters}`), v.regex(pattern, `at most ${limit} of ${letters}`));
 const oneOf = <const T extends readonly string[]>(values: T) =>
   v.picklist(values, `one of ${values.join(" ")}`);
 
@@ -164,7 +154,10 @@ export const alertEntries = {
   ),
   monitor: v.object(
     {
-      id: token(64, /^[A-Za-z0-9._-]{1,64}$/, "letters, digits, . _ -"),
+      id: v.pipe(
+        v.string("text of letters, digits, . _ -"),
+        v.regex(/^[A-Za-z0-9._-]{1,64}$/, "at most 64 of letters, digits, . _ -"),
+      ),
       start: droppable(knownSeconds),
     },
     "an object with id",
@@ -188,8 +181,8 @@ export const alertEntries = {
   state: oneOf([...hostStates, ...serviceStates]),
   state_type: v.fallback(v.optional(oneOf(["HARD", "SOFT"]), "HARD"), "HARD"),
   prev_state: droppable(oneOf([...hostStates, ...serviceStates])),
-  attempt: droppable(integer(0, 1000)),
-  max_attempts: droppable(integer(0, 1000)),
+  attempt: droppable(integerTo(1000)),
+  max_attempts: droppable(integerTo(1000)),
   problem: v.fallback(
     v.optional(
       v.object({ id: droppable(problemId), last_id: droppable(problemId), epoch: droppable(knownSeconds) }),
@@ -201,7 +194,7 @@ export const alertEntries = {
     v.optional(
       v.object({
         id: droppable(id),
-        number: droppable(integer(0, 1_000_000)),
+        number: droppable(integerTo(1_000_000)),
         escalated: droppable(v.boolean()),
         volatile: droppable(v.boolean()),
         recipients: droppable(names(255, 200)),

@@ -113,8 +113,13 @@ export const settings: readonly Setting[] = [
   { name: "HARDSTATE_LOG", secret: false, required: false, fallback: "auto" },
 ];
 
-/** Settings of a process that listens by itself. */
-const nodeAlone: readonly string[] = ["HARDSTATE_STATE", "HARDSTATE_HOST", "HARDSTATE_PORT", "HARDSTATE_LOG"];
+/** Settings of a process that listens by itself. A trial may have them: it brings everything else. */
+export const nodeAlone: readonly string[] = [
+  "HARDSTATE_STATE",
+  "HARDSTATE_HOST",
+  "HARDSTATE_PORT",
+  "HARDSTATE_LOG",
+];
 /** Settings that have no use in a runtime. workerd takes no certificate authority of one's own. */
 const useless: Record<Runtime, readonly string[]> = {
   node: [],
@@ -122,9 +127,6 @@ const useless: Record<Runtime, readonly string[]> = {
   "lambda-worker": nodeAlone,
   cloudflare: [...nodeAlone, "HARDSTATE_RELAY_CA"],
 };
-
-/** The names that may stand in the environment of a trial, which brings everything else itself. */
-export const trialSettings = nodeAlone;
 
 /** The most that HARDSTATE_RATE may say. */
 const mostPosted = 1_000_000;

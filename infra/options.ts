@@ -1,5 +1,5 @@
 import type { Fault, Reading } from "../functions/alert.ts";
-import { readSettings, settings, trialSettings } from "../functions/config.ts";
+import { nodeAlone, readSettings, settings } from "../functions/config.ts";
 
 /** The choices of a deployment: the bridge's settings, and how AWS runs it. */
 export type Options = {
@@ -58,7 +58,7 @@ export const readOptions = (context: Record<string, unknown>): Reading<Options> 
     const setting = settings.find((one) => one.name === name);
     if (name === "HARDSTATE_QUEUE" || name === "HARDSTATE_LEDGER")
       expect(key, "to be left out: the stack makes it");
-    else if (parameter && trialSettings.includes(name))
+    else if (parameter && nodeAlone.includes(name))
       expect(key, "to be left out: it has no use on this runtime");
     else if (parameter && text(name) !== undefined) expect(key, `to be left out, or ${name}`);
     else if (parameter && setting && parameterForm.test(value)) parameters[name] = value;

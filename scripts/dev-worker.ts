@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { CreateQueueCommand, GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import { startFauxqs } from "fauxqs";
-import { readSettings, trialSettings } from "../functions/config.ts";
+import { nodeAlone, readSettings } from "../functions/config.ts";
 import { sqsClient } from "../functions/queue/sqs.ts";
 import { asText, complain, say } from "../functions/report/log.ts";
 import { capturingRelay, trialToken } from "../functions/runtime/trial.ts";
@@ -16,7 +16,7 @@ const state = process.env.HARDSTATE_STATE || ".hardstate/worker";
 const port = Number(process.env.HARDSTATE_PORT || 8787);
 const clock = () => Date.now();
 const given = Object.entries(process.env).filter(
-  ([name]) => name.startsWith("HARDSTATE_") && !trialSettings.includes(name),
+  ([name]) => name.startsWith("HARDSTATE_") && !nodeAlone.includes(name),
 );
 
 const startQueue = async () => {

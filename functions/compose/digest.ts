@@ -81,15 +81,6 @@ const linesOf = (
     };
   });
 
-/** The lines of a digest: first those of states, then those of notes. */
-const allLinesOf = (
-  members: readonly JournalRecord[],
-  meanwhile: NonNullable<JournalRecord["meanwhile"]>,
-): Line[] => {
-  const others = members.filter(({ type }) => !noteWords[type]);
-  return [...linesOf(others, meanwhile), ...noteLinesOf(members)];
-};
-
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 /** The worst problem first, then recoveries; downtimes alone and notes come last. */
 const rank = ({ recovered, state }: Line): number =>
@@ -212,7 +203,8 @@ export const composeDigest = (
   sender: Sender,
   meanwhile: JournalRecord["meanwhile"] = {},
 ): ComposedMail => {
-  const lines = allLinesOf(members, meanwhile);
+  const ofStates = members.filter(({ type }) => !noteWords[type]);
+  const lines = [...linesOf(ofStates, meanwhile), ...noteLinesOf(members)];
   const groups = byHost(lines);
   const title = `${siteMark(queued)}${summary(lines)} on ${counted(groups.length, "host")}`;
   const heading = { title, site: siteName(queued), id: queued.id };

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Fault } from "../alert.ts";
-import { readSettings, type Settings, trialSettings } from "../config.ts";
+import { nodeAlone, readSettings, type Settings } from "../config.ts";
 import { webConsole } from "../console/http.ts";
 import { intake } from "../intake/app.ts";
 import { type SqliteLedger, sqliteLedger } from "../ledger/sqlite.ts";
@@ -157,7 +157,7 @@ const configure = async (log: Report) => {
   const { environment, faults } = withFiles(process.env);
   const configured = Object.keys(process.env).some(
     (name) =>
-      name.startsWith("HARDSTATE_") && !name.startsWith("HARDSTATE_SHIM_") && !trialSettings.includes(name),
+      name.startsWith("HARDSTATE_") && !name.startsWith("HARDSTATE_SHIM_") && !nodeAlone.includes(name),
   );
   const reading = configured ? readSettings(environment) : undefined;
   if (reading && (!reading.ok || faults.length > 0))

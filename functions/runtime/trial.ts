@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import { generate } from "selfsigned";
 import { SMTPServer } from "smtp-server";
 import type { Report } from "../report/event.ts";
@@ -77,25 +79,20 @@ export const capturingRelay = async (
         ? done(null, { user })
         : done(new Error("wrong password")),
     onData: (stream, session, done) => {
-      const chunks: Buffer[] = [];
-      stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-      stream.on("end", () => {
-        const to = session.envelope.rcptTo.map(({ address }) => address).join(" ");
-        keep(Buffer.concat(chunks), to).then(
+      const to = session.envelope.rcptTo.map(({ address }) => address).join(" ");
+      buffer(stream)
+        .then((bytes) => keep(bytes, to))
+        .then(
           (number) => done(null, `kept, queued as TRIAL${number}`),
           (error: Error) => done(Object.assign(error, { responseCode: 451 })),
         );
-      });
     },
   });
   // A client that breaks off is the client's affair; it has its own report.
   server.on("error", (error) =>
     report({ event: "failed", during: "the trial's relay", error: error.message }),
   );
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => resolve());
-  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
   const address = server.server.address();
   if (address === null || typeof address === "string") throw new Error("the trial's relay has no port");
   return {
