@@ -92,8 +92,7 @@ const setOrRemove = (one: Gauge, value: number | undefined) =>
  * now and resolves to the text within the time they may take. It has the monitors of the site that asks; the
  * operators' own site sees all. Numbers that cannot be read are left out, and `hardstate_readable` says so.
  */
-export const prometheus = (parts: PrometheusParts) => {
-  const { queue, ledger, routes, clock, readMilliseconds = 3000 } = parts;
+export const prometheus = ({ queue, ledger, routes, clock, readMilliseconds = 3000 }: PrometheusParts) => {
   const registry = new Registry();
   const observe = countersIn([registry]);
   const { readable, waiting, inHand, oldest, dead, down, unauthorised } = gaugesIn([registry]);

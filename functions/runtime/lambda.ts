@@ -23,11 +23,7 @@ const keptMilliseconds = 300_000;
 const leastMilliseconds = 5_000;
 
 /** Reads the settings, and the text that they were made of; rejects with all faults, by name and never by value. */
-const readAll = async (
-  environment: Environment,
-  runtime: Runtime,
-  parameters: Parameters,
-): Promise<{ settings: OnLambda; text: string }> => {
+const readAll = async (environment: Environment, runtime: Runtime, parameters: Parameters) => {
   const { environment: whole, faults } = await withParameters(environment, parameters);
   const reading = readSettings(whole, runtime);
   // A parameter that cannot be fetched is named without its value.

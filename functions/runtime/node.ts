@@ -19,7 +19,6 @@ import { lockFile } from "../sqlite.ts";
 import { bridge } from "./bridge.ts";
 import { keepRoom } from "./connections.ts";
 import { type Environment, withFiles } from "./settings.ts";
-import type { CapturingRelay } from "./trial.ts";
 
 const clock = () => Date.now();
 const openapi = () => JSON.parse(readFileSync(new URL("../api/openapi.json", import.meta.url), "utf8"));
@@ -76,10 +75,7 @@ const ledgerOf = async (ledger: Settings["ledger"]): Promise<SqliteLedger> => {
   return { ...dynamodbLedger(client, ledger.table), close: () => client.destroy() };
 };
 
-const startTrial = async (
-  environment: Environment,
-  report: Report,
-): Promise<{ settings: Settings; trial: CapturingRelay }> => {
+const startTrial = async (environment: Environment, report: Report) => {
   const { capturingRelay, trialToken } = await import("./trial.ts");
   const state = environment.HARDSTATE_STATE || ".hardstate";
   const [token, relay] = [await trialToken(state), await capturingRelay(state, clock, report)];

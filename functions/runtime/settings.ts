@@ -6,7 +6,7 @@ import { settings as known } from "../config.ts";
 export type Environment = Record<string, string | undefined>;
 
 /** The environment with each HARDSTATE_NAME_FILE replaced by what its file holds. */
-export const withFiles = (environment: Environment): { environment: Environment; faults: Fault[] } => {
+export const withFiles = (environment: Environment) => {
   const result: Environment = { ...environment };
   const faults: Fault[] = [];
   for (const { name } of known) {

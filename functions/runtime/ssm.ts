@@ -52,10 +52,7 @@ export const parameterStore = (environment: Environment): Parameters => {
 };
 
 /** The environment with each HARDSTATE_NAME_PARAMETER replaced by what Parameter Store holds under that name. */
-export const withParameters = async (
-  environment: Environment,
-  parameters: Parameters,
-): Promise<{ environment: Environment; faults: Fault[] }> => {
+export const withParameters = async (environment: Environment, parameters: Parameters) => {
   const result: Environment = { ...environment };
   const faults: Fault[] = [];
   const wanted = known.flatMap(({ name }) => {

@@ -27,24 +27,11 @@ const subjectOf = (bytes: Buffer): string =>
 const alertIn = (bytes: Buffer): string | undefined =>
   /^Alert ([A-Za-z0-9._-]{8,80}), by Hardstate\r?$/m.exec(bytes.toString("latin1"))?.[1];
 
-/** A relay that is no relay: it takes mail as a real one does, and keeps it. */
-export type CapturingRelay = {
-  port: number;
-  user: string;
-  password: string;
-  certificate: string;
-  close(): Promise<void>;
-};
-
 /**
- * Starts an SMTP server on loopback (STARTTLS by a certificate of its own, then AUTH PLAIN or LOGIN) that keeps each
- * mail as STATE/mail/TIME-N.eml and sends none on. A mail's file is whole before its 250 goes out.
+ * Starts a relay that is no relay: an SMTP server on loopback (STARTTLS by a certificate of its own, then AUTH PLAIN or
+ * LOGIN) that keeps each mail as STATE/mail/TIME-N.eml and sends none on. A mail's file is whole before its 250 goes out.
  */
-export const capturingRelay = async (
-  state: string,
-  clock: () => number,
-  report: Report,
-): Promise<CapturingRelay> => {
+export const capturingRelay = async (state: string, clock: () => number, report: Report) => {
   const folder = join(state, "mail");
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const { private: key, cert } = await generate([{ name: "commonName", value: "localhost" }], {
@@ -100,6 +87,6 @@ export const capturingRelay = async (
     user,
     password,
     certificate: cert,
-    close: () => new Promise((resolve) => server.close(() => resolve())),
+    close: () => new Promise<void>((resolve) => server.close(() => resolve())),
   };
 };
