@@ -4,9 +4,7 @@ import { clockOf } from "../decide/case.ts";
 import { openProblem } from "../decide/entry.ts";
 import type { RouteState } from "../deliver/breaker.ts";
 import type { Attempt } from "../deliver/outcome.ts";
-import type { Returned } from "../deliver/returned.ts";
 import { fingerprint, operatorSite } from "../identity.ts";
-import { type JournalRecord, objectOf } from "../ledger/journal.ts";
 import type { OpenProblem } from "../ledger/ledger.ts";
 import { countOf, type Rejection } from "../ledger/rejection.ts";
 import { type QueuedAlert, toMessage } from "../queue/message.ts";
@@ -26,8 +24,6 @@ export type Notice =
       last?: Attempt;
     }
   | { about: "unreadable"; reason: string }
-  /** An alert's mail that came back. */
-  | { about: "returned"; alert: Pick<JournalRecord, "id" | "host" | "service">; returned: Returned }
   /** A monitor whose clock is wrong, and how. */
   | { about: "clock"; site: string; monitor: string; reason: string }
   /** The rejections of a site on one day for one contact or, if no contact can be read, from one monitor. */
@@ -79,9 +75,10 @@ export const isOwnObject = (alert: Pick<Alert, "object">): boolean => {
 };
 
 /** A notice in words; `key` is the same for what is to be told once. */
-type Words = {
+export type Words = {
   service: Beginning<(typeof ownServices)[number]>;
   state?: "WARNING";
+  /** Whether this is the end of what was told before; undefined: it has none. */
   recovered?: boolean;
   key: string;
   output: string;
@@ -203,28 +200,6 @@ const unreadableWords = ({ reason }: About<"unreadable">, now: number): Words =>
   todo: "It is a dead letter now. Does another program write to this queue, or a newer version of the bridge?",
 });
 
-const whatCameBack: Record<Returned["kind"], string> = {
-  bounce: "did not arrive",
-  delay: "is late",
-  complaint: "was reported as spam",
-  reject: "was discarded by SES, which found a virus in it",
-};
-
-const returnedWords = (
-  { alert, returned: { kind, contact, reply, permanent } }: About<"returned">,
-  now: number,
-): Words => {
-  const remedy = permanent
-    ? "The next mails will bounce too. Correct the contact's address in the monitor, or have the mailbox repaired."
-    : "The relay had accepted this mail, so the bridge does not send it again.";
-  return {
-    service: `returned mail: ${contact}`,
-    key: `returned ${contactKey(contact)} ${Math.floor(now / day)}`,
-    output: `A mail to ${contact} ${whatCameBack[kind]}: ${reply}`,
-    todo: `${remedy}\nThe mail was about ${objectOf(alert)}. What became of it: hardstate explain ${alert.id}\nNo more mail about returned mail of ${contact} today (UTC).`,
-  };
-};
-
 const wordsOf = (notice: Notice, now: number): Words => {
   switch (notice.about) {
     case "route":
@@ -242,18 +217,16 @@ const wordsOf = (notice: Notice, now: number): Words => {
       return stillOpenWords(notice, now);
     case "unreadable":
       return unreadableWords(notice, now);
-    case "returned":
-      return returnedWords(notice, now);
   }
 };
 
 /**
- * The alerts that tell operators of something, one for each address: they go the way of all alerts, so they are kept,
- * retried and journaled, by whichever route works. The same cause within its hour (refused and returned mail, rejected
- * posts: day) has the same id, and so is one alert.
+ * The alerts that tell operators of something in these words, one for each address: they go the way of all alerts, so they
+ * are kept, retried and journaled, by whichever route works. The same cause within its hour (refused and returned mail,
+ * rejected posts: day) has the same id, and so is one alert.
  */
-export const noticeAlerts = (notice: Notice, operators: readonly string[], now: number): QueuedAlert[] => {
-  const { service, state = "CRITICAL", recovered = false, key, output, todo } = wordsOf(notice, now);
+export const alertsOf = (words: Words, operators: readonly string[], now: number): QueuedAlert[] => {
+  const { service, state = "CRITICAL", recovered, key, output, todo } = words;
   const reading = readAlert({
     v: 1,
     source: "other",
@@ -262,7 +235,7 @@ export const noticeAlerts = (notice: Notice, operators: readonly string[], now: 
     object: { host: ownHost, service: cut(service, 255) },
     state: recovered ? "OK" : state,
     // A notice without an end of its own is news each time.
-    notification: { volatile: !service.startsWith("route ") && notice.about !== "heartbeat" },
+    notification: { volatile: recovered === undefined },
     output,
     long_output: todo,
     time: Math.floor(now / 1000),
@@ -279,13 +252,17 @@ export const noticeAlerts = (notice: Notice, operators: readonly string[], now: 
   }));
 };
 
-/** Puts a notice for operators on the queue. Rejects unless the queue has all of it. */
-export const tell = async (
-  { queue, operators }: { queue: Pick<Queue, "send">; operators: readonly string[] },
-  notice: Notice,
-  now: number,
-): Promise<void> => {
-  const notices = noticeAlerts(notice, operators, now);
+export const noticeAlerts = (notice: Notice, operators: readonly string[], now: number): QueuedAlert[] =>
+  alertsOf(wordsOf(notice, now), operators, now);
+
+type TellParts = { queue: Pick<Queue, "send">; operators: readonly string[] };
+
+/** Puts a notice in these words on the queue. Rejects unless the queue has all of it. */
+export const tellInWords = async ({ queue, operators }: TellParts, words: Words, now: number) => {
+  const notices = alertsOf(words, operators, now);
   const taken = notices.length > 0 ? await queue.send(notices.map(toMessage)) : [];
   if (!taken.every(Boolean)) throw new Error("the queue took only some of the notices for the operators");
 };
+
+export const tell = (parts: TellParts, notice: Notice, now: number): Promise<void> =>
+  tellInWords(parts, wordsOf(notice, now), now);

@@ -9,7 +9,8 @@ import { operatorSite } from "../../functions/identity.ts";
 import { readPost } from "../../functions/intake/post.ts";
 import { claim, settleUnsent } from "../../functions/ledger/page.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { type Notice, noticeAlerts } from "../../functions/operator/notices.ts";
+import { alertsOf, type Notice, noticeAlerts } from "../../functions/operator/notices.ts";
+import { returnedWords } from "../../functions/operator/returned.ts";
 import { pipeline } from "../../functions/pipeline/pipeline.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
 import { type OutgoingMessage, readQueuedAlert, toMessage } from "../../functions/queue/message.ts";
@@ -65,13 +66,6 @@ const rejection = {
 const heartbeat = { about: "heartbeat", site: "site", monitor: "m1", since: now } as const;
 /** All of each kind that are about another object: the compiler asks for a kind that is missing. */
 const notices: Record<Notice["about"], Notice[]> = {
-  returned: [
-    {
-      about: "returned",
-      alert: { id: "alert-0001", host: "web01", service: null },
-      returned: { at: now, kind: "bounce", contact: "ops@example.com", reply: "550" },
-    },
-  ],
   route: [
     { about: "route", state: down },
     { about: "route", state: { ...newRoute("smtp://relay:587"), told: { down: true, at: now } } },
@@ -107,7 +101,16 @@ describe("the object of a notice", () => {
   const own = Object.values(notices)
     .flat()
     .flatMap((notice) => noticeAlerts(notice, operators, now).map(({ alert }) => alert.object));
-  const objects = [...own, { host: "hardstate", service: "digest" }].map(({ host, service }) => ({
+  const returned = returnedWords(
+    { id: "alert-0001", host: "web01", service: null },
+    { at: now, kind: "bounce", contact: "ops@example.com", reply: "550" },
+    now,
+  );
+  const objects = [
+    ...own,
+    ...alertsOf(returned, operators, now).map(({ alert }) => alert.object),
+    { host: "hardstate", service: "digest" },
+  ].map(({ host, service }) => ({
     host,
     service,
   }));
