@@ -5,6 +5,7 @@ import { type Alert, severity } from "../alert.ts";
 export type Facts = {
   /** The beginning of the first line: see `siteMark`. */
   mark: string;
+  subject: string;
   site: string;
   title: string;
   object: string;
@@ -134,7 +135,7 @@ ${content}
 `);
 
 export const htmlBody = (facts: Facts): string => {
-  const { mark, title, object, alert, link, why, id } = facts;
+  const { mark, subject, title, object, alert, link, why, id } = facts;
   const colour = colours[severity[alert.state]];
   const escalated = escalation(alert);
   const pre =
@@ -154,5 +155,5 @@ ${links(facts).map(([label, url]) => row(label, html`<a href="${url}">${url}</a>
 ${block("Output", alert.long_output)}
 ${alert.truncated ? html`<p><b>${cutMark}</b></p>` : ""}
 ${block("Performance data", alert.perfdata)}`;
-  return htmlPage(`${mark}${title} ${alert.state}: ${object}`, id, content);
+  return htmlPage(subject, id, content);
 };

@@ -3,7 +3,16 @@ import { type NotificationType, type State, severity } from "../alert.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
 import type { QueuedAlert } from "../queue/message.ts";
 import { colours, htmlPage } from "./body.ts";
-import { type ComposedMail, linkTo, mailAbout, type Sender, siteMark, siteName } from "./mail.ts";
+import {
+  type ComposedMail,
+  linkTo,
+  mailAbout,
+  type Sender,
+  siteMark,
+  siteName,
+  subjectOf,
+  urgentStates,
+} from "./mail.ts";
 
 /** How it stands with one object, by all that the digest tells of it. */
 type Line = {
@@ -199,7 +208,7 @@ ${lines.map(row)}`,
 export const composeDigest = (
   queued: QueuedAlert,
   members: readonly JournalRecord[],
-  decidedAt: number,
+  date: number,
   sender: Sender,
   meanwhile: JournalRecord["meanwhile"] = {},
 ): ComposedMail => {
@@ -209,8 +218,11 @@ export const composeDigest = (
   const title = `${siteMark(queued)}${summary(lines)} on ${counted(groups.length, "host")}`;
   const heading = { title, site: siteName(queued), id: queued.id };
   const link = (line: Line) => linkTo(sender, queued.site, line);
-  const body = { text: textOf(heading, groups), html: htmlOf(heading, groups, link) };
-  const subject = `DIGEST ${summary(lines)}: ${hostsOf(groups)}`;
-  const reason = "R46 more came at once than is mailed one by one";
-  return mailAbout(queued, decidedAt, sender, subject, reason, body);
+  return mailAbout(queued, date, sender, {
+    subject: subjectOf(queued, "DIGEST", `${summary(lines)}: ${hostsOf(groups)}`),
+    text: textOf(heading, groups),
+    html: htmlOf(heading, groups, link),
+    reason: "R46 more came at once than is mailed one by one",
+    urgent: lines.some(({ state, recovered }) => state && !recovered && urgentStates.includes(state)),
+  });
 };

@@ -1,10 +1,12 @@
 import { contactKey } from "../address.ts";
-import { cleanLine, objectName } from "../alert.ts";
+import { cleanLine, objectName, type State } from "../alert.ts";
 import type { Verdict } from "../decide/case.ts";
+import type { Kind } from "../decide/entry.ts";
 import type { Mail } from "../deliver/mail.ts";
 import { fingerprint, mailName, operatorSite } from "../identity.ts";
 import type { QueuedAlert } from "../queue/message.ts";
 import { htmlBody, textBody } from "./body.ts";
+import { outlookHeaders } from "./conversation.ts";
 
 /** The sender of the mails, and the address of an object in the monitor's web pages. */
 export type Sender = {
@@ -17,7 +19,7 @@ export type Sender = {
 
 /** A mail before it is written as bytes (mime.ts). The To header is for the reader: the recipient is in the envelope. */
 export type ComposedMail = Omit<Mail, "bytes"> & {
-  /** Unix milliseconds: when the mail was decided on, so that every copy has the same Date. */
+  /** Unix milliseconds: when it is handed over. Spam filters suspect a Date that is hours old. */
   date: number;
   to: string;
   subject: string;
@@ -47,14 +49,27 @@ export const reversePath = (envelopeFrom: string, name = anyName): string => env
 const mostSiteCharacters = 10;
 
 /**
- * The beginning of subject and body: `[berlin] ` if several sites use the bridge, and always `[operator] ` if the bridge
- * mails about itself. No text of a site may stand before it. It shows only both ends of a long name.
+ * The first word of subject and body if several sites use the bridge, and always if the bridge mails about itself
+ * (`operator`); else empty. No text of a site may stand before it. It shows only both ends of a long name.
  */
-export const siteMark = ({ site, severalSites }: QueuedAlert): string => {
+const siteWord = ({ site, severalSites }: QueuedAlert): string => {
   if (site !== operatorSite && !severalSites) return "";
   const name = cleanLine(site);
-  return `[${name.length > mostSiteCharacters ? `${name.slice(0, 6)}~${name.slice(-3)}` : name}] `;
+  return name.length > mostSiteCharacters ? `${name.slice(0, 6)}~${name.slice(-3)}` : name;
 };
+
+/** The beginning of a body, `[berlin] `, or nothing. */
+export const siteMark = (queued: QueuedAlert): string => {
+  const word = siteWord(queued);
+  return word && `[${word}] `;
+};
+
+/**
+ * `[PROBLEM CRITICAL] web01/HTTP`, or `[berlin PROBLEM CRITICAL] web01/HTTP`. Gmail and RFC 5256 §2.1 take mails for one
+ * conversation if their subjects differ in the leading brackets alone.
+ */
+export const subjectOf = (queued: QueuedAlert, changing: string, constant: string): string =>
+  `[${[siteWord(queued), changing].filter(Boolean).join(" ")}] ${constant}`;
 
 /** The site as the body shows it. */
 export const siteName = ({ site }: QueuedAlert): string =>
@@ -72,30 +87,36 @@ export const linkTo = (
         ?.replaceAll("{host}", encodeURIComponent(host))
         .replaceAll("{service}", encodeURIComponent(service ?? ""));
 
+/** States whose mails are marked as important. */
+export const urgentStates: readonly State[] = ["CRITICAL", "DOWN"];
+
+type Content = { subject: string; text: string; html: string; reason: string; urgent: boolean };
+
 /** A mail to an alert's contact. Its headers say that no person wrote it (RFC 3834), its site, and the reason for it. */
 export const mailAbout = (
   queued: QueuedAlert,
-  decidedAt: number,
+  date: number,
   sender: Sender,
-  subject: string,
-  reason: string,
-  body: { text: string; html: string },
+  { subject, text, html, reason, urgent }: Content,
   episode?: string,
 ): ComposedMail => {
   const { site, id, contact, alert } = queued;
   const messageId = messageIdOf(queued, sender);
   const thread = fingerprint("thread", site, episode ?? id).slice(0, 40);
+  const domain = domainOf(sender.from.address);
   return {
     alert: { site, id },
     envelope: { from: reversePath(sender.envelopeFrom, mailName(messageId)), to: contact },
     messageId,
-    date: decidedAt,
+    date,
     from: sender.from,
     to: contact,
-    subject: `${siteMark(queued)}${subject}`,
-    threadId: `<${thread}@${domainOf(sender.from.address)}>`,
+    subject,
+    threadId: `<${thread}@${domain}>`,
     headers: {
       "Auto-Submitted": "auto-generated",
+      "List-Id": `<${site.replaceAll(/[^\w-]+/g, "-")}.hardstate.${domain}>`,
+      ...(urgent && { Importance: "high" }),
       // Not All: Exchange then sends no non-delivery report either.
       "X-Auto-Response-Suppress": "DR, RN, NRN, OOF, AutoReply",
       "X-Hardstate-Site": cleanLine(site),
@@ -103,19 +124,23 @@ export const mailAbout = (
       "X-Hardstate-Episode": episode ?? "none",
       "X-Hardstate-Reason": reason,
     },
-    ...body,
+    text,
+    html,
   };
 };
 
+/** The kinds of news of which a bad state is urgent. */
+const urgentKinds: readonly Kind[] = ["PROBLEM", "UPDATE", "ESCALATION", "REMINDER"];
+
 /**
- * The mail that a verdict asks for: one recipient, text and HTML, automatic (RFC 3834) and threaded by episode. The
- * subject's first 40 characters hold kind, state and the beginning of the object's name. With a site's mark this is true
- * of problems, recoveries and acknowledgements; the longest other kinds have kind and state there.
+ * The mail that a verdict asks for: one recipient, text and HTML, automatic (RFC 3834) and one conversation for each
+ * episode. The subject's first 40 characters hold kind, state and the beginning of the object's name. With a site's name
+ * this is true of problems, recoveries and acknowledgements; the longest other kinds have kind and state there.
  */
 export const compose = (
   queued: QueuedAlert,
   { kind, episode, row, reason }: Verdict & { action: "send" },
-  decidedAt: number,
+  date: number,
   sender: Sender,
 ): ComposedMail => {
   const { alert, site, id } = queued;
@@ -124,6 +149,7 @@ export const compose = (
   const title = kind === "DOWNTIME" || kind === "FLAPPING" ? alert.type : kind;
   const facts = {
     mark: siteMark(queued),
+    subject: subjectOf(queued, `${title} ${alert.state}`, object),
     site: siteName(queued),
     title,
     object,
@@ -134,9 +160,17 @@ export const compose = (
     why: reason,
     id,
   };
-  const body = { text: textBody(facts), html: htmlBody(facts) };
-  const subject = `${title} ${alert.state}: ${object}`;
-  return mailAbout(queued, decidedAt, sender, subject, `${row} ${reason}`, body, episode?.id);
+  const content = {
+    subject: facts.subject,
+    text: textBody(facts),
+    html: htmlBody(facts),
+    reason: `${row} ${reason}`,
+    urgent: urgentKinds.includes(kind) && urgentStates.includes(alert.state),
+  };
+  const mail = mailAbout(queued, date, sender, content, episode?.id);
+  const begun = episode?.since ?? queued.receivedAt;
+  const outlook = outlookHeaders(mail.threadId, object, begun, kind === "PROBLEM" ? undefined : date);
+  return { ...mail, headers: { ...mail.headers, ...outlook } };
 };
 
 const mostReducedCharacters = 4000;

@@ -19,11 +19,11 @@ const mailOf = async (
   { mine, verdict }: Claimed,
   refusal?: string,
 ): Promise<Mail> => {
-  const decidedAt = mine.record.verdict?.at ?? clock();
+  const now = clock();
   const { members, meanwhile } = mine.record;
   const mail = members
-    ? composeDigest(queued, await ledger.stories(queued.site, members), decidedAt, sender, meanwhile)
-    : compose(refusal ? withoutLongOutput(queued) : queued, verdict, decidedAt, sender);
+    ? composeDigest(queued, await ledger.stories(queued.site, members), now, sender, meanwhile)
+    : compose(refusal ? withoutLongOutput(queued) : queued, verdict, now, sender);
   return render(refusal ? reduced(mail, refusal, members !== undefined) : mail);
 };
 

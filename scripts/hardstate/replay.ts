@@ -155,7 +155,7 @@ const bookkeeping = (result: Replay) => {
       origins.set(id, origin);
     },
     mailed: (subject: string, at: number): void => {
-      lastMail.kind = subject.split(" ")[0] ?? "";
+      lastMail.kind = /\w+/.exec(subject)?.[0] ?? "";
       lastMail.at = at;
     },
     decided: (event: Event): void => {

@@ -38,12 +38,12 @@ describe("the mail of a digest", () => {
   it("names its site in a header and a line, and in the subject if several sites use the bridge", () => {
     const member = told(["web01", "HTTP"], "CRITICAL");
     const { subject, headers, text, html } = mail(member);
-    expect(subject).toBe("DIGEST 1 problem: web01");
+    expect(subject).toBe("[DIGEST] 1 problem: web01");
     expect(headers["X-Hardstate-Site"]).toBe("site");
     expect(text).toMatch(/^Site: site$/m);
     expect(html).toContain("Site: site</p>");
     const shared = composeDigest({ ...digest, severalSites: true }, [member], 1_800_000_000_000, sender);
-    expect(shared.subject).toBe("[site] DIGEST 1 problem: web01");
+    expect(shared.subject).toBe("[site DIGEST] 1 problem: web01");
     expect(shared.text).toMatch(/^\[site\] 1 problem on 1 host\n/);
   });
 
@@ -56,7 +56,7 @@ describe("the mail of a digest", () => {
       told(["web02", "HTTP"], "OK", "fine"),
       told(["db01", "Load"], "OK", "fine"),
     );
-    expect(subject).toBe("DIGEST 3 problems, 2 recovered: web01, db01 and web02");
+    expect(subject).toBe("[DIGEST] 3 problems, 2 recovered: web01, db01 and web02");
     expect(text.split("\n").slice(3)).toEqual([
       "Site: site",
       "",
@@ -93,7 +93,7 @@ describe("the mail of a digest", () => {
       of(["db01"], "FLAPPINGSTOP", ""),
     );
     expect(subject).toBe(
-      "DIGEST 1 recovered, 3 custom notifications, 1 acknowledgement, 2 flapping notifications: web01 and db01",
+      "[DIGEST] 1 recovered, 3 custom notifications, 1 acknowledgement, 2 flapping notifications: web01 and db01",
     );
     expect(text.split("\n").slice(5, -4)).toEqual([
       "web01",
@@ -124,7 +124,7 @@ describe("the mail of a digest", () => {
       of(["db01"], "DOWNTIMESTART", "DOWN", "ann: kernel update"),
     );
     expect(subject).toBe(
-      "DIGEST 1 problem, 1 recovered, 2 downtimes started, 1 downtime ended, 1 downtime cancelled: web01 and db01",
+      "[DIGEST] 1 problem, 1 recovered, 2 downtimes started, 1 downtime ended, 1 downtime cancelled: web01 and db01",
     );
     expect(text.split("\n").slice(3)).toEqual([
       "Site: site",
@@ -179,7 +179,7 @@ describe("the mail of a digest", () => {
       told([`${String(n).padStart(4, "0")}${"x".repeat(251)}`], "DOWN"),
     );
     expect(mail(...hosts).subject).toMatch(
-      /^DIGEST 1000 problems: 0000x{35}…, 0001x{35}…, 0002x{35}… and 997 more hosts$/,
+      /^\[DIGEST\] 1000 problems: 0000x{35}…, 0001x{35}…, 0002x{35}… and 997 more hosts$/,
     );
   });
 
@@ -192,7 +192,7 @@ describe("the mail of a digest", () => {
     const lines = Buffer.from(bytes).toString("latin1").split("\r\n");
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(998);
     const read = await PostalMime.parse(bytes);
-    expect(read.subject).toBe("DIGEST 1000 problems: farm");
+    expect(read.subject).toBe("[DIGEST] 1000 problems: farm");
     expect(read.text?.match(/^ {2}CRITICAL/gm)).toHaveLength(1000);
     expect(read.headers).toContainEqual(
       expect.objectContaining({ key: "auto-submitted", value: "auto-generated" }),

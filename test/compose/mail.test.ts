@@ -211,7 +211,7 @@ describe("for its reader, a mail", () => {
     const sentence =
       "This is an escalation: the monitor's escalation rules chose this contact for notification 3 of this problem.";
     const { text, html, subject } = mailed(queued(alertOf({ notification: escalated }))).mail;
-    expect(subject).toBe("PROBLEM CRITICAL: web1/HTTP");
+    expect(subject).toBe("[PROBLEM CRITICAL] web1/HTTP");
     expect(text).toContain(`\n\n${sentence}\n\nWhy this mail: `);
     expect(html).toContain(`<p><b>${sentence.replaceAll("'", "&#39;")}</b></p>`);
     const unnumbered = mailed(queued(alertOf({ notification: { escalated: true } }))).mail;
@@ -250,11 +250,11 @@ describe("the site of a mail", () => {
 
   test("is in subject and first line if several sites use the bridge, and not with one site", () => {
     const { subject, text, html } = mailed({ ...problem, ...shared }).mail;
-    expect(subject).toBe("[berlin] PROBLEM CRITICAL: web1/HTTP");
+    expect(subject).toBe("[berlin PROBLEM CRITICAL] web1/HTTP");
     expect(text).toMatch(/^\[berlin\] PROBLEM: web1\/HTTP is CRITICAL\n/);
-    expect(html).toContain("<title>[berlin] PROBLEM CRITICAL: web1/HTTP</title>");
+    expect(html).toContain("<title>[berlin PROBLEM CRITICAL] web1/HTTP</title>");
     expect(html).toContain(">[berlin] PROBLEM</div>");
-    expect(subjectOf(problem)).toBe("PROBLEM CRITICAL: web1/HTTP");
+    expect(subjectOf(problem)).toBe("[PROBLEM CRITICAL] web1/HTTP");
     expect(mailed(problem).mail.text).toMatch(/^PROBLEM: web1\/HTTP is CRITICAL\n/);
   });
 
@@ -272,7 +272,7 @@ describe("the site of a mail", () => {
     const object = { host: "h".repeat(255), ...change.object };
     const site = `customer-${"x".repeat(50)}-west`;
     const subject = subjectOf(queued(alertOf({ ...change, object }), { site, ...shared }));
-    expect(subject.slice(0, 40)).toContain(`[custom~est] ${kind}: h`);
+    expect(subject.slice(0, 40)).toContain(`[custom~est ${kind}] h`);
   });
 
   test("is shown by both ends of a long name", () => {
@@ -290,29 +290,29 @@ describe("the site of a mail", () => {
     ([, several]) => {
       const own = mailed(notice).mail;
       const forged = mailed({ ...notice, site: "berlin", ...several }).mail;
-      expect(own.subject).toMatch(/^\[operator\] PROBLEM CRITICAL: hardstate\/unreadable messages$/);
+      expect(own.subject).toMatch(/^\[operator PROBLEM CRITICAL\] hardstate\/unreadable messages$/);
       expect(own.text).toMatch(/^\[operator\] PROBLEM: hardstate\//);
       expect(own.text).toMatch(/^Site +operator \(the bridge itself\)$/m);
-      expect(forged.subject).not.toMatch(/^\[operator\]/);
-      expect(forged.text).not.toMatch(/^\[operator\]/);
+      expect(forged.subject).not.toMatch(/^\[operator/);
+      expect(forged.text).not.toMatch(/^\[operator/);
       expect(forged.text).toMatch(/^Site +berlin$/m);
       expect(forged.headers["X-Hardstate-Site"]).toBe("berlin");
     },
   );
 
   test("stands before all text of an alert", () => {
-    const host = "[operator] PROBLEM CRITICAL: hardstate";
+    const host = "[operator PROBLEM CRITICAL] hardstate";
     const output = "[operator] PROBLEM: hardstate/route is CRITICAL";
     const { subject, text } = mailed(queued(alertOf({ object: { host }, output }), shared)).mail;
-    expect(subject).toMatch(/^\[berlin\] PROBLEM CRITICAL: /);
+    expect(subject).toMatch(/^\[berlin PROBLEM CRITICAL\] /);
     expect(text).toMatch(/^\[berlin\] PROBLEM: /);
-    expect(subjectOf(queued(alertOf({ object: { host }, output })))).toMatch(/^PROBLEM CRITICAL: /);
+    expect(subjectOf(queued(alertOf({ object: { host }, output })))).toMatch(/^\[PROBLEM CRITICAL\] /);
   });
 
   test("is cleaned like other text", async () => {
     const site = "ber\r\nBcc: evil@evil.com";
     const { mail } = mailed({ ...problem, site, ...shared });
-    expect(mail.subject).toMatch(/^\[ber Bc~com\] PROBLEM/);
+    expect(mail.subject).toMatch(/^\[ber Bc~com PROBLEM/);
     expect(namesOf(render(mail).bytes)).not.toContain("Bcc");
     expect(mail.text).toMatch(/^Site +ber Bcc: evil@evil.com$/m);
   });
@@ -403,13 +403,13 @@ describe("a subject", () => {
   ])("begins with %s within 40 characters, however long the name", ([kind, change]) => {
     const object = { host: "h".repeat(255), ...change.object };
     const { subject } = mailed(queued(alertOf({ ...change, object }))).mail;
-    expect(subject.slice(0, 40)).toContain(`${kind}: h`);
+    expect(subject.slice(0, 40)).toContain(`${kind}] h`);
   });
 
   test("names a service as host/service and a host alone", () => {
-    expect(mailed(problem).mail.subject).toBe("PROBLEM CRITICAL: web1/HTTP");
+    expect(mailed(problem).mail.subject).toBe("[PROBLEM CRITICAL] web1/HTTP");
     const host = alertOf({ object: { service: null }, state: "DOWN" });
-    expect(mailed(queued(host)).mail.subject).toBe("PROBLEM DOWN: web1");
+    expect(mailed(queued(host)).mail.subject).toBe("[PROBLEM DOWN] web1");
   });
 
   test.for([

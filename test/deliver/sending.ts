@@ -26,7 +26,7 @@ export const mail = (change: Partial<ComposedMail> = {}): RenderedMail =>
     date: 1_800_000_000_000,
     from: { address: "nagios@example.com" },
     to: "ops@example.org",
-    subject: "PROBLEM CRITICAL: web1/HTTP",
+    subject: "[PROBLEM CRITICAL] web1/HTTP",
     threadId: "<0@example.com>",
     headers: {},
     text: "web1/HTTP is CRITICAL\n",

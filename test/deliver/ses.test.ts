@@ -39,7 +39,7 @@ const mail = (change: Partial<Parameters<typeof render>[0]> = {}) =>
     date: 1_800_000_000_000,
     from: { name: "Überwachung", address: "nagios@example.com" },
     to: "ops@example.org",
-    subject: "PROBLEM CRITICAL: web1/HTTP +&=% größer",
+    subject: "[PROBLEM CRITICAL] web1/HTTP +&=% größer",
     threadId: "<0@example.com>",
     headers: { "X-Hardstate-Object": "web1/HTTP" },
     text: "web1/HTTP is CRITICAL\n.\nÜbergröße & more = 100 %+\n",

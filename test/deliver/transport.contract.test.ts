@@ -147,7 +147,7 @@ const mail: Mail = render({
   date: 1_800_000_000_000,
   from: { name: "Überwachung", address: "nagios@example.com" },
   to: "ops@example.org",
-  subject: "PROBLEM CRITICAL: web1/größer",
+  subject: "[PROBLEM CRITICAL] web1/größer",
   threadId: "<0@example.com>",
   headers: { "X-Hardstate-Object": "web1/größer" },
   text: "web1/größer is CRITICAL\n.\n..\nUsage 100 % + 1 & more = too much\n",

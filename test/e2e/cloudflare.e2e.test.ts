@@ -388,7 +388,7 @@ describe("npm run dev:worker", () => {
   it("mails the alert of the line that it prints, keeps the mail, and ends by SIGINT", async () => {
     const dev = await startDev({ HARDSTATE_STATE: join(folder, "dev"), HARDSTATE_PORT: "18799" });
     expect(await dev.post()).toContain('"status":"queued"');
-    await expect.poll(dev.said, within).toMatch(/mail +\S+\.eml +"PROBLEM CRITICAL: web01\/HTTP"/);
+    await expect.poll(dev.said, within).toMatch(/mail +\S+\.eml +"\[PROBLEM CRITICAL\] web01\/HTTP"/);
     await dev.end();
     await expect(fetch("http://127.0.0.1:18799/healthz")).rejects.toThrow();
   });

@@ -70,7 +70,7 @@ describe("two real relays", () => {
     expect(failed.length).toBeLessThan(15);
     const operators = (await mailsIn(b.maildir)).filter(({ to }) => to?.[0]?.address === "admin@example.com");
     expect(operators.map(({ subject }) => subject)).toEqual([
-      `[operator] PROBLEM CRITICAL: hardstate/route smtp://localhost:${a.port}`,
+      `[operator PROBLEM CRITICAL] hardstate/route smtp://localhost:${a.port}`,
     ]);
     report(
       `first relay ${(await idsIn(a)).length}, second ${(await idsIn(b)).length}, second copies ${(await all()).length - 300}, in doubt ${inDoubt.length}, failed attempts ${failed.length}

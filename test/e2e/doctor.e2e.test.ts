@@ -76,7 +76,7 @@ describe("hardstate doctor and a real Postfix", () => {
     expect(of("accepted")?.detail).toMatch(/^queue id [0-9A-Z]+: 250 2\.0\.0 Ok: queued as/i);
     await until("the test mail", 10, async () => (await mailsIn(relay.maildir)).length === before + 1);
     const { subject } = (await mailsIn(relay.maildir)).at(-1) ?? {};
-    expect(subject).toMatch(/^CUSTOM UP: /);
+    expect(subject).toMatch(/^\[CUSTOM UP\] /);
   });
 
   it.each<[string, string, string[], string | null, RegExp]>([

@@ -219,7 +219,7 @@ describe("a real Icinga 2 whose users hear of different states", () => {
       mailsBeforeRestarts.filter(
         ({ mailbox, subject }) =>
           mailbox === `${name}@example.com` &&
-          subject.startsWith("PROBLEM ") &&
+          subject.startsWith("[PROBLEM ") &&
           subject.endsWith(`: ${object}`),
       ).length;
     expect(problems("alice", "app01/Pay")).toBe(rounds);

@@ -74,7 +74,7 @@ const mailsOf = async (contact: string, object: string): Promise<Email[]> =>
     ({ to, subject }) => to?.[0]?.address === `${contact}@example.com` && subject?.endsWith(object),
   );
 const subjects = async (contact: string, object: string) =>
-  (await mailsOf(contact, object)).map(({ subject }) => subject?.slice(0, -object.length - 2));
+  (await mailsOf(contact, object)).map(({ subject }) => subject?.slice(1, -object.length - 2));
 
 beforeAll(async () => {
   lab = openLab();

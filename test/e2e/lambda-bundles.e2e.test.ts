@@ -240,8 +240,8 @@ describe("a bridge on Lambda", () => {
     );
     expect(failed).toEqual(["bob-problem", "bob-recovery"]);
     expect(headersIn(relay.contents, "Subject")).toEqual([
-      "PROBLEM CRITICAL: web01/HTTP",
-      "RECOVERY OK: web01/HTTP",
+      "[PROBLEM CRITICAL] web01/HTTP",
+      "[RECOVERY OK] web01/HTTP",
     ]);
   });
 

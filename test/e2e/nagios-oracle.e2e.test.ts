@@ -249,7 +249,7 @@ beforeAll(async () => {
   const received = () => receivedIn(relay.maildir);
   await until("whom the escalation of Stairs passed by is told of its end", 90, async () =>
     (await received()).some(
-      ({ mailbox, subject }) => mailbox === "all@example.com" && subject === "RECOVERY OK: app01/Stairs",
+      ({ mailbox, subject }) => mailbox === "all@example.com" && subject === "[RECOVERY OK] app01/Stairs",
     ),
   );
   posted = tape.posted();

@@ -87,9 +87,9 @@ describe("a real Nagios, the shim, the bridge and a real Postfix with AUTH and S
     await nagios("stop");
 
     const expected = [
-      "PROBLEM CRITICAL: web01/HTTP",
-      "ACKNOWLEDGEMENT CRITICAL: web01/HTTP",
-      "RECOVERY OK: web01/HTTP",
+      "[PROBLEM CRITICAL] web01/HTTP",
+      "[ACKNOWLEDGEMENT CRITICAL] web01/HTTP",
+      "[RECOVERY OK] web01/HTTP",
     ];
     expect(await subjects("oncall@example.com")).toEqual(expected);
     expect(await subjects("dba@example.com")).toEqual(expected);
@@ -118,7 +118,7 @@ describe("a real Nagios, the shim, the bridge and a real Postfix with AUTH and S
     await settled();
     await nagios("stop");
     const [disk, host] = ((await received()).get("dba@example.com") ?? []).slice(-2);
-    expect([disk?.subject, host?.subject]).toEqual(["PROBLEM CRITICAL: db01/Disk", "PROBLEM DOWN: db01"]);
+    expect([disk?.subject, host?.subject]).toEqual(["[PROBLEM CRITICAL] db01/Disk", "[PROBLEM DOWN] db01"]);
     expect(disk?.text).toContain("DISK CRITICAL - /var is at 99% of 50 GB");
     expect(disk?.text).toMatch(/db01 \(192\.0\.2\.20\)/);
   });

@@ -47,7 +47,7 @@ const mail: Mail = render({
   date: 1_800_000_000_000,
   from: { name: "Überwachung", address: "nagios@example.com" },
   to: "ops@example.org",
-  subject: "PROBLEM CRITICAL: web1/größer",
+  subject: "[PROBLEM CRITICAL] web1/größer",
   threadId: "<0@example.com>",
   headers: { "X-Hardstate-Object": "web1/größer" },
   text: "web1/größer is CRITICAL\n.\nUsage 100 % + 1 & more = too much\n",
@@ -230,7 +230,7 @@ describe("a bridge with ses:// as its route", () => {
         `mailed: PROBLEM mail, first news of this problem (R1); MessageId ${message?.id}${more}`,
       );
       expect(message?.destinations).toContain("ops@example.com");
-      expect(message?.raw_data).toContain("Subject: PROBLEM CRITICAL: web01/HTTP");
+      expect(message?.raw_data).toContain("Subject: [PROBLEM CRITICAL] web01/HTTP");
     } finally {
       await on.stop();
     }

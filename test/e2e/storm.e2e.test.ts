@@ -73,8 +73,8 @@ it("a thousand services of a real Nagios that fail at once are twenty mails at o
   await nagios("storm", "CRITICAL", String(services), "Connection refused");
   await allTold(services);
   const all = await mails();
-  const digests = all.filter(({ subject }) => subject?.startsWith("DIGEST"));
-  const alone = all.filter(({ subject }) => subject?.startsWith("PROBLEM CRITICAL: farm01/"));
+  const digests = all.filter(({ subject }) => subject?.startsWith("[DIGEST]"));
+  const alone = all.filter(({ subject }) => subject?.startsWith("[PROBLEM CRITICAL] farm01/"));
   const told = digests.reduce((sum, { text }) => sum + linesOf(text, /^ {2}CRITICAL +S\d{4}/gm), 0);
   // Notifications that trickle in for longer than a minute are the next minute's.
   expect(digests.length).toBeLessThanOrEqual(3);
@@ -94,7 +94,7 @@ it("their recoveries are as many mails as there were, and one digest", async () 
   await nagios("storm", "OK", String(services), "HTTP OK");
   await allTold(2 * services);
   const all = (await mails()).slice(before);
-  const digests = all.filter(({ subject }) => subject?.startsWith("DIGEST"));
+  const digests = all.filter(({ subject }) => subject?.startsWith("[DIGEST]"));
   const told = digests.reduce((sum, { text }) => sum + linesOf(text, /^ {2}recovered +S\d{4}/gm), 0);
   expect(all.length - digests.length + told).toBe(services);
   expect(digests.length).toBeLessThanOrEqual(3);

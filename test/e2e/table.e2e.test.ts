@@ -201,7 +201,7 @@ const raise = async (lab: Lab, port: number, names: readonly string[]): Promise<
   const told = async (object: string): Promise<Told> => {
     const mine = (await mails()).filter((mail) => mail.object === object);
     const line = ({ subject, row }: { subject: string; row?: string }) =>
-      `${subject.replace(`: ${object}`, "")} (${row})`;
+      `${subject.slice(1).replace(`] ${object}`, "")} (${row})`;
     return Object.fromEntries(
       [...Map.groupBy(mine, ({ contact }) => contact)].map(([contact, list]) => [contact, list.map(line)]),
     );

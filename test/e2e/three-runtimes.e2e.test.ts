@@ -294,7 +294,7 @@ describe("a storm of 40 services", () => {
     }
     const mails = await Promise.all(relay.contents.map((content) => PostalMime.parse(content)));
     const told = mails.flatMap(({ subject = "", text = "" }) => {
-      const [, type, service] = /^(PROBLEM|RECOVERY) \w+: farm01\/(S\d+)$/.exec(subject) ?? [];
+      const [, type, service] = /^\[(PROBLEM|RECOVERY) \w+\] farm01\/(S\d+)$/.exec(subject) ?? [];
       if (type) return [`${type} ${service}`];
       return [...text.matchAll(/^ {2}(CRITICAL|recovered) +(S\d+)/gm)].map(
         ([, word, service]) => `${word === "CRITICAL" ? "PROBLEM" : "RECOVERY"} ${service}`,
@@ -303,7 +303,7 @@ describe("a storm of 40 services", () => {
     expect(told.toSorted()).toEqual(
       ["PROBLEM", "RECOVERY"].flatMap((type) => services.map((service) => `${type} ${service}`)).toSorted(),
     );
-    expect(mails.some(({ subject }) => subject?.startsWith("DIGEST"))).toBe(true);
+    expect(mails.some(({ subject }) => subject?.startsWith("[DIGEST]"))).toBe(true);
     expect(new Set(mails.map(({ messageId }) => messageId)).size).toBe(mails.length);
     await bridge.stop();
     await relay.close();

@@ -77,7 +77,7 @@ const mail: Mail = render({
   date: 1_800_000_000_000,
   from: { address: "nagios@example.com" },
   to: "ops@example.org",
-  subject: "CUSTOM UP: monitor",
+  subject: "[CUSTOM UP] monitor",
   threadId: "<0@example.com>",
   headers: {},
   text: "A test mail\n",
@@ -1034,7 +1034,7 @@ describe("hardstate doctor", () => {
     expect(out).toContain("C: AUTH PLAIN [redacted]");
     narrow(out);
     expect(relay.contents).toHaveLength(1);
-    expect(relay.contents[0]).toMatch(/^Subject: CUSTOM UP: /m);
+    expect(relay.contents[0]).toMatch(/^Subject: \[CUSTOM UP\] /m);
     const one = JSON.parse((await run([...words.slice(0, 2), "--json"], environment)).out);
     expect(Object.keys(one)).toEqual(["verdict", "failed", "stages", "route"]);
     expect(one).toMatchObject({ verdict: "pass", failed: null });

@@ -51,7 +51,7 @@ const mailsOf = async (posts: readonly Post[], until: number): Promise<string[]>
     bridge.close();
   }
   return mails.map(({ at, subject, to }) => {
-    const [, what = "", object = ""] = /^(\S+ \S+): (.*)$/.exec(subject) ?? [];
+    const [, what = "", object = ""] = /^\[(\S+ \S+)\] (.*)$/.exec(subject) ?? [];
     return `${Math.floor(at)} ${what} ${object} ${to.split("@")[0]}`;
   });
 };

@@ -195,7 +195,9 @@ const outcomeOf = async (
   }
   stage.close();
   // Ids that are made of names differ.
-  return said.map((line) => line.replace(/[0-9a-f]{16,}|(?<=\.)[0-9a-f]{8}\b/g, "#").replace(/ +/g, " "));
+  return said.map((line) =>
+    line.replace(/[0-9a-f]{16,}|(?<="Thread-Index":")[^"]+|(?<=\.)[0-9a-f]{8}\b/g, "#").replace(/ +/g, " "),
+  );
 };
 
 /** A text about plain names, with the hostile names instead. */

@@ -197,7 +197,9 @@ const visited = async (name: string, mailbox = name.toLowerCase()): Promise<stri
 
 /** Without hashes, for names go into them. */
 const told = (said: readonly string[]) =>
-  said.map((line) => line.replace(/[0-9a-f]{16,}|(?<=\.)[0-9a-f]{8}\b/g, "#")).sort();
+  said
+    .map((line) => line.replace(/[0-9a-f]{16,}|(?<="Thread-Index":")[^"]+|(?<=\.)[0-9a-f]{8}\b/g, "#"))
+    .sort();
 
 const hostile = ["__proto__", "constructor", "toString", "then", "toJSON", "10"];
 /** The same text about plain names of the same length, because pages cut long texts. */

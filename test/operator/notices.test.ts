@@ -377,11 +377,11 @@ describe("a monitor whose clock is wrong", () => {
     } finally {
       stage.close();
     }
-    const subject = "[operator] PROBLEM WARNING: hardstate/clock of site/monitor1";
+    const subject = "[operator PROBLEM WARNING] hardstate/clock of site/monitor1";
     expect(mails.filter((mail) => mail.startsWith("admin@"))).toEqual([
       `admin@example.com ${subject}`,
       `admin@example.com ${subject}`,
     ]);
-    expect(mails.filter((mail) => mail === "ops@example.com PROBLEM CRITICAL: web01/HTTP")).toHaveLength(3);
+    expect(mails.filter((mail) => mail === "ops@example.com [PROBLEM CRITICAL] web01/HTTP")).toHaveLength(3);
   });
 });

@@ -51,8 +51,8 @@ describe("a relay that is away", () => {
       await post(33, recovery);
       await passTo(latest);
       expect(mailed().map(({ subject }) => subject)).toEqual([
-        "PROBLEM CRITICAL: web01/HTTP",
-        "RECOVERY OK: web01/HTTP",
+        "[PROBLEM CRITICAL] web01/HTTP",
+        "[RECOVERY OK] web01/HTTP",
       ]);
       expect(mailed()[0]?.at).toBeGreaterThanOrEqual(away);
     },
@@ -80,7 +80,7 @@ describe("a relay that is away", () => {
       ending: { as: "dead", reason: "given up after 48 h: connect ECONNREFUSED" },
     });
     expect(mailed("admin@example.com").map(({ subject }) => subject)).toContain(
-      "[operator] PROBLEM CRITICAL: hardstate/dead letters",
+      "[operator PROBLEM CRITICAL] hardstate/dead letters",
     );
   });
 
@@ -124,8 +124,8 @@ describe("a refused password", () => {
       await post(n * 5 * minute, { object: { host: `web${n}`, service: null }, state: "DOWN" });
     await passTo(day / 2);
     expect(mailed("admin@example.com")).toMatchObject([
-      { at: 0, route: "smtp://b", subject: "[operator] PROBLEM CRITICAL: hardstate/route smtp://a" },
-      { route: "smtp://a", subject: "[operator] RECOVERY OK: hardstate/route smtp://a" },
+      { at: 0, route: "smtp://b", subject: "[operator PROBLEM CRITICAL] hardstate/route smtp://a" },
+      { route: "smtp://a", subject: "[operator RECOVERY OK] hardstate/route smtp://a" },
     ]);
   });
 
@@ -138,9 +138,9 @@ describe("a refused password", () => {
     await useRoutes(stage.ledger(), ["smtp://b"], begin + minute * 1000, true);
     await passTo(day);
     expect(mailed("admin@example.com")).toMatchObject([
-      { subject: "[operator] PROBLEM CRITICAL: hardstate/route smtp://a" },
+      { subject: "[operator PROBLEM CRITICAL] hardstate/route smtp://a" },
       {
-        subject: "[operator] RECOVERY OK: hardstate/route smtp://a",
+        subject: "[operator RECOVERY OK] hardstate/route smtp://a",
         text: expect.stringContaining("smtp://a is in the settings no more"),
       },
     ]);
@@ -166,8 +166,8 @@ describe("a refused password", () => {
     await passTo(3 * hour);
     expect(mailed()).toHaveLength(1);
     expect(mailed("admin@example.com").map(({ subject }) => subject)).toEqual([
-      "[operator] PROBLEM CRITICAL: hardstate/route smtp://a",
-      "[operator] RECOVERY OK: hardstate/route smtp://a",
+      "[operator PROBLEM CRITICAL] hardstate/route smtp://a",
+      "[operator RECOVERY OK] hardstate/route smtp://a",
     ]);
   });
 });
@@ -182,7 +182,7 @@ describe("an operator", () => {
     await passTo(49 * hour);
     expect(mailed("admin@example.com").map(({ subject }) => subject)).toEqual(
       Array(3)
-        .fill("[operator] PROBLEM CRITICAL: hardstate/mail to ops@example.com")
+        .fill("[operator PROBLEM CRITICAL] hardstate/mail to ops@example.com")
         .slice(0, mailed("admin@example.com").length),
     );
     expect(mailed("admin@example.com").length).toBeGreaterThanOrEqual(2);

@@ -379,9 +379,9 @@ describe("a message", () => {
     expect(await worker()(handOut(queuedAlert(), 2))).toEqual({ message: "remove" });
     await worker()(handOut(queuedAlert({ id: "recovery-ops", receivedAt: now }, recovery)));
     expect(mails.filter(({ to }) => to === "ops@example.com").map(({ subject }) => subject)).toEqual([
-      "PROBLEM CRITICAL: web01/HTTP",
-      "PROBLEM CRITICAL: web01/HTTP",
-      "RECOVERY OK: web01/HTTP",
+      "[PROBLEM CRITICAL] web01/HTTP",
+      "[PROBLEM CRITICAL] web01/HTTP",
+      "[RECOVERY OK] web01/HTTP",
     ]);
   });
 
@@ -391,7 +391,7 @@ describe("a message", () => {
     expect(await worker(async () => deferred)(handOut(queuedAlert(), 9))).toMatchObject({ message: "bury" });
     const recovery = { type: "RECOVERY", state: "OK", notification: { id: "102" } };
     await worker()(handOut(queuedAlert({ id: "alert-0002", receivedAt: now }, recovery)));
-    expect(mails.at(-1)?.subject).toBe("RECOVERY OK: web01/HTTP");
+    expect(mails.at(-1)?.subject).toBe("[RECOVERY OK] web01/HTTP");
   });
 
   it("whose worker died between claim and settlement counts as told too, if it is given up (R43)", async () => {
@@ -401,7 +401,7 @@ describe("a message", () => {
     expect(await worker(async () => deferred)(handOut(queuedAlert(), 2))).toMatchObject({ message: "bury" });
     const recovery = { type: "RECOVERY", state: "OK", notification: { id: "102" } };
     await worker()(handOut(queuedAlert({ id: "alert-0002", receivedAt: now }, recovery)));
-    expect(mails.at(-1)?.subject).toBe("RECOVERY OK: web01/HTTP");
+    expect(mails.at(-1)?.subject).toBe("[RECOVERY OK] web01/HTTP");
   });
 
   it("that was put back by hand when its problem was over is not mailed, and has its time again if it is not", async () => {

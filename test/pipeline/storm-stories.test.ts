@@ -24,7 +24,7 @@ const stage = (policy: Partial<Policy> = {}, openLedger?: () => Ledger & { close
     recovery: (service: string, change?: object) => made.tell("RECOVERY", web(service), "OK", change),
     told: (service: string) =>
       made.mails.flatMap(({ subject, text }) => [
-        ...(subject.includes(`web/${service}`) ? [subject.split(" ")[0]] : []),
+        ...(subject.includes(`web/${service}`) ? [/\w+/.exec(subject)?.[0]] : []),
         ...[...text.matchAll(/^ {2}(\w+) +(s\d+)(?: |$)/gm)]
           .filter(([, , one]) => one === service)
           .map(([, word]) => `digest ${word}`),
@@ -50,9 +50,9 @@ it("sixty downtimes in a second are the first three mails and a digest", async (
   const ids: string[] = [];
   for (let n = 1; n <= 60; n++)
     ids.push(await tell("DOWNTIMESTART", { host: "web", service: `s${n}` }, "OK", of));
-  expect(subjects()).toEqual([1, 2, 3].map((n) => `DOWNTIMESTART OK: web/s${n}`));
+  expect(subjects()).toEqual([1, 2, 3].map((n) => `[DOWNTIMESTART OK] web/s${n}`));
   await pass(60);
-  expect(subjects().slice(3)).toEqual(["DIGEST 57 downtimes started: web"]);
+  expect(subjects().slice(3)).toEqual(["[DIGEST] 57 downtimes started: web"]);
   expect(
     mails[3]?.text.match(/^ {2}downtime {5}s\d+ +started \(ann: kernel update of all\)$/gm),
   ).toHaveLength(57);
@@ -66,7 +66,7 @@ it("acknowledgements and custom notifications in a storm are never held up", asy
   for (const s of four) await problem(s);
   for (const type of ["ACKNOWLEDGEMENT", "CUSTOM"])
     await tell(type, { host: "web", service: "s1" }, "CRITICAL");
-  expect(subjects().slice(3)).toEqual(["ACKNOWLEDGEMENT CRITICAL: web/s1", "CUSTOM CRITICAL: web/s1"]);
+  expect(subjects().slice(3)).toEqual(["[ACKNOWLEDGEMENT CRITICAL] web/s1", "[CUSTOM CRITICAL] web/s1"]);
 });
 
 it("a downtime after the storm is a mail of its own, though a digest told the problem; before that, it is in the digest", async () => {
@@ -74,9 +74,9 @@ it("a downtime after the storm is a mail of its own, though a digest told the pr
   for (const s of four) await problem(s);
   await tell("DOWNTIMESTART", { host: "web", service: "s4" }, "CRITICAL");
   await pass(60);
-  expect(subjects().slice(3)).toEqual(["DIGEST 1 problem, 1 downtime started: web"]);
+  expect(subjects().slice(3)).toEqual(["[DIGEST] 1 problem, 1 downtime started: web"]);
   await tell("DOWNTIMEEND", { host: "web", service: "s4" }, "CRITICAL");
-  expect(subjects().slice(4)).toEqual(["DOWNTIMEEND CRITICAL: web/s4"]);
+  expect(subjects().slice(4)).toEqual(["[DOWNTIMEEND CRITICAL] web/s4"]);
 });
 
 describe("a digest that was refused and is put back tells how it stands now", () => {
@@ -170,7 +170,7 @@ it("two objects of one printed name have a line each", async () => {
   await tell("PROBLEM", { host: "web", service: "a/b" }, "CRITICAL");
   await tell("RECOVERY", { host: "web", service: "a/b" }, "OK");
   await pass(60);
-  expect(mails.at(-1)?.subject).toMatch(/^DIGEST 1 problem, 1 recovered/);
+  expect(mails.at(-1)?.subject).toMatch(/^\[DIGEST\] 1 problem, 1 recovered/);
 });
 
 it("a digest tells the last decision about an object, not the last alert received", async () => {

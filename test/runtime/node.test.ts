@@ -83,7 +83,7 @@ describe("npm start without settings", () => {
     expect((await post(bridge, problems(1))).status).toBe(202);
     await expect.poll(mailFiles, { timeout: 5000 }).toHaveLength(1);
     expect((await mails())[0]).toMatchObject({
-      subject: "PROBLEM CRITICAL: farm01/S0",
+      subject: "[PROBLEM CRITICAL] farm01/S0",
       to: [{ address: "ops0@example.com" }],
     });
     await expect.poll(bridge.log).toContain(join(state, "mail", mailFiles()[0] ?? ""));

@@ -127,7 +127,7 @@ const outputOf = (text: string): string | null => {
 
 /** The text of a mail for its reader, taken at a second of the story. */
 export const playedMail = ({ to, subject, headers, text }: RenderedMail, t: number): PlayedMail => {
-  const [, title = "", state = "", object = ""] = /^(\S+) (\S+): (.*)$/.exec(subject) ?? [];
+  const [, title = "", state = "", object = ""] = /^\[(\S+) (\S+)\] (.*)$/.exec(subject) ?? [];
   return {
     t: Number(t.toFixed(3)),
     to: to.split("@")[0] ?? "",

@@ -73,9 +73,9 @@ export const plants: Record<string, Plant> = {
   "new-message-id": {
     breaks: "each attempt has a Message-ID of its own",
     file: "functions/compose/mail.ts",
-    text: "  `<${fingerprint(",
+    text: '  `<${fingerprint("mail"',
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the text of one.
-    instead: "  `<${(globalThis.attempts = (globalThis.attempts ?? 0) + 1)}${fingerprint(",
+    instead: '  `<${(globalThis.attempts = (globalThis.attempts ?? 0) + 1)}${fingerprint("mail"',
   },
   "drops-by-receive-count": {
     breaks: "a message that was handed out before is taken for a copy",

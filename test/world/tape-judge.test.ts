@@ -23,11 +23,11 @@ const post = (outage: number, state: string, change: Partial<Posted> = {}): Post
 };
 const mail = ({ state, object, output, mailboxes }: Posted, change: Partial<Received> = {}): Received => ({
   mailbox: mailboxes[0] ?? "",
-  subject: `${state === "OK" ? "RECOVERY" : "PROBLEM"} ${state}: ${object}`,
+  subject: `[${state === "OK" ? "RECOVERY" : "PROBLEM"} ${state}] ${object}`,
   text: `It is ${state}\n\n${output}\n`,
   ...change,
 });
-const update = (posted: Posted) => mail(posted, { subject: `UPDATE ${posted.state}: ${posted.object}` });
+const update = (posted: Posted) => mail(posted, { subject: `[UPDATE ${posted.state}] ${posted.object}` });
 const other = { contact: "dba", mailboxes: ["dba@example.com"] };
 
 const first = post(1, "WARNING");

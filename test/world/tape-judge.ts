@@ -53,8 +53,8 @@ const outageIn = (text: string): string | undefined => {
 
 const isProblem = ({ type }: Posted) => type === "PROBLEM";
 const isRecovery = ({ type }: Posted) => type === "RECOVERY";
-const tellsEnd = ({ subject }: Received) => subject.startsWith("RECOVERY ");
-const stateOf = ({ subject }: Received) => / ([A-Z]+): /.exec(subject)?.[1] ?? "";
+const tellsEnd = ({ subject }: Received) => subject.startsWith("[RECOVERY ");
+const stateOf = ({ subject }: Received) => / ([A-Z]+)\] /.exec(subject)?.[1] ?? "";
 
 export type Outage = { object: string; posts: Posted[] };
 
@@ -137,7 +137,7 @@ export const judge = (tape: readonly Posted[], mails: readonly Received[]): Judg
       const about = mine.filter(({ text }) => outageIn(text) === number);
       const told = about.filter((mail) => !tellsEnd(mail));
       const over = about.filter(tellsEnd);
-      const updates = told.filter(({ subject }) => subject.startsWith("UPDATE ")).length;
+      const updates = told.filter(({ subject }) => subject.startsWith("[UPDATE ")).length;
       count.posted += problems.length > 0 ? 1 : 0;
       count.told += told.length > 0 ? 1 : 0;
       count.problem += told.length - updates;
@@ -173,14 +173,14 @@ export const judge = (tape: readonly Posted[], mails: readonly Received[]): Judg
 
       if (problems.length === 0 && told.length > 0) fault("unasked", `was told of ${said}`);
       else if (!within(states, most)) fault("tooMany", `was told too often of ${said}`);
-      if (about[0]?.subject.startsWith("UPDATE ")) fault("tooMany", `first heard of ${what} by an UPDATE`);
+      if (about[0]?.subject.startsWith("[UPDATE ")) fault("tooMany", `first heard of ${what} by an UPDATE`);
       const results = new Set(told.map(({ text }) => problems.find(({ output }) => text.includes(output))));
       if (results.size < told.length) fault("tooMany", `was told of one check result of ${what} twice`);
       for (const mail of told)
         if (!problems.some(({ state, output }) => state === stateOf(mail) && mail.text.includes(output)))
           fault("unasked", `has "${mail.subject}" without the text of a post of ${what}`);
       for (const { subject } of about)
-        if (!subject.endsWith(`: ${object}`)) fault("unasked", `has "${subject}" about ${what}`);
+        if (!subject.endsWith(`] ${object}`)) fault("unasked", `has "${subject}" about ${what}`);
 
       const names = new Set(posts.filter(isProblem).map(({ problem }) => problem));
       const named = ends.some(({ problem }) => problem === undefined || names.has(problem));

@@ -14,7 +14,7 @@ const mailTo = (number: number): Mail =>
     date: 1_800_000_000_000,
     from: { address: "nagios@example.com" },
     to: `ops+${number}@example.org`,
-    subject: `PROBLEM CRITICAL: web${number}/HTTP`,
+    subject: `[PROBLEM CRITICAL] web${number}/HTTP`,
     threadId: "<0@example.com>",
     headers: {},
     // Dots are SMTP's business: alone on a line, two of them, and before what looks like a command.

@@ -9,7 +9,7 @@ const mailWith = (...headers: string[]) =>
     "Delivered-To: ops@example.org",
     ...headers,
     "From: =?utf-8?Q?Monitoring?= <nagios@example.com>",
-    "Subject: CUSTOM UP: mon1",
+    "Subject: [CUSTOM UP] mon1",
     "",
     "Authentication-Results: not.a.header; spf=fail",
   ].join("\r\n");
