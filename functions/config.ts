@@ -90,6 +90,8 @@ export const settings: readonly Setting[] = [
   { name: "HARDSTATE_RELAY_CA", secret: false, required: false },
   { name: "HARDSTATE_FROM", secret: false, required: true },
   { name: "HARDSTATE_ENVELOPE_FROM", secret: false, required: false },
+  { name: "HARDSTATE_REPLY_TO", secret: false, required: false },
+  { name: "HARDSTATE_FOOTER", secret: false, required: false },
   { name: "HARDSTATE_RECIPIENTS", secret: false, required: true },
   { name: "HARDSTATE_ALIASES", secret: false, required: false },
   { name: "HARDSTATE_OPERATOR", secret: false, required: false },
@@ -275,6 +277,12 @@ const readLink = ({ given, expecting }: TextReader): Sender["link"] => {
   return link;
 };
 
+const twoLines = "one or two lines of at most 200 characters";
+const readFooter = (text: string): string[] | undefined => {
+  const lines = text.split("\n").map((line) => cleanLine(line).trim());
+  return lines.length <= 2 && lines.every((line) => line.length <= 200 && line !== "--") ? lines : undefined;
+};
+
 const readSender = (reader: TextReader): Sender | undefined => {
   const { given, expecting, take } = reader;
   const address = "an address, or a name and an address: Monitoring <nagios@example.com>";
@@ -287,7 +295,16 @@ const readSender = (reader: TextReader): Sender | undefined => {
   if (from && !hasMailDomain(from.address)) expecting("HARDSTATE_FROM")(mailDomain);
   if (envelopeFrom && !hasMailDomain(envelopeFrom)) expecting("HARDSTATE_ENVELOPE_FROM")(mailDomain);
   const link = readLink(reader);
-  return from ? { from, envelopeFrom: envelopeFrom || from.address, link } : undefined;
+  const replyTo = given("HARDSTATE_REPLY_TO") && take("HARDSTATE_REPLY_TO", mailbox, address);
+  const footer = given("HARDSTATE_FOOTER") && take("HARDSTATE_FOOTER", readFooter, twoLines);
+  if (!from) return undefined;
+  return {
+    from,
+    envelopeFrom: envelopeFrom || from.address,
+    link,
+    ...(replyTo && { replyTo }),
+    ...(footer && { footer }),
+  };
 };
 
 const readContacts = ({ given, expecting }: TextReader) => {

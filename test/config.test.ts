@@ -364,6 +364,11 @@ describe("bad settings", () => {
     ["never giving up", "HARDSTATE_GIVE_UP_AFTER", "never"],
     ["a port above 65535", "HARDSTATE_PORT", "65536"],
     ["a port with letters", "HARDSTATE_PORT", "canary9f"],
+    ["an address for answers without a domain", "HARDSTATE_REPLY_TO", "canary9f"],
+    ["two addresses for answers", "HARDSTATE_REPLY_TO", "canary9f@example.com, b@example.com"],
+    ["a footer of three lines", "HARDSTATE_FOOTER", "canary9f\nb\nc"],
+    ["a footer of 201 characters", "HARDSTATE_FOOTER", `canary9f${"x".repeat(193)}`],
+    ["a footer that is the mark of a signature", "HARDSTATE_FOOTER", "canary9f\n-- "],
     ["a form of the log that there is not", "HARDSTATE_LOG", "canary9f"],
   ])("%s is told as a fault of its setting, without the value", (_, name, value) => {
     expect(faultyNames({ [name]: value })).toEqual(new Set([name]));

@@ -16,6 +16,8 @@ export type Facts = {
   link?: string;
   why: string;
   id: string;
+  /** The lines of the sender at the end. */
+  footer?: readonly string[];
 };
 
 const dateTime = new Intl.DateTimeFormat("sv-SE", {
@@ -96,11 +98,15 @@ const escalation = ({ type, notification }: Alert): string | undefined => {
   return `This is an escalation: the monitor's escalation rules chose this contact${number}.`;
 };
 
+/** The end of a text body: the alert's id, and the lines of the sender. */
+export const signature = (id: string, footer: readonly string[] = []): string =>
+  `\n-- \n${[`Alert ${id}, by Hardstate`, ...footer].map((line) => `${line}\n`).join("")}`;
+
 const cutMark = "The monitor's text was longer; the rest was cut.";
 
 /** The plain text body, LF line ends. */
 export const textBody = (facts: Facts): string => {
-  const { mark, title, object, alert, why, id } = facts;
+  const { mark, title, object, alert, why, id, footer } = facts;
   const labelled = [...rows(facts), ...links(facts)];
   const escalated = escalation(alert);
   const width = Math.max(...labelled.map(([label]) => label.length));
@@ -110,12 +116,13 @@ export const textBody = (facts: Facts): string => {
     alert.output ? `\n${alert.output}\n` : "",
     block(commentLabel(alert), alert.comment),
     escalated ? `\n${escalated}\n` : "",
-    `\nWhy this mail: ${why}\n\n`,
+    "\n",
     ...labelled.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`),
     block("Output", alert.long_output),
     alert.truncated ? `\n${cutMark}\n` : "",
     block("Performance data", alert.perfdata),
-    `\n-- \nAlert ${id}, by Hardstate\n`,
+    `\nWhy this mail: ${why}\n`,
+    signature(id, footer),
   ].join("");
 };
 
@@ -124,18 +131,31 @@ export const colours = ["#1a7f37", "#9a6700", "#bc4c00", "#cf222e"];
 
 export const small = "opacity:.75;font-size:13px";
 
+/** A line in which addresses of web pages are links. */
+const linked = (line: string) =>
+  line
+    .split(/(https?:\/\/[^\s<>"]+)/)
+    .map((part, index) =>
+      index % 2 === 1 ? html`<a href="${part}" style="color:inherit">${part}</a>` : part,
+    );
+
 /** A page: no scripts, no remote content, inline styles alone; everything from outside is escaped by the template. */
-export const htmlPage = (title: string, id: string, content: unknown): string =>
+export const htmlPage = (
+  title: string,
+  id: string,
+  content: unknown,
+  footer: readonly string[] = [],
+): string =>
   String(html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title}</title></head>
 <body style="margin:0;padding:16px;font:15px/1.5 system-ui,sans-serif"><div style="max-width:680px;margin:0 auto;overflow-wrap:anywhere;word-break:break-word">
 ${content}
-<p style="${small};border-top:1px solid #8884;padding-top:8px">Alert ${id}, by Hardstate</p>
+<p style="${small};border-top:1px solid #8884;padding-top:8px">Alert ${id}, by Hardstate${footer.map((line) => html`<br>${linked(line)}`)}</p>
 </div></body></html>
 `);
 
 export const htmlBody = (facts: Facts): string => {
-  const { mark, subject, title, object, alert, link, why, id } = facts;
+  const { mark, subject, title, object, alert, link, why, id, footer } = facts;
   const colour = colours[severity[alert.state]];
   const escalated = escalation(alert);
   const pre =
@@ -147,13 +167,14 @@ export const htmlBody = (facts: Facts): string => {
   const content = html`<div style="border-left:6px solid ${colour};padding:2px 0 2px 12px"><div style="${small}">${mark}${title}</div><div style="font-size:20px"><b dir="ltr">${link ? html`<a href="${link}" style="color:inherit">${object}</a>` : object}</b> is <b style="background:${colour};color:#ffffff;padding:0 6px;border-radius:4px">${alert.state}</b>${lasted(facts)}</div></div>
 ${alert.output ? html`<p dir="auto" style="font-size:16px">${alert.output}</p>` : ""}
 ${block(commentLabel(alert), alert.comment)}
-${escalated ? html`<p><b>${escalated}</b></p>` : ""}<p>Why this mail: ${why}</p>
+${escalated ? html`<p><b>${escalated}</b></p>` : ""}
 <table style="border-collapse:collapse;margin:0 0 16px">
 ${rows(facts).map(([label, value]) => row(label, value))}
 ${links(facts).map(([label, url]) => row(label, html`<a href="${url}">${url}</a>`))}
 </table>
 ${block("Output", alert.long_output)}
 ${alert.truncated ? html`<p><b>${cutMark}</b></p>` : ""}
-${block("Performance data", alert.perfdata)}`;
-  return htmlPage(subject, id, content);
+${block("Performance data", alert.perfdata)}
+<p>Why this mail: ${why}</p>`;
+  return htmlPage(subject, id, content, footer);
 };

@@ -2,7 +2,7 @@ import { html } from "hono/html";
 import { type NotificationType, type State, severity } from "../alert.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
 import type { QueuedAlert } from "../queue/message.ts";
-import { colours, htmlPage } from "./body.ts";
+import { colours, htmlPage, signature } from "./body.ts";
 import {
   type ComposedMail,
   linkTo,
@@ -161,23 +161,24 @@ const detailOf = ({ state, recovered, was, output, downtime, note }: Line): stri
 };
 
 /** The texts around a digest's lines. */
-type Heading = { title: string; site: string; id: string };
+type Heading = { title: string; site: string; id: string; footer?: readonly string[] };
 
-const textOf = ({ title, site, id }: Heading, groups: readonly [string, Line[]][]): string => {
+const textOf = ({ title, site, id, footer }: Heading, groups: readonly [string, Line[]][]): string => {
   const all = groups.flatMap(([, lines]) => lines);
   const width = Math.min(40, Math.max(...all.map((line) => nameOf(line).length)));
   const wordWidth = Math.max(11, ...all.map((line) => wordOf(line).length));
   const row = (line: Line) =>
     [`  ${wordOf(line).padEnd(wordWidth)}`, nameOf(line).padEnd(width), detailOf(line)].join("  ").trimEnd();
   return [
-    `${title}\n\n${why}\nSite: ${site}\n`,
+    `${title}\n`,
     ...groups.map(([host, lines]) => `\n${host}\n${lines.map(row).join("\n")}\n`),
-    `\n-- \nAlert ${id}, by Hardstate\n`,
+    `\nWhy this mail: ${why}\nSite: ${site}\n`,
+    signature(id, footer),
   ].join("");
 };
 
 const htmlOf = (
-  { title, site, id }: Heading,
+  { title, site, id, footer }: Heading,
   groups: readonly [string, Line[]][],
   link: (line: Line) => string | undefined,
 ): string => {
@@ -187,17 +188,17 @@ const htmlOf = (
   };
   // No table: on a telephone its columns would cut names into pieces.
   const badge =
-    "display:inline-block;min-width:84px;text-align:center;color:#ffffff;padding:0 6px;margin-right:8px;border-radius:4px";
+    "display:inline-block;min-width:84px;text-align:center;color:#ffffff;padding:0 6px;margin-right:4px;border-radius:4px";
   const row = (line: Line) =>
-    html`<div style="margin:4px 0"><b style="background:${line.state ? colours[severity[line.state]] : "#57606a"};${badge}">${wordOf(line)}</b><b dir="ltr">${line.was ? html`<s>${name(line)}</s>` : name(line)}</b> <span dir="auto">${detailOf(line)}</span></div>
+    html`<div style="margin:4px 0"><b style="background:${line.state ? colours[severity[line.state]] : "#57606a"};${badge}">${wordOf(line)}</b> <b dir="ltr">${line.was ? html`<s>${name(line)}</s>` : name(line)}</b> <span dir="auto">${detailOf(line)}</span></div>
 `;
   const content = html`<div style="font-size:20px"><b>${title}</b></div>
-<p>${why}<br>Site: ${site}</p>
 ${groups.map(
   ([host, lines]) => html`<h2 style="font-size:16px;margin:16px 0 4px" dir="ltr">${host}</h2>
 ${lines.map(row)}`,
-)}`;
-  return htmlPage(title, id, content);
+)}
+<p>Why this mail: ${why}<br>Site: ${site}</p>`;
+  return htmlPage(title, id, content, footer);
 };
 
 /**
@@ -216,7 +217,7 @@ export const composeDigest = (
   const lines = [...linesOf(ofStates, meanwhile), ...noteLinesOf(members)];
   const groups = byHost(lines);
   const title = `${siteMark(queued)}${summary(lines)} on ${counted(groups.length, "host")}`;
-  const heading = { title, site: siteName(queued), id: queued.id };
+  const heading = { title, site: siteName(queued), id: queued.id, footer: sender.footer };
   const link = (line: Line) => linkTo(sender, queued.site, line);
   return mailAbout(queued, date, sender, {
     subject: subjectOf(queued, "DIGEST", `${summary(lines)}: ${hostsOf(groups)}`),

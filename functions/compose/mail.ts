@@ -15,10 +15,14 @@ export type Sender = {
   envelopeFrom: string;
   /** URL templates with `{host}` and `{service}`. */
   link?: { service: string; host: string };
+  replyTo?: Mail["from"];
+  /** At most two lines that stand at the end of each mail. */
+  footer?: readonly string[];
 };
 
 /** A mail before it is written as bytes (mime.ts). The To header is for the reader: the recipient is in the envelope. */
 export type ComposedMail = Omit<Mail, "bytes"> & {
+  replyTo?: Mail["from"];
   /** Unix milliseconds: when it is handed over. Spam filters suspect a Date that is hours old. */
   date: number;
   to: string;
@@ -110,6 +114,7 @@ export const mailAbout = (
     messageId,
     date,
     from: sender.from,
+    replyTo: sender.replyTo,
     to: contact,
     subject,
     threadId: `<${thread}@${domain}>`,
@@ -159,6 +164,7 @@ export const compose = (
     link: linkTo(sender, site, alert.object),
     why: reason,
     id,
+    footer: sender.footer,
   };
   const content = {
     subject: facts.subject,

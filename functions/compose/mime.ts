@@ -26,6 +26,7 @@ const bytesOf = (mail: ComposedMail): Buffer => {
   const root = new MailComposer({
     from: { name: mail.from.name ?? "", address: mail.from.address },
     to: { name: "", address: mail.to },
+    replyTo: mail.replyTo && { name: mail.replyTo.name ?? "", address: mail.replyTo.address },
     subject: headerText(mail.subject),
     messageId: mail.messageId,
     inReplyTo: mail.threadId,

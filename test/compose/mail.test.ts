@@ -155,7 +155,7 @@ describe("a mail as a file", () => {
 
 test("the reason of a mail is in its body, not in the signature that mail programs grey out or hide", () => {
   const [body, signature] = mailed(problem).mail.text.split("\n-- \n");
-  expect(body).toContain("\n\nWhy this mail: first news of this problem\n\n");
+  expect(body).toMatch(/\n\nWhy this mail: first news of this problem\n$/);
   expect(signature).toBe("Alert alert-0001, by Hardstate\n");
 });
 
@@ -212,7 +212,7 @@ describe("for its reader, a mail", () => {
       "This is an escalation: the monitor's escalation rules chose this contact for notification 3 of this problem.";
     const { text, html, subject } = mailed(queued(alertOf({ notification: escalated }))).mail;
     expect(subject).toBe("[PROBLEM CRITICAL] web1/HTTP");
-    expect(text).toContain(`\n\n${sentence}\n\nWhy this mail: `);
+    expect(text).toContain(`\n\n${sentence}\n\nHost `);
     expect(html).toContain(`<p><b>${sentence.replaceAll("'", "&#39;")}</b></p>`);
     const unnumbered = mailed(queued(alertOf({ notification: { escalated: true } }))).mail;
     expect(unnumbered.text).toContain("rules chose this contact.\n");
@@ -228,7 +228,7 @@ describe("for its reader, a mail", () => {
     expect(cut.text).toMatch(/\nmore\n\nThe monitor's text was longer; .*\n\nPerformance data:\n/);
     expect(cut.html).toMatch(/>more<\/pre>\s*<p><b>The monitor&#39;s text was longer; /);
     const silent = mailed(queued(alertOf({ output: "" }))).mail;
-    expect(silent.text).toMatch(/^PROBLEM: web1\/HTTP is CRITICAL\n\nWhy this mail: /);
+    expect(silent.text).toMatch(/^PROBLEM: web1\/HTTP is CRITICAL\n\nHost /);
     expect(silent.html).not.toMatch(/<p[^>]*>\s*<\/p>/);
   });
 });

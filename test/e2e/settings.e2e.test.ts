@@ -279,6 +279,33 @@ const effects: Record<string, [Given, Given, (site: Site) => Promise<unknown>, u
     "nagios@example.com",
     "bounces@example.com",
   ],
+  HARDSTATE_REPLY_TO: [
+    {},
+    { HARDSTATE_REPLY_TO: "Operations <ops-team@example.com>" },
+    async (site) => {
+      await (await site.start()).post();
+      return (await site.mailTo("ops@example.com")).email.replyTo;
+    },
+    undefined,
+    [{ name: "Operations", address: "ops-team@example.com" }],
+  ],
+  HARDSTATE_FOOTER: [
+    {},
+    { HARDSTATE_FOOTER: "Runbooks: https://wiki.example.com/runbooks\nCall 112 & wait" },
+    async (site) => {
+      await (await site.start()).post();
+      const { text = "", html = "" } = (await site.mailTo("ops@example.com")).email;
+      return [
+        /by Hardstate\n([\s\S]+)$/.exec(text)?.[1]?.trim(),
+        /by Hardstate<br>(.*?)<\/p>/s.exec(html)?.[1],
+      ];
+    },
+    ["", undefined],
+    [
+      "Runbooks: https://wiki.example.com/runbooks\nCall 112 & wait",
+      'Runbooks: <a href="https://wiki.example.com/runbooks" style="color:inherit">https://wiki.example.com/runbooks</a><br>Call 112 &amp; wait',
+    ],
+  ],
   HARDSTATE_RECIPIENTS: [
     {},
     { HARDSTATE_RECIPIENTS: "example.com example.org" },
