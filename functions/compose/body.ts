@@ -1,5 +1,6 @@
 import { html } from "hono/html";
 import { type Alert, severity } from "../alert.ts";
+import { type Measure, readPerfdata, thresholdsOf } from "./perfdata.ts";
 
 /** The facts in a body. */
 export type Facts = {
@@ -102,6 +103,18 @@ const escalation = ({ type, notification }: Alert): string | undefined => {
 export const signature = (id: string, footer: readonly string[] = []): string =>
   `\n-- \n${[`Alert ${id}, by Hardstate`, ...footer].map((line) => `${line}\n`).join("")}`;
 
+/** One line for each value, or the monitor's text if that has another form. */
+const perfdataText = ({ perfdata = "" }: Alert): string => {
+  const measures = readPerfdata(perfdata);
+  if (!measures) return perfdata;
+  const width = Math.min(30, Math.max(...measures.map(({ label }) => label.length)));
+  const line = (one: Measure) => {
+    const thresholds = thresholdsOf(one);
+    return `${one.label.padEnd(width)}  ${one.value}${thresholds && ` (${thresholds})`}`;
+  };
+  return measures.map(line).join("\n");
+};
+
 const cutMark = "The monitor's text was longer; the rest was cut.";
 
 /** The plain text body, LF line ends. */
@@ -120,7 +133,7 @@ export const textBody = (facts: Facts): string => {
     ...labelled.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`),
     block("Output", alert.long_output),
     alert.truncated ? `\n${cutMark}\n` : "",
-    block("Performance data", alert.perfdata),
+    block("Performance data", perfdataText(alert)),
     `\nWhy this mail: ${why}\n`,
     signature(id, footer),
   ].join("");
@@ -154,10 +167,21 @@ ${content}
 </div></body></html>
 `);
 
+/** Values, thresholds, and a bar where a value has a maximum. */
+const perfdataTable = (measures: readonly Measure[]) => html`<div style="${small}">Performance data</div>
+<table style="border-collapse:collapse;margin:4px 0 16px">
+${measures.map((one) => {
+  const percent = Math.round((one.share ?? 0) * 100);
+  const bar = html`<div style="width:120px;background:#8884;border-radius:2px"><div style="width:${percent}%;height:8px;background:#57606a;border-radius:2px"></div></div>`;
+  return html`<tr><td style="padding:2px 14px 2px 0">${one.label}</td><td style="padding:2px 14px 2px 0;text-align:right">${one.value}</td><td style="padding:2px 14px 2px 0;${small}">${thresholdsOf(one)}</td><td>${one.share === undefined ? "" : bar}</td></tr>
+`;
+})}</table>`;
+
 export const htmlBody = (facts: Facts): string => {
   const { mark, subject, title, object, alert, link, why, id, footer } = facts;
   const colour = colours[severity[alert.state]];
   const escalated = escalation(alert);
+  const measures = readPerfdata(alert.perfdata ?? "");
   const pre =
     "white-space:pre-wrap;font:13px/1.45 ui-monospace,Menlo,Consolas,monospace;margin:4px 0 16px;padding:10px;border:1px solid #8884;border-radius:4px";
   const block = (label: string, text: string | undefined) =>
@@ -174,7 +198,7 @@ ${links(facts).map(([label, url]) => row(label, html`<a href="${url}">${url}</a>
 </table>
 ${block("Output", alert.long_output)}
 ${alert.truncated ? html`<p><b>${cutMark}</b></p>` : ""}
-${block("Performance data", alert.perfdata)}
+${measures ? perfdataTable(measures) : block("Performance data", alert.perfdata)}
 <p>Why this mail: ${why}</p>`;
   return htmlPage(subject, id, content, footer);
 };
