@@ -1,5 +1,4 @@
-import type { Step, Tls } from "./outcome.ts";
-import type { Mechanism } from "./relay-url.ts";
+import type { Step } from "./outcome.ts";
 
 /** An error of a session: in which step, and what the relay said, if it said anything. */
 export class SessionError extends Error {
@@ -23,40 +22,4 @@ export type SessionObserver = {
   reached?(step: Step): void;
   heard?(line: Line): void;
   passed?(point: "dns" | "connect" | "tls", address: string): void;
-};
-
-/** Sender and recipient of a mail. Where DSN is offered, a report about the mail repeats `id` (ENVID). */
-export type SentEnvelope = { from: string; to: string; id?: string };
-
-/** A session after EHLO, and after STARTTLS if the relay is configured with it. */
-export type SmtpSession = {
-  host: string;
-  /** Undefined without TLS. */
-  tls(): Tls | undefined;
-  /** The last announcement of EHLO, without the greeting line. */
-  extensions(): string[];
-  /** The first of the configured mechanisms that the relay offers. */
-  mechanism(): Mechanism | undefined;
-  /** Does nothing if the relay is configured without credentials. */
-  authenticate(signal: AbortSignal): Promise<void>;
-  /** One command as it is; resolves to the whole reply. Refuses control characters. */
-  command(line: string, signal: AbortSignal): Promise<string>;
-  /**
-   * Resolves to the reply to the final dot. With `oneByOne` each command waits for the reply to the one before it, so that
-   * a silence tells its step. `contentBegins` is called when the content is about to leave.
-   */
-  submit(
-    envelope: SentEnvelope,
-    bytes: Buffer,
-    signal: AbortSignal,
-    options?: { oneByOne?: boolean; contentBegins?: () => void },
-  ): Promise<string>;
-  reset(signal: AbortSignal): Promise<void>;
-  /** Whether it is open and every command has its reply. */
-  inStep(): boolean;
-  /** Whether another mail may follow: in step, within the relay's LIMITS, and fewer than two mails in a row refused. */
-  usable(): boolean;
-  whenOver(tell: () => void): void;
-  quit(): void;
-  close(): void;
 };

@@ -4,7 +4,7 @@ import type { TokenSource } from "./oauth.ts";
 import type { Step, Tls } from "./outcome.ts";
 import { printable, withoutSecrets } from "./printable.ts";
 import { isFullName, type Mechanism, type SmtpRelay } from "./relay-url.ts";
-import { type SentEnvelope, SessionError, type SessionObserver, type SmtpSession } from "./session.ts";
+import { SessionError, type SessionObserver } from "./session.ts";
 import { nodeSockets } from "./smtp-socket.ts";
 import { contentOf, type Reply, type Sockets, tooLate, wireOver } from "./smtp-wire.ts";
 import { isTlsRefused } from "./tls-refused.ts";
@@ -30,6 +30,9 @@ const longestEnvelopeId = 100;
 
 /** Looks up who takes mail for a domain; rejects like node:dns. */
 export type ResolveMx = (domain: string) => Promise<{ exchange: string; priority: number }[]>;
+
+/** Sender and recipient of a mail. Where DSN is offered, a report about the mail repeats `id` (ENVID). */
+type SentEnvelope = { from: string; to: string; id?: string };
 
 /** The parts that sessions with one relay share. Without `sockets` they use Node's. */
 export type SessionParts = { resolveMx: ResolveMx; tokens?: TokenSource; sockets?: Sockets };
@@ -129,7 +132,7 @@ const openAt = async (
   { tokens, sockets = nodeSockets }: SessionParts,
   signal: AbortSignal,
   observer: SessionObserver,
-): Promise<SmtpSession> => {
+) => {
   const { credentials, protection } = relay;
   // RFC 5321 §4.1.3: a host without a full name gives its address.
   const name = relay.name && isFullName(relay.name) ? relay.name : "[127.0.0.1]";
@@ -200,6 +203,7 @@ const openAt = async (
     extensions
       .find((line) => line.split(" ", 1)[0]?.toUpperCase() === extension)
       ?.slice(extension.length + 1);
+  /** The first of the configured mechanisms that the relay offers. */
   const mechanism = (): Mechanism | undefined => {
     // Before RFC 2554 it was written "AUTH=".
     const lines = extensions.filter((line) => /^AUTH[ =]/i.test(line));
@@ -318,7 +322,12 @@ const openAt = async (
     }
     if (last && (last.code < 400 || last.code === 421)) wire.close();
   };
-  const submit: SmtpSession["submit"] = async (envelope, bytes, signal, { oneByOne, contentBegins } = {}) => {
+  const submit = async (
+    envelope: SentEnvelope,
+    bytes: Buffer,
+    signal: AbortSignal,
+    { oneByOne, contentBegins }: { oneByOne?: boolean; contentBegins?: () => void } = {},
+  ): Promise<string> => {
     reached("sender");
     const [mail, rcpt] = envelopeLines(envelope, bytes);
     const steps: [Step, string, wanted: string][] = [
@@ -360,30 +369,43 @@ const openAt = async (
 
   return {
     host,
+    /** Undefined without TLS. */
     tls: () => tls,
+    /** The last announcement of EHLO, without the greeting line. */
     extensions: () => extensions,
     mechanism,
-    authenticate: (signal) => guarded(() => authenticate(signal)),
-    command: (line, signal) =>
+    /** Does nothing if the relay is configured without credentials. */
+    authenticate: (signal: AbortSignal) => guarded(() => authenticate(signal)),
+    /** One command as it is; resolves to the whole reply. Refuses control characters. */
+    command: (line: string, signal: AbortSignal) =>
       guarded(async () => {
         if (/\p{Cc}/u.test(line)) throw new Error("a command of one line is wanted");
         return safe((await command(line, signal)).text);
       }),
-    submit: (...mail) => guarded(() => submit(...mail)),
-    reset: async (signal) => {
+    /**
+     * Resolves to the reply to the final dot. With `oneByOne` each command waits for the reply to the one before it, so that
+     * a silence tells its step. `contentBegins` is called when the content is about to leave.
+     */
+    submit: (...mail: Parameters<typeof submit>) => guarded(() => submit(...mail)),
+    reset: async (signal: AbortSignal) => {
       reached("connect");
       await guarded(async () => expected(await command("RSET", signal, leavingMilliseconds), "2"));
     },
+    /** Whether it is open and every command has its reply. */
     inStep: () => !wire.over(),
+    /** Whether another mail may follow: in step, within the relay's LIMITS, and fewer than two mails in a row refused. */
     usable: () => !wire.over() && mails < mostMails && refusedInRow < mostRefusedInRow,
-    whenOver: (tell) => wire.whenOver(tell),
+    whenOver: wire.whenOver,
     quit: () => {
       const leave = guarded(() => command("QUIT", new AbortController().signal, leavingMilliseconds));
       leave.catch(() => undefined).finally(wire.close);
     },
-    close: () => wire.close(),
+    close: wire.close,
   };
 };
+
+/** A session after EHLO, and after STARTTLS if the relay is configured with it. */
+export type SmtpSession = Awaited<ReturnType<typeof openAt>>;
 
 /**
  * Opens a session as the relay is configured: by MX or by name, STARTTLS or implicit TLS unless it is configured

@@ -68,35 +68,13 @@ export const replyReader = () => {
   };
 };
 
-/** One connection, on which each reply belongs to a command. */
-export type Wire = {
-  /** Writes commands or content, which that many replies answer. Throws if the connection is over. */
-  say(bytes: string | Buffer, replies: number): void;
-  /** The next reply that is due. If `signal` or the time limit ends the wait, the connection is over. */
-  reply(signal: AbortSignal, milliseconds: number): Promise<Reply>;
-  /** Whether some bytes have not left this process. The news that bytes have left may come later than a reply. */
-  unsent(): Promise<boolean>;
-  over(): boolean;
-  whenOver(tell: () => void): void;
-  close(): void;
-  /**
-   * The next reply, and if it is 220, the result of `secure`, which owns the connection from then on. `secure` is called
-   * while the reply is read, because workerd must not read on. It is not called if bytes came behind the reply.
-   */
-  startTls<T>(
-    secure: (socket: Duplex) => Promise<T>,
-    signal: AbortSignal,
-    milliseconds: number,
-  ): Promise<{ reply: Reply; secured?: Promise<T> }>;
-};
-
 /**
  * Speaks over a connection on which some replies are `owed` already (the greeting is one). A reply that no command asked
  * for ends the connection, and never answers a later command. It is read as a refusal in two cases: 421 at any time
  * (RFC 5321 §3.8), and any refusal right behind 354.
  */
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: one socket, and the events that change what is owed.
-export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) => void): Wire => {
+export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) => void) => {
   const reader = replyReader();
   const arrived: Reply[] = [];
   let fault: Error | undefined;
@@ -140,6 +118,7 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
   else if (owed === 0 && socket.readableLength > 0) end(outOfStep());
   // The socket may be paused, so that nothing is lost.
   socket.resume();
+  /** The next reply that is due. If `signal` or the time limit ends the wait, the connection is over. */
   const reply = async (signal: AbortSignal, milliseconds: number): Promise<Reply> => {
     const first = arrived.shift();
     if (first) return first;
@@ -157,14 +136,23 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
     }
   };
   return {
-    say: (bytes, replies) => {
+    /** Writes commands or content, which that many replies answer. Throws if the connection is over. */
+    say: (bytes: string | Buffer, replies: number) => {
       if (fault && arrived.length === 0) throw fault;
       owed += replies;
       if (!fault) socket.write(bytes);
     },
     reply,
-    startTls: async (secure, signal, milliseconds) => {
-      let secured: ReturnType<typeof secure> | undefined;
+    /**
+     * The next reply, and if it is 220, the result of `secure`, which owns the connection from then on. `secure` is called
+     * while the reply is read, because workerd must not read on. It is not called if bytes came behind the reply.
+     */
+    startTls: async <T>(
+      secure: (socket: Duplex) => Promise<T>,
+      signal: AbortSignal,
+      milliseconds: number,
+    ): Promise<{ reply: Reply; secured?: Promise<T> }> => {
+      let secured: Promise<T> | undefined;
       handOver = () => {
         socket.off("data", receive).off("end", closed).off("close", closed);
         secured = secure(socket);
@@ -173,12 +161,13 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
       };
       return { reply: await reply(signal, milliseconds), secured };
     },
+    /** Whether some bytes have not left this process. The news that bytes have left may come later than a reply. */
     unsent: async () => {
       if (socket.writableLength > 0) await new Promise<void>((resolve) => setImmediate(resolve));
       return socket.writableLength > 0;
     },
     over: () => fault !== undefined,
-    whenOver: (tell) => socket.once("close", tell),
+    whenOver: (tell: () => void) => socket.once("close", tell),
     close: () => end(new Error("the session is closed")),
   };
 };

@@ -4,8 +4,8 @@ import { type Circumstances, type DeliveryOutcome, queueIdOf } from "./outcome.t
 import { printable } from "./printable.ts";
 import { failure } from "./refusal.ts";
 import type { SmtpRelay } from "./relay-url.ts";
-import { SessionError, type SessionObserver, type SmtpSession } from "./session.ts";
-import { openSession, type SessionParts } from "./smtp-session.ts";
+import { SessionError, type SessionObserver } from "./session.ts";
+import { openSession, type SessionParts, type SmtpSession } from "./smtp-session.ts";
 import type { Transport } from "./transport.ts";
 
 const idleMilliseconds = 30_000;

@@ -2,12 +2,8 @@ import type { Mail } from "../../functions/deliver/mail.ts";
 import type { DeliveryOutcome, Step, Tls } from "../../functions/deliver/outcome.ts";
 import { printable } from "../../functions/deliver/printable.ts";
 import { passwordDoubt, type Relay, relayWords, type SmtpRelay } from "../../functions/deliver/relay-url.ts";
-import {
-  type Line,
-  SessionError,
-  type SessionObserver,
-  type SmtpSession,
-} from "../../functions/deliver/session.ts";
+import { type Line, SessionError, type SessionObserver } from "../../functions/deliver/session.ts";
+import type { SmtpSession } from "../../functions/deliver/smtp-session.ts";
 import type { Transport } from "../../functions/deliver/transport.ts";
 import { adviceFor } from "../../functions/operator/advice.ts";
 
