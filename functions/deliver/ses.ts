@@ -1,4 +1,5 @@
 import { SESClient, type SESClientConfig, SendRawEmailCommand } from "@aws-sdk/client-ses";
+import { within } from "./in-time.ts";
 import type { Mail } from "./mail.ts";
 import type { DeliveryOutcome, Failure, Step } from "./outcome.ts";
 import { printable } from "./printable.ts";
@@ -170,17 +171,6 @@ const words = ({ Code, message, $metadata }: SdkError): string => {
   return status === undefined ? said : `HTTP ${status} without an answer of SES: ${said}`;
 };
 
-/** The result of `work`, or an error once `signal` aborts: the search for credentials does not listen to it. */
-const during = <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
-  new Promise((resolve, reject) => {
-    const aborted = () => reject(new Error("no answer within the time for this attempt"));
-    if (signal.aborted) return aborted();
-    signal.addEventListener("abort", aborted);
-    work()
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener("abort", aborted));
-  });
-
 /** An alert's story says so too: without a configuration set SES reports nothing about the mail. */
 const nobodyTells = " (without configuration-set= SES tells of no bounce: its delivery is unknown)";
 
@@ -207,7 +197,7 @@ export const sesTransport = (client: SESClient, relay: SesRelay, clock: () => nu
         },
         { step: "deserialize", priority: "low" },
       );
-      const { MessageId, $metadata } = await during(signal, () =>
+      const { MessageId, $metadata } = await within(signal, () =>
         client.send(command, { abortSignal: signal }),
       );
       // Somebody's 200: without its id SES has promised nothing.

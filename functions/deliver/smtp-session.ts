@@ -1,12 +1,13 @@
 import { createHmac } from "node:crypto";
 import type { Duplex } from "node:stream";
+import { within } from "./in-time.ts";
 import type { TokenSource } from "./oauth.ts";
 import type { Step, Tls } from "./outcome.ts";
 import { printable, withoutSecrets } from "./printable.ts";
 import { isFullName, type Mechanism, type SmtpRelay } from "./relay-url.ts";
 import { SessionError, type SessionObserver } from "./session.ts";
 import { nodeSockets } from "./smtp-socket.ts";
-import { contentOf, type Reply, type Sockets, tooLate, wireOver } from "./smtp-wire.ts";
+import { contentOf, type Reply, type Sockets, wireOver } from "./smtp-wire.ts";
 import { isTlsRefused } from "./tls-refused.ts";
 
 const connectMilliseconds = 15_000;
@@ -46,15 +47,6 @@ const wordsOf = (error: Error): string => {
     .replace(/^[0-9A-F]+:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+):.*/s, "TLS: $1");
 };
 
-/** The result of `work`, unless `signal` aborts first. */
-const within = async <T>(signal: AbortSignal, work: Promise<T>): Promise<T> => {
-  const { promise: end, reject } = Promise.withResolvers<never>();
-  const aborted = () => reject(tooLate());
-  if (signal.aborted) aborted();
-  signal.addEventListener("abort", aborted);
-  return Promise.race([work, end]).finally(() => signal.removeEventListener("abort", aborted));
-};
-
 /** The part of a client's line that an observer may see: of AUTH, the mechanism. */
 const shown = (line: string, inLogin: boolean): string => {
   const [, command] = /^(AUTH \S+) /i.exec(line) ?? [];
@@ -92,8 +84,6 @@ const loginLines: Record<
   ],
 };
 
-const dnsCode = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? (error as Error).message;
-
 /** RFC 5321 §5.1: an MX record names a host, and never by what a resolver would read as an address. */
 const isHostName = (name: string): boolean => isFullName(name) && /\.[a-z][^.]*$/i.test(name);
 
@@ -107,13 +97,11 @@ const hostsOf = async (
   signal: AbortSignal,
 ): Promise<string[]> => {
   if (!mx) return [host];
-  let records: Awaited<ReturnType<ResolveMx>>;
-  try {
-    records = await within(signal, resolveMx(host));
-  } catch (error) {
-    if (["ENODATA", "ENOTFOUND"].includes(dnsCode(error))) return [host];
-    throw new SessionError("connect", `the MX records of ${host} cannot be looked up (${dnsCode(error)})`);
-  }
+  const records = await within(signal, () => resolveMx(host)).catch((error: NodeJS.ErrnoException) => {
+    const code = error.code ?? error.message;
+    if (["ENODATA", "ENOTFOUND"].includes(code)) return [];
+    throw new SessionError("connect", `the MX records of ${host} cannot be looked up (${code})`);
+  });
   if (records.length === 0) return [host];
   const hosts = records
     .toSorted((a, b) => a.priority - b.priority)
@@ -264,7 +252,7 @@ const openAt = async (
     const used = mechanism();
     if (!used) throw new SessionError(step, `the relay offers no AUTH ${relay.auth.join(" or ")}`);
     const tokenInPlaceOf = async (refused?: string) => {
-      const token = (await within(signal, Promise.resolve(tokens?.token(refused)))) ?? "";
+      const token = (await within(signal, async () => tokens?.token(refused))) ?? "";
       secrets.push(token);
       return token;
     };

@@ -1,9 +1,10 @@
-import { connect, isIP, type LookupFunction } from "node:net";
+import { connect, isIP, type LookupFunction, type Socket } from "node:net";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { checkServerIdentity, connect as connectTls, type PeerCertificate, type TLSSocket } from "node:tls";
+import { tooLate } from "./in-time.ts";
 import type { Tls } from "./outcome.ts";
 import { printable } from "./printable.ts";
-import { type Sockets, tooLate } from "./smtp-wire.ts";
+import type { Sockets } from "./smtp-wire.ts";
 
 /** After this time the next address of a name is tried. A lost SYN is repeated after 1 s. */
 const addressMilliseconds = 3_000;
@@ -53,12 +54,8 @@ const tickets = async (
   clearTimeout(timer);
 };
 
-/** Resolves at `event`; rejects, and the socket is destroyed, at an error, at its end, or when `signal` aborts. */
-export const ready = (
-  socket: ReturnType<typeof connect>,
-  event: string,
-  signal: AbortSignal,
-): Promise<void> =>
+/** Resolves to a socket at `event`; rejects, and the socket is destroyed, at an error, at its end, or at `signal`. */
+export const whenReady = <S extends Socket>(socket: S, event: string, signal: AbortSignal): Promise<S> =>
   new Promise((resolve, reject) => {
     // In a handshake workerd tells nobody that a socket was destroyed.
     const abandon = () => {
@@ -72,7 +69,7 @@ export const ready = (
     socket.once("close", () => reject(new Error("the relay closed the connection")));
     socket.once(event, () => {
       signal.removeEventListener("abort", abandon);
-      resolve();
+      resolve(socket);
     });
   });
 
@@ -89,7 +86,7 @@ export const nodeSockets: Sockets = {
     });
     if (isIP(host)) passed?.("dns", host);
     else socket.once("lookup", (error, address) => error || passed?.("dns", address));
-    await ready(socket, "connect", signal);
+    await whenReady(socket, "connect", signal);
     passed?.("connect", socket.remoteAddress ?? "");
     return socket;
   },
@@ -103,7 +100,7 @@ export const nodeSockets: Sockets = {
       minVersion: "TLSv1.2",
       checkServerIdentity: identityFault,
     });
-    await ready(secured, "secureConnect", signal);
+    await whenReady(secured, "secureConnect", signal);
     // A socket that is closed has forgotten it.
     const tls = tlsOf(secured);
     await tickets(secured, performance.now() - begun, signal);

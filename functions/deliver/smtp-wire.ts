@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
+import { tooLate } from "./in-time.ts";
 import type { Tls } from "./outcome.ts";
 import type { SessionObserver } from "./session.ts";
 
@@ -22,7 +23,6 @@ export type Reply = { code: number; text: string };
 
 const mostReplyBytes = 65_536;
 
-export const tooLate = () => new Error("no answer within the time for this attempt");
 const outOfStep = () => new Error("the relay's replies are out of step with our commands");
 
 /** Text as UTF-8 if it is valid. Else each byte becomes a character, so that nothing is lost. */

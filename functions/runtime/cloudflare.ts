@@ -5,7 +5,7 @@ import { refusal } from "../api/refusals.ts";
 import { readSettings, wrongSettings } from "../config.ts";
 import { webConsole } from "../console/http.ts";
 import { SessionError } from "../deliver/session.ts";
-import { ready } from "../deliver/smtp-socket.ts";
+import { whenReady } from "../deliver/smtp-socket.ts";
 import type { Sockets } from "../deliver/smtp-wire.ts";
 import { operatorSite } from "../identity.ts";
 import { intake } from "../intake/app.ts";
@@ -49,14 +49,14 @@ const workerSockets: Sockets = {
     const socket = connect({ host, port });
     // Bytes that were read already cannot be given to TLS.
     socket.pause();
-    await ready(socket, "connect", signal);
+    await whenReady(socket, "connect", signal);
     return socket;
   },
   secure: async (clear, host, _ca, signal) => {
     try {
       const socket = connectTls({ socket: clear, host });
       clear.resume();
-      await ready(socket, "secureConnect", signal);
+      await whenReady(socket, "secureConnect", signal);
       // workerd tells nothing more.
       return {
         socket,
