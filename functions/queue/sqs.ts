@@ -5,6 +5,7 @@ import {
   GetQueueAttributesCommand,
   GetQueueUrlCommand,
   type Message,
+  type QueueAttributeName,
   ReceiveMessageCommand,
   SendMessageBatchCommand,
   SendMessageCommand,
@@ -12,15 +13,8 @@ import {
   type SQSClientConfig,
 } from "@aws-sdk/client-sqs";
 import { fingerprint } from "../identity.ts";
-import { type OutgoingMessage, putBack, toMessage } from "./message.ts";
-import {
-  type DeadLetter,
-  isChosen,
-  mostDeadLetters,
-  type Queue,
-  type ReceivedMessage,
-  toDeadLetter,
-} from "./queue.ts";
+import { type OutgoingMessage, putBack } from "./message.ts";
+import { type DeadLetter, type Depth, isChosen, mostDeadLetters, type Queue, toDeadLetter } from "./queue.ts";
 
 // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 const batchEntries = 10;
@@ -60,15 +54,19 @@ const batches = (messages: readonly OutgoingMessage[]): OutgoingMessage[][] => {
   for (const message of messages) {
     const bytes = Buffer.byteLength(message.body);
     const last = result.at(-1);
-    if (!last || last.length === batchEntries || size + bytes > batchBytes) {
+    size += bytes;
+    if (last && last.length < batchEntries && size <= batchBytes) last.push(message);
+    else {
       result.push([message]);
       size = bytes;
-    } else {
-      last.push(message);
-      size += bytes;
     }
   }
   return result;
+};
+
+/** All of them in their order, as many at a time as one request may name. */
+const parts = function* <T>(all: readonly T[]): Generator<T[]> {
+  for (let start = 0; start < all.length; start += batchEntries) yield all.slice(start, start + batchEntries);
 };
 
 /** The first messages of all groups, then all second ones, and so on. */
@@ -86,12 +84,11 @@ const reasonFor = (reason: string): string =>
     .replace(/[^\P{Cc}\n\t]|[\ufffe\uffff]/gu, "\ufffd") || "no reason was given";
 
 /** A dead letter as it was received, and what it says. */
-type HeldLetter = { message: Message; letter: DeadLetter };
+type HeldLetter = Message & { letter: DeadLetter };
 
 /** SQS says so when the message was handed to somebody else or deleted meanwhile. */
-const receiptLapsed = (error: unknown): boolean =>
-  error instanceof Error &&
-  ["ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"].includes(error.name);
+const receiptLapsed = ({ name }: Error): boolean =>
+  ["ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"].includes(name);
 
 /**
  * A queue on one SQS FIFO queue, whose redrive policy names its FIFO dead-letter queue. Its maxReceiveCount must be
@@ -99,24 +96,23 @@ const receiptLapsed = (error: unknown): boolean =>
  */
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: an adapter: a method for each call of the port.
 export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => number): Queue => {
+  const attributesOf = async (QueueUrl: string, ...AttributeNames: QueueAttributeName[]) => {
+    const command = new GetQueueAttributesCommand({ QueueUrl, AttributeNames });
+    return (await client.send(command)).Attributes ?? {};
+  };
   // Never the search itself: in workerd it is of one request, and ends with it, whoever else waits for it.
   let deadLetterUrl: string | undefined;
   const findDeadLetterQueue = async (): Promise<string> => {
-    const { Attributes } = await client.send(
-      new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["RedrivePolicy"] }),
-    );
-    if (!Attributes?.RedrivePolicy)
-      throw new Error("the SQS queue has no redrive policy: give it a dead-letter queue");
-    const { deadLetterTargetArn } = JSON.parse(Attributes.RedrivePolicy) as { deadLetterTargetArn: string };
+    const { RedrivePolicy } = await attributesOf(queueUrl, "RedrivePolicy");
+    if (!RedrivePolicy) throw new Error("the SQS queue has no redrive policy: give it a dead-letter queue");
+    const { deadLetterTargetArn } = JSON.parse(RedrivePolicy) as { deadLetterTargetArn: string };
     const QueueName = deadLetterTargetArn.split(":").at(-1);
     const { QueueUrl } = await client.send(new GetQueueUrlCommand({ QueueName }));
     if (!QueueUrl) throw new Error("SQS knows no URL of the dead-letter queue that the redrive policy names");
+    deadLetterUrl = QueueUrl;
     return QueueUrl;
   };
-  const deadLetterQueue = async () => {
-    deadLetterUrl ??= await findDeadLetterQueue();
-    return deadLetterUrl;
-  };
+  const deadLetterQueue = async () => deadLetterUrl ?? findDeadLetterQueue();
 
   const receiveFrom = async (
     url: string,
@@ -138,24 +134,9 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     );
     return Messages;
   };
-  const setVisibility = async (url: string, receipt: string | undefined, seconds: number) => {
-    try {
-      await client.send(
-        new ChangeMessageVisibilityCommand({
-          QueueUrl: url,
-          ReceiptHandle: receipt,
-          VisibilityTimeout: Math.min(Math.ceil(seconds), longestVisibilitySeconds),
-        }),
-      );
-    } catch (error) {
-      if (!receiptLapsed(error)) throw error;
-    }
-  };
-  const erase = async (url: string, receipts: readonly (string | undefined)[]) => {
-    for (let start = 0; start < receipts.length; start += batchEntries) {
-      const Entries = receipts
-        .slice(start, start + batchEntries)
-        .map((ReceiptHandle, index) => ({ Id: String(index), ReceiptHandle }));
+  const erase = async (url: string, messages: readonly Pick<Message, "ReceiptHandle">[]) => {
+    for (const some of parts(messages)) {
+      const Entries = some.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle }));
       const { Failed = [] } = await client.send(new DeleteMessageBatchCommand({ QueueUrl: url, Entries }));
       const ours = Failed.find(({ SenderFault }) => !SenderFault);
       if (ours) throw new Error(`SQS did not delete a message: ${ours.Code} ${ours.Message}`);
@@ -167,34 +148,25 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       MessageAttributes?.reason?.StringValue ?? "received too often",
       Number(Attributes?.SentTimestamp ?? 0),
     );
-  // A message that AWS's own redrive has moved is in a group that is not its own: an alert tells that itself.
-  const groupOf = ({ letter, message: { Attributes, MessageAttributes } }: HeldLetter): string =>
-    (letter.alert && toMessage(letter.alert).group) ??
-    MessageAttributes?.group?.StringValue ??
-    Attributes?.MessageGroupId ??
-    "";
-  const putBackOf = ({ message: { Body = "", ReceiptHandle = "" } }: HeldLetter) => ({
-    ...putBack(Body, clock()),
-    deduplicationId: fingerprint("redrive", ReceiptHandle),
+  const putBackOf = (message: Message): OutgoingMessage => ({
+    group: message.MessageAttributes?.group?.StringValue ?? message.Attributes?.MessageGroupId ?? "",
+    // AWS's own redrive moves a message to a group that is not its own: an alert tells that itself.
+    ...putBack(message.Body ?? "", clock()),
+    deduplicationId: fingerprint("redrive", message.ReceiptHandle ?? ""),
   });
-  /** How many messages a queue has that can be received, and that somebody has. */
-  const countsOf = async (url: string): Promise<[number, number]> => {
-    const { Attributes = {} } = await client.send(
-      new GetQueueAttributesCommand({
-        QueueUrl: url,
-        AttributeNames: ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-      }),
-    );
-    const { ApproximateNumberOfMessages: visible, ApproximateNumberOfMessagesNotVisible: hidden } =
-      Attributes;
-    return [Number(visible ?? 0), Number(hidden ?? 0)];
+  const depthOf = async (url: string): Promise<Depth> => {
+    const { ApproximateNumberOfMessages: waiting, ApproximateNumberOfMessagesNotVisible: handedOut } =
+      await attributesOf(url, "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible");
+    return { waiting: Number(waiting ?? 0), handedOut: Number(handedOut ?? 0) };
   };
   /** Makes messages visible again at once; those of lapsed receipts are so already. */
   const release = async (url: string, messages: readonly Message[]) => {
-    for (let start = 0; start < messages.length; start += batchEntries) {
-      const Entries = messages
-        .slice(start, start + batchEntries)
-        .map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle, VisibilityTimeout: 0 }));
+    for (const some of parts(messages)) {
+      const Entries = some.map(({ ReceiptHandle }, index) => ({
+        Id: String(index),
+        ReceiptHandle,
+        VisibilityTimeout: 0,
+      }));
       await client.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }));
     }
   };
@@ -211,24 +183,21 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     const seen = new Map<string | undefined, Message>();
     const held: HeldLetter[] = [];
     try {
-      const [visible] = await countsOf(url);
+      const { waiting } = await depthOf(url);
       while (held.length < most) {
         // A receive that does not wait asks some of SQS's servers alone, and may find none of a few messages.
-        const letters = await receiveFrom(url, batchEntries, seen.size < visible ? 1 : 0, 30);
+        const letters = await receiveFrom(url, batchEntries, seen.size < waiting ? 1 : 0, 30);
         const fresh = letters.filter(({ MessageId }) => !seen.has(MessageId));
         for (const letter of letters) seen.set(letter.MessageId, letter);
         if (fresh.length === 0) break;
-        const read = fresh.map((message) => ({ message, letter: letterOf(message) }));
+        const read = fresh.map((message) => ({ ...message, letter: letterOf(message) }));
         held.push(...read.filter(({ letter }) => wanted(letter)));
       }
       const since = ({ alert, deadAt }: DeadLetter) => alert?.receivedAt ?? deadAt;
       held.sort(({ letter: a }, { letter: b }) => since(a) - since(b) || a.deadAt - b.deadAt);
       return await use(held.slice(0, most), async (these) => {
-        await erase(
-          url,
-          these.map(({ message }) => message.ReceiptHandle),
-        );
-        for (const { message } of these) seen.delete(message.MessageId);
+        await erase(url, these);
+        for (const { MessageId } of these) seen.delete(MessageId);
       });
     } finally {
       await release(url, [...seen.values()]);
@@ -264,15 +233,16 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
   const putSomeBack = (wanted: (letter: DeadLetter) => boolean): Promise<number> =>
     withDeadLetters(wanted, mostHeld, async (held, eraseThese) => {
       // A few at a time: who dies in between has put back twice no more than these.
-      for (let start = 0; start < held.length; start += batchEntries) {
-        const these = held.slice(start, start + batchEntries);
-        const taken = await send(these.map((one) => ({ ...putBackOf(one), group: groupOf(one) })));
+      let count = 0;
+      for (const these of parts(held)) {
+        const taken = await send(these.map(putBackOf));
         const gone = these.filter((_, index) => taken[index]);
         await eraseThese(gone);
+        count += gone.length;
         if (gone.length < these.length)
-          throw new Error(`SQS took ${start + gone.length} of ${held.length} dead letters back`);
+          throw new Error(`SQS took ${count} of ${held.length} dead letters back`);
       }
-      return held.length;
+      return count;
     });
 
   const deadLetters: Queue["deadLetters"] = (limit, site) =>
@@ -286,13 +256,11 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     send,
     receive: async ({ max, waitSeconds, visibilityTimeoutSeconds, signal }) => {
       const visibleAgainAt = clock() + visibilityTimeoutSeconds * 1000;
-      let messages: Message[];
-      try {
-        messages = await receiveFrom(queueUrl, max, waitSeconds, visibilityTimeoutSeconds, signal);
-      } catch (error) {
+      const received = receiveFrom(queueUrl, max, waitSeconds, visibilityTimeoutSeconds, signal);
+      const messages = await received.catch((error) => {
         if (signal?.aborted) return [];
         throw error;
-      }
+      });
       return messages.map(({ Body = "", ReceiptHandle = "", Attributes }) => ({
         receipt: ReceiptHandle,
         group: Attributes?.MessageGroupId ?? "",
@@ -301,13 +269,21 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
         visibleAgainAt,
       }));
     },
-    remove: (messages) =>
-      erase(
-        queueUrl,
-        messages.map(({ receipt }) => receipt),
-      ),
-    giveBack: (message, seconds) => setVisibility(queueUrl, message.receipt, seconds),
-    bury: async (message: ReceivedMessage, reason) => {
+    remove: async (messages) => {
+      const receipts = messages.map(({ receipt }) => ({ ReceiptHandle: receipt }));
+      await erase(queueUrl, receipts);
+    },
+    giveBack: async ({ receipt }, seconds) => {
+      const command = new ChangeMessageVisibilityCommand({
+        QueueUrl: queueUrl,
+        ReceiptHandle: receipt,
+        VisibilityTimeout: Math.min(Math.ceil(seconds), longestVisibilitySeconds),
+      });
+      await client.send(command).catch((error) => {
+        if (!receiptLapsed(error)) throw error;
+      });
+    },
+    bury: async (message, reason) => {
       // The receipt names this burial: an id of the alert would make SQS drop a second one within five minutes. And a
       // group of its own: of one group SQS shows no more while somebody looks at ten.
       const burial = fingerprint("dead", message.receipt);
@@ -323,7 +299,7 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
           },
         }),
       );
-      await erase(queueUrl, [message.receipt]);
+      await erase(queueUrl, [{ ReceiptHandle: message.receipt }]);
     },
     redrive: async (which) => {
       let count = 0;
@@ -334,19 +310,16 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       }
     },
     deadLetters,
-    depth: async () => {
-      const [waiting, handedOut] = await countsOf(queueUrl);
-      return { waiting, handedOut };
-    },
+    depth: () => depthOf(queueUrl),
     deadLetterCount: async (site) => {
       if (site !== undefined) return (await deadLetters(mostDeadLetters, site)).length;
-      const [waiting, handedOut] = await countsOf(await deadLetterQueue());
+      const { waiting, handedOut } = await depthOf(await deadLetterQueue());
       return waiting + handedOut;
     },
     holds: async () => undefined,
     waitingBytes: async () => undefined,
     ready: async () => {
-      deadLetterUrl = await findDeadLetterQueue();
+      await findDeadLetterQueue();
     },
   };
 };
