@@ -114,12 +114,9 @@ type Row = {
   site: string;
   contact: string;
 };
-type Letter = {
-  sequence: number;
-  body: string;
-  reason: string;
-  dead_at: number;
-};
+type Letter = { sequence: number; body: string; reason: string; dead_at: number };
+
+type WholeLetter = Pick<OutgoingMessage, "group" | "deduplicationId" | "body">;
 
 /**
  * The order of one site's messages: its contacts take turns, however many messages each has (start-time fair queueing).
@@ -208,16 +205,15 @@ export const sqliteQueue = (
     json_remove(json, '$.long_output', '$.perfdata') || '}' FROM text WHERE hash = dead_letter.text_hash), '') AS body
     FROM dead_letter`;
   const wholeLetter = db.prepare(
-    `SELECT message_group, deduplication_id, ${whole("dead_letter")} FROM dead_letter WHERE sequence = ?`,
+    `SELECT message_group AS "group", deduplication_id AS deduplicationId, ${whole("dead_letter")}
+    FROM dead_letter WHERE sequence = ?`,
   );
   const dead = db.prepare(`${letters} WHERE sequence > ? ORDER BY sequence LIMIT ?`);
   const deadOf = db.prepare(`${letters} WHERE sequence IN (
-    SELECT sequence FROM dead_letter WHERE site IN (?, ?) AND sequence > ? ORDER BY sequence LIMIT ?) ORDER BY sequence`);
-  /** At most `limit` dead letters after this one. With `site`: those of the site and, with `unowned`, unreadable ones. */
-  const lettersAfter = (sequence: number, limit: number, site?: string, unowned = false) =>
-    (site === undefined
-      ? dead.all(sequence, limit)
-      : deadOf.all(site, unowned ? "" : site, sequence, limit)) as Letter[];
+    SELECT sequence FROM dead_letter WHERE site IN (?, '') AND sequence > ? ORDER BY sequence LIMIT ?) ORDER BY sequence`);
+  /** At most `limit` dead letters after this one. With `site`: those of the site, and unreadable ones. */
+  const lettersAfter = (sequence: number, limit: number, site?: string) =>
+    (site === undefined ? dead.all(sequence, limit) : deadOf.all(site, sequence, limit)) as Letter[];
   const lastLetter = db.prepare("SELECT max(sequence) AS sequence FROM dead_letter");
   const unbury = db.prepare("DELETE FROM dead_letter WHERE sequence = ?");
   const letterOf = ({ body, reason, dead_at }: Letter) => toDeadLetter(body, reason, dead_at);
@@ -230,9 +226,9 @@ export const sqliteQueue = (
   const oldest = db.prepare(`SELECT ${whole("message")} FROM message ORDER BY sequence LIMIT 1`);
   const find = db.prepare("SELECT 1 FROM message WHERE deduplication_id = ?");
 
-  const waiters = new Set<() => void>();
+  const waiters = new Set<(value?: unknown) => void>();
   const notify = () => {
-    for (const notified of waiters) notified();
+    for (const goOn of waiters) goOn();
   };
 
   /** The sites that may have a message ready. A site that was handed a message goes to the end. */
@@ -250,19 +246,21 @@ export const sqliteQueue = (
   const inHand = new Map<number, string>();
   const turnOf = ({ site, contact }: Pick<OutgoingMessage, "site" | "contact">): number =>
     turnsOf(site).take(contact);
-  /** Takes a message unless the queue has it already. `hashes` keeps a call from hashing one text twice. */
-  const take = (
-    { group, deduplicationId, site, contact, body, alert }: OutgoingMessage,
-    hashes: Map<string, { site: string; hash: string }>,
-  ): boolean => {
-    const isLong = alert !== undefined && alert.length >= longCharacters;
+  /** The text that was kept last: the messages of one alert's contacts follow each other. */
+  let kept: { site: string; text: string; hash: string } | undefined;
+  const keep = (site: string, text: string): string => {
+    if (kept?.site !== site || kept.text !== text)
+      kept = { site, text, hash: fingerprint("text", site, text) };
+    keepText.run(kept.hash, text);
+    return kept.hash;
+  };
+  /** Takes a message unless the queue has it already. */
+  const take = ({ group, deduplicationId, site, contact, body, alert }: OutgoingMessage): boolean => {
+    const long = alert !== undefined && alert.length >= longCharacters ? alert : undefined;
     // A text that no message carries would stay for ever.
-    if (isLong && find.get(deduplicationId) !== undefined) return false;
-    const known = isLong ? hashes.get(alert) : undefined;
-    const hash = known?.site === site ? known.hash : isLong ? fingerprint("text", site, alert) : null;
-    if (isLong && hash) hashes.set(alert, { site, hash });
-    if (alert && hash) keepText.run(hash, alert);
-    const before = alert && hash ? body.slice(0, -alert.length - 1) : body;
+    if (long && find.get(deduplicationId) !== undefined) return false;
+    const hash = long ? keep(site, long) : null;
+    const before = long ? body.slice(0, -long.length - 1) : body;
     const turn = grouped.get(group) === undefined ? turnOf({ site, contact }) : null;
     return insert.run(group, deduplicationId, site, contact, before, hash, turn).changes > 0;
   };
@@ -336,10 +334,7 @@ export const sqliteQueue = (
 
   return {
     send: async (messages) => {
-      const hashes = new Map<string, { site: string; hash: string }>();
-      const taken = await db.together(() =>
-        messages.map((message) => take(message, hashes) || ("known" as const)),
-      );
+      const taken = await db.together(() => messages.map((message) => take(message) || ("known" as const)));
       notify();
       return taken;
     },
@@ -350,18 +345,15 @@ export const sqliteQueue = (
         const messages = takeReady(max, visibilityTimeoutSeconds);
         const left = until - clock();
         if (messages.length > 0 || left <= 0) return messages;
-        await new Promise<void>((resolve) => {
-          const goOn = () => {
-            clearTimeout(timer);
-            waiters.delete(goOn);
-            signal?.removeEventListener("abort", goOn);
-            resolve();
-          };
-          // No event tells that a hidden message is visible again: look each second.
-          const timer = setTimeout(goOn, Math.min(left, 1000));
-          waiters.add(goOn);
-          signal?.addEventListener("abort", goOn);
-        });
+        const { promise, resolve: goOn } = Promise.withResolvers<unknown>();
+        // No event tells that a hidden message is visible again: look each second.
+        const timer = setTimeout(goOn, Math.min(left, 1000));
+        waiters.add(goOn);
+        signal?.addEventListener("abort", goOn);
+        await promise;
+        clearTimeout(timer);
+        waiters.delete(goOn);
+        signal?.removeEventListener("abort", goOn);
         // Many are taken in one commit: look once for all.
         await setImmediate();
       }
@@ -396,13 +388,10 @@ export const sqliteQueue = (
         if (!last) break;
         after = last.sequence;
         const chosen = some.filter((row) => wanted(letterOf(row)));
-        const hashes = new Map<string, { site: string; hash: string }>();
         db.transaction(() => {
           for (const { sequence } of chosen) {
-            const row = wholeLetter.get(sequence);
-            const again = putBack(String(row?.body), clock());
-            const [group, deduplicationId] = [String(row?.message_group), String(row?.deduplication_id)];
-            take({ ...again, group, deduplicationId }, hashes);
+            const { body, ...names } = wholeLetter.get(sequence) as WholeLetter;
+            take({ ...putBack(body, clock()), ...names });
             unbury.run(sequence);
           }
         });
@@ -411,7 +400,7 @@ export const sqliteQueue = (
       notify();
       return count;
     },
-    deadLetters: async (limit, site) => lettersAfter(0, limit, site, true).map(letterOf),
+    deadLetters: async (limit, site) => lettersAfter(0, limit, site).map(letterOf),
     depth: async () => {
       const waiting = Number(counts.get()?.messages) - inHand.size;
       const first = oldest.get();
@@ -429,11 +418,10 @@ export const sqliteQueue = (
     ready: async () => {
       db.transaction(() => {});
     },
-    recover: () =>
-      Number(
-        db.prepare("UPDATE message SET ready_at = ?, handed_out = 0 WHERE handed_out = 1").run(clock())
-          .changes,
-      ),
+    recover: () => {
+      const inDeadHands = db.prepare("UPDATE message SET ready_at = ?, handed_out = 0 WHERE handed_out = 1");
+      return Number(inDeadHands.run(clock()).changes);
+    },
     close: () => db.close(),
   };
 };
