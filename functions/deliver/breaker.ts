@@ -73,7 +73,7 @@ const probeDelay = (probes: number, outcome: DeliveryOutcome): number => {
     outcome.result === "unauthorised" ||
     (outcome.result === "deferred" && (outcome.quota || outcome.step === "auth"));
   const schedule = accounts ? loginSeconds : hostSeconds;
-  return (schedule[Math.min(probes, schedule.length - 1)] ?? 600) * 1000;
+  return (schedule[probes] ?? schedule.at(-1) ?? 600) * 1000;
 };
 
 /**
@@ -111,6 +111,7 @@ export const slowedWait = ({ until, reason }: NonNullable<RouteState["slowed"]>)
 const rests = (slowed: RouteState["slowed"], now: number): boolean =>
   slowed !== undefined && now < slowed.until && slowed.until - now < farMilliseconds;
 
+export type Begun = { state: RouteState; at: number } | Wait;
 /**
  * When a mail may be begun by a route: now, or within `patience` milliseconds if its rate says so, and the state with
  * that noted; or until when to wait and why. A route that is down takes one mail at its time, as a probe that may last until
@@ -123,7 +124,7 @@ export const beginning = (
   probeEnds: number,
   patience = 0,
   mail?: { site: string; contact: string },
-): { state: RouteState; at: number } | Wait => {
+): Begun => {
   const { down, slowed, begun, begunBy = [], failedFor = [] } = state;
   const isOther = mail && failedFor.length < mostFailedFor && !failedFor.includes(mail.contact);
   const probesNow = down?.unclear && !down.probing && isOther;
@@ -207,7 +208,7 @@ const lately = (at: number | undefined, span: number, now: number): boolean =>
   at !== undefined && Math.abs(now - at) < span;
 
 const slowedFor = (times: number, now: number, reason: string): RouteState["slowed"] => {
-  const seconds = slowedSeconds[Math.min(times, slowedSeconds.length) - 1] ?? 30;
+  const seconds = slowedSeconds[times - 1] ?? 30;
   return { until: now + seconds * 1000, times, reason };
 };
 

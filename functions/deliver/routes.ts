@@ -3,6 +3,7 @@ import { untilWritten } from "../until-written.ts";
 import {
   afterAttempt,
   afterStart,
+  type Begun,
   beginning,
   newRoute,
   type RouteState,
@@ -61,8 +62,6 @@ const othersFirstMilliseconds = 5_000;
 /** How long a mail waits here for the pace of the last route: waiting in the queue costs two writes to the ledger. */
 const mostPatienceMilliseconds = 30_000;
 
-const platformTimeout = (milliseconds: number): AbortSignal => AbortSignal.timeout(milliseconds);
-
 /**
  * A number from 0 to 1, always the same for one mail and one time. It spreads the mails that wait for a route's pace,
  * in another order each time.
@@ -75,14 +74,26 @@ const comeAt = ({ until, spread = 0 }: Wait, mail: Mail): number =>
   until + Math.floor(spread * shareOf(mail, until));
 
 /** Changes a route's state, although other workers change it too. Resolves to its state after that. */
-const changing =
-  (states: RouteStates) =>
-  (name: string, step: (state: RouteState) => RouteState): Promise<RouteState> =>
-    untilWritten("the state of a route", async () => {
-      const state = await states.route(name);
-      const next = step(state);
-      return next === state || (await states.writeRoute(next)) ? next : undefined;
-    });
+const change = (
+  states: RouteStates,
+  name: string,
+  step: (state: RouteState) => RouteState,
+): Promise<RouteState> =>
+  untilWritten("the state of a route", async () => {
+    const state = await states.route(name);
+    const next = step(state);
+    return next === state || (await states.writeRoute(next)) ? next : undefined;
+  });
+
+/** Notes in a route's state that a mail begins, if it may. */
+const noteBegin = async (states: RouteStates, name: string, begin: (state: RouteState) => Begun) => {
+  let begun = begin(newRoute(name));
+  await change(states, name, (state) => {
+    begun = begin(state);
+    return "state" in begun ? begun.state : state;
+  });
+  return begun;
+};
 
 /**
  * Offers a mail to the routes in their order until one accepts it. If a route defers or refuses it, the next one is tried
@@ -94,21 +105,20 @@ export const relays = ({
   routes,
   states,
   clock,
-  timeout = platformTimeout,
+  timeout = (milliseconds) => AbortSignal.timeout(milliseconds),
   pause = setTimeout,
   stopping,
 }: RoutesParts) => {
-  const connectionsOf = new Map(
-    routes.map(({ relay }) => [relay.route, routeConnections(relay.connections, clock, pause)]),
-  );
-  const change = changing(states);
+  const connected = routes.map((route) => ({
+    ...route,
+    connections: routeConnections(route.relay.connections, clock, pause),
+  }));
   const offer = async (
-    { relay, transport }: RoutesParts["routes"][number],
+    { relay, transport, connections }: (typeof connected)[number],
     mail: Mail,
     until: number,
     isLast: boolean,
   ): Promise<{ attempt: Attempt; state: RouteState } | Wait> => {
-    const connections = connectionsOf.get(relay.route);
     const waitable = () => Math.max(until - unhurriedAttemptMilliseconds - clock(), 0);
     // A later route may take it at once.
     const patience = () =>
@@ -124,13 +134,9 @@ export const relays = ({
       return wait.spread !== undefined && at <= clock() + patience() ? at : undefined;
     };
     /** Waits here until the mail may begin, or tells how long it must wait in the queue. */
-    const takeTurn = async (): Promise<ReturnType<typeof beginning>> => {
+    const takeTurn = async (): Promise<Begun> => {
       for (;;) {
-        let begun = begin(newRoute(relay.route));
-        await change(relay.route, (state) => {
-          begun = begin(state);
-          return "state" in begun ? begun.state : state;
-        });
+        const begun = await noteBegin(states, relay.route, begin);
         const at = "state" in begun ? begun.at : askAgainAt(begun);
         if (at === undefined) return begun;
         if (at > clock()) await pause(at - clock());
@@ -138,13 +144,13 @@ export const relays = ({
       }
     };
     // A probe may use the only connection for minutes: no mail waits here for it.
-    if (!connections?.isFreeFor(mail)) {
+    if (!connections.isFreeFor(mail)) {
       const seen = begin(await states.route(relay.route));
       if (!("state" in seen) && askAgainAt(seen) === undefined) return seen;
     }
     const patient = timeout(waitable());
     const giveUp = stopping ? AbortSignal.any([patient, stopping]) : patient;
-    if (!connections || !(await connections.take(mail, giveUp)))
+    if (!(await connections.take(mail, giveUp)))
       return stopping?.aborted
         ? { until: clock(), reason: "this process ends", spread: 0 }
         : { until: clock() + busyMilliseconds, reason: "all its connections are busy" };
@@ -167,7 +173,7 @@ export const relays = ({
       connections.learn(mail, outcome);
       const after = (state: RouteState) => afterAttempt(state, outcome, clock(), mail.envelope.to);
       // A state that cannot be written costs a probe; a lost outcome would cost a second mail.
-      const state = await change(relay.route, after).catch(() => after(begun.state));
+      const state = await change(states, relay.route, after).catch(() => after(begun.state));
       connections.show(state.failures === 0);
       return { attempt: { at, route: relay.route, outcome }, state };
     } finally {
@@ -176,17 +182,13 @@ export const relays = ({
   };
 
   return async (mail: Mail, until: number, first?: string): Promise<Handover> => {
-    const order = routes.toSorted(
+    const order = connected.toSorted(
       (a, b) => Number(b.relay.route === first) - Number(a.relay.route === first),
     );
     const attempts: Attempt[] = [];
-    const waits: { until: number; reason: string; paced?: true }[] = [];
+    const waits: Wait[] = [];
     const waitFor = (name: string, wait: Wait) =>
-      waits.push({
-        until: comeAt(wait, mail),
-        reason: `${name}: ${wait.reason}`,
-        ...(wait.spread !== undefined && { paced: true }),
-      });
+      waits.push({ ...wait, until: comeAt(wait, mail), reason: `${name}: ${wait.reason}` });
     for (const [index, route] of order.entries()) {
       const [now, later] = [clock(), order.length - 1 - index];
       const share = Math.floor((until - now) / (later + 1));
@@ -212,7 +214,7 @@ export const relays = ({
     if (attempts.length === order.length && attempts.every(({ outcome }) => outcome.result === "refused"))
       return { attempts, refused: true };
     const soonest = waits.toSorted((a, b) => a.until - b.until).at(0);
-    const paced = soonest?.paced && { paced: soonest.paced };
+    const paced = soonest?.spread !== undefined && { paced: true as const };
     // A route that works and deferred this mail has its own time: the queue's.
     if (!soonest || waits.length < order.length)
       return { attempts, ...(soonest && { sooner: soonest.until }), ...paced };
@@ -257,20 +259,17 @@ export const probeUnused = async (
   { routes, states, clock }: RoutesParts,
   signal: AbortSignal,
 ): Promise<void> => {
-  const change = changing(states);
   for (const { relay, transport } of routes) {
     const { down } = await states.route(relay.route);
     if (!transport.probe || !down || !withoutMail.includes(down.step)) continue;
     if (clock() < down.probeAt + unusedMilliseconds) continue;
-    let mine = false;
-    await change(relay.route, (state) => {
-      const begun = beginning(state, undefined, clock(), clock() + probeMilliseconds);
-      mine = "state" in begun && begun.state !== state;
-      return "state" in begun ? begun.state : state;
-    });
-    if (!mine) continue;
+    const begun = await noteBegin(states, relay.route, (state) =>
+      beginning(state, undefined, clock(), clock() + probeMilliseconds),
+    );
+    // Another worker may probe it, or has found that it is not down.
+    if (!("state" in begun) || !begun.state.down) continue;
     const limit = AbortSignal.any([signal, AbortSignal.timeout(probeMilliseconds)]);
     const outcome = await transport.probe(limit);
-    await change(relay.route, (state) => afterAttempt(state, outcome, clock()));
+    await change(states, relay.route, (state) => afterAttempt(state, outcome, clock()));
   }
 };
