@@ -1,4 +1,3 @@
-import type { Fault, Reading } from "../alert.ts";
 import { Secret } from "../secret.ts";
 import { type Rate, readRate } from "../time.ts";
 
@@ -46,6 +45,9 @@ export type SesRelay = Route & { kind: "ses"; region: string; configurationSet?:
 /** A delivery route. */
 export type Relay = SmtpRelay | SesRelay;
 
+/** Takes what the settings should say instead of something, without any of what they say. */
+type Expect = (expected: string) => void;
+
 const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
 
 const isLoopback = (host: string): boolean =>
@@ -73,7 +75,7 @@ export const mostMails = 1000;
 const mechanisms = ["PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2"];
 
 /** The parameters of a relay URL, each once. */
-const readParameters = (url: URL, known: readonly string[], expect: (expected: string) => void) => {
+const readParameters = (url: URL, known: readonly string[], expect: Expect) => {
   const parameters = new Map<string, string>();
   for (const [key, value] of url.searchParams) {
     if (!known.includes(key)) expect(`parameters among ${known.join(", ")}`);
@@ -94,9 +96,7 @@ const fullName = /^(?=.{1,255}$)(?!localhost\b)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$/
 /** Whether a host's own name is one that EHLO may say (RFC 5321 §4.1.1.1): full, and not localhost. */
 export const isFullName = (name: string): boolean => fullName.test(name);
 
-const readSes = (url: URL): Reading<SesRelay> => {
-  const faults: Fault[] = [];
-  const expect = (expected: string) => faults.push({ field: "", expected });
+const readSes = (url: URL, expect: Expect): SesRelay => {
   if (!/^[a-z]{2}(-[a-z]+)+-\d$/.test(url.hostname) || url.port || url.username || url.password)
     expect("ses://REGION, such as ses://eu-west-1, and nothing else before its ?parameters");
   if (!["", "/"].includes(url.pathname) || url.hash !== "")
@@ -106,9 +106,8 @@ const readSes = (url: URL): Reading<SesRelay> => {
   const configurationSet = parameters.get("configuration-set");
   if (configurationSet !== undefined && !/^[A-Za-z0-9_-]{1,64}$/.test(configurationSet))
     expect("configuration-set= a name of letters, digits, _ and -");
-  if (faults.length > 0) return { ok: false, faults };
   const region = url.hostname;
-  return { ok: true, value: { kind: "ses", route: `ses://${region}`, region, configurationSet, ...limits } };
+  return { kind: "ses", route: `ses://${region}`, region, configurationSet, ...limits };
 };
 
 /** Names the first sign of a user or password that ends a URL's host unless it is percent-encoded (RFC 3986 §3.2). */
@@ -117,15 +116,21 @@ const signToEncode = (text: string): string | undefined => {
   return sign && `${sign} in the user or password written as ${encodeURIComponent(sign)}`;
 };
 
-/** Reads one relay URL. Faults never repeat any of it: it holds a password. */
-const readRelay = (text: string, ca: string | undefined, oauth: OAuth | undefined): Reading<Relay> => {
+/** Reads one relay URL, which is of use if nothing else was expected. */
+const readRelay = (
+  text: string,
+  ca: string | undefined,
+  oauth: OAuth | undefined,
+  expect: Expect,
+): Relay | undefined => {
   const form = "smtp://user:password@host:587, smtps://user:password@host:465 or ses://region";
   const sign = signToEncode(text);
-  if (!URL.canParse(text)) return { ok: false, faults: [{ field: "", expected: sign ?? form }] };
+  if (!URL.canParse(text)) {
+    expect(sign ?? form);
+    return undefined;
+  }
   const url = new URL(text);
-  if (url.protocol === "ses:") return readSes(url);
-  const faults: Fault[] = [];
-  const expect = (expected: string) => faults.push({ field: "", expected });
+  if (url.protocol === "ses:") return readSes(url, expect);
   if (!["smtp:", "smtps:"].includes(url.protocol) || !/^([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])$/.test(url.hostname))
     expect(form);
   if (url.port === "0") expect("a port from 1 to 65535");
@@ -158,29 +163,21 @@ const readRelay = (text: string, ca: string | undefined, oauth: OAuth | undefine
   const name = parameters.get("name");
   if (name !== undefined && !isFullName(name))
     expect("name= a full host name such as monitor.example.com, not localhost");
-  if (faults.length > 0) return { ok: false, faults };
   const implicit = url.protocol === "smtps:";
   const port = Number(url.port || (implicit ? 465 : 587));
+  const proof = byToken && oauth ? { oauth } : { password: new Secret(password ?? "") };
   return {
-    ok: true,
-    value: {
-      kind: "smtp",
-      route: `${url.protocol}//${url.hostname}:${port}`,
-      host: url.hostname.replace(/^\[|\]$/g, ""),
-      port,
-      mx,
-      protection: implicit ? "implicit" : tls === "none" ? "none" : "starttls",
-      credentials:
-        user && byToken && oauth
-          ? { user, oauth }
-          : user
-            ? { user, password: new Secret(password ?? "") }
-            : undefined,
-      auth: auth as Mechanism[],
-      name,
-      ca,
-      ...limits,
-    },
+    kind: "smtp",
+    route: `${url.protocol}//${url.hostname}:${port}`,
+    host: url.hostname.replace(/^\[|\]$/g, ""),
+    port,
+    mx,
+    protection: implicit ? "implicit" : tls === "none" ? "none" : "starttls",
+    credentials: user ? { user, ...proof } : undefined,
+    auth: auth as Mechanism[],
+    name,
+    ca,
+    ...limits,
   };
 };
 
@@ -219,7 +216,7 @@ export const readRelays = (
   text: string,
   ca: string | undefined,
   oauth: OAuth | undefined,
-  expect: (expected: string) => void,
+  expect: Expect,
 ): Relay[] => {
   const urls = words(text);
   // The pieces of a password that was pasted with its blanks would each be a fault of their own.
@@ -230,14 +227,12 @@ export const readRelays = (
   if (urls.length > mostRoutes) expect(`at most ${mostRoutes} routes`);
   const relays: Relay[] = [];
   for (const [index, url] of urls.entries()) {
-    const reading = readRelay(url, ca, oauth);
-    if (reading.ok) {
-      const { route } = reading.value;
-      const twins = relays.filter((relay) => relay.route.replace(/#\d$/, "") === route).length;
-      relays.push(twins === 0 ? reading.value : { ...reading.value, route: `${route}#${twins + 1}` });
-    } else
-      for (const { expected } of reading.faults)
-        expect(urls.length > 1 ? `in route ${index + 1}, ${expected}` : expected);
+    const faults: string[] = [];
+    const relay = readRelay(url, ca, oauth, (expected) => faults.push(expected));
+    for (const expected of faults) expect(urls.length > 1 ? `in route ${index + 1}, ${expected}` : expected);
+    if (!relay || faults.length > 0) continue;
+    const twins = relays.filter(({ route }) => route.replace(/#\d$/, "") === relay.route).length;
+    relays.push(twins === 0 ? relay : { ...relay, route: `${relay.route}#${twins + 1}` });
   }
   return relays;
 };
@@ -246,7 +241,7 @@ export const readRelays = (
  * Reads the words of HARDSTATE_OAUTH, `name=value` with the values percent-encoded. Plain http is for a token
  * endpoint on loopback alone: a client secret goes there.
  */
-export const readOAuth = (text: string, expect: (expected: string) => void): OAuth | undefined => {
+export const readOAuth = (text: string, expect: Expect): OAuth | undefined => {
   const known = ["token_url", "client_id", "client_secret", "scope", "refresh_token"];
   const given = new Map<string, string>();
   let sound = true;
