@@ -33,6 +33,18 @@ const textOf = async (response: Response): Promise<string | undefined> => {
   return Buffer.concat(chunks).toString();
 };
 
+const post = async (url: string, form: URLSearchParams) => {
+  const response = await fetch(url, {
+    method: "POST",
+    body: form,
+    headers: { Accept: "application/json" },
+    // The secret is for this URL alone; workerd has no "error".
+    redirect: "manual",
+    signal: AbortSignal.timeout(answerWithin),
+  });
+  return { ok: response.ok, status: response.status, text: await textOf(response) };
+};
+
 /** The content of an answer, if it is JSON; nothing else of it may be shown. */
 const answerOf = (text: string): Answer => {
   try {
@@ -60,10 +72,7 @@ export const tokenSource = (oauth: OAuth, clock: () => number): TokenSource => {
 
   const wrong = (words: string, code?: number) => {
     const secrets = [oauth.clientSecret?.reveal(), oauth.refreshToken?.reveal(), refreshToken];
-    const safe = withoutSecrets(
-      words,
-      secrets.filter((secret) => secret !== undefined),
-    );
+    const safe = withoutSecrets(words, secrets);
     return new SessionError("token", printable(`${new URL(oauth.tokenUrl).host}: ${safe}`), code);
   };
   const ask = async (): Promise<string> => {
@@ -72,27 +81,14 @@ export const tokenSource = (oauth: OAuth, clock: () => number): TokenSource => {
     if (oauth.scope) form.set("scope", oauth.scope);
     form.set("grant_type", refreshToken ? "refresh_token" : "client_credentials");
     if (refreshToken) form.set("refresh_token", refreshToken);
-    let response: Response;
-    let text: string | undefined;
-    try {
-      response = await fetch(oauth.tokenUrl, {
-        method: "POST",
-        body: form,
-        headers: { Accept: "application/json" },
-        // The secret is for this URL alone; workerd has no "error".
-        redirect: "manual",
-        signal: AbortSignal.timeout(answerWithin),
-      });
-      text = await textOf(response);
-    } catch (error) {
-      throw wrong(`no answer (${causeOf(error as Error)})`);
-    }
+    const { ok, status, text } = await post(oauth.tokenUrl, form).catch((error) => {
+      throw wrong(`no answer (${causeOf(error)})`);
+    });
     if (text === undefined) throw wrong(`an answer of more than ${mostBytes} bytes`);
-    const { status } = response;
     if (status >= 300 && status < 400) throw wrong(`HTTP ${status}, a redirect`, status);
     const answer = answerOf(text);
     const { access_token: token, expires_in: seconds = usualSeconds } = answer;
-    if (!response.ok) {
+    if (!ok) {
       // RFC 6749 §5.2. The rest may hold anything.
       const said = [answer.error, answer.error_description].filter((words) => typeof words === "string");
       throw wrong(`HTTP ${status} ${said.join(": ")}`, status);

@@ -38,9 +38,8 @@ const withoutForm = (text: string, form: string): string => {
 };
 
 /** A text with `[redacted]` for each of these secrets, whatever form it has, whole or cut off. */
-export const withoutSecrets = (text: string, secrets: readonly string[]): string =>
+export const withoutSecrets = (text: string, secrets: readonly (string | undefined)[]): string =>
   secrets
-    .filter(Boolean)
-    .flatMap(formsOf)
+    .flatMap((secret) => (secret ? formsOf(secret) : []))
     .sort((one, other) => other.length - one.length)
     .reduce(withoutForm, text);
