@@ -59,13 +59,13 @@ export const smtpTransport = (
     clearTimeout(idle.get(session)?.timer);
     idle.delete(session);
   };
+  const end = (session: SmtpSession) => {
+    forget(session);
+    session.quit();
+  };
   const park = (session: SmtpSession, freshUntil: number) => {
     if (!session.usable()) return leave(session);
-    const timer = setTimeout(() => {
-      forget(session);
-      session.quit();
-    }, idleMilliseconds);
-    timer.unref();
+    const timer = setTimeout(end, idleMilliseconds, session).unref();
     idle.set(session, { timer, freshUntil });
   };
   /** An idle session, checked by RSET unless it is fresh: a relay may have closed it without our noticing. */
@@ -148,10 +148,7 @@ export const smtpTransport = (
       }
     },
     close: () => {
-      for (const session of idle.keys()) {
-        forget(session);
-        session.quit();
-      }
+      for (const session of idle.keys()) end(session);
     },
   };
 };
