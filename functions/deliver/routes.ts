@@ -74,11 +74,7 @@ const comeAt = ({ until, spread = 0 }: Wait, mail: Mail): number =>
   until + Math.floor(spread * shareOf(mail, until));
 
 /** Changes a route's state, although other workers change it too. Resolves to its state after that. */
-const change = (
-  states: RouteStates,
-  name: string,
-  step: (state: RouteState) => RouteState,
-): Promise<RouteState> =>
+const change = (states: RouteStates, name: string, step: (state: RouteState) => RouteState) =>
   untilWritten("the state of a route", async () => {
     const state = await states.route(name);
     const next = step(state);
@@ -255,10 +251,7 @@ export const useRoutes = async (
  * Probes every route that is down and gets no mail: a fallback, or any route at night, would stay down otherwise.
  * Repeated calls keep each route's own times, and make one probe at a time.
  */
-export const probeUnused = async (
-  { routes, states, clock }: RoutesParts,
-  signal: AbortSignal,
-): Promise<void> => {
+export const probeUnused = async ({ routes, states, clock }: RoutesParts, signal: AbortSignal) => {
   for (const { relay, transport } of routes) {
     const { down } = await states.route(relay.route);
     if (!transport.probe || !down || !withoutMail.includes(down.step)) continue;

@@ -15,10 +15,7 @@ const oneRequest = { keepAlive: false, maxSockets: Number.POSITIVE_INFINITY };
  * A client as `sesTransport` needs it. Credentials, and an endpoint that is not AWS's, are those that the AWS SDK finds
  * in its surroundings, where it looks for them: in workerd it does not.
  */
-export const sesClient = (
-  region: string,
-  found: Pick<SESClientConfig, "credentials" | "endpoint"> = {},
-): SESClient =>
+export const sesClient = (region: string, found: Pick<SESClientConfig, "credentials" | "endpoint"> = {}) =>
   new SESClient({
     region,
     ...found,

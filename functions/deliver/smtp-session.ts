@@ -91,11 +91,7 @@ const isHostName = (name: string): boolean => isFullName(name) && /\.[a-z][^.]*$
  * The hosts to try: the relay's own, or those that its MX records name, by preference. A domain without any is its
  * own host (RFC 5321 §5.1); "." takes no mail at all (RFC 7505).
  */
-const hostsOf = async (
-  { mx, host }: SmtpRelay,
-  resolveMx: ResolveMx,
-  signal: AbortSignal,
-): Promise<string[]> => {
+const hostsOf = async ({ mx, host }: SmtpRelay, resolveMx: ResolveMx, signal: AbortSignal) => {
   if (!mx) return [host];
   const records = await within(signal, () => resolveMx(host)).catch((error: NodeJS.ErrnoException) => {
     const code = error.code ?? error.message;

@@ -37,11 +37,7 @@ const tlsOf = (socket: TLSSocket): Tls => {
 };
 
 /** With TLS 1.3 the tickets come behind the handshake: what we say next is to acknowledge them. */
-const tickets = async (
-  socket: TLSSocket,
-  roundTripMilliseconds: number,
-  signal: AbortSignal,
-): Promise<void> => {
+const tickets = async (socket: TLSSocket, roundTripMilliseconds: number, signal: AbortSignal) => {
   if (socket.getProtocol() !== "TLSv1.3") return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const most = Math.min(roundTripMilliseconds, longestRoundTripMilliseconds) + ticketsMilliseconds;

@@ -13,11 +13,7 @@ const idleMilliseconds = 30_000;
 const freshMilliseconds = 1000;
 
 /** The outcome of a failed session. Any other error is thrown again. */
-const outcomeOf = (
-  error: unknown,
-  circumstances: Circumstances,
-  envelope?: Mail["envelope"],
-): DeliveryOutcome => {
+const outcomeOf = (error: unknown, circumstances: Circumstances, envelope?: Mail["envelope"]) => {
   if (!(error instanceof SessionError)) throw error;
   const { step, code, message } = error;
   return {

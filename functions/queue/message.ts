@@ -123,10 +123,7 @@ export const readQueuedAlert = (body: string): Reading<QueuedAlert> => {
  * The message of a dead letter that is put back. Only `putBackAt` tells the ledger to try it again. AWS's own redrive does
  * not write it, so a message that AWS moves is buried again.
  */
-export const putBack = (
-  body: string,
-  now: number,
-): Omit<OutgoingMessage, "group" | "deduplicationId"> & { group?: string } => {
+export const putBack = (body: string, now: number) => {
   const queued = readQueuedAlert(body);
   return queued.ok ? toMessage({ ...queued.value, putBackAt: now }) : { body, site: "", contact: "" };
 };

@@ -117,10 +117,7 @@ export const drainInOrder = async (
 };
 
 /** Does with each message what its disposition says, removals first and in one call. */
-export const dispose = async (
-  queue: Queue,
-  dispositions: ReadonlyMap<ReceivedMessage, Disposition>,
-): Promise<void> => {
+export const dispose = async (queue: Queue, dispositions: ReadonlyMap<ReceivedMessage, Disposition>) => {
   const done = [...dispositions].filter(([, { message }]) => message === "remove");
   await queue.remove(done.map(([message]) => message));
   for (const [message, disposition] of dispositions) {

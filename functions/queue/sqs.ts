@@ -28,11 +28,7 @@ const longestVisibilitySeconds = 43_200 - 600;
  * A client for one queue, with these credentials or those that the AWS SDK finds in its surroundings; every wait has a
  * limit, the longest for a receive that waits 20 s. `region` is for URLs that name none.
  */
-export const sqsClient = (
-  queueUrl: string,
-  region: string,
-  credentials?: SQSClientConfig["credentials"],
-): SQSClient => {
+export const sqsClient = (queueUrl: string, region: string, credentials?: SQSClientConfig["credentials"]) => {
   const { origin, hostname } = new URL(queueUrl);
   return new SQSClient({
     region: /^sqs\.([a-z0-9-]+)\./.exec(hostname)?.[1] ?? region,
