@@ -1,6 +1,3 @@
-/** The last reply of the relay or API, or the event in its place; printable, at most 500 characters. */
-type Words = { reply: string; code?: number };
-
 /** The protection of a session. */
 export type Tls = { version: string; cipher: string; subject: string; validTo: string };
 
@@ -8,11 +5,10 @@ export type Tls = { version: string; cipher: string; subject: string; validTo: s
 export type Circumstances = { durationMilliseconds: number; tls?: Tls };
 
 /**
- * How one attempt to hand over a mail ended. `accepted` alone means that somebody else is now
- * responsible for the mail (RFC 5321 §6.1).
+ * How one attempt to hand over a mail ended. `accepted` alone means that somebody else is now responsible for the mail
+ * (RFC 5321 §6.1). `reply` is the last one, or the event in its place; printable, at most 500 characters.
  */
-export type DeliveryOutcome = Words &
-  Circumstances &
+export type DeliveryOutcome = { reply: string; code?: number } & Circumstances &
   ({ result: "accepted"; queueId?: string } | ({ step: Step } & Failure));
 
 /** One try to hand a mail to a relay; `reduced`: in the short form that follows a refusal of the message. */

@@ -91,10 +91,9 @@ const readParameters = (url: URL, known: readonly string[], expect: Expect) => {
   return { parameters, connections, rate: rate === undefined ? undefined : readRate(rate, mostMails) };
 };
 
-const fullName = /^(?=.{1,255}$)(?!localhost\b)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$/i;
-
 /** Whether a host's own name is one that EHLO may say (RFC 5321 §4.1.1.1): full, and not localhost. */
-export const isFullName = (name: string): boolean => fullName.test(name);
+export const isFullName = (name: string): boolean =>
+  /^(?=.{1,255}$)(?!localhost\b)[a-z0-9-]+(\.[a-z0-9-]+)+$/i.test(name);
 
 const readSes = (url: URL, expect: Expect): SesRelay => {
   if (!/^[a-z]{2}(-[a-z]+)+-\d$/.test(url.hostname) || url.port || url.username || url.password)

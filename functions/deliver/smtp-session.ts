@@ -49,9 +49,8 @@ const wordsOf = (error: Error): string => {
 
 /** The part of a client's line that an observer may see: of AUTH, the mechanism. */
 const shown = (line: string, inLogin: boolean): string => {
-  const [, command] = /^(AUTH \S+) /i.exec(line) ?? [];
-  if (command) return `${command} [redacted]`;
-  return inLogin && line !== "" && !/^AUTH /i.test(line) ? "[redacted]" : line;
+  const isAnswer = inLogin && line !== "" && !/^AUTH /i.test(line);
+  return isAnswer ? "[redacted]" : line.replace(/^(AUTH \S+) .*/is, "$1 [redacted]");
 };
 
 /** RFC 3461 §4: text as a parameter may contain it. */
@@ -276,13 +275,10 @@ const openAt = async (
   const envelopeLines = ({ from, to, id = "" }: SentEnvelope, bytes: Buffer): [string, string] => {
     if (/[\p{Cc}\s<>]/u.test(from + to)) throw new Error("no address for a command");
     const size = offered("SIZE");
+    const tooLarge = `552 5.3.4 ${bytes.length} bytes are more than the ${size} that the relay takes`;
     // RFC 1870 §4. Another form is no limit: in doubt, mail.
     if (/^[1-9]\d{0,19}$/.test(size ?? "") && bytes.length > Number(size))
-      throw new SessionError(
-        "data",
-        `552 5.3.4 ${bytes.length} bytes are more than the ${size} that the relay takes`,
-        552,
-      );
+      throw new SessionError("data", tooLarge, 552);
     const parameters = size === undefined ? [] : [`SIZE=${bytes.length}`];
     if (offered("8BITMIME") !== undefined && bytes.some((byte) => byte > 127))
       parameters.push("BODY=8BITMIME");

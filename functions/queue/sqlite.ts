@@ -238,14 +238,13 @@ export const sqliteQueue = (
     sites.set(site, turns);
     return turns;
   };
+  const turnOf = ({ site, contact }: { site: string; contact: string }) => turnsOf(site).take(contact);
   const given = db.prepare(`
     SELECT site, contact, min(turn) AS first, max(turn) AS last FROM message WHERE turn IS NOT NULL GROUP BY site, contact`);
   for (const { site, contact, first, last } of given.iterate())
     turnsOf(String(site)).restore(String(contact), Number(first), Number(last));
   /** The site of each message in hand, by its sequence. */
   const inHand = new Map<number, string>();
-  const turnOf = ({ site, contact }: Pick<OutgoingMessage, "site" | "contact">): number =>
-    turnsOf(site).take(contact);
   /** The text that was kept last: the messages of one alert's contacts follow each other. */
   let kept: { site: string; text: string; hash: string } | undefined;
   const keep = (site: string, text: string): string => {
