@@ -299,10 +299,7 @@ export const refusing = ({ down, refusal }: RouteState, now: number): RouteState
   return down || lately(refusal.lastAt ?? refusal.at, refusalMilliseconds, now) ? refusal : undefined;
 };
 
-/**
- * The route as a bridge finds it that has just been started, perhaps with better settings: it may be probed at once,
- * and is down no more if the settings have it no more.
- */
+/** The route at a start, perhaps with better settings: it may be probed at once, and without use is down no more. */
 export const afterStart = (state: RouteState, now: number, used: boolean): RouteState => {
   const { removed: _, down, refusal, ...rest } = state;
   if (!used) return { ...rest, removed: true };

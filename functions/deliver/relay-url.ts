@@ -236,10 +236,7 @@ export const readRelays = (
   return relays;
 };
 
-/**
- * Reads the words of HARDSTATE_OAUTH, `name=value` with the values percent-encoded. Plain http is for a token
- * endpoint on loopback alone: a client secret goes there.
- */
+/** Reads the percent-encoded `name=value` words of HARDSTATE_OAUTH. In clear a secret goes to loopback alone. */
 export const readOAuth = (text: string, expect: Expect): OAuth | undefined => {
   const known = ["token_url", "client_id", "client_secret", "scope", "refresh_token"];
   const given = new Map<string, string>();

@@ -62,10 +62,7 @@ const othersFirstMilliseconds = 5_000;
 /** How long a mail waits here for the pace of the last route: waiting in the queue costs two writes to the ledger. */
 const mostPatienceMilliseconds = 30_000;
 
-/**
- * A number from 0 to 1, always the same for one mail and one time. It spreads the mails that wait for a route's pace,
- * in another order each time.
- */
+/** From 0 to 1, the same for one mail and one time: mails that wait for a pace spread, in another order each time. */
 const shareOf = ({ messageId }: Mail, at: number): number =>
   (Number.parseInt(messageId.slice(1, 9), 16) / 0xffff_ffff + (at % 1000) / 1000 || 0) % 1;
 
@@ -247,10 +244,7 @@ export const useRoutes = async (
   return known.filter(({ route }) => used.includes(route));
 };
 
-/**
- * Probes every route that is down and gets no mail: a fallback, or any route at night, would stay down otherwise.
- * Repeated calls keep each route's own times, and make one probe at a time.
- */
+/** Probes every route that is down and gets no mail, each at its own times: a fallback would stay down otherwise. */
 export const probeUnused = async ({ routes, states, clock }: RoutesParts, signal: AbortSignal) => {
   for (const { relay, transport } of routes) {
     const { down } = await states.route(relay.route);

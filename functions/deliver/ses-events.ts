@@ -79,10 +79,8 @@ const returnedBy = (event: v.InferOutput<typeof events>): Omit<Returned, "reply"
   }
 };
 
-/**
- * Reads the `detail` of an event that SES gives to EventBridge
- * (https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html has its fields).
- */
+// https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html has the fields.
+/** Reads the `detail` of an event that SES gives to EventBridge. */
 export const readFeedback = (input: unknown): Reading<Feedback> => {
   const reading = read(events, input);
   if (!reading.ok) return reading;

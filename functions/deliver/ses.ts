@@ -11,10 +11,7 @@ import type { Transport } from "./transport.ts";
 /** A kept connection that the other end (or a frozen Lambda) has closed would look like a mail that was lost. */
 const oneRequest = { keepAlive: false, maxSockets: Number.POSITIVE_INFINITY };
 
-/**
- * A client as `sesTransport` needs it. Credentials, and an endpoint that is not AWS's, are those that the AWS SDK finds
- * in its surroundings, where it looks for them: in workerd it does not.
- */
+/** `found` are credentials, and an endpoint that is not AWS's, where the AWS SDK looks for none itself: in workerd. */
 export const sesClient = (region: string, found: Pick<SESClientConfig, "credentials" | "endpoint"> = {}) =>
   new SESClient({
     region,
@@ -91,9 +88,8 @@ const refused = (message: string, { envelope, from }: Mail): SesFailure => {
 };
 
 /**
- * Classifies what SES said, by the codes of its API reference and its words: account, configuration set,
- * credentials and sender are our settings, and so is every refusal that is not plainly the recipient's or the
- * message's; all else passes with time.
+ * Classifies what SES said by its codes and words. A refusal that is not plainly the recipient's or the message's is
+ * about our account or settings; all else passes with time.
  */
 export const sesFailure = ({ code, message, status, clockCorrected }: SesError, mail: Mail): SesFailure => {
   // The day's quota, like an outage, leaves nothing to do but probe; a rate that was exceeded is free again at once.

@@ -14,10 +14,7 @@ export class SessionError extends Error {
 /** One line of a session as it may be shown: credentials are redacted. */
 export type Line = { from: "client" | "relay"; text: string };
 
-/**
- * Follows a session: `reached` is called at each step, and `heard` for each command and reply. `passed` is called
- * when an address is found, when the connection is made, and after the handshake of TLS from the start.
- */
+/** Follows a session: its steps, its lines, and the points of connecting; `tls` is one with TLS from the start. */
 export type SessionObserver = {
   reached?(step: Step): void;
   heard?(line: Line): void;

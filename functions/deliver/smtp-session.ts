@@ -86,10 +86,7 @@ const loginLines: Record<
 /** RFC 5321 §5.1: an MX record names a host, and never by what a resolver would read as an address. */
 const isHostName = (name: string): boolean => isFullName(name) && /\.[a-z][^.]*$/i.test(name);
 
-/**
- * The hosts to try: the relay's own, or those that its MX records name, by preference. A domain without any is its
- * own host (RFC 5321 §5.1); "." takes no mail at all (RFC 7505).
- */
+/** The relay's own host, or those of its MX records by preference, if there are any (RFC 5321 §5.1). */
 const hostsOf = async ({ mx, host }: SmtpRelay, resolveMx: ResolveMx, signal: AbortSignal) => {
   if (!mx) return [host];
   const records = await within(signal, () => resolveMx(host)).catch((error: NodeJS.ErrnoException) => {
@@ -388,9 +385,8 @@ const openAt = async (
 export type SmtpSession = Awaited<ReturnType<typeof openAt>>;
 
 /**
- * Opens a session as the relay is configured: by MX or by name, STARTTLS or implicit TLS unless it is configured
- * without. Rejects with a SessionError. Where MX records name several hosts, one that cannot be reached gives way to
- * the next. No wait is longer than the limits above, nor than `signal`.
+ * Opens a session as the relay is configured. Rejects with a SessionError. A host of several MX records that cannot be
+ * reached gives way to the next. No wait is longer than the limits above, nor than `signal`.
  */
 export const openSession = async (
   relay: SmtpRelay,

@@ -37,10 +37,7 @@ const isUsedUp = (error: unknown): boolean =>
 /** Ends a session, with QUIT if the relay still answers. */
 const leave = (session: SmtpSession) => (session.inStep() ? session.quit() : session.close());
 
-/**
- * Sends through one relay: STARTTLS or implicit TLS unless the relay is configured without, AUTH by the first
- * configured mechanism that is offered; a session is kept open for 30 s after a mail. No AUTH byte leaves before TLS.
- */
+/** Sends through one relay. A session stays open for 30 s after a mail. No AUTH leaves before the TLS that is set. */
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: one set of idle sessions.
 export const smtpTransport = (
   relay: SmtpRelay,

@@ -118,10 +118,7 @@ type Letter = { sequence: number; body: string; reason: string; dead_at: number 
 
 type WholeLetter = Pick<OutgoingMessage, "group" | "deduplicationId" | "body">;
 
-/**
- * The order of one site's messages: its contacts take turns, however many messages each has (start-time fair queueing).
- * The clock is the highest turn that was handed out.
- */
+/** A site's contacts take turns (start-time fair queueing). The clock is the highest turn that was handed out. */
 const siteTurns = () => {
   let clock = 0;
   const next = new Map<string, number>();

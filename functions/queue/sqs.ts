@@ -24,10 +24,7 @@ const mostHeld = 1000;
 /** SQS takes 12 hours from the receive on and refuses what is longer: ten minutes are for who had it. */
 const longestVisibilitySeconds = 43_200 - 600;
 
-/**
- * A client for one queue, with these credentials or those that the AWS SDK finds in its surroundings; every wait has a
- * limit, the longest for a receive that waits 20 s. `region` is for URLs that name none.
- */
+/** A client whose waits all have a limit, the longest for a receive of 20 s. `region` is for URLs that name none. */
 export const sqsClient = (queueUrl: string, region: string, credentials?: SQSClientConfig["credentials"]) => {
   const { origin, hostname } = new URL(queueUrl);
   return new SQSClient({
@@ -166,10 +163,7 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       await client.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }));
     }
   };
-  /**
-   * Holds dead letters that are wanted, at most so many, while `use` has them, oldest first; those that it does not
-   * erase are visible again at once.
-   */
+  /** Holds the wanted dead letters while `use` has them, oldest first; what it does not erase is visible again then. */
   const withDeadLetters = async <T>(
     wanted: (letter: DeadLetter) => boolean,
     most: number,
