@@ -3,33 +3,43 @@ import { contactKey, parseAddress } from "../address.ts";
 import { type Alert, type Reading, read, readAlert } from "../alert.ts";
 import { fingerprint, messageGroup } from "../identity.ts";
 
-const madeRows = ["R27", "R37", "R46"] as const;
-export type MadeRow = (typeof madeRows)[number];
+const text = v.string("text");
+const milliseconds = v.pipe(v.number("Unix milliseconds"), v.safeInteger("Unix milliseconds"));
 
+const envelope = v.object(
+  {
+    v: v.literal(1, "1, the only version known here"),
+    /** As the client or, without one, the event's identity gave it; unique within the site. */
+    id: v.pipe(text, v.nonEmpty("an id")),
+    site: v.pipe(text, v.nonEmpty("a site")),
+    /** Other sites use the bridge too, so the subjects of mails name the site. */
+    severalSites: v.optional(v.boolean("true or false")),
+    /** The mailbox. It goes to RCPT: another program that writes here must not choose what that says. */
+    contact: v.pipe(
+      text,
+      v.check((address) => parseAddress(address).ok, "an address"),
+    ),
+    /** The name of its owner in the monitor. */
+    contactName: v.optional(text),
+    /** When the bridge took it, Unix milliseconds of the bridge's clock. */
+    receivedAt: milliseconds,
+    /** By how many milliseconds the monitor's clock was behind the bridge's when it posted this, if it said. */
+    clockBehind: v.optional(milliseconds),
+    /** When it was last taken from the dead letters again. */
+    putBackAt: v.optional(milliseconds),
+    /**
+     * The ledger made it itself, by this row (docs/decision-table.md) and for whoever was told of this episode; R46 is a digest,
+     * and an episode of its own.
+     */
+    made: v.optional(
+      v.object({ row: v.picklist(["R27", "R37", "R46"], "R27, R37 or R46"), episode: text }, "an object"),
+    ),
+    alert: v.unknown(),
+  },
+  "an object",
+);
 /** An alert on its way to one mailbox. */
-export type QueuedAlert = {
-  v: 1;
-  /** As the client or, without one, the event's identity gave it; unique within the site. */
-  id: string;
-  site: string;
-  /** Other sites use the bridge too, so the subjects of mails name the site. */
-  severalSites?: boolean;
-  /** The mailbox that goes to RCPT; `contactName` is what the monitor calls its owner. */
-  contact: string;
-  contactName?: string;
-  /** When the bridge took it, Unix milliseconds of the bridge's clock. */
-  receivedAt: number;
-  /** By how many milliseconds the monitor's clock was behind the bridge's when it posted this, if it said. */
-  clockBehind?: number;
-  /** When it was last taken from the dead letters again. */
-  putBackAt?: number;
-  /**
-   * The ledger made it itself, by this row (docs/decision-table.md) and for whoever was told of this episode; R46 is a digest,
-   * and an episode of its own.
-   */
-  made?: { row: MadeRow; episode: string };
-  alert: Alert;
-};
+export type QueuedAlert = Omit<v.InferOutput<typeof envelope>, "alert"> & { alert: Alert };
 
 /** A message for the queue. Messages of one group are handed out in order, one batch of a group at a time. */
 export type OutgoingMessage = {
@@ -78,31 +88,6 @@ export const toDueMessage = (queued: QueuedAlert, due: number): OutgoingMessage 
   ...toMessage(queued),
   deduplicationId: fingerprint("held alert", queued.site, queued.id, String(due)),
 });
-
-const milliseconds = v.pipe(v.number("Unix milliseconds"), v.safeInteger("Unix milliseconds"));
-
-const envelope = v.object(
-  {
-    v: v.literal(1, "1, the only version known here"),
-    id: v.pipe(v.string("text"), v.nonEmpty("an id")),
-    site: v.pipe(v.string("text"), v.nonEmpty("a site")),
-    severalSites: v.optional(v.boolean("true or false")),
-    // It goes to RCPT: whoever else writes here must not choose what that says.
-    contact: v.pipe(
-      v.string("text"),
-      v.check((text) => parseAddress(text).ok, "an address"),
-    ),
-    contactName: v.optional(v.string("text")),
-    receivedAt: milliseconds,
-    clockBehind: v.optional(milliseconds),
-    putBackAt: v.optional(milliseconds),
-    made: v.optional(
-      v.object({ row: v.picklist(madeRows, "R27, R37 or R46"), episode: v.string("text") }, "an object"),
-    ),
-    alert: v.unknown(),
-  },
-  "an object",
-);
 
 /** Reads a message body that `toMessage` wrote, perhaps by another version of this program. */
 export const readQueuedAlert = (body: string): Reading<QueuedAlert> => {
