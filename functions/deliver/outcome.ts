@@ -50,20 +50,13 @@ export type Failure =
 
 /** How relays name the id under which they queued a mail, in the reply to the final dot. */
 const queueIds: readonly RegExp[] = [
-  // Postfix, SendGrid, Mailjet; Yandex says on which host
-  /\bqueued (?:on \S+ )?as ([\w.-]+)/i,
-  // Exim, Exchange (InternalId), KumoMTA (ids)
-  /\b(?:Internal ?)?ids?=([\w.-]+)/i,
-  // Sendmail, OpenSMTPD
-  /\b2\.0\.0 ([!-~]+) Message accepted for delivery/,
-  // Gmail
-  /\bOK +\d+ ([!-~]+) - gsmtp/,
-  // qmail
-  /\bok \d+ qp (\d+)/,
-  // Haraka
-  /\bQueued \(([\w.-]+)\)/,
-  // Amazon SES and others that say the id alone
-  /\bok(?:: queued)? ([\w-]{20,})\s*$/i,
+  /\bqueued (?:on \S+ )?as ([\w.-]+)/i, // Postfix, SendGrid, Mailjet; Yandex says on which host
+  /\b(?:Internal ?)?ids?=([\w.-]+)/i, // Exim, Exchange (InternalId), KumoMTA (ids)
+  /\b2\.0\.0 ([!-~]+) Message accepted for delivery/, // Sendmail, OpenSMTPD
+  /\bOK +\d+ ([!-~]+) - gsmtp/, // Gmail
+  /\bok \d+ qp (\d+)/, // qmail
+  /\bQueued \(([\w.-]+)\)/, // Haraka
+  /\bok(?:: queued)? ([\w-]{20,})\s*$/i, // Amazon SES and others that say the id alone
 ];
 
 /** The id under which a relay queued a mail, from the reply to the final dot; undefined if it names none. */
