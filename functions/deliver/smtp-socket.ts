@@ -15,12 +15,10 @@ const longestRoundTripMilliseconds = 1_000;
 
 /** RFC 6761 §6.3: localhost is both, whatever a hosts file says. */
 const loopback: LookupFunction = (_host, _options, found) =>
-  setImmediate(() =>
-    found(null, [
-      { address: "127.0.0.1", family: 4 },
-      { address: "::1", family: 6 },
-    ]),
-  );
+  setImmediate(found, null, [
+    { address: "127.0.0.1", family: 4 },
+    { address: "::1", family: 6 },
+  ]);
 
 /** RFC 9525 §2: a certificate's common name is not a host's. Node takes it where there is no other name. */
 const identityFault = (host: string, certificate: PeerCertificate): Error | undefined =>

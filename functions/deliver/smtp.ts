@@ -1,6 +1,6 @@
 import { clearTimeout, setTimeout } from "node:timers";
 import type { Mail } from "./mail.ts";
-import { type Circumstances, type DeliveryOutcome, queueIdOf } from "./outcome.ts";
+import { type Circumstances, queueIdOf } from "./outcome.ts";
 import { printable } from "./printable.ts";
 import { failure } from "./refusal.ts";
 import type { SmtpRelay } from "./relay-url.ts";
@@ -105,16 +105,15 @@ export const smtpTransport = (
           }
         };
         const reply = await submitBy(await idleSession(signal));
-        const outcome: DeliveryOutcome = {
+        oneByOne = false;
+        if (session) park(session, clock() + freshMilliseconds);
+        return {
           result: "accepted",
           reply: printable(reply),
           code: Number(reply.slice(0, 3)),
           queueId: queueIdOf(reply),
           ...circumstances(),
         };
-        oneByOne = false;
-        if (session) park(session, clock() + freshMilliseconds);
-        return outcome;
       } catch (error) {
         const outcome = outcomeOf(error, circumstances(), mail.envelope);
         oneByOne ||=
