@@ -151,23 +151,14 @@ export const beginning = (
   const reserved = reservedOf(rate);
   const mine = Math.min(within(recent, rate.most - reserved), within(own, reserved));
   const at = Math.max(now, within(recent, rate.most), mine);
-  if (at > now + patience)
-    return {
-      until: at,
-      reason: `its rate is ${rate.most} mails in ${rate.milliseconds / 1000} s`,
-      spread: rate.milliseconds,
-    };
+  if (at > now + patience) {
+    const reason = `its rate is ${rate.most} mails in ${rate.milliseconds / 1000} s`;
+    return { until: at, reason, spread: rate.milliseconds };
+  }
   // A mail of the reserved part may begin before mails that wait at their connections.
   const noted = [...recent, { at, site }].sort((one, other) => one.at - other.at).slice(-rate.most);
-  return {
-    state: {
-      ...state,
-      ...(probe && { down: probe }),
-      begun: noted.map((one) => one.at),
-      begunBy: noted.map((one) => one.site),
-    },
-    at,
-  };
+  const times = { begun: noted.map((one) => one.at), begunBy: noted.map((one) => one.site) };
+  return { state: { ...state, ...(probe && { down: probe }), ...times }, at };
 };
 
 /** A login that is refused is refused for every mail, and accounts are locked for repeating it. */
@@ -262,18 +253,9 @@ export const afterAttempt = (
     failures: unclear ? failures : failures + 1,
   };
   if (!down && (unclear ? recipients.length < failedForUntilDown : next.failures < limit)) return next;
-  const probes = down ? down.probes + 1 : 0;
-  return {
-    ...next,
-    down: {
-      since: down?.since ?? now,
-      probes,
-      probeAt: now + probeDelay(probes, outcome),
-      probing: false,
-      ...said,
-      ...(unclear && { unclear }),
-    },
-  };
+  const [since, probes] = down ? [down.since, down.probes + 1] : [now, 0];
+  const probeAt = now + probeDelay(probes, outcome);
+  return { ...next, down: { since, probes, probeAt, probing: false, ...said, ...(unclear && { unclear }) } };
 };
 
 /** The route once the operators were told how it is; undefined: there is nothing to be told now. */

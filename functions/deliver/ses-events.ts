@@ -86,18 +86,11 @@ export const readFeedback = (input: unknown): Reading<Feedback> => {
   if (!reading.ok) return reading;
   const { messageId, tags } = reading.value.mail;
   const [site = "", id = ""] = Buffer.from(tags[tagName][0], "base64url").toString().split(" ");
-  const { contact, said, ...returned } = returnedBy(reading.value);
+  const { contact, said, ...rest } = returnedBy(reading.value);
   const reply = said
     .map((words) => words.trim())
     .filter(Boolean)
     .join(": ");
-  return {
-    ok: true,
-    value: {
-      site,
-      id,
-      messageId,
-      returned: { ...returned, contact: printable(contact), reply: printable(reply) },
-    },
-  };
+  const returned = { ...rest, contact: printable(contact), reply: printable(reply) };
+  return { ok: true, value: { site, id, messageId, returned } };
 };

@@ -16,13 +16,8 @@ const freshMilliseconds = 1000;
 const outcomeOf = (error: unknown, circumstances: Circumstances, envelope?: Mail["envelope"]) => {
   if (!(error instanceof SessionError)) throw error;
   const { step, code, message } = error;
-  return {
-    ...failure(step, code, message, envelope),
-    step,
-    reply: printable(message),
-    code,
-    ...circumstances,
-  };
+  const meaning = failure(step, code, message, envelope);
+  return { ...meaning, step, reply: printable(message), code, ...circumstances };
 };
 
 /**

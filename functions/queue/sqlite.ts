@@ -310,13 +310,8 @@ export const sqliteQueue = (
           handOut.run(visibleAgainAt, row.sequence);
           inHand.set(row.sequence, row.site);
           const receiveCount = row.receive_count + 1;
-          messages.push({
-            receipt: `${row.sequence}.${receiveCount}`,
-            group: row.message_group,
-            body: row.body,
-            receiveCount,
-            visibleAgainAt,
-          });
+          const receipt = `${row.sequence}.${receiveCount}`;
+          messages.push({ receipt, group: row.message_group, body: row.body, receiveCount, visibleAgainAt });
         }
       });
     } catch (error) {
@@ -401,11 +396,7 @@ export const sqliteQueue = (
       const waiting = Number(counts.get()?.messages) - inHand.size;
       const first = oldest.get();
       const reading = first && readQueuedAlert(String(first.body));
-      return {
-        waiting,
-        handedOut: inHand.size,
-        ...(reading?.ok && { oldestAt: reading.value.receivedAt }),
-      };
+      return { waiting, handedOut: inHand.size, ...(reading?.ok && { oldestAt: reading.value.receivedAt }) };
     },
     deadLetterCount: async (site) =>
       Number((site === undefined ? deadCount.get() : deadCountOf.get(site, mostDeadLetters))?.dead),

@@ -62,6 +62,9 @@ const parts = function* <T>(all: readonly T[]): Generator<T[]> {
   for (let start = 0; start < all.length; start += batchEntries) yield all.slice(start, start + batchEntries);
 };
 
+const entriesOf = (messages: readonly Pick<Message, "ReceiptHandle">[]) =>
+  messages.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle }));
+
 /** The first messages of all groups, then all second ones, and so on. */
 const rounds = (messages: readonly OutgoingMessage[]): OutgoingMessage[][] => {
   const groups = [...Map.groupBy(messages, ({ group }) => group).values()];
@@ -114,33 +117,28 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     visibility: number,
     signal?: AbortSignal,
   ) => {
-    const { Messages = [] } = await client.send(
-      new ReceiveMessageCommand({
-        QueueUrl: url,
-        MaxNumberOfMessages: max,
-        WaitTimeSeconds: waitSeconds,
-        VisibilityTimeout: visibility,
-        MessageSystemAttributeNames: ["MessageGroupId", "ApproximateReceiveCount", "SentTimestamp"],
-        MessageAttributeNames: ["reason", "group"],
-      }),
-      { abortSignal: signal },
-    );
-    return Messages;
+    const command = new ReceiveMessageCommand({
+      QueueUrl: url,
+      MaxNumberOfMessages: max,
+      WaitTimeSeconds: waitSeconds,
+      VisibilityTimeout: visibility,
+      MessageSystemAttributeNames: ["MessageGroupId", "ApproximateReceiveCount", "SentTimestamp"],
+      MessageAttributeNames: ["reason", "group"],
+    });
+    return (await client.send(command, { abortSignal: signal })).Messages ?? [];
   };
   const erase = async (url: string, messages: readonly Pick<Message, "ReceiptHandle">[]) => {
     for (const some of parts(messages)) {
-      const Entries = some.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle }));
-      const { Failed = [] } = await client.send(new DeleteMessageBatchCommand({ QueueUrl: url, Entries }));
+      const command = new DeleteMessageBatchCommand({ QueueUrl: url, Entries: entriesOf(some) });
+      const { Failed = [] } = await client.send(command);
       const ours = Failed.find(({ SenderFault }) => !SenderFault);
       if (ours) throw new Error(`SQS did not delete a message: ${ours.Code} ${ours.Message}`);
     }
   };
-  const letterOf = ({ Body = "", Attributes, MessageAttributes }: Message): DeadLetter =>
-    toDeadLetter(
-      Body,
-      MessageAttributes?.reason?.StringValue ?? "received too often",
-      Number(Attributes?.SentTimestamp ?? 0),
-    );
+  const letterOf = ({ Body = "", Attributes, MessageAttributes }: Message): DeadLetter => {
+    const reason = MessageAttributes?.reason?.StringValue ?? "received too often";
+    return toDeadLetter(Body, reason, Number(Attributes?.SentTimestamp ?? 0));
+  };
   const putBackOf = (message: Message): OutgoingMessage => ({
     group: message.MessageAttributes?.group?.StringValue ?? message.Attributes?.MessageGroupId ?? "",
     // AWS's own redrive moves a message to a group that is not its own: an alert tells that itself.
@@ -155,11 +153,7 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
   /** Makes messages visible again at once; those of lapsed receipts are so already. */
   const release = async (url: string, messages: readonly Message[]) => {
     for (const some of parts(messages)) {
-      const Entries = some.map(({ ReceiptHandle }, index) => ({
-        Id: String(index),
-        ReceiptHandle,
-        VisibilityTimeout: 0,
-      }));
+      const Entries = entriesOf(some).map((entry) => ({ ...entry, VisibilityTimeout: 0 }));
       await client.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }));
     }
   };
@@ -198,17 +192,14 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
     const taken = new Set<OutgoingMessage>();
     const refused = new Set<string>();
     const sendBatch = async (batch: readonly OutgoingMessage[]) => {
-      const { Failed = [] } = await client.send(
-        new SendMessageBatchCommand({
-          QueueUrl: queueUrl,
-          Entries: batch.map(({ group, deduplicationId, body }, index) => ({
-            Id: String(index),
-            MessageGroupId: group,
-            MessageDeduplicationId: deduplicationId,
-            MessageBody: body,
-          })),
-        }),
-      );
+      const Entries = batch.map(({ group, deduplicationId, body }, index) => ({
+        Id: String(index),
+        MessageGroupId: group,
+        MessageDeduplicationId: deduplicationId,
+        MessageBody: body,
+      }));
+      const command = new SendMessageBatchCommand({ QueueUrl: queueUrl, Entries });
+      const { Failed = [] } = await client.send(command);
       const failed = new Set(Failed.map(({ Id }) => Id));
       for (const [index, message] of batch.entries())
         if (failed.has(String(index))) refused.add(message.group);
@@ -277,18 +268,17 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       // The receipt names this burial: an id of the alert would make SQS drop a second one within five minutes. And a
       // group of its own: of one group SQS shows no more while somebody looks at ten.
       const burial = fingerprint("dead", message.receipt);
-      await client.send(
-        new SendMessageCommand({
-          QueueUrl: await deadLetterQueue(),
-          MessageGroupId: burial,
-          MessageDeduplicationId: burial,
-          MessageBody: message.body,
-          MessageAttributes: {
-            reason: { DataType: "String", StringValue: reasonFor(reason) },
-            group: { DataType: "String", StringValue: message.group },
-          },
-        }),
-      );
+      const command = new SendMessageCommand({
+        QueueUrl: await deadLetterQueue(),
+        MessageGroupId: burial,
+        MessageDeduplicationId: burial,
+        MessageBody: message.body,
+        MessageAttributes: {
+          reason: { DataType: "String", StringValue: reasonFor(reason) },
+          group: { DataType: "String", StringValue: message.group },
+        },
+      });
+      await client.send(command);
       await erase(queueUrl, [{ ReceiptHandle: message.receipt }]);
     },
     redrive: async (which) => {
