@@ -110,22 +110,16 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
   };
   const deadLetterQueue = async () => deadLetterUrl ?? findDeadLetterQueue();
 
-  const receiveFrom = async (
-    url: string,
-    max: number,
-    waitSeconds: number,
-    visibility: number,
-    signal?: AbortSignal,
-  ) => {
+  const receiveFrom = async (url: string, options: Parameters<Queue["receive"]>[0]) => {
     const command = new ReceiveMessageCommand({
       QueueUrl: url,
-      MaxNumberOfMessages: max,
-      WaitTimeSeconds: waitSeconds,
-      VisibilityTimeout: visibility,
+      MaxNumberOfMessages: options.max,
+      WaitTimeSeconds: options.waitSeconds,
+      VisibilityTimeout: options.visibilityTimeoutSeconds,
       MessageSystemAttributeNames: ["MessageGroupId", "ApproximateReceiveCount", "SentTimestamp"],
       MessageAttributeNames: ["reason", "group"],
     });
-    return (await client.send(command, { abortSignal: signal })).Messages ?? [];
+    return (await client.send(command, { abortSignal: options.signal })).Messages ?? [];
   };
   const erase = async (url: string, messages: readonly Pick<Message, "ReceiptHandle">[]) => {
     for (const some of parts(messages)) {
@@ -170,7 +164,9 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       const { waiting } = await depthOf(url);
       while (held.length < most) {
         // A receive that does not wait asks some of SQS's servers alone, and may find none of a few messages.
-        const letters = await receiveFrom(url, batchEntries, seen.size < waiting ? 1 : 0, 30);
+        const waitSeconds = seen.size < waiting ? 1 : 0;
+        const options = { max: batchEntries, waitSeconds, visibilityTimeoutSeconds: 30 };
+        const letters = await receiveFrom(url, options);
         const fresh = letters.filter(({ MessageId }) => !seen.has(MessageId));
         for (const letter of letters) seen.set(letter.MessageId, letter);
         if (fresh.length === 0) break;
@@ -226,20 +222,17 @@ export const sqsQueue = (client: SQSClient, queueUrl: string, clock: () => numbe
       return count;
     });
 
-  const deadLetters: Queue["deadLetters"] = (limit, site) =>
-    withDeadLetters(
-      ({ alert }) => site === undefined || (alert?.site ?? site) === site,
-      limit,
-      (held) => held.map(({ letter }) => letter),
-    );
+  const deadLetters: Queue["deadLetters"] = (limit, site) => {
+    const wanted = ({ alert }: DeadLetter) => site === undefined || (alert?.site ?? site) === site;
+    return withDeadLetters(wanted, limit, (held) => held.map(({ letter }) => letter));
+  };
 
   return {
     send,
-    receive: async ({ max, waitSeconds, visibilityTimeoutSeconds, signal }) => {
-      const visibleAgainAt = clock() + visibilityTimeoutSeconds * 1000;
-      const received = receiveFrom(queueUrl, max, waitSeconds, visibilityTimeoutSeconds, signal);
-      const messages = await received.catch((error) => {
-        if (signal?.aborted) return [];
+    receive: async (options) => {
+      const visibleAgainAt = clock() + options.visibilityTimeoutSeconds * 1000;
+      const messages = await receiveFrom(queueUrl, options).catch((error) => {
+        if (options.signal?.aborted) return [];
         throw error;
       });
       return messages.map(({ Body = "", ReceiptHandle = "", Attributes }) => ({
