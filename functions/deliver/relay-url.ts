@@ -260,14 +260,9 @@ export const readOAuth = (text: string, expect: Expect): OAuth | undefined => {
   else if (!isUrlWithoutLogin(tokenUrl))
     wrong("token_url= without user and password: they are client_id= and client_secret=");
   if (!clientId) wrong("client_id=");
-  const [secret, refresh] = [given.get("client_secret"), given.get("refresh_token")];
-  if (!secret && !refresh) wrong("client_secret=, refresh_token=, or both");
-  if (!sound) return undefined;
-  return {
-    tokenUrl,
-    clientId,
-    clientSecret: secret ? new Secret(secret) : undefined,
-    scope: given.get("scope"),
-    refreshToken: refresh ? new Secret(refresh) : undefined,
-  };
+  const [clientSecret, refreshToken] = ["client_secret", "refresh_token"]
+    .map((name) => given.get(name))
+    .map((secret) => (secret ? new Secret(secret) : undefined));
+  if (!clientSecret && !refreshToken) wrong("client_secret=, refresh_token=, or both");
+  return sound ? { tokenUrl, clientId, clientSecret, scope: given.get("scope"), refreshToken } : undefined;
 };

@@ -116,11 +116,8 @@ export const relays = ({
     // A later route may take it at once.
     const patience = () =>
       isLast && !stopping?.aborted ? Math.min(waitable(), mostPatienceMilliseconds) : 0;
-    const begin = (state: RouteState) =>
-      beginning(state, relay.rate, clock(), until, patience(), {
-        site: mail.alert.site,
-        contact: mail.envelope.to,
-      });
+    const whose = { site: mail.alert.site, contact: mail.envelope.to };
+    const begin = (state: RouteState) => beginning(state, relay.rate, clock(), until, patience(), whose);
     /** When a mail that has its connection is to ask again; undefined: it must wait in the queue. */
     const askAgainAt = (wait: Wait) => {
       const at = comeAt(wait, mail);

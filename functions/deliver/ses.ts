@@ -140,9 +140,8 @@ const classify = (error: SdkError, sent: boolean, mail: Mail): SesFailure => {
   const code = error.Code ?? (error.name === "CredentialsProviderError" ? error.name : undefined);
   if (code === undefined) {
     const step = silentStep(error, sent);
-    return step === "tls"
-      ? { result: "unauthorised", step }
-      : { result: "deferred", step, lostAfterData: step === "after-data" };
+    if (step === "tls") return { result: "unauthorised", step };
+    return { result: "deferred", step, lostAfterData: step === "after-data" };
   }
   const { httpStatusCode: status, clockSkewCorrected: clockCorrected } = error.$metadata ?? {};
   const failure = sesFailure({ code, message: error.message, status, clockCorrected }, mail);
@@ -190,9 +189,8 @@ export const sesTransport = (client: SESClient, relay: SesRelay, clock: () => nu
         },
         { step: "deserialize", priority: "low" },
       );
-      const { MessageId, $metadata } = await within(signal, () =>
-        client.send(command, { abortSignal: signal }),
-      );
+      const request = () => client.send(command, { abortSignal: signal });
+      const { MessageId, $metadata } = await within(signal, request);
       // Somebody's 200: without its id SES has promised nothing.
       if (!MessageId) throw Object.assign(new Error("no MessageId"), { $metadata });
       return {

@@ -54,11 +54,10 @@ const shown = (line: string, inLogin: boolean): string => {
 };
 
 /** RFC 3461 §4: text as a parameter may contain it. */
-const xtext = (text: string): string =>
-  text.replace(
-    /[^!-~]|[+=]/g,
-    (byte) => `+${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
-  );
+const xtext = (text: string): string => {
+  const hex = (byte: string) => byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0");
+  return text.replace(/[^!-~]|[+=]/g, (byte) => `+${hex(byte)}`);
+};
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
