@@ -30,7 +30,7 @@ const mostRefusedInRow = 2;
 const longestEnvelopeId = 100;
 
 /** Looks up who takes mail for a domain; rejects like node:dns. */
-export type ResolveMx = (domain: string) => Promise<{ exchange: string; priority: number }[]>;
+type ResolveMx = (domain: string) => Promise<{ exchange: string; priority: number }[]>;
 
 /** Sender and recipient of a mail. Where DSN is offered, a report about the mail repeats `id` (ENVID). */
 type SentEnvelope = { from: string; to: string; id?: string };

@@ -16,7 +16,7 @@ export type Sockets = {
   /** The same connection under TLS. Rejects unless its certificate is valid for `host`; with `ca`, by that authority only. */
   secure(socket: Duplex, host: string, ca: string | undefined, signal: AbortSignal): Promise<Secured>;
 };
-export type Secured = { socket: Duplex; tls: Tls };
+type Secured = { socket: Duplex; tls: Tls };
 
 /** One reply (RFC 5321 §4.2): its code, and its lines as they came, joined by line feeds. */
 export type Reply = { code: number; text: string };
@@ -147,12 +147,12 @@ export const wireOver = (socket: Duplex, owed: number, heard: (reply: string) =>
      * The next reply, and if it is 220, the result of `secure`, which owns the connection from then on. `secure` is called
      * while the reply is read, because workerd must not read on. It is not called if bytes came behind the reply.
      */
-    startTls: async <T>(
-      secure: (socket: Duplex) => Promise<T>,
+    startTls: async (
+      secure: (socket: Duplex) => Promise<Duplex>,
       signal: AbortSignal,
       milliseconds: number,
-    ): Promise<{ reply: Reply; secured?: Promise<T> }> => {
-      let secured: Promise<T> | undefined;
+    ) => {
+      let secured: Promise<Duplex> | undefined;
       handOver = () => {
         socket.off("data", receive).off("end", closed).off("close", closed);
         secured = secure(socket);

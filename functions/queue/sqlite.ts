@@ -263,11 +263,11 @@ export const sqliteQueue = (
 
   const parts = ({ receipt }: ReceivedMessage) => receipt.split(".").map(Number) as [number, number];
   /** Ends a message that this receipt still holds; the next of its group becomes its head. */
-  const end = (message: ReceivedMessage, before: (sequence: number) => void) => {
+  const end = (message: ReceivedMessage, before?: (sequence: number) => void) => {
     const [sequence, count] = parts(message);
     const row = groupOf.get(sequence, count);
     if (!row) return;
-    before(sequence);
+    before?.(sequence);
     erase.run(sequence);
     inHand.delete(sequence);
     const next = head.get(String(row.message_group)) as Row | undefined;
@@ -352,7 +352,7 @@ export const sqliteQueue = (
     remove: async (messages) => {
       if (messages.length === 0) return;
       db.transaction(() => {
-        for (const message of messages) end(message, () => {});
+        for (const message of messages) end(message);
       });
       notify();
     },
