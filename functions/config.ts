@@ -8,6 +8,7 @@ import {
 } from "./address.ts";
 import { cleanLine, type Fault, type Reading } from "./alert.ts";
 import { anyName, reversePath, type Sender } from "./compose/mail.ts";
+import { isSubjectPattern, subjectPattern } from "./compose/subject.ts";
 import { defaultPolicy, type Policy } from "./decide/policy.ts";
 import { isUrlWithoutLogin, mostMails, type Relay, readOAuth, readRelays } from "./deliver/relay-url.ts";
 import { operatorSite } from "./identity.ts";
@@ -90,6 +91,7 @@ export const settings: readonly Setting[] = [
   { name: "HARDSTATE_RELAY_CA", secret: false, required: false },
   { name: "HARDSTATE_FROM", secret: false, required: true },
   { name: "HARDSTATE_ENVELOPE_FROM", secret: false, required: false },
+  { name: "HARDSTATE_SUBJECT", secret: false, required: false },
   { name: "HARDSTATE_REPLY_TO", secret: false, required: false },
   { name: "HARDSTATE_FOOTER", secret: false, required: false },
   { name: "HARDSTATE_RECIPIENTS", secret: false, required: true },
@@ -295,6 +297,8 @@ const readSender = (reader: TextReader): Sender | undefined => {
   if (from && !hasMailDomain(from.address)) expecting("HARDSTATE_FROM")(mailDomain);
   if (envelopeFrom && !hasMailDomain(envelopeFrom)) expecting("HARDSTATE_ENVELOPE_FROM")(mailDomain);
   const link = readLink(reader);
+  const isSubject = (text: string) => (isSubjectPattern(text) ? text : undefined);
+  const subject = given("HARDSTATE_SUBJECT") && take("HARDSTATE_SUBJECT", isSubject, subjectPattern);
   const replyTo = given("HARDSTATE_REPLY_TO") && take("HARDSTATE_REPLY_TO", mailbox, address);
   const footer = given("HARDSTATE_FOOTER") && take("HARDSTATE_FOOTER", readFooter, twoLines);
   if (!from) return undefined;
@@ -302,6 +306,7 @@ const readSender = (reader: TextReader): Sender | undefined => {
     from,
     envelopeFrom: envelopeFrom || from.address,
     link,
+    ...(subject && { subject }),
     ...(replyTo && { replyTo }),
     ...(footer && { footer }),
   };

@@ -3,16 +3,8 @@ import { type NotificationType, type State, severity } from "../alert.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
 import type { QueuedAlert } from "../queue/message.ts";
 import { colours, htmlPage, signature } from "./body.ts";
-import {
-  type ComposedMail,
-  linkTo,
-  mailAbout,
-  type Sender,
-  siteMark,
-  siteName,
-  subjectOf,
-  urgentStates,
-} from "./mail.ts";
+import { type ComposedMail, linkTo, mailAbout, type Sender, siteName, urgentStates } from "./mail.ts";
+import { siteMark, subjectOf } from "./subject.ts";
 
 /** How it stands with one object, by all that the digest tells of it. */
 type Line = {

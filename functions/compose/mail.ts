@@ -7,6 +7,7 @@ import { fingerprint, mailName, operatorSite } from "../identity.ts";
 import type { QueuedAlert } from "../queue/message.ts";
 import { htmlBody, textBody } from "./body.ts";
 import { outlookHeaders } from "./conversation.ts";
+import { siteMark, subjectBy, subjectOf } from "./subject.ts";
 
 /** The sender of the mails, and the address of an object in the monitor's web pages. */
 export type Sender = {
@@ -15,6 +16,8 @@ export type Sender = {
   envelopeFrom: string;
   /** URL templates with `{host}` and `{service}`. */
   link?: { service: string; host: string };
+  /** HARDSTATE_SUBJECT, for mails about single alerts of sites. */
+  subject?: string;
   replyTo?: Mail["from"];
   /** At most two lines that stand at the end of each mail. */
   footer?: readonly string[];
@@ -48,32 +51,6 @@ export const messageIdOf = ({ site, id, contact }: QueuedAlert, { from }: Sender
 export const anyName = "0".repeat(40);
 /** The reverse-path of the mail with this name; without a name, one to test with. */
 export const reversePath = (envelopeFrom: string, name = anyName): string => envelopeFrom.replace("*", name);
-
-/** The longest name of a site that a subject shows whole, so that a phone shows the object's name too. */
-const mostSiteCharacters = 10;
-
-/**
- * The first word of subject and body if several sites use the bridge, and always if the bridge mails about itself
- * (`operator`); else empty. No text of a site may stand before it. It shows only both ends of a long name.
- */
-const siteWord = ({ site, severalSites }: QueuedAlert): string => {
-  if (site !== operatorSite && !severalSites) return "";
-  const name = cleanLine(site);
-  return name.length > mostSiteCharacters ? `${name.slice(0, 6)}~${name.slice(-3)}` : name;
-};
-
-/** The beginning of a body, `[berlin] `, or nothing. */
-export const siteMark = (queued: QueuedAlert): string => {
-  const word = siteWord(queued);
-  return word && `[${word}] `;
-};
-
-/**
- * `[PROBLEM CRITICAL] web01/HTTP`, or `[berlin PROBLEM CRITICAL] web01/HTTP`. Gmail and RFC 5256 §2.1 take mails for one
- * conversation if their subjects differ in the leading brackets alone.
- */
-export const subjectOf = (queued: QueuedAlert, changing: string, constant: string): string =>
-  `[${[siteWord(queued), changing].filter(Boolean).join(" ")}] ${constant}`;
 
 /** The site as the body shows it. */
 export const siteName = ({ site }: QueuedAlert): string =>
@@ -154,7 +131,10 @@ export const compose = (
   const title = kind === "DOWNTIME" || kind === "FLAPPING" ? alert.type : kind;
   const facts = {
     mark: siteMark(queued),
-    subject: subjectOf(queued, `${title} ${alert.state}`, object),
+    subject:
+      sender.subject && site !== operatorSite
+        ? subjectBy(sender.subject, queued, title)
+        : subjectOf(queued, `${title} ${alert.state}`, object),
     site: siteName(queued),
     title,
     object,

@@ -279,6 +279,16 @@ const effects: Record<string, [Given, Given, (site: Site) => Promise<unknown>, u
     "nagios@example.com",
     "bounces@example.com",
   ],
+  HARDSTATE_SUBJECT: [
+    {},
+    { HARDSTATE_SUBJECT: "** {type} alert: {object} is {state} **" },
+    async (site) => {
+      await (await site.start()).post();
+      return (await site.mailTo("ops@example.com")).email.subject;
+    },
+    "[PROBLEM CRITICAL] web01/HTTP",
+    "** PROBLEM alert: web01/HTTP is CRITICAL **",
+  ],
   HARDSTATE_REPLY_TO: [
     {},
     { HARDSTATE_REPLY_TO: "Operations <ops-team@example.com>" },
