@@ -13,7 +13,7 @@ import { defaultPolicy, type Policy } from "./decide/policy.ts";
 import { isUrlWithoutLogin, mostMails, type Relay, readOAuth, readRelays } from "./deliver/relay-url.ts";
 import { operatorSite } from "./identity.ts";
 import { Secret } from "./secret.ts";
-import { durationSeconds, type Rate, readRate } from "./time.ts";
+import { durationSeconds, isTimeZone, type Rate, readRate } from "./time.ts";
 
 /** A site and one of its tokens. */
 export type SiteToken = { site: string; token: Secret };
@@ -34,7 +34,8 @@ export type Settings = {
   giveUpAfterSeconds: number;
   /** After how long a silence operators are told of a monitor; undefined: never. */
   heartbeatAfterSeconds?: number;
-  /** At which minute of the day, in UTC, operators are told what is still open; undefined: never. */
+  timeZone: string;
+  /** At which minute of the day in this zone operators are told what is still open; undefined: never. */
   stillOpenAtMinute?: number;
   queue: { kind: "sqlite"; path: string } | { kind: "sqs"; url: string };
   ledger: { kind: "sqlite"; path: string } | { kind: "dynamodb"; table: string } | { kind: "durable-object" };
@@ -110,6 +111,7 @@ export const settings: readonly Setting[] = [
   { name: "HARDSTATE_RATE", secret: false, required: false, fallback: "200000/h" },
   { name: "HARDSTATE_HEARTBEAT_AFTER", secret: false, required: false, fallback: "off" },
   { name: "HARDSTATE_STILL_OPEN_AT", secret: false, required: false, fallback: "off" },
+  { name: "HARDSTATE_TIMEZONE", secret: false, required: false, fallback: "UTC" },
   { name: "HARDSTATE_GIVE_UP_AFTER", secret: false, required: false, fallback: "48h" },
   { name: "HARDSTATE_STATE", secret: false, required: false, fallback: ".hardstate" },
   { name: "HARDSTATE_HOST", secret: false, required: false, fallback: "127.0.0.1" },
@@ -285,7 +287,7 @@ const readFooter = (text: string): string[] | undefined => {
   return lines.length <= 2 && lines.every((line) => line.length <= 200 && line !== "--") ? lines : undefined;
 };
 
-const readSender = (reader: TextReader): Sender | undefined => {
+const readSender = (reader: TextReader, zone: string): Sender | undefined => {
   const { given, expecting, take } = reader;
   const address = "an address, or a name and an address: Monitoring <nagios@example.com>";
   const from = given("HARDSTATE_FROM") && take("HARDSTATE_FROM", mailbox, address);
@@ -306,6 +308,7 @@ const readSender = (reader: TextReader): Sender | undefined => {
     from,
     envelopeFrom: envelopeFrom || from.address,
     link,
+    ...(zone !== "UTC" && { timeZone: zone }),
     ...(subject && { subject }),
     ...(replyTo && { replyTo }),
     ...(footer && { footer }),
@@ -356,7 +359,7 @@ const readStore = ({ take }: TextReader, name: string, kinds: readonly string[],
 /** The forms of the log. The runtime reads HARDSTATE_LOG by itself, because it logs before it has settings. */
 const logForms: readonly string[] = ["auto", "text", "json"];
 
-/** The minute of a day in UTC. */
+/** The minute of a day. */
 const minuteOf = (text: string): number | undefined => {
   const [, hours, minutes] = /^([01]\d|2[0-3]):([0-5]\d)$/.exec(text) ?? [];
   return hours === undefined ? undefined : Number(hours) * 60 + Number(minutes);
@@ -376,6 +379,8 @@ export const readSettings = (
   const { given, expecting, take, unless, time, rate } = reader;
   const tokens = given("HARDSTATE_TOKENS");
   const state = take("HARDSTATE_STATE", String, "a folder");
+  const isZone = (text: string) => (isTimeZone(text) ? text : undefined);
+  const timeZone = take("HARDSTATE_TIMEZONE", isZone, "a time zone's name, such as Europe/Berlin");
   const portOf = (text: string) =>
     /^\d{1,5}$/.test(text) && Number(text) <= 65_535 ? Number(text) : undefined;
   take("HARDSTATE_LOG", (text) => (logForms.includes(text) ? text : undefined), "auto, text or json");
@@ -385,17 +390,13 @@ export const readSettings = (
     state,
     tokens: tokens ? readTokens(tokens, expecting("HARDSTATE_TOKENS")) : [],
     relays: readRoutes(reader, runtime),
-    sender: readSender(reader),
+    sender: readSender(reader, timeZone),
+    timeZone,
     ...readContacts(reader),
     policy: readPolicy(reader),
     rate: rate("HARDSTATE_RATE", mostPosted, "alerts"),
     heartbeatAfterSeconds: time("HARDSTATE_HEARTBEAT_AFTER", "off"),
-    stillOpenAtMinute: unless(
-      "HARDSTATE_STILL_OPEN_AT",
-      "off",
-      minuteOf,
-      "a time of the day in UTC such as 07:30",
-    ),
+    stillOpenAtMinute: unless("HARDSTATE_STILL_OPEN_AT", "off", minuteOf, "a time of the day such as 07:30"),
     giveUpAfterSeconds: take("HARDSTATE_GIVE_UP_AFTER", durationSeconds, duration),
     queue: readStore(reader, "HARDSTATE_QUEUE", queue, inState("queue.sqlite") ?? queue[0]),
     ledger: readStore(reader, "HARDSTATE_LEDGER", ledger, inState("ledger.sqlite") ?? ledger[0]),

@@ -1,5 +1,6 @@
 import { html } from "hono/html";
 import { type Alert, severity } from "../alert.ts";
+import { timeIn } from "../time.ts";
 import { type Measure, readPerfdata, thresholdsOf } from "./perfdata.ts";
 
 /** The facts in a body. */
@@ -16,17 +17,12 @@ export type Facts = {
   since?: number;
   link?: string;
   why: string;
+  /** The time zone of its times. */
+  zone: string;
   id: string;
   /** The lines of the sender at the end. */
   footer?: readonly string[];
 };
-
-const dateTime = new Intl.DateTimeFormat("sv-SE", {
-  dateStyle: "short",
-  timeStyle: "medium",
-  timeZone: "UTC",
-});
-const timeWithZone = (milliseconds: number): string => `${dateTime.format(milliseconds)} UTC`;
 
 /** The two largest units that count: `2 d 3 h`, `10 min`. */
 const duration = (milliseconds: number): string => {
@@ -60,7 +56,7 @@ const known = (table: [label: string, value: string | undefined][]) =>
 
 /** Label and value of each line of the table; only what the monitor sent. */
 const rows = (facts: Facts): [string, string][] => {
-  const { alert, contact, site } = facts;
+  const { alert, contact, site, zone } = facts;
   const { object, notification } = alert;
   const about = [object.alias, object.address].filter((word) => word && word !== object.host).join(", ");
   const attempt =
@@ -71,8 +67,8 @@ const rows = (facts: Facts): [string, string][] => {
     ["Host", about ? `${object.host} (${about})` : object.host],
     ["Service", object.service ?? undefined],
     ["State", `${alert.state} (${alert.state_type}${attempt}${before})`],
-    ["Time", timeWithZone(alert.time * 1000)],
-    [facts.title === "RECOVERY" ? "Began" : "Open since", since ? timeWithZone(since) : undefined],
+    ["Time", timeIn(alert.time * 1000, zone)],
+    [facts.title === "RECOVERY" ? "Began" : "Open since", since ? timeIn(since, zone) : undefined],
     ["Author", alert.comment ? undefined : alert.author],
     ["Groups", object.groups?.join(", ")],
     ["Contact", contact],

@@ -19,6 +19,8 @@ export type Sender = {
   /** HARDSTATE_SUBJECT, for mails about single alerts of sites. */
   subject?: string;
   replyTo?: Mail["from"];
+  /** By its IANA name; UTC if absent. */
+  timeZone?: string;
   /** At most two lines that stand at the end of each mail. */
   footer?: readonly string[];
 };
@@ -143,6 +145,7 @@ export const compose = (
     since: episode?.since,
     link: linkTo(sender, site, alert.object),
     why: reason,
+    zone: sender.timeZone ?? "UTC",
     id,
     footer: sender.footer,
   };

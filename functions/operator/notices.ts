@@ -29,7 +29,12 @@ export type Notice =
   /** The rejections of a site on one day for one contact or, if no contact can be read, from one monitor. */
   | { about: "rejected"; site: string; rejections: readonly [Rejection, ...Rejection[]] }
   /** The open problems, once a day; `more` if not all is in the list. */
-  | { about: "still-open"; problems: readonly (OpenProblem & { site: string })[]; more: boolean }
+  | {
+      about: "still-open";
+      problems: readonly (OpenProblem & { site: string })[];
+      more: boolean;
+      dayNumber: number;
+    }
   /** A monitor that is silent, or is heard again. */
   | { about: "heartbeat"; site: string; monitor: string; since: number; silent: boolean };
 
@@ -174,7 +179,7 @@ const rejectedWords = ({ site, rejections }: About<"rejected">): Words => {
   };
 };
 
-const stillOpenWords = ({ problems, more }: About<"still-open">, now: number): Words => {
+const stillOpenWords = ({ problems, more, dayNumber }: About<"still-open">, now: number): Words => {
   const sites = new Set(problems.map(({ site }) => site)).size;
   const lines = problems
     .map(({ site, host, service, entry }) => ({
@@ -187,7 +192,7 @@ const stillOpenWords = ({ problems, more }: About<"still-open">, now: number): W
   return {
     service: "still open",
     state: "WARNING",
-    key: `still open ${Math.floor(now / day)}`,
+    key: `still open ${dayNumber}`,
     output: `${more ? "More than " : ""}${counted(problems.length)} open, the oldest first`,
     todo: `${lines.join("\n")}${more ? "\nand more" : ""}`,
   };

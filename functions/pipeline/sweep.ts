@@ -7,6 +7,7 @@ import { concerned, noticeAlerts, tell } from "../operator/notices.ts";
 import { toDueMessage } from "../queue/message.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Report } from "../report/event.ts";
+import { minuteOfDay } from "../time.ts";
 
 const mostEntries = 100;
 
@@ -26,7 +27,8 @@ type SweepParts = {
   operators: readonly string[];
   /** After how long a silence operators are told of a monitor; undefined: never. */
   heartbeatAfterSeconds?: number;
-  /** At which minute of the day, in UTC, they are told what is open; undefined: never. */
+  timeZone?: string;
+  /** At which minute of the day in this zone they are told what is open; undefined: never. */
   stillOpenAtMinute?: number;
   /** Since when the bridge could be reached, if its runtime knows that. */
   awakeSince?: number;
@@ -93,20 +95,20 @@ const mostStillOpen = 500;
  * that day. The journal has it once they were told.
  */
 const tellOfOpen = async (parts: SweepParts, now: number) => {
-  const { ledger, operators, stillOpenAtMinute } = parts;
+  const { ledger, operators, stillOpenAtMinute, timeZone = "UTC" } = parts;
   if (stillOpenAtMinute === undefined) return;
-  const time = now - (now % dayMilliseconds) + stillOpenAtMinute * 60_000;
-  if (now < time) return;
-  const ids = noticeAlerts({ about: "still-open", problems: [], more: false }, operators, now);
+  const { dayNumber, at } = minuteOfDay(now, stillOpenAtMinute, timeZone);
+  if (now < at) return;
+  const ids = noticeAlerts({ about: "still-open", problems: [], more: false, dayNumber }, operators, now);
   const told = await Promise.all(ids.map(({ site, id }) => ledger.story(site, id)));
   const untold = operators.filter((_, index) => told[index] === undefined);
   if (untold.length === 0) return;
   const problems = await ledger.open(mostStillOpen + 1);
   // The bridge's own problems have mails of their own.
   const shown = problems.filter(({ site }) => site !== operatorSite).slice(0, mostStillOpen);
-  if (!shown.some(({ entry }) => (openProblem(entry)?.since ?? now) <= time)) return;
+  if (!shown.some(({ entry }) => (openProblem(entry)?.since ?? now) <= at)) return;
   const more = problems.length > mostStillOpen;
-  await tell({ ...parts, operators: untold }, { about: "still-open", problems: shown, more }, now);
+  await tell({ ...parts, operators: untold }, { about: "still-open", problems: shown, more, dayNumber }, now);
 };
 
 /**

@@ -470,6 +470,17 @@ const effects: Record<string, [Given, Given, (site: Site) => Promise<unknown>, u
     false,
     true,
   ],
+  HARDSTATE_TIMEZONE: [
+    {},
+    { HARDSTATE_TIMEZONE: "Asia/Kolkata" },
+    async (site) => {
+      await (await site.start()).post();
+      const { text = "" } = (await site.mailTo("ops@example.com")).email;
+      return /^Time +\S+ \S+ (.*)$/m.exec(text)?.[1];
+    },
+    "UTC",
+    "IST (+0530)",
+  ],
   HARDSTATE_GIVE_UP_AFTER: [
     { HARDSTATE_FLAP_HOLD: "off" },
     { HARDSTATE_FLAP_HOLD: "off", HARDSTATE_GIVE_UP_AFTER: "1min" },

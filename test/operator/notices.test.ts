@@ -79,7 +79,7 @@ const notices: Record<Notice["about"], Notice[]> = {
   unreadable: [unreadable],
   clock: [{ about: "clock", site: "site", monitor: "m1", reason: "it is an hour ahead" }],
   rejected: [{ about: "rejected", site: "site", rejections: [rejection] }],
-  "still-open": [{ about: "still-open", problems: [], more: false }],
+  "still-open": [{ about: "still-open", problems: [], more: false, dayNumber: 20_000 }],
   heartbeat: [
     { ...heartbeat, silent: true },
     { ...heartbeat, silent: false },
