@@ -18,7 +18,7 @@ import type { Event } from "../../functions/report/event.ts";
 import { Secret } from "../../functions/secret.ts";
 import { rehearse } from "../../scripts/hardstate/rehearsal.ts";
 import { cutOff, queuedAlert } from "../world/alerts.ts";
-import { hostile, hostileAlerts, writeHistory } from "./history.ts";
+import { hostile, hostileAlerts, writeBusyDay } from "./busy-day.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hardstate-pages-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -47,7 +47,7 @@ const bridgeOn = (on: Ledger, letters = queue) => {
 };
 beforeAll(async () => {
   const path = join(folder, "ledger.sqlite");
-  await writeHistory(path, end, "site");
+  await writeBusyDay(path, end, "site");
   const stage = rehearse({
     policy: defaultPolicy,
     begin: end - 60_000,

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { hostile, hostileAlerts, writeHistory } from "../console/history.ts";
+import { hostile, hostileAlerts, writeBusyDay } from "../console/busy-day.ts";
 import { authority, certificate } from "../deliver/certificate.ts";
 import { type ScriptedRelay, scriptedRelay } from "../deliver/scripted-relay.ts";
 import { posted } from "../world/alerts.ts";
@@ -67,7 +67,7 @@ beforeAll(async () => {
   lab.onStop(() => relay.close());
   const state = join(lab.folder, "state");
   mkdirSync(state, { mode: 0o700 });
-  await writeHistory(join(state, "ledger.sqlite"), Date.now(), "site");
+  await writeBusyDay(join(state, "ledger.sqlite"), Date.now(), "site");
   const port = await freePort();
   bridge = await startBridge(lab, {
     port,

@@ -18,7 +18,7 @@ type Post = { at: number; relay?: RelayAnswer; post: unknown };
 type SentMail = { at: number; to: string; subject: string; thread?: string };
 /** An attribute of an item; bytes are in base64. */
 type Recorded = { S: string } | { N: string } | { SS: string[] } | { B: string };
-type Story = {
+type Scenario = {
   title: string;
   burst?: Policy["burst"];
   posted: Post[];
@@ -29,7 +29,7 @@ type Story = {
   next: Post[];
   mails: SentMail[];
 };
-const recorded: { begin: number; schema: string[]; stories: Story[] } = JSON.parse(
+const recorded: { begin: number; schema: string[]; scenarios: Scenario[] } = JSON.parse(
   readFileSync(new URL("entries-0.1.json", import.meta.url), "utf8"),
 );
 const { begin } = recorded;
@@ -38,23 +38,23 @@ const { begin } = recorded;
 const today = (subject: string): string =>
   subject.replace(/^([A-Z]+ [A-Z]+): /, "[$1] ").replace(/^DIGEST /, "[DIGEST] ");
 
-const expectedOf = ({ mails }: Story): SentMail[] =>
+const expectedOf = ({ mails }: Scenario): SentMail[] =>
   mails.map((mail) => ({ ...mail, subject: today(mail.subject) }));
 
 /** The mails that follow an upgrade, where the ledger has what was stored; those in a conversation of then with that. */
 const mailsAfter = async (
-  story: Story,
+  scenario: Scenario,
   openLedger: () => Ledger & { close(): void },
 ): Promise<SentMail[]> => {
-  const { upgradeAt } = story;
+  const { upgradeAt } = scenario;
   const { bridge, mails, passTo, relay } = world({
-    policy: { burst: story.burst },
+    policy: { burst: scenario.burst },
     begin: begin + upgradeAt * 1000,
     openLedger,
   });
-  relay(story.posted.findLast((one) => one.relay)?.relay ?? "accepted");
+  relay(scenario.posted.findLast((one) => one.relay)?.relay ?? "accepted");
   try {
-    for (const next of story.next) {
+    for (const next of scenario.next) {
       await passTo(next.at - upgradeAt);
       if (next.relay) relay(next.relay);
       await bridge.post("site", next.post);
@@ -64,7 +64,7 @@ const mailsAfter = async (
   } finally {
     bridge.close();
   }
-  const threads = new Set(story.told.map(({ thread }) => thread));
+  const threads = new Set(scenario.told.map(({ thread }) => thread));
   return mails.map(({ at, to, subject, headers }) => {
     const thread = headers["X-Hardstate-Episode"];
     const [name = ""] = to.split("@");
@@ -72,7 +72,8 @@ const mailsAfter = async (
   });
 };
 
-const titled = (stories: Story[]) => stories.map((story): [string, Story] => [story.title, story]);
+const titled = (scenarios: Scenario[]) =>
+  scenarios.map((scenario): [string, Scenario] => [scenario.title, scenario]);
 
 describe("an upgrade from version 0.1 with SQLite", () => {
   let folder: string;
@@ -81,21 +82,23 @@ describe("an upgrade from version 0.1 with SQLite", () => {
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  const openOld = (story: Story | undefined) => {
+  const openOld = (scenario: Scenario | undefined) => {
     const path = join(folder, "ledger.db");
     const db = new DatabaseSync(path);
-    for (const statement of [...recorded.schema, ...(story?.rows ?? [])]) db.exec(statement);
+    for (const statement of [...recorded.schema, ...(scenario?.rows ?? [])]) db.exec(statement);
     db.close();
     return sqliteLedger(path);
   };
 
-  it.each(titled(recorded.stories.filter(({ rows }) => rows)))("%s", async (_, story) => {
-    expect(await mailsAfter(story, () => openOld(story))).toEqual(expectedOf(story));
+  it.each(titled(recorded.scenarios.filter(({ rows }) => rows)))("%s", async (_, scenario) => {
+    expect(await mailsAfter(scenario, () => openOld(scenario))).toEqual(expectedOf(scenario));
   });
 
   it("finds in the old file what is open since when, and the stories of its alerts", async () => {
-    const story = recorded.stories.find(({ title }) => title.startsWith("a problem that lasts for an hour"));
-    const ledger = openOld(story);
+    const scenario = recorded.scenarios.find(({ title }) =>
+      title.startsWith("a problem that lasts for an hour"),
+    );
+    const ledger = openOld(scenario);
     try {
       const { items } = await ledger.problems({ site: "site", limit: 10 });
       expect(items.map(({ host, service, entry }) => [host, service, openProblem(entry)?.since])).toEqual([
@@ -127,10 +130,10 @@ describe("an upgrade from version 0.1 with DynamoDB", () => {
     "B" in value ? { B: Buffer.from(value.B, "base64") } : value,
   ];
 
-  it.each(titled(recorded.stories.filter(({ items }) => items)))("%s", async (title, story) => {
+  it.each(titled(recorded.scenarios.filter(({ items }) => items)))("%s", async (title, scenario) => {
     const table = title.replaceAll(/\W+/g, "-");
     await createTable(client, table);
-    for (const item of story.items ?? [])
+    for (const item of scenario.items ?? [])
       await client.send(
         new PutItemCommand({
           TableName: table,
@@ -138,6 +141,6 @@ describe("an upgrade from version 0.1 with DynamoDB", () => {
         }),
       );
     const ledger = { ...dynamodbLedger(client, table), close: () => undefined };
-    expect(await mailsAfter(story, () => ledger)).toEqual(expectedOf(story));
+    expect(await mailsAfter(scenario, () => ledger)).toEqual(expectedOf(scenario));
   });
 });

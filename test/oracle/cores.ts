@@ -1,6 +1,6 @@
 import type { Draw } from "../simulation/draws.ts";
 
-// The acts of a monitoring core, by docs/nagios.md §1 and §4. Times are seconds of the story unless a clock is named.
+// The acts of a monitoring core, by docs/nagios.md §1 and §4. Times are seconds of the scenario unless a clock is named.
 
 export type State = "OK" | "WARNING" | "CRITICAL" | "UNKNOWN" | "UP" | "DOWN" | "UNREACHABLE";
 

@@ -23,7 +23,7 @@ import {
 } from "./exceptions.ts";
 import type { History } from "./history.ts";
 import { outagesOf } from "./outages.ts";
-import { readOutput } from "./story.ts";
+import { readOutput } from "./scenario.ts";
 
 /** A fault in the mails of a history. */
 export type Kind =

@@ -6,7 +6,7 @@ import { type CoreSetup, type Notice, runCore } from "./cores.ts";
 import type { History } from "./history.ts";
 import { judge } from "./judge.ts";
 import { history, modes } from "./modes.ts";
-import { head, outputOf, storyOf } from "./story.ts";
+import { head, outputOf, scenarioOf } from "./scenario.ts";
 
 const run = (...words: string[]): Promise<{ status: number; text: string }> =>
   new Promise((done) =>
@@ -182,8 +182,8 @@ describe("the oracle", () => {
   it("draws the same history for the same seed, and one that scenarios can play", async () => {
     expect(history("pair-lossy", 5)).toEqual(history("pair-lossy", 5));
     const play = player();
-    const story = storyOf(history("plain", 1));
-    expect((await play(story, { ...head, scenarios: [] })).length).toBeGreaterThan(0);
+    const scenario = scenarioOf(history("plain", 1));
+    expect((await play(scenario, { ...head, scenarios: [] })).length).toBeGreaterThan(0);
   });
 
   it("finds nothing in 200 histories of each mode", { timeout: 120_000 }, async () => {

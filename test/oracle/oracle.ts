@@ -6,8 +6,8 @@ import type { Kind, Violation } from "./judge.ts";
 import { history as historyOf, modes } from "./modes.ts";
 import { plants } from "./plants.ts";
 import { oracle } from "./play.ts";
+import { scenarioOf, yamlOf } from "./scenario.ts";
 import { shrink } from "./shrink.ts";
-import { storyOf, yamlOf } from "./story.ts";
 
 const usage = `Plays histories of simulated monitoring cores on the bridge, and judges the mails
 by what really happened: the simulator knows which problem each post is of.
@@ -19,9 +19,9 @@ by what really happened: the simulator knows which problem each post is of.
                                            that are named: which history finds
                                            each (of at most 300 a mode)
 
-  --stories K    shows at most K findings as stories, each of another mode and
+  --scenarios K    shows at most K findings as scenarios, each of another mode and
                  kind (3); they are in the form of npm run scenarios
-  --kind NAME    shows stories of this kind alone
+  --kind NAME    shows scenarios of this kind alone
 
 Status 1 if anything was violated.`;
 
@@ -39,7 +39,7 @@ const read = () => {
         from: { type: "string", default: "1" },
         mode: { type: "string" },
         seed: { type: "string" },
-        stories: { type: "string", default: "3" },
+        scenarios: { type: "string", default: "3" },
         kind: { type: "string" },
         plants: { type: "string" },
         list: { type: "boolean", default: false },
@@ -51,7 +51,7 @@ const read = () => {
   }
 };
 const values = read();
-const number = (name: "histories" | "from" | "seed" | "stories"): number => {
+const number = (name: "histories" | "from" | "seed" | "scenarios"): number => {
   const value = Number(values[name]);
   if (!Number.isInteger(value) || value < 0) fail(`--${name} takes a whole number.\n\n${usage}`);
   return value;
@@ -115,22 +115,22 @@ const show = async (one: History, violation: Violation) => {
       ({ kind, mailbox, object }) =>
         kind === violation.kind && mailbox === violation.mailbox && object === violation.object,
     ) ?? violation;
-  const story = storyOf(smaller);
+  const scenario = scenarioOf(smaller);
   say(
     `\n# ${one.mode}, seed ${one.seed}: ${violation.kind}, for ${violation.mailbox} about ${violation.object}`,
   );
   say(paragraph("# ", says.says).replaceAll("\n", "\n# "));
-  say(yamlOf({ ...story, title: `${violation.kind} - ${says.says}` }, mails));
+  say(yamlOf({ ...scenario, title: `${violation.kind} - ${says.says}` }, mails));
 };
 
-let stories = number("stories");
+let scenarios = number("scenarios");
 const shown = new Set<string>();
 const showOnce = async (one: History, violations: readonly Violation[]) => {
   for (const violation of violations) {
     const name = `${one.mode} ${violation.kind}`;
-    if (stories === 0 || shown.has(name) || (values.kind && violation.kind !== values.kind)) continue;
+    if (scenarios === 0 || shown.has(name) || (values.kind && violation.kind !== values.kind)) continue;
     shown.add(name);
-    stories -= 1;
+    scenarios -= 1;
     await show(one, violation);
   }
 };
@@ -138,7 +138,7 @@ const showOnce = async (one: History, violations: readonly Violation[]) => {
 if (values.seed !== undefined) {
   const one = historyOf(names[0] ?? "", number("seed"));
   const { mails, violations } = await play(one);
-  say(yamlOf(storyOf(one), mails));
+  say(yamlOf(scenarioOf(one), mails));
   for (const { kind, mailbox, object, says } of violations)
     say(paragraph(`${kind}: `, `${mailbox}, ${object}: ${says}`));
   await showOnce(one, violations);

@@ -1,7 +1,7 @@
 import type { PlayedMail, player as Player } from "../scenarios/scenarios.ts";
 import type { History } from "./history.ts";
 import { judge, type Violation } from "./judge.ts";
-import { head, storyOf } from "./story.ts";
+import { head, scenarioOf } from "./scenario.ts";
 
 /** Plays histories on the bridge, as it is or with a planted fault, and judges their mails. */
 export const oracle = async (plant?: string) => {
@@ -9,7 +9,7 @@ export const oracle = async (plant?: string) => {
   const { player } = (await import(`../scenarios/scenarios.ts${query}`)) as { player: typeof Player };
   const play = player();
   return async (history: History): Promise<{ mails: PlayedMail[]; violations: Violation[] }> => {
-    const mails = await play(storyOf(history), { ...head, scenarios: [] });
+    const mails = await play(scenarioOf(history), { ...head, scenarios: [] });
     return { mails, violations: judge(history, mails) };
   };
 };

@@ -8,7 +8,7 @@ import { differences, mailsOf, player, readScenarios } from "./scenarios.ts";
 const play = player();
 
 describe.each(["scenarios", "swallowed", "rows"].map((name) => `test/scenarios/${name}.yaml`))(
-  "the stories of %s",
+  "the scenarios of %s",
   (path) => {
     const file = readScenarios(path);
     it.each(file.scenarios)("$id makes exactly its mails: $title", async (scenario) => {
@@ -44,7 +44,7 @@ describe("npm run scenarios", () => {
   it.each(["constructor", "__proto__", "0"])("takes a recipient named %s as any other", async (name) => {
     const file = readScenarios(write("named.yaml", (text) => text.replaceAll("alice", name)));
     const [scenario] = file.scenarios;
-    if (!scenario) throw new Error("the file has no story");
+    if (!scenario) throw new Error("the file has no scenario");
     const mails = mailsOf(await play(scenario, file), scenario, file);
     expect(Object.keys(mails)).toContain(name);
     expect(differences(scenario.mails, mails)).toEqual([]);
@@ -58,11 +58,11 @@ describe("npm run scenarios", () => {
     expect(text).toContain("got PROBLEM/CRITICAL@0, RECOVERY/OK@900.1");
   });
 
-  it("prints the mails of each story as JSON, with the text that their readers have", async () => {
-    const story = write("json.yaml", (text) =>
+  it("prints the mails of each scenario as JSON, with the text that their readers have", async () => {
+    const scenario = write("json.yaml", (text) =>
       text.replace("{t: 0, to: alice", "{t: 0, out: it burns, to: alice"),
     );
-    const { status, text } = await run("--json", story);
+    const { status, text } = await run("--json", scenario);
     expect(status).toBe(0);
     const [{ id, pass, mails }] = JSON.parse(text);
     expect({ id, pass }).toEqual({ id: "S01", pass: true });

@@ -58,7 +58,7 @@ type Policies = {
   degraded_hold?: number;
 };
 
-/** A story and the mails that it must make; the format is explained at the head of test/scenarios/scenarios.yaml. */
+/** A scenario and the mails that it must make; the format is explained at the head of test/scenarios/scenarios.yaml. */
 export type Scenario = {
   id: string;
   title: string;
@@ -76,9 +76,9 @@ export type ScenarioFile = {
   scenarios: Scenario[];
 };
 
-/** A mail that a story made, as its reader has it. */
+/** A mail that a scenario made, as its reader has it. */
 export type PlayedMail = {
-  /** The story's second at which the relay took it. */
+  /** The scenario's second at which the relay took it. */
   t: number;
   to: string;
   kind: string;
@@ -125,7 +125,7 @@ const outputOf = (text: string): string | null => {
   return /^(Why this mail|Comment)\b/.test(output) ? null : output;
 };
 
-/** The text of a mail for its reader, taken at a second of the story. */
+/** The text of a mail for its reader, taken at a second of the scenario. */
 export const playedMail = ({ to, subject, headers, text }: RenderedMail, t: number): PlayedMail => {
   const [, title = "", state = "", object = ""] = /^\[(\S+) (\S+)\] (.*)$/.exec(subject) ?? [];
   return {
@@ -177,7 +177,7 @@ export const postOf = (event: Event, monitor: string) => {
   };
 };
 
-/** Second 0 of every story. */
+/** Second 0 of every scenario. */
 const began = 100_000_000;
 
 const eventsOf = (scenario: Scenario, file: ScenarioFile): Event[] =>
@@ -213,7 +213,7 @@ export const player = (report?: Report) => {
       smtp_down: () => {
         relayIsUp = false;
       },
-      // A story tells of no retry times: what waits for the relay is tried when it is back.
+      // A scenario tells of no retry times: what waits for the relay is tried when it is back.
       smtp_up: () => {
         relayIsUp = true;
         stage.hasten();
@@ -275,8 +275,8 @@ export const readScenarios = (path: string): ScenarioFile =>
 
 const usage = `usage: npm run scenarios -- [--json] FILE...
 
-Plays the stories of YAML files; test/scenarios/scenarios.yaml is one and explains them.
---json prints what each story made, for other judges: an array of stories, each
+Plays the scenarios of YAML files; test/scenarios/scenarios.yaml is one and explains them.
+--json prints what each scenario made, for other judges: an array of scenarios, each
 with its mails (t, to, kind, state, object, row, thread, output). With npm, add
 -s, so that nothing else is printed.`;
 
@@ -289,7 +289,7 @@ const main = async (words: readonly string[]): Promise<number> => {
     return 2;
   }
   const play = player();
-  const stories: unknown[] = [];
+  const scenarios: unknown[] = [];
   let failed = 0;
   let passed = 0;
   for (const path of paths) {
@@ -306,13 +306,13 @@ const main = async (words: readonly string[]): Promise<number> => {
       if (wrong.length === 0) passed += 1;
       else failed += 1;
       const { id, title } = scenario;
-      stories.push({ file: path, id, title, pass: wrong.length === 0, mails: played });
+      scenarios.push({ file: path, id, title, pass: wrong.length === 0, mails: played });
       if (json) continue;
       say(`${wrong.length === 0 ? "pass" : "FAIL"}  ${id}  ${title}`);
       for (const line of wrong) say(`        ${line}`);
     }
   }
-  say(json ? JSON.stringify(stories, undefined, 2) : `\n${passed} passed, ${failed} failed`);
+  say(json ? JSON.stringify(scenarios, undefined, 2) : `\n${passed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
 };
 

@@ -15,7 +15,7 @@ import type { ReceivedMessage } from "../../functions/queue/queue.ts";
 import { Secret } from "../../functions/secret.ts";
 import { openDatabase } from "../../functions/sqlite.ts";
 import type { Post } from "../oracle/history.ts";
-import { eventOf, head, outputOf, readOutput } from "../oracle/story.ts";
+import { eventOf, head, outputOf, readOutput } from "../oracle/scenario.ts";
 import { type Event, postOf } from "../scenarios/scenarios.ts";
 import { draws } from "./draws.ts";
 import type { History } from "./history.ts";

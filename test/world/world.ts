@@ -5,9 +5,9 @@ import type { Event } from "../../functions/report/event.ts";
 import { type RehearsalParts, type RelayAnswer, rehearse } from "../../scripts/hardstate/rehearsal.ts";
 import { posted } from "./alerts.ts";
 
-/** A mail that reached a relay, and the second of the story at which it did. */
+/** A mail that reached a relay, and the second of the scenario at which it did. */
 export type SentMail = RenderedMail & { at: number; route: string };
-/** The act of the relays on each mail; `at` is the second of the story. */
+/** The act of the relays on each mail; `at` is the second of the scenario. */
 type Relay = (mail: RenderedMail, at: number, route: string) => RelayAnswer;
 
 type WorldParts = Omit<Partial<RehearsalParts>, "policy" | "relay" | "report"> & {
@@ -68,7 +68,7 @@ export const world = ({
       problem: { id: object.service ?? object.host },
       ...change,
     });
-  /** Lets the clock run to a second of the story. */
+  /** Lets the clock run to a second of the scenario. */
   const passTo = async (second: number): Promise<void> => {
     now = begin + second * 1000;
     await bridge.passTo(now);

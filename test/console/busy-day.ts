@@ -17,7 +17,7 @@ export const hostile = {
 };
 
 /** Writes into a ledger what came in the day before `end` (Unix milliseconds): busy in the morning, as days are. */
-export const writeHistory = async (path: string, end: number, site: string): Promise<void> => {
+export const writeBusyDay = async (path: string, end: number, site: string): Promise<void> => {
   const stage = rehearse({
     policy: defaultPolicy,
     begin: end - 96 * quarter,

@@ -1,7 +1,7 @@
 import type { Event, PlayedMail, Scenario, ScenarioFile } from "../scenarios/scenarios.ts";
 import type { History, Post } from "./history.ts";
 
-/** The head of the file that every story of the oracle stands in; A and B are a redundant pair. */
+/** The head of the file that every scenario of the oracle stands in; A and B are a redundant pair. */
 export const head: Omit<ScenarioFile, "scenarios"> = {
   groups: { G1: ["A", "B"] },
   event_defaults: {
@@ -24,7 +24,7 @@ export const readOutput = (output: string | null): { real: number; serial: numbe
   return real === undefined ? undefined : { real: Number(real), serial: Number(serial) };
 };
 
-/** A post as an event of a story, without what the head of its file says. */
+/** A post as an event of a scenario, without what the head of its file says. */
 export const eventOf = (post: Post): Partial<Event> => {
   const { notice, odd, sent, t, to } = post;
   const [only] = to;
@@ -52,8 +52,8 @@ export const eventOf = (post: Post): Partial<Event> => {
 
 const afterSeconds = 9_000;
 
-/** A history as a story of `npm run scenarios`; it ends when nothing that waits can wait any more. */
-export const storyOf = (history: History): Scenario => {
+/** A history as a scenario of `npm run scenarios`; it ends when nothing that waits can wait any more. */
+export const scenarioOf = (history: History): Scenario => {
   const { mode, seed, posts, relayAway } = history;
   const events: Partial<Event>[] = [
     ...posts.map(eventOf),
@@ -75,18 +75,18 @@ const flow = (value: unknown): string => {
   return typeof value === "string" && !/^[A-Za-z][\w/.@ -]*$/.test(value) ? `'${value}'` : String(value);
 };
 
-/** A story in the form of test/scenarios/scenarios.yaml, with the mails that it makes today. */
-export const yamlOf = (story: Scenario, mails: readonly PlayedMail[]): string =>
+/** A scenario in the form of test/scenarios/scenarios.yaml, with the mails that it makes today. */
+export const yamlOf = (scenario: Scenario, mails: readonly PlayedMail[]): string =>
   [
     "version: 1",
     `groups: ${flow(head.groups)}`,
     `event_defaults: ${flow(head.event_defaults)}`,
     "scenarios:",
-    `- id: ${story.id}`,
-    `  title: ${JSON.stringify(story.title)}`,
+    `- id: ${scenario.id}`,
+    `  title: ${JSON.stringify(scenario.title)}`,
     "  events:",
-    ...story.events.map((event) => `  - ${flow(event)}`),
-    `  until: ${story.until}`,
+    ...scenario.events.map((event) => `  - ${flow(event)}`),
+    `  until: ${scenario.until}`,
     ...mails.map(({ t, to, kind, state, object, row, output }) =>
       `  # mail @${t} to ${to}: ${kind} ${state} ${object} (${row}) ${output ?? ""}`.trimEnd(),
     ),
