@@ -19,7 +19,7 @@ by what really happened: the simulator knows which problem each post is of.
                                            that are named: which history finds
                                            each (of at most 300 a mode)
 
-  --scenarios K    shows at most K findings as scenarios, each of another mode and
+  --scenarios K  shows at most K findings as scenarios, each of another mode and
                  kind (3); they are in the form of npm run scenarios
   --kind NAME    shows scenarios of this kind alone
 
