@@ -95,6 +95,9 @@ const escalation = ({ type, notification }: Alert): string | undefined => {
   return `This is an escalation: the monitor's escalation rules chose this contact${number}.`;
 };
 
+/** Text in lines of at most 76 characters, but for longer words. */
+export const wrapped = (text: string): string => text.replaceAll(/(?=[^\n]{77})([^\n]{1,76}) /g, "$1\n");
+
 /** The end of a text body: the alert's id, and the lines of the sender. */
 export const signature = (id: string, footer: readonly string[] = []): string =>
   `\n-- \n${[`Alert ${id}, by Hardstate`, ...footer].map((line) => `${line}\n`).join("")}`;
@@ -122,15 +125,15 @@ export const textBody = (facts: Facts): string => {
   const block = (label: string, text: string | undefined) => (text ? `\n${label}:\n\n${text}\n` : "");
   return [
     `${mark}${title}: ${object} is ${alert.state}${lasted(facts)}\n`,
-    alert.output ? `\n${alert.output}\n` : "",
-    block(commentLabel(alert), alert.comment),
-    escalated ? `\n${escalated}\n` : "",
+    alert.output ? `\n${wrapped(alert.output)}\n` : "",
+    block(commentLabel(alert), wrapped(alert.comment ?? "")),
+    escalated ? `\n${wrapped(escalated)}\n` : "",
     "\n",
     ...labelled.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`),
     block("Output", alert.long_output),
     alert.truncated ? `\n${cutMark}\n` : "",
     block("Performance data", perfdataText(alert)),
-    `\nWhy this mail: ${why}\n`,
+    `\n${wrapped(`Why this mail: ${why}`)}\n`,
     signature(id, footer),
   ].join("");
 };

@@ -2,7 +2,7 @@ import { html } from "hono/html";
 import { type NotificationType, type State, severity } from "../alert.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
 import type { QueuedAlert } from "../queue/message.ts";
-import { colours, htmlPage, signature } from "./body.ts";
+import { colours, htmlPage, signature, wrapped } from "./body.ts";
 import { type ComposedMail, linkTo, mailAbout, type Sender, siteName, urgentStates } from "./mail.ts";
 import { siteMark, subjectOf } from "./subject.ts";
 
@@ -164,7 +164,7 @@ const textOf = ({ title, site, id, footer }: Heading, groups: readonly [string, 
   return [
     `${title}\n`,
     ...groups.map(([host, lines]) => `\n${host}\n${lines.map(row).join("\n")}\n`),
-    `\nWhy this mail: ${why}\nSite: ${site}\n`,
+    `\n${wrapped(`Why this mail: ${why}`)}\nSite: ${site}\n`,
     signature(id, footer),
   ].join("");
 };

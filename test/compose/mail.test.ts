@@ -159,6 +159,18 @@ test("the reason of a mail is in its body, not in the signature that mail progra
   expect(signature).toBe("Alert alert-0001, by Hardstate\n");
 });
 
+test("the sentences of a mail have at most 76 characters a line, but for longer words", () => {
+  const change = {
+    type: "CUSTOM",
+    output: "no answer ".repeat(30),
+    comment: `see ${"x".repeat(90)} and then`,
+  };
+  const [sentences = ""] = mailed(queued(alertOf(change))).mail.text.split("\n\nHost");
+  const lines = sentences.split("\n");
+  expect(lines.filter((line) => line.length > 76)).toEqual(["x".repeat(90)]);
+  expect(sentences.replaceAll("\n", " ")).toContain(change.output.trim());
+});
+
 describe("for its reader, a mail", () => {
   const later = (seconds: number, change: Change, about: Partial<QueuedAlert> = {}) =>
     queued(alertOf({ time: now / 1000 + seconds, ...change }), {
@@ -212,7 +224,7 @@ describe("for its reader, a mail", () => {
       "This is an escalation: the monitor's escalation rules chose this contact for notification 3 of this problem.";
     const { text, html, subject } = mailed(queued(alertOf({ notification: escalated }))).mail;
     expect(subject).toBe("[PROBLEM CRITICAL] web1/HTTP");
-    expect(text).toContain(`\n\n${sentence}\n\nHost `);
+    expect(text.replaceAll(/(?<!\n)\n(?!\n)/g, " ")).toContain(`\n\n${sentence}\n\nHost `);
     expect(html).toContain(`<p><b>${sentence.replaceAll("'", "&#39;")}</b></p>`);
     const unnumbered = mailed(queued(alertOf({ notification: { escalated: true } }))).mail;
     expect(unnumbered.text).toContain("rules chose this contact.\n");
