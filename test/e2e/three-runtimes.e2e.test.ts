@@ -183,6 +183,7 @@ const comparable = (contents: readonly string[]): Map<string, string> => {
       text
         .replaceAll(thread, `the thread of ${firstOf.get(thread)}`)
         .replace(/^Date: .*$/m, "Date: ")
+        .replace(/^Thread-Index: .*$/m, "Thread-Index: ")
         .replace(/^X-Hardstate-Episode:\s+\w+$/m, "X-Hardstate-Episode: ")
         .replace(/^(Since|Lasted) .*$/gm, "$1"),
     ]),
