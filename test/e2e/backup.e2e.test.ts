@@ -95,7 +95,7 @@ const mails = ({ state }: Bridge): { what: string; messageId: string }[] => {
     .filter((name) => name.endsWith(".eml"))
     .map((name) => {
       const text = readFileSync(join(mail, name), "utf8");
-      const [, type, service] = /^Subject: (\w+) \w+: farm01\/(S\d+)/m.exec(text) ?? [];
+      const [, type, service] = /^Subject: \[(\w+) \w+\] farm01\/(S\d+)/m.exec(text) ?? [];
       return { what: `${type} ${service}`, messageId: /^Message-ID: +(\S+)/im.exec(text)?.[1] ?? "" };
     });
 };

@@ -403,7 +403,7 @@ describe("npm run dev:worker", () => {
     const after = await startDev(place);
     await expect
       .poll(after.said, { ...within, timeout: 60_000 })
-      .toMatch(/mail +\S+\.eml +"PROBLEM CRITICAL/);
+      .toMatch(/mail +\S+\.eml +"\[PROBLEM CRITICAL/);
     await after.end();
   });
 });

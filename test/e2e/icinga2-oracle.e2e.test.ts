@@ -220,7 +220,7 @@ describe("a real Icinga 2 whose users hear of different states", () => {
         ({ mailbox, subject }) =>
           mailbox === `${name}@example.com` &&
           subject.startsWith("[PROBLEM ") &&
-          subject.endsWith(`: ${object}`),
+          subject.endsWith(`] ${object}`),
       ).length;
     expect(problems("alice", "app01/Pay")).toBe(rounds);
     expect(problems("bob", "app01/Pay")).toBe(rounds);

@@ -157,7 +157,7 @@ describe.each<[string, string, string, boolean]>([
     for (const { text } of mails) expect(text).not.toContain(passwd);
     for (const [index, [threat, text]] of texts.entries()) {
       const of = (type: string) => {
-        const found = mails.filter(({ subject }) => subject === `${type} CRITICAL: farm01/${name(index)}`);
+        const found = mails.filter(({ subject }) => subject === `[${type} CRITICAL] farm01/${name(index)}`);
         expect(found.length, `${type}: ${threat}`).toBe(1);
         return found[0]?.text ?? "";
       };

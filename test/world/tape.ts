@@ -152,10 +152,10 @@ export const outages = () => {
   };
 };
 
-/** Every mail in a maildir as the judge reads it, oldest first. */
+/** Every mail in a maildir as the judge reads it, oldest first, with the lines of a sentence joined. */
 export const receivedIn = async (maildir: string): Promise<Received[]> =>
   (await mailsIn(maildir)).map(({ to, subject = "", text = "" }) => ({
     mailbox: to?.[0]?.address ?? "",
     subject,
-    text,
+    text: text.replaceAll(/(?<!\n)\n(?!\n)/g, " "),
   }));
