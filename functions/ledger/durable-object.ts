@@ -2,6 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import { setTimeout as after } from "node:timers/promises";
 import type { Ledger } from "./ledger.ts";
 import { retryingOutcomes } from "./retrying-outcomes.ts";
+import { textOf } from "./sql/engine.ts";
 import { sqlLedger } from "./sql.ts";
 
 /**
@@ -16,9 +17,9 @@ export class LedgerObject extends DurableObject {
     const { sql } = context.storage;
     this.#ledger = sqlLedger({
       exec: (script) => void sql.exec(script),
-      all: (statement, ...values) => sql.exec(statement, ...values).toArray(),
+      all: (statement, ...values) => sql.exec(textOf(statement), ...values).toArray(),
       run: (statement, ...values) => {
-        sql.exec(statement, ...values).toArray();
+        sql.exec(textOf(statement), ...values).toArray();
         // The cursor's rowsWritten counts those of indexes too.
         return Number(sql.exec("SELECT changes() AS changed").one().changed);
       },

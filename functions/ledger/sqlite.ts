@@ -3,6 +3,7 @@ import { setTimeout } from "node:timers/promises";
 import { type Database, openDatabase } from "../sqlite.ts";
 import type { Ledger } from "./ledger.ts";
 import { retryingOutcomes } from "./retrying-outcomes.ts";
+import { type Statement, textOf } from "./sql/engine.ts";
 import { sqlLedger } from "./sql.ts";
 
 /** A ledger with `close`, for the process that opened the file. */
@@ -10,9 +11,9 @@ export type SqliteLedger = Ledger & { close(): void };
 
 /** The ledger in an open database; by its `together` many writes are one commit. */
 export const ledgerIn = (db: Database, together?: Database["together"]): Ledger => {
-  const prepared = new Map<string, StatementSync>();
-  const prepare = (statement: string): StatementSync => {
-    const known = prepared.get(statement) ?? db.prepare(statement);
+  const prepared = new Map<Statement, StatementSync>();
+  const prepare = (statement: Statement): StatementSync => {
+    const known = prepared.get(statement) ?? db.prepare(textOf(statement));
     prepared.set(statement, known);
     return known;
   };

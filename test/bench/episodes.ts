@@ -1,4 +1,3 @@
-import type { StatementSync } from "node:sqlite";
 import { messageIdOf } from "../../functions/compose/mail.ts";
 import { emptyEntry, told } from "../../functions/decide/entry.ts";
 import { defaultPolicy, type Policy } from "../../functions/decide/policy.ts";
@@ -10,7 +9,7 @@ import { readPost } from "../../functions/intake/post.ts";
 import { newRecord } from "../../functions/ledger/journal.ts";
 import type { Change, Ledger, Page } from "../../functions/ledger/ledger.ts";
 import { claim, settle } from "../../functions/ledger/page.ts";
-import { sqlLedger } from "../../functions/ledger/sql.ts";
+import { ledgerIn } from "../../functions/ledger/sqlite.ts";
 import { pipeline } from "../../functions/pipeline/pipeline.ts";
 import { type QueuedAlert, toMessage } from "../../functions/queue/message.ts";
 import type { Queue, ReceivedMessage } from "../../functions/queue/queue.ts";
@@ -188,18 +187,7 @@ const atOnce = 20_000;
 export const fillSqlite = async (path: string, episodes: number, now: number): Promise<void> => {
   const db = openDatabase(path, 5000);
   db.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -2000000; PRAGMA wal_autocheckpoint = 100000;");
-  const prepared = new Map<string, StatementSync>();
-  const prepare = (statement: string): StatementSync => {
-    const known = prepared.get(statement) ?? db.prepare(statement);
-    prepared.set(statement, known);
-    return known;
-  };
-  const ledger = sqlLedger({
-    exec: (script) => db.exec(script),
-    all: (statement, ...values) => prepare(statement).all(...values),
-    run: (statement, ...values) => Number(prepare(statement).run(...values).changes),
-    transaction: (work) => work(),
-  });
+  const ledger = ledgerIn(Object.assign(db, { transaction: <T>(work: () => T): T => work() }));
   const began = performance.now();
   for (let first = 0; first < episodes; first += atOnce) {
     db.exec("BEGIN");

@@ -9,6 +9,7 @@ import { defaultPolicy } from "../../functions/decide/policy.ts";
 import { decide } from "../../functions/decide/verdict.ts";
 import type { Change, JournalQuery, Ledger } from "../../functions/ledger/ledger.ts";
 import { settleUnsent } from "../../functions/ledger/page.ts";
+import { textOf } from "../../functions/ledger/sql/engine.ts";
 import { sqlLedger } from "../../functions/ledger/sql.ts";
 import { ledgerIn, patient, type SqliteLedger, sqliteLedger } from "../../functions/ledger/sqlite.ts";
 import { openDatabase } from "../../functions/sqlite.ts";
@@ -140,7 +141,7 @@ describe("a search of the journal in SQL", () => {
     const ledger = sqlLedger({
       exec: (script) => db.exec(script),
       all: (statement, ...values) => {
-        plan = db.prepare(`EXPLAIN QUERY PLAN ${statement}`).all(...values);
+        plan = db.prepare(`EXPLAIN QUERY PLAN ${textOf(statement)}`).all(...values);
         return [];
       },
       run: () => 0,

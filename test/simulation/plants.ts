@@ -55,8 +55,10 @@ export const plants: Record<string, Plant> = {
   "ignores-a-revision": {
     breaks: "an entry is written over what another worker wrote",
     file: "functions/ledger/sql/entries.ts",
-    text: "WHERE object_key = ? AND revision = ?",
-    instead: "WHERE object_key = ? AND (revision = ? OR true)",
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the text of one.
+    text: "WHERE object_key = ${key} AND revision = ${revision}",
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the text of one.
+    instead: "WHERE object_key = ${key} AND (revision = ${revision} OR true)",
   },
   "ignores-a-claim": {
     breaks: "what another worker may have sent is decided anew",

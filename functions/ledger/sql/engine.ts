@@ -5,15 +5,20 @@ export type Value = string | number | null;
 
 export type Row = Record<string, unknown>;
 
+/** A whole statement, or the parts of a template between its values. */
+export type Statement = string | readonly string[];
+
+export const textOf = (statement: Statement): string => [statement].flat().join("?");
+
 /**
  * The functions of both SQLite engines: node:sqlite and a Durable Object's storage. All calls but `together` are
  * synchronous.
  */
 export type SqlEngine = {
   exec(script: string): void;
-  all(statement: string, ...values: Value[]): Row[];
+  all(statement: Statement, ...values: Value[]): Row[];
   /** The number of rows changed. */
-  run(statement: string, ...values: Value[]): number;
+  run(statement: Statement, ...values: Value[]): number;
   /** All or nothing; resolves to what `work` returned. */
   transaction<T>(work: () => T): T;
   /** The same, soon and in one commit with others, where a commit takes long. */

@@ -56,14 +56,10 @@ const problemsOf = (
   engine: SqlEngine,
   { site, before, limit }: Parameters<Journal["problems"]>[0],
 ): Listing<OpenProblem> => {
-  const rows = engine.all(
-    `SELECT object_key, host, service, revision, open_since, body FROM object
-     WHERE site = ? AND open_since IS NOT NULL AND (open_since, object_key) < (?, ?)
-     ORDER BY open_since DESC, object_key DESC LIMIT ?`,
-    site,
-    ...readCursor(before),
-    limit,
-  );
+  const [since, key] = readCursor(before);
+  const rows = engine.all`SELECT object_key, host, service, revision, open_since, body FROM object
+    WHERE site = ${site} AND open_since IS NOT NULL AND (open_since, object_key) < (${since}, ${key})
+    ORDER BY open_since DESC, object_key DESC LIMIT ${limit}`;
   const last = rows.at(-1);
   return {
     items: rows.map((row) => ({ ...placeOf(row), entry: entryOf(row) })),
@@ -83,12 +79,9 @@ const flowOf = (engine: SqlEngine, site: string, since: number): Flow => {
         )
         .map(({ hour, count }) => [Number(hour), Number(count)]),
     );
-  const [last] = engine.all("SELECT max(received_at) AS at FROM journal WHERE site = ?", site);
-  const mails = engine.all(
-    `SELECT body FROM journal WHERE site = ? AND ending = 'mailed'
-     ORDER BY received_at DESC, id DESC LIMIT ${lastMailed}`,
-    site,
-  );
+  const [last] = engine.all`SELECT max(received_at) AS at FROM journal WHERE site = ${site}`;
+  const mails = engine.all`SELECT body FROM journal WHERE site = ${site} AND ending = 'mailed'
+    ORDER BY received_at DESC, id DESC LIMIT ${lastMailed}`;
   return {
     since,
     hours: hoursOf({
@@ -102,8 +95,8 @@ const flowOf = (engine: SqlEngine, site: string, since: number): Flow => {
 };
 
 const storiesOf = (engine: SqlEngine, site: string, ids: readonly string[]): JournalRecord[] => {
-  const statement = "SELECT id, body FROM journal WHERE site = ? AND id IN (SELECT value FROM json_each(?))";
-  const rows = engine.all(statement, site, JSON.stringify(ids));
+  const rows = engine.all`SELECT id, body FROM journal
+    WHERE site = ${site} AND id IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`;
   const found = new Map(rows.map((row) => [row.id, parse<JournalRecord>(row)]));
   return ids.map((id) => found.get(id)).filter((record) => record !== undefined);
 };
@@ -111,47 +104,33 @@ const storiesOf = (engine: SqlEngine, site: string, ids: readonly string[]): Jou
 export const journalIn = (engine: SqlEngine): Journal => ({
   story: async (site, id) => {
     const record = recordOf(engine, site, id);
-    const returned = engine.all("SELECT body FROM returned WHERE site = ? AND id = ? ORDER BY at", site, id);
+    const returned = engine.all`SELECT body FROM returned WHERE site = ${site} AND id = ${id} ORDER BY at`;
     return record && returned.length > 0 ? { ...record, returned: returned.map(parse<Returned>) } : record;
   },
   stories: async (site, ids) => storiesOf(engine, site, ids),
-  mailed: async (name) =>
-    engine
-      .all(
-        `SELECT body FROM journal INDEXED BY journal_mail
-         WHERE body ->> '$.messageId' IS NOT NULL AND substr(body ->> '$.messageId', 2, 40) = ?`,
-        name,
-      )
-      .map(parse<JournalRecord>)[0],
-  noteReturned: async (site, id, returned) => {
-    engine.run(
-      "INSERT INTO returned (site, id, at, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-      site,
-      id,
-      returned.at,
-      JSON.stringify(returned),
-    );
+  mailed: async (name) => {
+    const [row] = engine.all`SELECT body FROM journal INDEXED BY journal_mail
+      WHERE body ->> '$.messageId' IS NOT NULL AND substr(body ->> '$.messageId', 2, 40) = ${name}`;
+    return row && parse<JournalRecord>(row);
   },
-  returned: async (site) =>
-    engine
-      .all(
-        "SELECT id, body FROM returned INDEXED BY returned_at WHERE site = ? ORDER BY at DESC LIMIT ?",
-        site,
-        mostReturned,
-      )
-      .map((row) => ({ ...parse<Returned>(row), id: String(row.id) })),
+  noteReturned: async (site, id, returned) => {
+    engine.run`INSERT INTO returned (site, id, at, body)
+      VALUES (${site}, ${id}, ${returned.at}, ${JSON.stringify(returned)}) ON CONFLICT DO NOTHING`;
+  },
+  returned: async (site) => {
+    const rows = engine.all`SELECT id, body FROM returned INDEXED BY returned_at
+      WHERE site = ${site} ORDER BY at DESC LIMIT ${mostReturned}`;
+    return rows.map((row) => ({ ...parse<Returned>(row), id: String(row.id) }));
+  },
   journal: async (query) => search(engine, query),
   problems: async (query) => problemsOf(engine, query),
-  open: async (limit) =>
-    engine
-      .all(
-        `SELECT site, host, service, revision, body FROM object WHERE open_since IS NOT NULL
-         ORDER BY site, open_since LIMIT ?`,
-        limit,
-      )
-      .map((row) => ({ site: String(row.site), ...placeOf(row), entry: entryOf(row) })),
+  open: async (limit) => {
+    const rows = engine.all`SELECT site, host, service, revision, body FROM object
+      WHERE open_since IS NOT NULL ORDER BY site, open_since LIMIT ${limit}`;
+    return rows.map((row) => ({ site: String(row.site), ...placeOf(row), entry: entryOf(row) }));
+  },
   totals: async (site) => {
-    const rows = engine.all("SELECT outcome, records FROM tally WHERE site = ?", site);
+    const rows = engine.all`SELECT outcome, records FROM tally WHERE site = ${site}`;
     const count = (outcome: Outcome) => Number(rows.find((row) => row.outcome === outcome)?.records ?? 0);
     return Object.fromEntries(outcomes.map((outcome) => [outcome, count(outcome)])) as Record<
       Outcome,

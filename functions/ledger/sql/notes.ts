@@ -33,21 +33,21 @@ const routeOf = (row: Row): RouteState => ({
 
 export const notesIn = (engine: SqlEngine): Notes => ({
   route: async (name) =>
-    engine.all("SELECT * FROM route WHERE route = ?", name).map(routeOf)[0] ?? newRoute(name),
+    engine.all`SELECT * FROM route WHERE route = ${name}`.map(routeOf)[0] ?? newRoute(name),
   writeRoute: async ({ route, revision, ...body }) =>
     write(engine, "route", revision, { route }, { body: JSON.stringify(body) }),
   routes: async () => engine.all("SELECT * FROM route ORDER BY route").map(routeOf),
-  heartbeat: async (site, monitor) =>
-    engine
-      .all("SELECT * FROM heartbeat WHERE site = ? AND monitor = ?", site, monitor)
-      .map(noteOf<Heartbeat>)[0] ?? newHeartbeat(site, monitor),
+  heartbeat: async (site, monitor) => {
+    const [row] = engine.all`SELECT * FROM heartbeat WHERE site = ${site} AND monitor = ${monitor}`;
+    return row ? noteOf<Heartbeat>(row) : newHeartbeat(site, monitor);
+  },
   writeHeartbeat: async ({ revision, ...body }) => {
     const { site, monitor, at } = body;
     return write(engine, "heartbeat", revision, { site, monitor }, { at, body: JSON.stringify(body) });
   },
   heartbeats: async () => engine.all("SELECT * FROM heartbeat ORDER BY site, monitor").map(noteOf<Heartbeat>),
   rejection: async (site, id) =>
-    engine.all("SELECT * FROM rejection WHERE site = ? AND id = ?", site, id).map(noteOf<Rejection>)[0],
+    engine.all`SELECT * FROM rejection WHERE site = ${site} AND id = ${id}`.map(noteOf<Rejection>)[0],
   writeRejection: async ({ revision, ...body }) => {
     const { site, id, last, told } = body;
     const columns = { last, untold: told ? null : 1, body: JSON.stringify(body) };
@@ -56,20 +56,14 @@ export const notesIn = (engine: SqlEngine): Notes => ({
     );
   },
   rejections: async ({ site, before, limit }) => {
-    const items = engine
-      .all(
-        `SELECT revision, body FROM rejection WHERE site = ? AND (last, id) < (?, ?)
-         ORDER BY last DESC, id DESC LIMIT ?`,
-        site,
-        ...readCursor(before),
-        limit,
-      )
-      .map(noteOf<Rejection>);
+    const [at, name] = readCursor(before);
+    const rows = engine.all`SELECT revision, body FROM rejection
+      WHERE site = ${site} AND (last, id) < (${at}, ${name}) ORDER BY last DESC, id DESC LIMIT ${limit}`;
+    const items = rows.map(noteOf<Rejection>);
     const end = items.at(-1);
     return { items, next: end && items.length === limit ? cursorOf(end.last, end.id) : undefined };
   },
   untoldRejections: async (limit) =>
-    engine
-      .all("SELECT revision, body FROM rejection WHERE untold IS NOT NULL ORDER BY site, id LIMIT ?", limit)
-      .map(noteOf<Rejection>),
+    engine.all`SELECT revision, body FROM rejection
+      WHERE untold IS NOT NULL ORDER BY site, id LIMIT ${limit}`.map(noteOf<Rejection>),
 });

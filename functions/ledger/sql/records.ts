@@ -7,16 +7,16 @@ import { parse, type Row, type SqlEngine } from "./engine.ts";
 const longCharacters = 4096;
 
 export const rowOf = (engine: SqlEngine, site: string, id: string): Row | undefined =>
-  engine.all("SELECT body FROM journal WHERE site = ? AND id = ?", site, id)[0];
+  engine.all`SELECT body FROM journal WHERE site = ${site} AND id = ${id}`[0];
 
 /** A record with the alert that it holds, which may be kept apart. */
 export const wholeOf = (engine: SqlEngine, row: Row): JournalRecord => {
   const record = parse<JournalRecord>(row);
   const { site, id, queued } = record;
   if (!queued || queued.alert) return record;
-  const kept = "SELECT json FROM held_text JOIN text USING (hash) WHERE site = ? AND id = ?";
-  const alert = JSON.parse(String(engine.all(kept, site, id)[0]?.json));
-  return { ...record, queued: { ...queued, alert } };
+  const [kept] = engine.all`SELECT json FROM held_text JOIN text USING (hash)
+    WHERE site = ${site} AND id = ${id}`;
+  return { ...record, queued: { ...queued, alert: JSON.parse(String(kept?.json)) } };
 };
 
 export const recordOf = (engine: SqlEngine, site: string, id: string): JournalRecord | undefined => {
@@ -31,25 +31,19 @@ const withoutText = (engine: SqlEngine, record: JournalRecord): object => {
   if (!queued && holds.length === 0) return record;
   const alert = queued && JSON.stringify(queued.alert);
   const hash = alert && alert.length >= longCharacters ? fingerprint("text", site, alert) : undefined;
-  engine.run("DELETE FROM held_text WHERE site = ? AND id = ?", site, id);
+  engine.run`DELETE FROM held_text WHERE site = ${site} AND id = ${id}`;
   if (!hash) return record;
-  engine.run("INSERT INTO text VALUES (?, ?) ON CONFLICT DO NOTHING", hash, alert as string);
-  engine.run("INSERT INTO held_text VALUES (?, ?, ?)", site, id, hash);
+  engine.run`INSERT INTO text VALUES (${hash}, ${alert as string}) ON CONFLICT DO NOTHING`;
+  engine.run`INSERT INTO held_text VALUES (${site}, ${id}, ${hash})`;
   return { ...record, queued: { ...queued, alert: undefined } };
 };
 
 /** Writes a record's row. */
-export const keepRecord = (engine: SqlEngine, record: JournalRecord) =>
-  engine.run(
-    `INSERT INTO journal (site, id, event_key, object, contact, received_at, ending, body)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT (site, id) DO UPDATE SET ending = excluded.ending, body = excluded.body`,
-    record.site,
-    record.id,
-    record.eventKey,
-    objectOf(record),
-    contactKey(record.contact),
-    record.receivedAt,
-    record.ending?.as ?? null,
-    JSON.stringify(withoutText(engine, record)),
-  );
+export const keepRecord = (engine: SqlEngine, record: JournalRecord) => {
+  const { site, id, eventKey, contact, receivedAt, ending } = record;
+  const body = JSON.stringify(withoutText(engine, record));
+  engine.run`INSERT INTO journal (site, id, event_key, object, contact, received_at, ending, body)
+    VALUES (${site}, ${id}, ${eventKey}, ${objectOf(record)}, ${contactKey(contact)}, ${receivedAt},
+     ${ending?.as ?? null}, ${body})
+    ON CONFLICT (site, id) DO UPDATE SET ending = excluded.ending, body = excluded.body`;
+};
