@@ -1,5 +1,4 @@
 import { DurableObject } from "cloudflare:workers";
-import { setTimeout as after } from "node:timers/promises";
 import type { Ledger } from "./ledger.ts";
 import { retryingOutcomes } from "./retrying-outcomes.ts";
 import { textOf } from "./sql/engine.ts";
@@ -43,16 +42,12 @@ const wasAway = (error: unknown): boolean => {
   const { remote = false, durableObjectReset = false } = error as Record<string, boolean | undefined>;
   return !remote || durableObjectReset;
 };
-const second = () => after(1000);
 
 /**
  * The ledger in a Durable Object. `stub` is asked for at each call: one must not outlive its request, and fails for ever
  * once its object has failed. No answer is waited for longer than 30 s.
  */
-export const durableObjectLedger = (
-  stub: () => LedgerStub,
-  wait: () => Promise<unknown> = second,
-): Ledger => {
+export const durableObjectLedger = (stub: () => LedgerStub, wait?: () => Promise<unknown>): Ledger => {
   const calling = <Name extends keyof Ledger>(name: Name) =>
     (async (...values: Parameters<Ledger[Name]>) => {
       const { promise: tooLate, reject } = Promise.withResolvers<never>();
@@ -63,33 +58,13 @@ export const durableObjectLedger = (
         clearTimeout(timer);
       }
     }) as Ledger[Name];
-  const ledger: Ledger = {
-    route: calling("route"),
-    writeRoute: calling("writeRoute"),
-    routes: calling("routes"),
-    heartbeat: calling("heartbeat"),
-    writeHeartbeat: calling("writeHeartbeat"),
-    heartbeats: calling("heartbeats"),
-    rejection: calling("rejection"),
-    writeRejection: calling("writeRejection"),
-    rejections: calling("rejections"),
-    untoldRejections: calling("untoldRejections"),
-    read: calling("read"),
-    entry: calling("entry"),
-    write: calling("write"),
-    due: calling("due"),
-    story: calling("story"),
-    stories: calling("stories"),
-    mailed: calling("mailed"),
-    noteReturned: calling("noteReturned"),
-    returned: calling("returned"),
-    journal: calling("journal"),
-    problems: calling("problems"),
-    open: calling("open"),
-    totals: calling("totals"),
-    flow: calling("flow"),
-    prune: calling("prune"),
-    ready: calling("ready"),
-  };
-  return retryingOutcomes(ledger, wasAway, wait, () => performance.now());
+  const plain = { write: calling("write"), story: calling("story") };
+  const write = retryingOutcomes(plain, wasAway, () => performance.now(), wait);
+  return new Proxy({} as Ledger, {
+    get: (_, name: keyof Ledger | "then") => {
+      // It is no promise: whoever awaits it gets it as it is.
+      if (name === "then") return undefined;
+      return name === "write" ? write : calling(name);
+    },
+  });
 };

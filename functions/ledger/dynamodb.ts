@@ -1,4 +1,3 @@
-import { setTimeout } from "node:timers/promises";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { entriesIn } from "./dynamodb/entries.ts";
 import { journalIn } from "./dynamodb/journal.ts";
@@ -26,7 +25,6 @@ const mayPass = (error: unknown): boolean => {
   );
 };
 type Fault = { name: string; code?: string; $metadata?: { httpStatusCode?: number } };
-const second = () => setTimeout(1000);
 
 /**
  * The ledger in one DynamoDB table (infra/ has its keys and indexes). Only the entry's item is written under a
@@ -37,7 +35,7 @@ const second = () => setTimeout(1000);
 export const dynamodbLedger = (
   client: DynamoDBClient,
   name: string,
-  wait: () => Promise<unknown> = second,
+  wait?: () => Promise<unknown>,
 ): Ledger => {
   const table = { client, name };
   const ledger: Ledger = {
@@ -48,5 +46,5 @@ export const dynamodbLedger = (
       await find(table, routeKey("ready"));
     },
   };
-  return retryingOutcomes(ledger, mayPass, wait, () => performance.now());
+  return { ...ledger, write: retryingOutcomes(ledger, mayPass, () => performance.now(), wait) };
 };

@@ -28,17 +28,16 @@ export const ledgerIn = (db: Database, together?: Database["together"]): Ledger 
 
 /** SQLite's codes of what may pass: a lock held elsewhere, a disk that fails or is full. */
 const passing = [5, 10, 13];
-const second = () => setTimeout(1000, undefined, { ref: false });
-const elapsed = () => performance.now();
+const second = (): Promise<unknown> => setTimeout(1000, undefined, { ref: false });
 
 /** A ledger that notes what came of a mail once the disk is no more full, or its file no more locked. */
-export const patient = (ledger: Ledger, wait: () => Promise<unknown> = second, now = elapsed): Ledger => {
+export const patient = (ledger: Ledger, wait = second, now = () => performance.now()): Ledger => {
   const mayPass = (error: unknown) => {
     const { errcode = 0 } = error as { errcode?: number };
     // The low byte; the rest says where it came from.
     return passing.includes(errcode & 0xff);
   };
-  return retryingOutcomes(ledger, mayPass, wait, now);
+  return { ...ledger, write: retryingOutcomes(ledger, mayPass, now, wait) };
 };
 
 /** The ledger in one SQLite file, which several processes may share. */
