@@ -12,17 +12,11 @@ import type { Row } from "./rows.ts";
  * to hold from now on: with a mail, before it is sent; what the contact was told is added by `told`. `made` are
  * recoveries that no monitor sends; they are held in `entry`, as is the alert itself if the action is `hold`.
  */
-export type Verdict = { row: Row; reason: string; entry: Entry; made?: QueuedAlert[] } & (
-  | {
-      action: "send";
-      kind: Kind;
-      episode?: Episode;
-      /** It was decided at this time already, and only its delivery is tried again. */
-      decidedAt?: number;
-    }
-  | { action: "suppress" | "record" }
-  | { action: "hold"; due: number }
-);
+export type Verdict = Send | Hold | (Decided & { action: "suppress" | "record" });
+type Decided = { row: Row; reason: string; entry: Entry; made?: QueuedAlert[] };
+/** `decidedAt`: it was decided at this time already, and only its delivery is tried again. */
+export type Send = Decided & { action: "send"; kind: Kind; episode?: Episode; decidedAt?: number };
+export type Hold = Decided & { action: "hold"; due: number };
 
 /** A verdict that makes no mail. */
 export const unmailed = (action: "suppress" | "record", row: Row, reason: string, entry: Entry): Verdict => ({
@@ -84,13 +78,7 @@ export const mailing = (
 ): Verdict => ({ action: "send", kind, row, reason, episode, entry: next });
 
 /** The alert is kept in the ledger until it is due. */
-export const holding = (
-  { queued }: Case,
-  row: Row,
-  due: number,
-  reason: string,
-  entry: Entry,
-): Verdict & { action: "hold" } => ({
+export const holding = ({ queued }: Case, row: Row, due: number, reason: string, entry: Entry): Hold => ({
   action: "hold",
   row,
   due,

@@ -9,6 +9,7 @@ import {
   namesIn,
   own,
   type Problem,
+  withEach,
   worstOf,
 } from "./monitor-view.ts";
 import { receiptOf } from "./order.ts";
@@ -240,11 +241,8 @@ export const goesBefore = ({ row, receivedAt }: Held, queued: QueuedAlert): bool
 /** The entry with some of those that wait due now. */
 export const released = (entry: Entry, now: number, which: (held: Held) => boolean): Entry => ({
   ...entry,
-  held: Object.fromEntries(
-    Object.entries(entry.held).map(([id, held]) => [
-      id,
-      which(held) && !held.queued && held.due > now ? { ...held, due: now } : held,
-    ]),
+  held: withEach(entry.held, (held) =>
+    which(held) && !held.queued && held.due > now ? { ...held, due: now } : held,
   ),
 });
 
@@ -269,13 +267,14 @@ export const isTelling = ({ storm }: Entry): boolean => Object.keys(storm?.diges
 /** R44: the entry with an end for each live problem without a word, if nothing was heard of it for too long. */
 export const forgotten = (entry: Entry, now: number): Entry | undefined => {
   if (!openProblem(entry) || now < entry.touchedAt + forgetAfterMilliseconds) return undefined;
-  const monitors = Object.entries(entry.monitors).map(([id, view]): [string, MonitorView] => {
+  const monitors = withEach(entry.monitors, (view): MonitorView => {
     const live = liveProblem(view);
     // Without a number it is later than the problem by its receipt.
-    const end = live && { order: { time: live.last.time, receivedAt: now }, receivedAt: now };
-    return [id, end ? { ...view, end } : view];
+    return live
+      ? { ...view, end: { order: { time: live.last.time, receivedAt: now }, receivedAt: now } }
+      : view;
   });
-  return { ...entry, touchedAt: now, monitors: Object.fromEntries(monitors) };
+  return { ...entry, touchedAt: now, monitors };
 };
 
 const announcedKey = (type: NotificationType, contact: string): string => `${type} ${contact}`;

@@ -48,6 +48,10 @@ export const own = <T>(values: Record<string, T>, key: string): T | undefined =>
 /** The names in `values`, sorted. A JavaScript object would list names that are numbers first. */
 export const namesIn = (values: Record<string, unknown>): string[] => Object.keys(values).sort();
 
+/** Each value changed, under the name that it has. */
+export const withEach = <T>(values: Record<string, T>, change: (value: T) => T): Record<string, T> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]));
+
 /** The problem that a monitor reported last. */
 export const latestOf = (view: MonitorView | undefined): Problem | undefined => view?.problems.at(-1);
 

@@ -6,6 +6,7 @@ import {
   holding,
   knowing,
   mailing,
+  type Send,
   unmailed,
   type Verdict,
   withRecoveries,
@@ -336,7 +337,7 @@ const covers = ({ alert, host, key, order, policy, queued }: Case): Cover[] => {
 };
 
 /** R16-R18: news of a service, if this contact was told that its host is down. */
-const underHost = (given: Reported, verdict: Verdict & { action: "send" }): Verdict => {
+const underHost = (given: Reported, verdict: Send): Verdict => {
   const { alert, held, now, policy, queued } = given;
   const { host } = alert.object;
   const isNews = verdict.kind === "PROBLEM" || verdict.kind === "ESCALATION";

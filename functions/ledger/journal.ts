@@ -40,7 +40,7 @@ export type JournalRecord = {
     row: Row;
     reason: string;
     kind?: Kind;
-    episode?: Pick<Episode, "id" | "since">;
+    episode?: Episode;
   };
   /** Each time it was made to wait in the ledger; one that was prolonged is one. */
   holds: { at: number; until: number; row: Row; reason: string }[];

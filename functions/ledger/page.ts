@@ -1,5 +1,6 @@
-import type { Verdict } from "../decide/case.ts";
-import { type Entry, type Told, told, withHeld, withoutHeld } from "../decide/entry.ts";
+import type { Hold, Send, Verdict } from "../decide/case.ts";
+import { type Entry, told, withHeld, withoutHeld } from "../decide/entry.ts";
+import { withEach } from "../decide/monitor-view.ts";
 import { isLost } from "../deliver/outcome.ts";
 import type { Handover } from "../deliver/routes.ts";
 import type { QueuedAlert } from "../queue/message.ts";
@@ -57,6 +58,16 @@ const writeVerdict = (ledger: Ledger, page: Page, verdict: Verdict, record: Jour
     numbered: page.numbered,
   });
 
+/** The verdict of a mail as the journal has it. */
+const noted = ({ action, row, reason, kind, episode }: Send, at: number) => ({
+  at,
+  action,
+  row,
+  reason,
+  kind,
+  episode,
+});
+
 /** The record with what its last claim leaves: a worker that nobody saw settle it may have sent the mail. */
 const doubted = (record: JournalRecord): JournalRecord =>
   record.claim ? { ...record, inDoubt: true, unnoted: record.claim.since } : record;
@@ -65,22 +76,15 @@ const doubted = (record: JournalRecord): JournalRecord =>
 export const claim = async (
   ledger: Ledger,
   page: Page,
-  verdict: Verdict & { action: "send" },
+  verdict: Send,
   messageId: string,
   now: number,
   { visibleAgainAt, receiveCount }: { visibleAgainAt: number; receiveCount: number },
 ): Promise<Page | undefined> => {
-  const { action, row, reason, kind, episode, entry, decidedAt } = verdict;
+  const { entry, decidedAt } = verdict;
   const record: JournalRecord = {
     ...doubted(page.record),
-    verdict: {
-      at: decidedAt ?? now,
-      action,
-      row,
-      reason,
-      kind,
-      episode: episode && { id: episode.id, since: episode.since },
-    },
+    verdict: noted(verdict, decidedAt ?? now),
     claim: {
       attempt: page.record.attempts.length + (page.record.leftOut ?? 0) + 1,
       since: now,
@@ -112,21 +116,14 @@ export const settleDigested = (
   ledger: Ledger,
   page: Page,
   queued: QueuedAlert,
-  verdict: Verdict & { action: "send" },
+  verdict: Send,
   { why, ...digest }: { id: string; why: string; line: string },
   now: number,
 ): Promise<boolean> => {
-  const { action, row, reason, kind, episode } = verdict;
+  const { kind, episode } = verdict;
   const record: JournalRecord = {
     ...page.record,
-    verdict: {
-      at: now,
-      action,
-      row,
-      reason,
-      kind,
-      episode: episode && { id: episode.id, since: episode.since },
-    },
+    verdict: noted(verdict, now),
     queued: undefined,
     digest,
     ending: { at: now, as: "digested", reason: `${why}: told by the digest ${digest.id}` },
@@ -142,17 +139,15 @@ export const noteDigest = (ledger: Ledger, queued: QueuedAlert, from: string, to
     const { digest, ending } = record;
     // Another worker has it too, and was first.
     if (!digest || !ending || digest.id !== from) return digest?.id ?? to;
-    const contacts = Object.entries(entry.contacts).map(([contact, known]): [string, Told] => [
-      contact,
+    const contacts = withEach(entry.contacts, (known) =>
       known.digest === from ? { ...known, digest: to } : known,
-    ]);
-    const noted = {
+    );
+    const moved = {
       ...record,
       digest: { ...digest, id: to },
       ending: { ...ending, reason: ending.reason.replace(from, to) },
     };
-    const after = { ...entry, contacts: Object.fromEntries(contacts) };
-    return (await ledger.write({ key, entry: after, records: [noted] })) ? to : undefined;
+    return (await ledger.write({ key, entry: { ...entry, contacts }, records: [moved] })) ? to : undefined;
   });
 
 /** Keeps an alert in the ledger until it is due: the queue may forget it. False: a conflict, decide again. */
@@ -160,17 +155,12 @@ export const hold = (
   ledger: Ledger,
   page: Page,
   queued: QueuedAlert,
-  verdict: Verdict & { action: "hold" },
+  verdict: Hold,
   now: number,
 ): Promise<boolean> => {
   const { row, reason, due } = verdict;
-  return writeVerdict(
-    ledger,
-    page,
-    verdict,
-    heldRecord(doubted(page.record), queued, { at: now, row, reason, until: due }),
-    now,
-  );
+  const record = heldRecord(doubted(page.record), queued, { at: now, row, reason, until: due });
+  return writeVerdict(ledger, page, verdict, record, now);
 };
 
 /**
