@@ -1,7 +1,8 @@
 import { contactKey } from "../address.ts";
 import { cleanLine, cut, type NotificationType, readAlert, severity } from "../alert.ts";
-import type { Verdict } from "../decide/case.ts";
+import type { Send } from "../decide/case.ts";
 import { type Count, type Entry, type Held, type Storm, type Told, withHeld } from "../decide/entry.ts";
+import { withEach } from "../decide/monitor-view.ts";
 import type { Policy } from "../decide/policy.ts";
 import { contactEntryKey, fingerprint } from "../identity.ts";
 import type { QueuedAlert } from "../queue/message.ts";
@@ -12,7 +13,7 @@ import type { Ledger, Page } from "./ledger.ts";
 import { heldRecord, noteDigest } from "./page.ts";
 
 /** The digest that tells an alert, and the reason why the alert gets no mail of its own. */
-export type Telling = { id: string; why: string };
+type Telling = { id: string; why: string };
 
 /** A digest with more alerts would be too long to read. The next alert begins another. */
 const mostMembers = 1000;
@@ -27,9 +28,9 @@ const notes: readonly NotificationType[] = [
 ];
 
 /** How many mails go out alone. With burst `off`, alerts that follow a digest still go into another digest. */
-type Bursts = { burst: Rate; noteBurst: Rate };
-const withoutBurst: Rate = { most: 1, milliseconds: 60_000 };
-const burstsOf = ({ burst = withoutBurst, noteBurst }: Policy): Bursts => ({ burst, noteBurst });
+const burstOf = ({ burst = { most: 1, milliseconds: 60_000 } }: Policy): Rate => burst;
+const rateOf = (type: NotificationType, policy: Policy): Rate =>
+  notes.includes(type) ? policy.noteBurst : burstOf(policy);
 
 /** The count of the period of `now`. If `now` is a little earlier, a worker is late; if more, the clock was set back. */
 const countAt = (count: Count | undefined, { milliseconds }: Rate, now: number): Count =>
@@ -42,11 +43,11 @@ const stormOf = ({ storm }: Entry, now: number): Storm =>
 const withOneMore = (
   storm: Storm,
   type: NotificationType,
-  { burst, noteBurst }: Bursts,
+  policy: Policy,
   now: number,
 ): Storm | undefined => {
   const isNote = notes.includes(type);
-  const rate = isNote ? noteBurst : burst;
+  const rate = rateOf(type, policy);
   const { since, alone } = countAt(isNote ? storm.notes?.[type] : storm, rate, now);
   if (alone >= rate.most) return undefined;
   const counted = { since, alone: alone + 1 };
@@ -54,10 +55,9 @@ const withOneMore = (
 };
 
 /** Why a mail does not go out alone. */
-const tooMany = (type: NotificationType, { burst, noteBurst }: Bursts): string => {
-  const [{ most, milliseconds }, mails] = notes.includes(type)
-    ? [noteBurst, `${type} mails`]
-    : [burst, "mails"];
+const tooMany = (type: NotificationType, policy: Policy): string => {
+  const { most, milliseconds } = rateOf(type, policy);
+  const mails = notes.includes(type) ? `${type} mails` : "mails";
   return `more than ${most} ${mails} in ${milliseconds / 1000} s`;
 };
 
@@ -102,27 +102,9 @@ const sooner = (entry: Entry, due: number): Entry => {
   const waits = ({ row, queued }: Held) => row === "R46" && !queued;
   const first = Math.min(...Object.values(entry.held).flatMap((one) => (waits(one) ? [one.due] : [])));
   const late = Math.max(first - due, 0);
-  return {
-    ...entry,
-    held: Object.fromEntries(
-      Object.entries(entry.held).map(([id, one]) => [id, waits(one) ? { ...one, due: one.due - late } : one]),
-    ),
-  };
+  const held = withEach(entry.held, (one) => (waits(one) ? { ...one, due: one.due - late } : one));
+  return { ...entry, held };
 };
-
-/**
- * Whether a contact's next mail about an object must go into a digest. It must if a digest told them of this episode (with
- * a burst), or if the last digest that tells of the object is not mailed yet: it would arrive after this mail.
- */
-const followsDigest = async (
-  ledger: Ledger,
-  site: string,
-  { digest: last, thread: known }: Partial<Told>,
-  episode: string | undefined,
-  burst: Rate | undefined,
-): Promise<boolean> =>
-  last !== undefined &&
-  ((burst !== undefined && known === episode) || (await ledger.story(site, last))?.ending === undefined);
 
 /**
  * Counts the mail of an alert if it goes out alone. Otherwise resolves to the digest that is to tell it, and why. `about`
@@ -139,18 +121,21 @@ export const admit = async (
   const { site, contact, alert } = queued;
   const key = contactEntryKey(site, contact);
   const isNote = notes.includes(alert.type);
-  const follows = !isNote && (await followsDigest(ledger, site, told ?? {}, episode, policy.burst));
+  // A digest told them of this episode, or the last one about the object would arrive after this mail.
+  const follows =
+    !isNote &&
+    told?.digest !== undefined &&
+    ((policy.burst !== undefined && told.thread === episode) ||
+      (await ledger.story(site, told.digest))?.ending === undefined);
   if (!isNote && !policy.burst && !follows) return undefined;
-  const bursts = burstsOf(policy);
   const { digest } = await untilWritten("the ledger's entry of a contact", async () => {
     const entry = await ledger.entry(key);
     const storm = stormOf(entry, now);
-    const counted = follows ? undefined : withOneMore(storm, alert.type, bursts, now);
+    const counted = follows ? undefined : withOneMore(storm, alert.type, policy, now);
     if (!counted) {
       const id = openIn(storm)?.[0] ?? digestAlert(queued, storm.next, now).id;
-      return {
-        digest: { id, why: follows ? "a digest told what came before it" : tooMany(alert.type, bursts) },
-      };
+      const why = follows ? "a digest told what came before it" : tooMany(alert.type, policy);
+      return { digest: { id, why } };
     }
     const next = { ...entry, touchedAt: now, storm: counted };
     const written = await ledger.write({ key, entry: next, records: [], of: { site, ...place } });
@@ -173,13 +158,9 @@ export const join = async (
 ): Promise<string> => {
   const { site, id, contact, alert } = queued;
   const key = contactEntryKey(site, contact);
-  const bursts = burstsOf(policy);
-  const { burst, noteBurst } = bursts;
+  const burst = burstOf(policy);
   // HARDSTATE_BURST may count a whole day. The words of a person must not wait so long.
-  const longest = Math.min(
-    burst.milliseconds,
-    notes.includes(alert.type) ? noteBurst.milliseconds : Number.POSITIVE_INFINITY,
-  );
+  const longest = Math.min(burst.milliseconds, rateOf(alert.type, policy).milliseconds);
   return untilWritten("the ledger's entry of a contact", async () => {
     const entry = await ledger.entry(key);
     const stored = stormOf(entry, now);
@@ -205,7 +186,7 @@ export const join = async (
     const before = Object.values(held.held).filter(({ row }) => row === "R46");
     const due = Math.max(ends, ...before.map((one) => one.due + 1));
     const begun = { ...held, storm: { ...storm, next: storm.next + 1, digests } };
-    const reason = `${tooMany(alert.type, bursts)}: the rest is told together`;
+    const reason = `${tooMany(alert.type, policy)}: the rest is told together`;
     const hold = { at: now, row: "R46" as const, reason, until: due };
     const records = [heldRecord(newRecord(opened), opened, hold)];
     const written = await ledger.write({ key, entry: withHeld(begun, opened, "R46", due), records });
@@ -236,7 +217,7 @@ export const digests = (
   const digestFor = async (
     queued: QueuedAlert,
     { entry }: Page,
-    { kind, episode, decidedAt }: Verdict & { action: "send" },
+    { kind, episode, decidedAt }: Send,
     now: number,
   ): Promise<Telling | undefined> => {
     if (decidedAt !== undefined || kind === "DIGEST") return undefined;
