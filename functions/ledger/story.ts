@@ -72,43 +72,27 @@ const attemptLine = ({ route, outcome, reduced }: Attempt): string => {
 
 /** The events of an alert, in order. */
 export const eventsOf = (record: JournalRecord): { at: number; line: string }[] => {
-  const from = record.made ? `made here (${record.made})` : `received from ${record.monitor}`;
+  const { made, monitor, type, state, contact, attempts, leftOut, holds, waiting, returned = [] } = record;
+  const from = made ? `made here (${made})` : `received from ${monitor}`;
+  const event = (at: number | undefined, line: string) => (at === undefined ? [] : [{ at, line }]);
+  const kept = attempts.map((attempt) => ({ at: attempt.at, line: attemptLine(attempt) }));
+  const next = leftOut === undefined ? undefined : attempts[firstAttempts]?.at;
   return [
-    {
-      at: record.receivedAt,
-      line: `${from}: ${record.type} ${record.state} of ${objectOf(record)} for ${record.contact}`,
-    },
-    ...record.attempts.flatMap((attempt, index) => [
-      ...(index === firstAttempts && record.leftOut !== undefined
-        ? [
-            {
-              at: attempt.at,
-              line: `before this, ${record.leftOut} more attempts failed, which are not kept`,
-            },
-          ]
-        : []),
-      { at: attempt.at, line: attemptLine(attempt) },
-    ]),
-    ...record.holds.map((hold) => ({
-      at: hold.at,
-      line: `held until ${time(hold.until)}: ${because(hold)}`,
+    ...event(record.receivedAt, `${from}: ${type} ${state} of ${objectOf(record)} for ${contact}`),
+    ...kept.slice(0, firstAttempts),
+    ...event(next, `before this, ${leftOut} more attempts failed, which are not kept`),
+    ...kept.slice(firstAttempts),
+    ...holds.map((hold) => ({ at: hold.at, line: `held until ${time(hold.until)}: ${because(hold)}` })),
+    ...event(waiting?.since, `waits, for no route may be tried: ${waiting?.reason}`),
+    ...event(
+      record.unnoted,
+      "an attempt was begun, and its end was not noted: the relay may have the mail, and is offered it again with the same Message-ID",
+    ),
+    ...returned.map((one) => ({
+      at: one.at,
+      line: `the mail to ${one.contact} ${howItCameBack[one.kind]}: ${one.reply}`,
     })),
-    ...(record.waiting
-      ? [{ at: record.waiting.since, line: `waits, for no route may be tried: ${record.waiting.reason}` }]
-      : []),
-    ...(record.unnoted === undefined
-      ? []
-      : [
-          {
-            at: record.unnoted,
-            line: "an attempt was begun, and its end was not noted: the relay may have the mail, and is offered it again with the same Message-ID",
-          },
-        ]),
-    ...(record.returned ?? []).map(({ at, kind, contact, reply }) => ({
-      at,
-      line: `the mail to ${contact} ${howItCameBack[kind]}: ${reply}`,
-    })),
-    ...(record.putBackAt === undefined ? [] : [{ at: record.putBackAt, line: "put back by hand" }]),
+    ...event(record.putBackAt, "put back by hand"),
   ].sort((a, b) => a.at - b.at);
 };
 
