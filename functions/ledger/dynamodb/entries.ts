@@ -23,17 +23,7 @@ import {
   text,
   type Value,
 } from "./items.ts";
-import {
-  eventAt,
-  keepAll,
-  keepNumber,
-  keepRecord,
-  lastOf,
-  noteEvent,
-  noteMail,
-  runsOf,
-  unkept,
-} from "./records.ts";
+import { eventAt, keepAll, keepNumber, keepRecord, lastOf, noteAll, runsOf, unkept } from "./records.ts";
 import { advance, batchKeys, find, findAll, inOrder, newMark, search, type Table } from "./table.ts";
 
 const entryKey = (pk: string): Key => ({ pk, sk: "entry" });
@@ -120,8 +110,7 @@ const write = async (table: Table, change: Change, writtenBy: string): Promise<b
   const [written] = await Promise.all([
     advance(table, writtenBy, entryKey(key), revision, attributesOf(change), traces),
     first && numbered && keepNumber(table, first, numbered),
-    ...records.map((record) => noteEvent(table, record)),
-    ...records.map((record) => noteMail(table, record)),
+    noteAll(table, records),
   ]);
   if (!written) return false;
   await Promise.all(records.map((record) => keepRecord(table, record, revision + 1, writtenBy)));
@@ -131,28 +120,27 @@ const write = async (table: Table, change: Change, writtenBy: string): Promise<b
 const dueIn = async (table: Table, now: number, limit: number): Promise<Due[]> => {
   const { Items = [] } = await search(table, "due", ["due", "due"], { Limit: limit }, ["due_at", "<=", now]);
   const keys = Items.map(keyIn);
-  const items = inOrder(keys, await findAll(table, keys));
-  const overdueOf = (item: Item) =>
-    overdueIn(entryOf(item), now).map(({ id, due }) => ({
-      key: recordKey({ site: text(item, "site"), id }),
-      due,
-    }));
+  const found = inOrder(keys, await findAll(table, keys)).flatMap((item) => {
+    const entry = entryOf(item);
+    const site = text(item, "site");
+    const overdue = overdueIn(entry, now).map(({ id, due }) => ({ key: recordKey({ site, id }), due }));
+    // An index may lag behind.
+    return (dueAt(entry) ?? Number.POSITIVE_INFINITY) > now ? [] : [{ item, entry, overdue }];
+  });
   const records = await findAll(
     table,
-    items.flatMap((item) => [...overdueOf(item).map(({ key }) => key), ...lastOf(item).map(recordKey)]),
+    found.flatMap(({ item, overdue }) => [...overdue.map(({ key }) => key), ...lastOf(item).map(recordKey)]),
   );
   const result: Due[] = [];
-  for (const item of items) {
-    // An index may lag behind.
-    if ((dueAt(entryOf(item)) ?? Number.POSITIVE_INFINITY) > now) continue;
+  for (const { item, entry, overdue } of found) {
     const late = unkept(item, records);
     await keepAll(table, late, item);
-    const alerts = overdueOf(item).flatMap(({ key, due }) => {
+    const alerts = overdue.flatMap(({ key, due }) => {
       const kept = records.get(nameOf(key));
       const record = late.find((one) => recordKey(one).pk === key.pk) ?? (kept && parse<JournalRecord>(kept));
       return record?.queued ? [{ queued: record.queued, due }] : [];
     });
-    result.push({ key: text(item, "pk"), object: objectOf(placeOf(item)), entry: entryOf(item), alerts });
+    result.push({ key: text(item, "pk"), object: objectOf(placeOf(item)), entry, alerts });
   }
   return result;
 };

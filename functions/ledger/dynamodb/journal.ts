@@ -66,30 +66,18 @@ const journalOf = async (table: Table, query: JournalQuery): Promise<Listing<Jou
   const several = [object, mailbox, outcome].filter((one) => one !== undefined).length > 1;
   const atOnce = several ? Math.max(limit, batchKeys) : limit;
   const items: JournalRecord[] = [];
-  let [cursor, seen] = [before, 0];
-  for (;;) {
-    const { page, full } = await newest(table, index, key, "at", cursor, atOnce);
-    for (const { item, cursor: next } of page) {
+  let next = before;
+  for (let seen = 0; seen < mostPassedOver; seen += atOnce) {
+    const found = await newest(table, index, key, "at", next, atOnce);
+    for (const { item, cursor } of found.page) {
       const record = item && parse<JournalRecord>(item);
       if (record && wanted(record)) items.push({ ...record, queued: undefined });
-      if (items.length === limit) return { items, next };
+      if (items.length === limit) return { items, next: cursor };
     }
-    if (!full) return { items };
-    cursor = page.at(-1)?.cursor;
-    seen += page.length;
-    if (seen >= mostPassedOver) return { items, next: cursor };
+    next = found.next;
+    if (next === undefined) break;
   }
-};
-
-const problemsOf = async (
-  table: Table,
-  { site, before, limit }: Parameters<Journal["problems"]>[0],
-): Promise<Listing<OpenProblem>> => {
-  const { page, full } = await newest(table, "open", ["open_site", site], "open_at", before, limit);
-  // An index may lag behind.
-  const open = page.flatMap(({ item }) => (item?.open_at ? [item] : []));
-  const items = open.map((item) => ({ ...placeOf(item), entry: entryOf(item) }));
-  return { items, next: full ? page.at(-1)?.cursor : undefined };
+  return { items, next };
 };
 
 const openIn = async (table: Table, limit: number): Promise<(OpenProblem & { site: string })[]> => {
@@ -138,7 +126,12 @@ export const journalIn = (table: Table): Journal => ({
       .slice(0, mostReturned);
   },
   journal: (query) => journalOf(table, query),
-  problems: (query) => problemsOf(table, query),
+  problems: async ({ site, before, limit }) => {
+    const { page, next } = await newest(table, "open", ["open_site", site], "open_at", before, limit);
+    // An index may lag behind.
+    const open = page.flatMap(({ item }) => (item?.open_at ? [item] : []));
+    return { items: open.map((item) => ({ ...placeOf(item), entry: entryOf(item) })), next };
+  },
   open: (limit) => openIn(table, limit),
   totals: (site) => totalsOf(table, site),
   flow: (site, since) => flowOf(table, site, since),

@@ -1,6 +1,6 @@
 import { newRoute, type RouteState, storedRoute } from "../../deliver/breaker.ts";
 import { type Heartbeat, newHeartbeat } from "../heartbeat.ts";
-import type { Listing, Notes } from "../ledger.ts";
+import type { Notes } from "../ledger.ts";
 import type { Rejection } from "../rejection.ts";
 import {
   bodyOf,
@@ -30,37 +30,6 @@ const routeOf = (item: Item): RouteState => ({
 const allOf = async (table: Table, pk: string): Promise<Item[]> =>
   (await search(table, undefined, ["pk", pk], { ConsistentRead: true })).Items ?? [];
 
-const writeRejection = (table: Table, { revision, ...body }: Rejection): Promise<boolean> => {
-  const { site, id, first, last, told } = body;
-  return advance(table, newMark(), rejectionKey(site, id), revision, {
-    body: bodyOf(body),
-    site_ending: `${site} rejected`,
-    at: sortable(last, id),
-    due: told ? undefined : "rejected",
-    due_at: told ? undefined : first,
-    expires: expiresAfter(last),
-  });
-};
-
-const rejectionsOf = async (
-  table: Table,
-  { site, before, limit }: Parameters<Notes["rejections"]>[0],
-): Promise<Listing<Rejection>> => {
-  const key = ["site_ending", `${site} rejected`] as const;
-  const { page, full } = await newest(table, "ending", key, "at", before, limit);
-  const items = page.flatMap(({ item }) => (item ? [noteOf<Rejection>(item)] : []));
-  return { items, next: full ? page.at(-1)?.cursor : undefined };
-};
-
-const untoldRejections = async (table: Table, limit: number): Promise<Rejection[]> => {
-  const { Items = [] } = await search(table, "due", ["due", "rejected"], { Limit: limit });
-  const keys = Items.map(keyIn);
-  // An index may lag behind.
-  return inOrder(keys, await findAll(table, keys))
-    .map(noteOf<Rejection>)
-    .filter(({ told }) => !told);
-};
-
 export const notesIn = (table: Table): Notes => ({
   route: async (name) => {
     const item = await find(table, routeKey(name));
@@ -83,7 +52,27 @@ export const notesIn = (table: Table): Notes => ({
     const item = await find(table, rejectionKey(site, id));
     return item && noteOf<Rejection>(item);
   },
-  writeRejection: (rejection) => writeRejection(table, rejection),
-  rejections: (query) => rejectionsOf(table, query),
-  untoldRejections: (limit) => untoldRejections(table, limit),
+  writeRejection: ({ revision, ...body }) => {
+    const { site, id, first, last, told } = body;
+    return advance(table, newMark(), rejectionKey(site, id), revision, {
+      body: bodyOf(body),
+      site_ending: `${site} rejected`,
+      at: sortable(last, id),
+      due: told ? undefined : "rejected",
+      due_at: told ? undefined : first,
+      expires: expiresAfter(last),
+    });
+  },
+  rejections: async ({ site, before, limit }) => {
+    const key = ["site_ending", `${site} rejected`] as const;
+    const { page, next } = await newest(table, "ending", key, "at", before, limit);
+    return { items: page.flatMap(({ item }) => (item ? [noteOf<Rejection>(item)] : [])), next };
+  },
+  untoldRejections: async (limit) => {
+    const { Items = [] } = await search(table, "due", ["due", "rejected"], { Limit: limit });
+    const keys = Items.map(keyIn);
+    const rejections = inOrder(keys, await findAll(table, keys)).map(noteOf<Rejection>);
+    // An index may lag behind.
+    return rejections.filter(({ told }) => !told);
+  },
 });

@@ -27,7 +27,7 @@ export const lastOf = (item: Item | undefined): JournalRecord[] =>
   item?.records?.B ? JSON.parse(unpacked(item.records.B)) : [];
 
 /** Lets the event lead to its alert; a second run of the event never leads to itself (twinOf). */
-export const noteEvent = async (table: Table, record: JournalRecord) => {
+const noteEvent = async (table: Table, record: JournalRecord) => {
   const { eventKey, receivedAt, made, verdict, attempts } = record;
   if (made || verdict?.row === "R0" || attempts.length > 0) return;
   await table.client.send(
@@ -45,11 +45,15 @@ export const noteEvent = async (table: Table, record: JournalRecord) => {
 };
 
 /** Lets what comes back of a mail lead to its alert. */
-export const noteMail = async (table: Table, { site, id, messageId, claim }: JournalRecord) => {
+const noteMail = async (table: Table, { site, id, messageId, claim }: JournalRecord) => {
   if (messageId === undefined || claim?.attempt !== 1) return;
   const body = JSON.stringify({ site, id });
   await update(table, mailKey(mailName(messageId)), { body, expires: expiresAfter(claim.since) });
 };
+
+/** Lets the event and the mail of each record lead to it. */
+export const noteAll = (table: Table, records: readonly JournalRecord[]): Promise<unknown> =>
+  Promise.all(records.flatMap((record) => [noteEvent(table, record), noteMail(table, record)]));
 
 /** Writes a record's own item, unless a later write of its entry was there before. */
 export const keepRecord = (table: Table, record: JournalRecord, revision: number, writtenBy: string) => {
@@ -82,14 +86,8 @@ export const keepNumber = async (
 ) => {
   const key = { pk: runsOf(site, monitor), sk: String(start).padStart(16, "0") };
   const expires = expiresAfter(receivedAt);
-  const higher = "attribute_not_exists(#pk) OR #highest < :highest";
-  const rose = await update(
-    table,
-    key,
-    { highest: number, lowest: number, expires },
-    { expression: higher },
-    ["lowest"],
-  );
+  const higher = { expression: "attribute_not_exists(#pk) OR #highest < :highest" };
+  const rose = await update(table, key, { highest: number, lowest: number, expires }, higher, ["lowest"]);
   if (!rose) await update(table, key, { lowest: number }, { expression: "#lowest > :lowest" });
 };
 
@@ -103,10 +101,7 @@ export const unkept = (item: Item | undefined, found: Map<string, Item>): Journa
 
 /** Writes the own items of these records, as their writer would have done. */
 export const keepAll = async (table: Table, records: readonly JournalRecord[], item: Item | undefined) => {
-  await Promise.all([
-    ...records.map((record) => noteEvent(table, record)),
-    ...records.map((record) => noteMail(table, record)),
-  ]);
+  await noteAll(table, records);
   const [revision, writtenBy] = [number(item, "revision"), text(item ?? {}, "by")];
   await Promise.all(records.map((record) => keepRecord(table, record, revision, writtenBy)));
 };

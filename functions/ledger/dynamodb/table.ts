@@ -69,9 +69,8 @@ export const update = async (
   kept: readonly string[] = [],
 ): Promise<boolean> => {
   const names = Object.keys(attributes);
-  const [given, missing] = [true, false].map((wanted) =>
-    names.filter((name) => (attributes[name] !== undefined) === wanted),
-  ) as [string[], string[]];
+  const given = names.filter((name) => attributes[name] !== undefined);
+  const missing = names.filter((name) => attributes[name] === undefined);
   const conditionNames = [...(condition?.expression ?? "").matchAll(/#(\w+)/g)].map(([, name = ""]) => name);
   const set = (name: string) =>
     `#${name} = ${kept.includes(name) ? `if_not_exists(#${name}, :${name})` : `:${name}`}`;
@@ -159,7 +158,7 @@ export const search = (
   );
 };
 
-/** One page of an index: the newest items before the cursor, each with its own; `full` if there may be more. */
+/** One page of an index: the newest items before the cursor, each with its own; `next` if there may be more. */
 export const newest = async (
   table: Table,
   index: string,
@@ -167,7 +166,7 @@ export const newest = async (
   range: string,
   before: string | undefined,
   limit: number,
-): Promise<{ page: { item: Item | undefined; cursor: string }[]; full: boolean }> => {
+): Promise<{ page: { item: Item | undefined; cursor: string }[]; next?: string }> => {
   const end = sortable(...readCursor(before));
   const backwards = { ScanIndexForward: false, Limit: limit };
   const { Items = [] } = await search(table, index, key, backwards, [range, "<", end]);
@@ -176,5 +175,5 @@ export const newest = async (
     item: found.get(nameOf(keyIn(indexed))),
     cursor: text(indexed, range).replace(/^0+(?=\d)/, ""),
   }));
-  return { page, full: Items.length === limit };
+  return { page, next: Items.length === limit ? page.at(-1)?.cursor : undefined };
 };
