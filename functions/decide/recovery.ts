@@ -50,10 +50,7 @@ const isReportedSince = ({ order, queued }: Case, named: Problem | undefined): b
     (order.time < named.last.time &&
       (queued.made !== undefined || queued.receivedAt < receiptOf(named.last))));
 
-/**
- * The mails that go out before this recovery: the latest problem that no relay has taken yet, else what waits behind
- * one.
- */
+/** The mails that go out before this recovery: the latest problem that no relay took yet, else those behind one. */
 const unsentOf = ({ alert, entry, key, now, order, queued, view }: Case): [string, Held] | undefined => {
   const waiting = waitingIn(entry).filter(
     ([, one]) =>
@@ -67,8 +64,6 @@ const unsentOf = ({ alert, entry, key, now, order, queued, view }: Case): [strin
   if (queued.made || (problem && before(order, problem.first))) return undefined;
   return waiting.findLast(([, { row }]) => row === "R29") ?? waiting.at(-1);
 };
-
-const ageOf = ({ receivedAt }: Held, { queued }: Case): number => queued.receivedAt - receivedAt;
 
 /** R29: when that problem is looked at, another contact's recovery may have told a later end. */
 const withSpared = (entry: Entry, [id, waiting]: [string, Held]): Entry => ({
@@ -93,40 +88,26 @@ const afterFacts = (given: Case): Verdict => {
   if (!ended) return facts(next);
   const escalates = !ended.escalated && notification.escalated === true && isNamed(view, ended, alert, order);
   if (!escalates && !(isNew && ended.escalated)) return facts(next);
-  const marked = withView(
-    next,
-    monitor.id,
-    withProblem(view, { ...ended, ...(escalates && { escalated: true }) }),
-  );
+  const marked = escalates
+    ? withView(next, monitor.id, withProblem(view, { ...ended, escalated: true }))
+    : next;
   const contacts = knowing(given, ended.key).filter((contact) => contact !== key);
   const due = queued.receivedAt + policy.fanoutSeconds * 1000;
   return withRecoveries(given, facts(marked), "R27", contacts, ended.key, due);
 };
 
-/** R20-R31: a recovery. */
-// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a table: one row after the other.
-export const recovery = (given: Case): Verdict => {
+/** The verdict on the mail of a recovery; `seen` is the entry with its facts. */
+const mailOf = (given: Case, seen: Entry): Verdict => {
   const { told, alert, entry, key, now, object, order, policy, queued, view } = given;
   const { monitor } = alert;
-  const { entry: seen, made } = afterFacts(given);
   const unsent = unsentOf(given);
-  const isShort =
-    unsent?.[1].row === "R29" &&
-    !unsent[1].volatile &&
-    ageOf(unsent[1], given) <= policy.flapHoldSeconds * 1000;
+  const age = queued.receivedAt - (unsent?.[1].receivedAt ?? 0);
+  const isShort = unsent?.[1].row === "R29" && !unsent[1].volatile && age <= policy.flapHoldSeconds * 1000;
   const next = isShort ? withSpared(seen, unsent) : seen;
-  const quiet = (action: "suppress" | "record", row: Row, reason: string): Verdict => ({
-    ...unmailed(action, row, reason, next),
-    made,
-  });
-  const send = (row: Row, reason: string): Verdict => ({
-    ...mailing(given, "RECOVERY", row, reason, { next }),
-    made,
-  });
-  const hold = (row: Row, due: number, reason: string): Verdict => ({
-    ...holding(given, row, due, reason, next),
-    made,
-  });
+  const quiet = (action: "suppress" | "record", row: Row, reason: string) =>
+    unmailed(action, row, reason, next);
+  const send = (row: Row, reason: string) => mailing(given, "RECOVERY", row, reason, { next });
+  const hold = (row: Row, due: number, reason: string) => holding(given, row, due, reason, next);
 
   if (unsent && !isShort) {
     const due = Math.max(unsent[1].due, now) + 1;
@@ -134,12 +115,9 @@ export const recovery = (given: Case): Verdict => {
   }
   // A contact who still knows of an earlier problem is told that all is well now.
   if (unsent && !counts(given)) {
-    const seconds = Math.round(ageOf(unsent[1], given) / 1000);
-    return quiet(
-      "suppress",
-      "R29",
-      `${object} recovered ${seconds} s after its problem, which was not mailed yet`,
-    );
+    const seconds = Math.round(age / 1000);
+    const soon = `${object} recovered ${seconds} s after its problem, which was not mailed yet`;
+    return quiet("suppress", "R29", soon);
   }
   if (!told && Object.values(entry.held).some((one) => one.contact === key && one.row === "R16")) {
     const covered = `the problem of ${object} was covered by its host's, and ${queued.contact} not told of it`;
@@ -158,18 +136,12 @@ export const recovery = (given: Case): Verdict => {
       : quiet("record", "R21", `${queued.contact} was told of another problem than the one that ended`);
   }
   const others = othersLive(entry, told, monitor.id);
+  const report = `${others.join(", ")} still reports the problem`;
   const waitsUntil = queued.receivedAt + policy.pairRecoverySeconds * 1000;
   if (others.length > 0 && now < waitsUntil)
-    return hold(
-      "R22",
-      waitsUntil,
-      `over at ${monitor.id}, while ${others.join(", ")} still reports the problem`,
-    );
+    return hold("R22", waitsUntil, `over at ${monitor.id}, while ${report}`);
   if (others.length > 0 && policy.pairRecoverySeconds > 0)
-    return send(
-      "R24",
-      `over at ${monitor.id} alone: ${others.join(", ")} still reports the problem ${policy.pairRecoverySeconds} s later`,
-    );
+    return send("R24", `over at ${monitor.id} alone: ${report} ${policy.pairRecoverySeconds} s later`);
   if (queued.made?.row === "R27")
     return send("R27", "it is over, and the monitor did not say so to this contact");
   if (queued.made?.row === "R37") return send("R37", "flapping ended well, and the monitor sent no recovery");
@@ -178,4 +150,10 @@ export const recovery = (given: Case): Verdict => {
   const named = namedBy(entry, told, monitor.id);
   const isOther = named && view && !isNamed(view, named, alert, order);
   return send(isOther ? "R25" : "R20", "the problem that this contact was told of is over");
+};
+
+/** R20-R31: a recovery. */
+export const recovery = (given: Case): Verdict => {
+  const { entry, made } = afterFacts(given);
+  return { ...mailOf(given, entry), made };
 };
