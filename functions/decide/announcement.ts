@@ -34,13 +34,8 @@ export const announcement = (given: Case): Verdict => {
   if (alert.type === "ACKNOWLEDGEMENT") {
     const reason = "somebody has taken it on";
     const isOpen = view !== undefined && live !== undefined && isOf(view, live, alert, order);
-    const acknowledged = isOpen
-      ? withView(
-          entry,
-          monitor.id,
-          withProblem(view, { ...live, acknowledgedAt: live.acknowledgedAt ?? now }),
-        )
-      : entry;
+    const noted = isOpen && withProblem(view, { ...live, acknowledgedAt: live.acknowledgedAt ?? now });
+    const acknowledged = noted ? withView(entry, monitor.id, noted) : entry;
     const [, unsent] =
       waitingIn(entry).find(([, one]) => one.contact === key && goesBefore(one, queued)) ?? [];
     const named = namedBy(entry, told, monitor.id);
@@ -51,23 +46,13 @@ export const announcement = (given: Case): Verdict => {
         ? view !== undefined && isOf(view, named, alert, order)
         : othersLive(entry, told, monitor.id).length > 0);
     if (unsent && !isTold && held?.row !== "R30") {
-      const due = Math.max(unsent.due, now) + 1;
-      return holding(
-        given,
-        "R30",
-        due,
-        "the problem still waits for the relay, and goes first",
-        acknowledged,
-      );
+      const waits = "the problem still waits for the relay, and goes first";
+      return holding(given, "R30", Math.max(unsent.due, now) + 1, waits, acknowledged);
     }
     if (isTold) return once("ACKNOWLEDGEMENT", "R33", reason, acknowledged);
     if (!isOpen) return once("ACKNOWLEDGEMENT", "R34", reason);
-    return unmailed(
-      "record",
-      "R34",
-      `${queued.contact} was not told of the problem of ${object}`,
-      acknowledged,
-    );
+    const untold = `${queued.contact} was not told of the problem of ${object}`;
+    return unmailed("record", "R34", untold, acknowledged);
   }
 
   if (!alert.type.startsWith("FLAPPING")) return once("DOWNTIME", "R35", "the contact asked for downtimes");

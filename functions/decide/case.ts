@@ -86,10 +86,9 @@ export const holding = ({ queued }: Case, row: Row, due: number, reason: string,
   entry: withHeld(entry, queued, row, due),
 });
 
-/**
- * The recovery of a problem that no monitor sends, for one contact. The same notification makes it once, whoever of
- * its contacts is looked at.
- */
+const notificationOf = ({ notification, time }: Alert): string => notification.id ?? String(time);
+
+/** The recovery of a problem that no monitor sends, for one contact. One notification makes it once. */
 const madeRecovery = (
   { alert, queued, now, view }: Case,
   row: "R27" | "R37",
@@ -97,14 +96,7 @@ const madeRecovery = (
   problem: string,
 ): QueuedAlert => ({
   ...queued,
-  id: fingerprint(
-    "made",
-    row,
-    problem,
-    alert.monitor.id,
-    alert.notification.id ?? String(alert.time),
-    contact,
-  ).slice(0, 32),
+  id: fingerprint("made", row, problem, alert.monitor.id, notificationOf(alert), contact).slice(0, 32),
   contact,
   contactName: undefined,
   receivedAt: now,

@@ -107,21 +107,11 @@ export const emptyEntry: Entry = {
   announced: {},
 };
 
-/** The open problem of an object. Derived: the facts are the monitors' and the contacts'. */
-export type Open = {
-  state: State;
-  since: number;
-  acknowledgedAt?: number;
-  monitors: string[];
-  told: { contact: string; state: State; at: number }[];
-  suppressed: number;
-};
-
 /**
- * The problems that a monitor still reports, without those that all contacts know to be over (R24): the other monitor
- * may be switched off.
+ * The open problem of an object: what monitors still report, without what all contacts know to be over (R24), for the
+ * other monitor may be switched off.
  */
-export const openProblem = ({ monitors, contacts }: Entry): Open | undefined => {
+export const openProblem = ({ monitors, contacts }: Entry) => {
   const told = Object.entries(contacts);
   const live = namesIn(monitors).flatMap((monitor) => {
     const problem = liveProblem(monitors[monitor]);
@@ -200,9 +190,9 @@ export const withReport = (
     Object.values(entry.begun).includes(key);
   const known = own(entry.monitors, id);
   const { view, problem } = afterReport(known, queued, isFoundAgain, isKept);
-  if (view.problems.length === known?.problems.length && latestOf(known)?.key === latestOf(view)?.key)
-    return { entry: withView(entry, id, view), view, problem };
-  return { entry: withView(withoutOld(entry), id, view), view, problem };
+  const isSame =
+    view.problems.length === known?.problems.length && latestOf(known)?.key === latestOf(view)?.key;
+  return { entry: withView(isSame ? entry : withoutOld(entry), id, view), view, problem };
 };
 
 /** The entry with the alert held until it is due. */
@@ -299,12 +289,12 @@ export const told = (
   const { alert, receivedAt } = queued;
   const monitor = alert.monitor.id;
   const known = entry.contacts[key];
-  const by = { by: monitor, echoes: undefined, ...(digest !== undefined && { digest }) };
+  const by = { at: now, by: monitor, echoes: undefined, ...(digest !== undefined && { digest }) };
   const { [key]: _, ...begun } = entry.begun;
-  const knowing = (base: Entry, about: Told): Entry => ({
+  const knowing = (base: Entry, about: Omit<Told, "at" | "by">): Entry => ({
     ...base,
     begun,
-    contacts: { ...base.contacts, [key]: about },
+    contacts: { ...base.contacts, [key]: { ...about, ...by } },
   });
   switch (kind) {
     case "PROBLEM":
@@ -320,27 +310,21 @@ export const told = (
         since: goesOn?.since ?? problem.receivedAt,
         worst: Math.max(goesOn?.worst ?? 0, severity[alert.state]),
         state: alert.state,
-        at: now,
         recovered: false,
-        ...by,
       });
     }
     case "RECOVERY":
-      if (known && known.thread === thread)
-        return knowing(entry, { ...known, ...by, at: now, recovered: true });
+      if (known && known.thread === thread) return knowing(entry, { ...known, recovered: true });
+      if (known || digest === undefined) return entry;
       // R26: of no problem, but what comes next is not to be told before it.
-      return known || digest === undefined
-        ? entry
-        : knowing(entry, {
-            names: {},
-            thread: "",
-            since: now,
-            worst: 0,
-            state: alert.state,
-            at: now,
-            recovered: true,
-            ...by,
-          });
+      return knowing(entry, {
+        names: {},
+        thread: "",
+        since: now,
+        worst: 0,
+        state: alert.state,
+        recovered: true,
+      });
     case "ACKNOWLEDGEMENT":
     case "DOWNTIME":
     case "FLAPPING":

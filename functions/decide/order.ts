@@ -41,10 +41,7 @@ const isBehind = (order: Order): boolean =>
 export const isOddClock = (order: Order): boolean =>
   isAhead(order) || (order.number === undefined && isBehind(order));
 
-/**
- * The fault of the clock of an alert's monitor, in words; undefined: nothing that is known. A post without a Date
- * header that seems old may be late.
- */
+/** The fault of the clock of an alert's monitor, in words. A post without a Date header may seem old and only be late. */
 export const oddClock = ({ alert, receivedAt, clockBehind }: QueuedAlert): string | undefined => {
   const latest = Math.max(alert.time, alert.monitor.start ?? 0) * 1000;
   const behind = clockBehind ?? Math.min(receivedAt - latest, 0);
@@ -105,10 +102,8 @@ export const numbering = (
   if (lowest <= number && number <= highest) return { runs: known };
   const run = { start, lowest: Math.min(lowest, number), highest: Math.max(highest, number) };
   const runs = [run, ...known.filter((other) => other.start !== start)];
-  return {
-    runs: runs.sort((a, b) => b.start - a.start).slice(0, mostRuns),
-    numbered: { start, number },
-  };
+  runs.sort((a, b) => b.start - a.start);
+  return { runs: runs.slice(0, mostRuns), numbered: { start, number } };
 };
 
 /**

@@ -12,7 +12,6 @@ import {
   withRecoveries,
 } from "./case.ts";
 import {
-  type Entry,
   type Episode,
   goesBefore,
   type Kind,
@@ -33,6 +32,7 @@ import {
   namesIn,
   own,
   type Problem,
+  withProblem,
 } from "./monitor-view.ts";
 import { before, isRolledBack } from "./order.ts";
 import type { Row } from "./rows.ts";
@@ -81,9 +81,8 @@ const quiet = (
   row: Row,
   reason: string,
 ): Verdict => {
-  const counted = { ...problem, suppressed: (problem.suppressed ?? 0) + 1 };
-  const problems = view.problems.map((one) => (one.key === problem.key ? counted : one));
-  return unmailed(action, row, reason, withView(entry, alert.monitor.id, { ...view, problems }));
+  const counted = withProblem(view, { ...problem, suppressed: (problem.suppressed ?? 0) + 1 });
+  return unmailed(action, row, reason, withView(entry, alert.monitor.id, counted));
 };
 
 /** The contact knows this outage, and from now on also by the name that this monitor gives it. */
@@ -113,13 +112,13 @@ const overSince = ({ alert, view, problem, order }: Reported): number | undefine
   return end === undefined || newer === undefined ? (end ?? newer) : Math.min(end, newer);
 };
 
-/** R13, R29-R31: the monitor has already said that this problem is over. */
-const alreadyOver = (given: Reported, over: number, untouched: Entry): Verdict => {
+/** R13, R29-R31: the monitor has already said that this problem is over. `entry` is as before this report. */
+const alreadyOver = (given: Reported, over: number, { entry, view: seen }: Case): Verdict => {
   const { told, alert, held, key, now, object, order, policy, problem, queued, view } = given;
   const end = endOf(view, alert, order);
   if (held?.row === "R16" && end)
-    return unmailed("record", "R31", `${object} recovered while its host's problem covered it`, untouched);
-  const named = namedBy(untouched, told, alert.monitor.id);
+    return unmailed("record", "R31", `${object} recovered while its host's problem covered it`, entry);
+  const named = namedBy(entry, told, alert.monitor.id);
   const isEvent = isVolatile(given);
   const knows = !isEvent && named !== undefined && (named.key === problem.key || before(order, named.first));
   // By both clocks: what was in a spool was all received at once.
@@ -128,14 +127,12 @@ const alreadyOver = (given: Reported, over: number, untouched: Entry): Verdict =
   const isShort = held?.spared || (isEnd && Number(lasted) <= policy.flapHoldSeconds * 1000);
   if (isShort && !knows && !given.inDoubt && !isEvent) {
     const flap = `${object} recovered within ${policy.flapHoldSeconds} s, before this could be mailed`;
-    return unmailed("suppress", "R29", flap, untouched);
+    return unmailed("suppress", "R29", flap, entry);
   }
   const due = now + policy.fanoutSeconds * 1000;
   if (queued.receivedAt > over || knows || held?.row === "R14" || given.putBack) {
-    const late = unmailed("suppress", "R13", `${object} had recovered before this could be told`, untouched);
-    const isKnown = own(untouched.monitors, alert.monitor.id)?.problems.find(
-      ({ key: one }) => one === problem.key,
-    );
+    const late = unmailed("suppress", "R13", `${object} had recovered before this could be told`, entry);
+    const isKnown = seen?.problems.find((one) => one.key === problem.key);
     if (!end || !problem.escalated || !isKnown || isKnown.escalated) return late;
     // R27: when the end came, nothing said that it was escalated.
     const marked = { ...late, entry: given.entry };
@@ -230,13 +227,10 @@ const repeated = (given: Reported, { names, thread, at, by }: NonNullable<Case["
   const mailed = louder(given);
   if (mailed) return mailed;
   const since = sinceOf(given);
-  if (given.isRenamed)
-    return quiet(
-      given,
-      "record",
-      "R10",
-      `${monitor.id} has lost what it knew and found this again: ${since}`,
-    );
+  if (given.isRenamed) {
+    const found = `${monitor.id} has lost what it knew and found this again: ${since}`;
+    return quiet(given, "record", "R10", found);
+  }
   const isDue = policy.renotifyAfterSeconds !== undefined && now - at >= policy.renotifyAfterSeconds * 1000;
   // The monitor that opened the conversation reminds; any, if that one calls the problem by another name now.
   const opener = Object.keys(names).find((id) => names[id] === thread) ?? monitor.id;
@@ -280,7 +274,7 @@ const ownProblem = (untouched: Case, given: Reported): Verdict => {
   const { told, alert, object, order, problem, queued, view } = given;
   const { id } = alert.monitor;
   const over = overSince(given);
-  if (over !== undefined) return alreadyOver(given, over, untouched.entry);
+  if (over !== undefined) return alreadyOver(given, over, untouched);
   const key = told && own(told.names, id);
   if (!told || told.recovered) {
     const isToldOver = key === problem.key && !(view.end && before(problem.first, view.end.order));

@@ -16,14 +16,8 @@ const identity = (given: Case): Verdict | undefined => {
   if (twin !== undefined)
     return unmailed("suppress", "R0", `the same notification was taken before, as ${twin}`, entry);
   const due = queued.receivedAt + policy.degradedHoldSeconds * 1000;
-  if (alert.degraded && now < due)
-    return holding(
-      given,
-      "R39",
-      due,
-      "the monitor gave it no texts: the same with its texts may follow",
-      entry,
-    );
+  const bare = "the monitor gave it no texts: the same with its texts may follow";
+  if (alert.degraded && now < due) return holding(given, "R39", due, bare, entry);
   const stateful = alert.type === "PROBLEM" || alert.type === "RECOVERY";
   if (stateful && alert.state_type === "SOFT")
     return unmailed("record", "R45", "the state is SOFT: not confirmed yet", entry);
@@ -59,14 +53,10 @@ export const decide = (known: Known, queued: QueuedAlert, policy: Policy, now: n
     object: objectName(alert),
     key,
   };
-  if (queued.made?.row === "R46")
-    return {
-      action: "send",
-      kind: "DIGEST",
-      row: "R46",
-      reason: "too much came at once to mail it one by one",
-      entry: closed(entry, queued.id),
-    };
+  if (queued.made?.row === "R46") {
+    const reason = "too much came at once to mail it one by one";
+    return { action: "send", kind: "DIGEST", row: "R46", reason, entry: closed(entry, queued.id) };
+  }
   const verdict = identity(given);
   if (verdict) return verdict;
   if (alert.type === "PROBLEM") return withClock(problem(given), given);
