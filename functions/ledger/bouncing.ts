@@ -24,10 +24,7 @@ const leastTries = 3;
 const leastTryingMilliseconds = 900_000;
 const mostAlerts = 100;
 
-/**
- * The contacts for whom relays refused or deferred at least the last three attempts at RCPT, over 15 minutes or more.
- * Reads the newest 100 refused and the newest 100 pending alerts of the site.
- */
+/** The second kind of `bouncing`. Reads the newest 100 refused and the newest 100 pending alerts of the site. */
 const refusedContacts = async (ledger: Ledger, site: string): Promise<Bouncing[]> => {
   const outcomes = ["refused", "pending"] as const;
   const pages = await Promise.all(

@@ -15,6 +15,7 @@ export type Ending = (typeof endings)[number];
 /** How it stands with an alert. */
 export const outcomes = ["pending", ...endings] as const;
 export type Outcome = (typeof outcomes)[number];
+export type Totals = Record<Outcome, number>;
 
 /** The journal's page of one accepted alert: the whole story, kept beside the entry and written with it. */
 export type JournalRecord = {
@@ -67,10 +68,7 @@ export type JournalRecord = {
   /** For a digest that was put back: how it stands with what its contact was told of in other mails meanwhile. */
   meanwhile?: Record<string, Pick<Told, "state" | "recovered">>;
   ending?: { at: number; as: Ending; reason: string };
-  /**
-   * The reports that came back after a relay accepted the mail; kept apart from the rest, for it comes from
-   * elsewhere.
-   */
+  /** The reports that came back after a relay accepted the mail; kept apart, for they come from elsewhere. */
   returned?: Returned[];
 };
 

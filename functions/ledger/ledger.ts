@@ -7,7 +7,7 @@ import type { RouteStates } from "../deliver/routes.ts";
 import type { QueuedAlert } from "../queue/message.ts";
 import type { Flow } from "./flow.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import type { JournalRecord, Outcome } from "./journal.ts";
+import type { JournalRecord, Outcome, Totals } from "./journal.ts";
 import type { Rejection } from "./rejection.ts";
 
 /** The ledger's page about an alert. */
@@ -22,10 +22,7 @@ export type Page = Known & {
 /** Where an entry belongs. */
 type Place = { site: string; host: string; service: string | null };
 
-/**
- * One step of an object's entry, with the journal's records that change with it. The first step of an entry needs a
- * record, or the place that it is `of`.
- */
+/** One step of an entry, with the records that change with it. The first step needs a record, or the place it is `of`. */
 export type Change = {
   key: string;
   entry: Entry;
@@ -76,10 +73,7 @@ export type Entries = {
   write(change: Change): Promise<boolean>;
   /** At most `limit` entries whose time has come, the longest due first. */
   due(now: number, limit: number): Promise<Due[]>;
-  /**
-   * Forgets at most `limit` finished records and as many idle, closed entries from before a time; nothing that a
-   * digest is still to tell.
-   */
+  /** Forgets ended records and idle entries from before a time, `limit` of each; none that a digest is to tell. */
   prune(before: number, limit: number): Promise<number>;
 };
 
@@ -101,7 +95,7 @@ export type Journal = {
   /** Open episodes of all sites, at most `limit`. */
   open(limit: number): Promise<(OpenProblem & { site: string })[]>;
   /** How many records of a site end how, `pending` is the rest; in DynamoDB of each up to 50,000. */
-  totals(site: string): Promise<Record<Outcome, number>>;
+  totals(site: string): Promise<Totals>;
   /** The results of the alerts that a site's monitors sent since a time; in DynamoDB of the newest 50,000 at most. */
   flow(site: string, since: number): Promise<Flow>;
 };

@@ -21,10 +21,7 @@ export const heldRecord = (
   return { ...record, queued, claim: undefined, holds, verdict: { at, action: "hold", row, reason } };
 };
 
-/**
- * The verdict without what another contact's alert of the same notification has made already: that waits as it was
- * decided since, or has ended.
- */
+/** The verdict without what another contact's alert made already: that waits as it was decided since, or has ended. */
 export const madeOnce = async (ledger: Ledger, page: Page, verdict: Verdict): Promise<Verdict> => {
   const made: QueuedAlert[] = [];
   let { entry } = verdict;
@@ -58,16 +55,6 @@ const writeVerdict = (ledger: Ledger, page: Page, verdict: Verdict, record: Jour
     numbered: page.numbered,
   });
 
-/** The verdict of a mail as the journal has it. */
-const noted = ({ action, row, reason, kind, episode }: Send, at: number) => ({
-  at,
-  action,
-  row,
-  reason,
-  kind,
-  episode,
-});
-
 /** The record with what its last claim leaves: a worker that nobody saw settle it may have sent the mail. */
 const doubted = (record: JournalRecord): JournalRecord =>
   record.claim ? { ...record, inDoubt: true, unnoted: record.claim.since } : record;
@@ -81,10 +68,10 @@ export const claim = async (
   now: number,
   { visibleAgainAt, receiveCount }: { visibleAgainAt: number; receiveCount: number },
 ): Promise<Page | undefined> => {
-  const { entry, decidedAt } = verdict;
+  const { action, row, reason, kind, episode, entry, decidedAt } = verdict;
   const record: JournalRecord = {
     ...doubted(page.record),
-    verdict: noted(verdict, decidedAt ?? now),
+    verdict: { at: decidedAt ?? now, action, row, reason, kind, episode },
     claim: {
       attempt: page.record.attempts.length + (page.record.leftOut ?? 0) + 1,
       since: now,
@@ -120,10 +107,10 @@ export const settleDigested = (
   { why, ...digest }: { id: string; why: string; line: string },
   now: number,
 ): Promise<boolean> => {
-  const { kind, episode } = verdict;
+  const { action, row, reason, kind, episode } = verdict;
   const record: JournalRecord = {
     ...page.record,
-    verdict: noted(verdict, now),
+    verdict: { at: now, action, row, reason, kind, episode },
     queued: undefined,
     digest,
     ending: { at: now, as: "digested", reason: `${why}: told by the digest ${digest.id}` },

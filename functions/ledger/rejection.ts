@@ -90,10 +90,7 @@ const withOne = (known: Rejection, one: Rejected, now: number): Rejection => ({
   hours: { ...known.hours, [hourOf(now)]: (known.hours[hourOf(now)] ?? 0) + (one.count ?? 1) },
 });
 
-/**
- * Adds to a rejection as it is known, or as it begins. A bridge that dies before it can answer is sent the same post
- * again, and counts it twice.
- */
+/** Adds to a rejection as it is known, or begins. A post that comes again after a crash of the bridge counts twice. */
 const add = async (ledger: Ledger, begin: Rejection, ones: readonly Rejected[], now: number) => {
   let known = begin;
   await untilWritten("a rejection", async () => {

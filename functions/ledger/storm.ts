@@ -204,10 +204,7 @@ export const lineOf = ({ alert: { type, author, comment, output = "" } }: Queued
   return cut(type.startsWith("DOWNTIME") ? written : output, 120);
 };
 
-/**
- * The pipeline's side of digests. `inTurn` makes the steps of one process that change the same contact's entry run one
- * after the other.
- */
+/** The pipeline's side of digests. `inTurn` makes the steps of one process on one contact's entry follow each other. */
 export const digests = (
   ledger: Ledger,
   policy: Policy,

@@ -31,16 +31,8 @@ const returnedLine = ({ at, kind, reply }: Returned, endedAt: number): string =>
 };
 
 /** How it stands with an alert, in one sentence: its ending, or what it waits for. */
-export const outcomeOf = ({
-  verdict,
-  claim,
-  attempts,
-  waiting,
-  queued,
-  holds,
-  ending,
-  returned = [],
-}: JournalRecord): string => {
+export const outcomeOf = (record: JournalRecord): string => {
+  const { verdict, claim, attempts, waiting, queued, holds, ending, returned = [] } = record;
   const why = verdict ? because(verdict) : "nothing was decided yet";
   if (ending?.as === "digested") return `digested: ${verdict?.kind}, ${why}; ${ending.reason}`;
   if (ending?.as === "suppressed") return `suppressed: ${why}`;

@@ -1,6 +1,6 @@
 import type { QueryCommandInput, QueryCommandOutput } from "@aws-sdk/client-dynamodb";
 import { type Flow, hourMilliseconds, hoursOf, lastMailed, mailedAt } from "../flow.ts";
-import { type JournalRecord, type Outcome, outcomes } from "../journal.ts";
+import { type JournalRecord, type Outcome, outcomes, type Totals } from "../journal.ts";
 import { readCursor } from "../ledger.ts";
 import { type Item, parse, sortable, text } from "./items.ts";
 import { newest, search, type Table } from "./table.ts";
@@ -32,7 +32,7 @@ const eachPage = async (
 };
 
 /** How many records of a site end how, of each outcome up to 50,000. */
-export const totalsOf = async (table: Table, site: string): Promise<Record<Outcome, number>> => {
+export const totalsOf = async (table: Table, site: string): Promise<Totals> => {
   const count = async (outcome: Outcome) => {
     let sum = 0;
     const key = ["site_ending", `${site} ${outcome}`] as const;
@@ -41,7 +41,7 @@ export const totalsOf = async (table: Table, site: string): Promise<Record<Outco
     });
     return [outcome, sum] as const;
   };
-  return Object.fromEntries(await Promise.all(outcomes.map(count))) as Record<Outcome, number>;
+  return Object.fromEntries(await Promise.all(outcomes.map(count))) as Totals;
 };
 
 /** The alerts of an index by the hour, newest first; `from` is the time since which all are counted. */
@@ -73,11 +73,7 @@ export const flowOf = async (table: Table, site: string, since: number): Promise
   const cut = Math.max(accepted.from, mailed.from, suppressed.from);
   // The hour in which counting ended is not whole.
   const from = cut === since ? since : (Math.floor(cut / hourMilliseconds) + 1) * hourMilliseconds;
-  const hours = hoursOf({
-    accepted: accepted.counts,
-    mailed: mailed.counts,
-    suppressed: suppressed.counts,
-  });
+  const hours = hoursOf({ accepted: accepted.counts, mailed: mailed.counts, suppressed: suppressed.counts });
   const [first] = newestOne.page;
   return {
     since: from,

@@ -9,7 +9,6 @@ import {
   bodyOf,
   entryOf,
   expiresAfter,
-  type Item,
   type Key,
   keyIn,
   nameOf,
@@ -27,17 +26,16 @@ import { eventAt, keepAll, keepNumber, keepRecord, lastOf, noteAll, runsOf, unke
 import { advance, batchKeys, find, findAll, inOrder, newMark, search, type Table } from "./table.ts";
 
 const entryKey = (pk: string): Key => ({ pk, sk: "entry" });
-const runOf = (item: Item): Run => ({
-  start: Number(text(item, "sk")),
-  lowest: number(item, "lowest"),
-  highest: number(item, "highest"),
-});
 
 /** A monitor's last runs. */
 const runsIn = async (table: Table, site: string, monitor: string): Promise<Run[]> => {
   const newestFirst = { ConsistentRead: true, ScanIndexForward: false, Limit: mostRuns };
   const { Items = [] } = await search(table, undefined, ["pk", runsOf(site, monitor)], newestFirst);
-  return Items.map(runOf);
+  return Items.map((item) => ({
+    start: Number(text(item, "sk")),
+    lowest: number(item, "lowest"),
+    highest: number(item, "highest"),
+  }));
 };
 
 const read = async (table: Table, queued: QueuedAlert): Promise<Page> => {

@@ -23,11 +23,6 @@ import { batchKeys, find, findAll, inOrder, newest, search, type Table, update }
 /** How many records one search of the journal passes over at most, for a page that may then be short. */
 const mostPassedOver = 2000;
 
-const returnedOf = (item: Item): Returned & { id: string } => ({
-  ...parse<Returned>(item),
-  id: text(item, "sk").split(" ")[1] ?? "",
-});
-
 const storyOf = async (table: Table, site: string, id: string): Promise<JournalRecord | undefined> => {
   const { pk } = recordKey({ site, id });
   const strictly = { ConsistentRead: true };
@@ -121,9 +116,9 @@ export const journalIn = (table: Table): Journal => ({
   returned: async (site) => {
     const range = ["sk", "begins_with", `${site} `] as const;
     const { Items = [] } = await search(table, undefined, ["pk", "returned"], {}, range);
-    return Items.map(returnedOf)
-      .toSorted((a, b) => b.at - a.at)
-      .slice(0, mostReturned);
+    const idOf = (item: Item) => text(item, "sk").split(" ")[1] ?? "";
+    const reports = Items.map((item) => ({ ...parse<Returned>(item), id: idOf(item) }));
+    return reports.sort((a, b) => b.at - a.at).slice(0, mostReturned);
   },
   journal: (query) => journalOf(table, query),
   problems: async ({ site, before, limit }) => {

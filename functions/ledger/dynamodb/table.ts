@@ -57,10 +57,7 @@ export const findAll = async (table: Table, keys: readonly Key[]): Promise<Map<s
 export const inOrder = (keys: readonly Key[], found: Map<string, Item>): Item[] =>
   keys.map((key) => found.get(nameOf(key))).filter((item) => item !== undefined);
 
-/**
- * Sets attributes, but those of `kept` only where there is none, and removes those that are undefined; false if the
- * item is not as the condition needs it.
- */
+/** Sets attributes, those of `kept` only where there is none, and removes undefined ones. False: the condition fails. */
 export const update = async (
   table: Table,
   key: Key,

@@ -10,10 +10,7 @@ export type Statement = string | readonly string[];
 
 export const textOf = (statement: Statement): string => [statement].flat().join("?");
 
-/**
- * The functions of both SQLite engines: node:sqlite and a Durable Object's storage. All calls but `together` are
- * synchronous.
- */
+/** The functions of node:sqlite and of a Durable Object's storage. All calls but `together` are synchronous. */
 export type SqlEngine = {
   exec(script: string): void;
   all(statement: Statement, ...values: Value[]): Row[];

@@ -1,7 +1,7 @@
 import { contactKey } from "../../address.ts";
 import type { Returned } from "../../deliver/returned.ts";
 import { type Flow, hourMilliseconds, hoursOf, lastMailed, mailedAt } from "../flow.ts";
-import { type JournalRecord, type Outcome, outcomes } from "../journal.ts";
+import { type JournalRecord, type Outcome, outcomes, type Totals } from "../journal.ts";
 import {
   cursorOf,
   type Journal,
@@ -29,7 +29,6 @@ const indexFor = ({ object, contact, outcome }: JournalQuery): string => {
 
 const search = (engine: SqlEngine, query: JournalQuery): Listing<JournalRecord> => {
   const { site, object, contact, outcome, before, limit } = query;
-  const [at, id] = readCursor(before);
   const ending = outcome === "pending" ? null : outcome;
   const items = engine
     .all(
@@ -42,8 +41,7 @@ const search = (engine: SqlEngine, query: JournalQuery): Listing<JournalRecord> 
        ORDER BY received_at DESC, id DESC LIMIT ?)
        JOIN journal USING (site, id) ORDER BY received_at DESC, id DESC`,
       site,
-      at,
-      id,
+      ...readCursor(before),
       ...[object, contact && contactKey(contact), ending].filter((value) => value !== undefined),
       limit,
     )
@@ -68,17 +66,12 @@ const problemsOf = (
 };
 
 const flowOf = (engine: SqlEngine, site: string, since: number): Flow => {
-  const counts = (which: string) =>
-    new Map(
-      engine
-        .all(
-          `SELECT received_at / ${hourMilliseconds} AS hour, count(*) AS count FROM journal
-           WHERE site = ? ${which} AND received_at >= ? GROUP BY hour`,
-          site,
-          since,
-        )
-        .map(({ hour, count }) => [Number(hour), Number(count)]),
-    );
+  const counts = (which: string) => {
+    const statement = `SELECT received_at / ${hourMilliseconds} AS hour, count(*) AS count FROM journal
+      WHERE site = ? ${which} AND received_at >= ? GROUP BY hour`;
+    const rows = engine.all(statement, site, since);
+    return new Map(rows.map(({ hour, count }) => [Number(hour), Number(count)]));
+  };
   const [last] = engine.all`SELECT max(received_at) AS at FROM journal WHERE site = ${site}`;
   const mails = engine.all`SELECT body FROM journal WHERE site = ${site} AND ending = 'mailed'
     ORDER BY received_at DESC, id DESC LIMIT ${lastMailed}`;
@@ -132,10 +125,7 @@ export const journalIn = (engine: SqlEngine): Journal => ({
   totals: async (site) => {
     const rows = engine.all`SELECT outcome, records FROM tally WHERE site = ${site}`;
     const count = (outcome: Outcome) => Number(rows.find((row) => row.outcome === outcome)?.records ?? 0);
-    return Object.fromEntries(outcomes.map((outcome) => [outcome, count(outcome)])) as Record<
-      Outcome,
-      number
-    >;
+    return Object.fromEntries(outcomes.map((outcome) => [outcome, count(outcome)])) as Totals;
   },
   flow: async (site, since) => flowOf(engine, site, since),
 });
