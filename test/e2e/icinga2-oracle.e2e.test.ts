@@ -93,7 +93,7 @@ const set = async (states: Record<string, keyof typeof codes>) => {
     };
   });
   icinga.tell(...results.map(({ command }) => command));
-  await until(`Icinga has ${JSON.stringify(states)}`, 30, () => {
+  await until(`Icinga has ${JSON.stringify(states)}`, 90, () => {
     const log = icinga.log();
     return results.every(({ text }) => log.includes(text));
   });
@@ -107,7 +107,7 @@ const on = (names: string, state: keyof typeof codes) =>
 
 /** Waits for Icinga's timer, which runs every five seconds: it escalates and repeats what was posted after `before`. */
 const timer = async (before: number) => {
-  await until("Icinga has escalated and repeated", 30, () => {
+  await until("Icinga has escalated and repeated", 90, () => {
     const contacts = tape
       .posted()
       .slice(before)
@@ -127,7 +127,7 @@ const restart = async (signal: "SIGTERM" | "SIGKILL") => {
   const { stdout } = await promisify(execFile)("ps", ["-o", "pid=", "--ppid", pid]);
   const pids = [pid, ...stdout.split("\n").filter(Boolean)].map(Number);
   for (const one of signal === "SIGKILL" ? pids : pids.slice(0, 1)) process.kill(one, signal);
-  await until("Icinga has ended", 30, () => pids.every((one) => !existsSync(`/proc/${one}`)));
+  await until("Icinga has ended", 90, () => pids.every((one) => !existsSync(`/proc/${one}`)));
   await setTimeout(1000);
   neverRun += sent() - tape.posted().length;
   rmSync(at("icinga2.cmd"), { force: true });

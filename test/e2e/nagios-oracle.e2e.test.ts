@@ -124,7 +124,7 @@ const set = async (states: Record<string, keyof typeof codes>) => {
       : `PROCESS_SERVICE_CHECK_RESULT;${host};${service};${codes[state]};${text}`,
   );
   tell(...commands);
-  await until(`the core has ${JSON.stringify(states)}`, 30, () => {
+  await until(`the core has ${JSON.stringify(states)}`, 90, () => {
     const status = file("var/status.dat");
     return results.every(({ text }) => status.includes(text));
   });
@@ -134,7 +134,7 @@ const set = async (states: Record<string, keyof typeof codes>) => {
 const on = (names: string, state: keyof typeof codes) =>
   Object.fromEntries(names.split(" ").map((name) => [/^[A-Z]/.test(name) ? `app01/${name}` : name, state]));
 const logged = (text: string, times = 1) =>
-  until(`${times} times in the log: ${text}`, 30, () => file("nagios.log").split(text).length > times);
+  until(`${times} times in the log: ${text}`, 90, () => file("nagios.log").split(text).length > times);
 /** The period of a contact: `always` or `never`. */
 const work = (contact: string, period: string) =>
   tell(

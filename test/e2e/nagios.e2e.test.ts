@@ -78,10 +78,10 @@ describe("a real Nagios, the shim, the bridge and a real Postfix with AUTH and S
       join(lab.folder, "nagios/rw/nagios.cmd"),
       `[${Math.floor(Date.now() / 1000)}] ${external}\n`,
     );
-    await until("acknowledged", 30, async () => (await notified(/ACKNOWLEDGEMENT/)) === 2);
+    await until("acknowledged", 90, async () => (await notified(/ACKNOWLEDGEMENT/)) === 2);
     await nagios("set", "web01/HTTP", "OK", "HTTP OK");
-    await until("recovered", 30, async () => (await notified(/;web01;HTTP;OK;/)) === 2);
-    await until("all posted", 30, async () => accepted().length === (await notifications()).length);
+    await until("recovered", 90, async () => (await notified(/;web01;HTTP;OK;/)) === 2);
+    await until("all posted", 90, async () => accepted().length === (await notifications()).length);
     await settled();
     const { seen, looks } = watched();
     await nagios("stop");
@@ -111,10 +111,10 @@ describe("a real Nagios, the shim, the bridge and a real Postfix with AUTH and S
     const before = accepted().length;
     await startNagios("scripts/monitors/nagios-without-environment.cfg", "-E", "-i", "0");
     await nagios("set", "db01/Disk", "CRITICAL", "DISK CRITICAL - /var is at 99% of `50` GB");
-    await until("notified", 30, async () => (await notified(/;db01;Disk;CRITICAL;/)) === 2);
+    await until("notified", 90, async () => (await notified(/;db01;Disk;CRITICAL;/)) === 2);
     await nagios("set", "db01", "DOWN", "PING CRITICAL - Packet loss = 100%");
-    await until("host notified", 30, async () => (await notified(/HOST NOTIFICATION: \w+;db01;DOWN;/)) === 2);
-    await until("all posted", 30, async () => accepted().length - before === (await notifications()).length);
+    await until("host notified", 90, async () => (await notified(/HOST NOTIFICATION: \w+;db01;DOWN;/)) === 2);
+    await until("all posted", 90, async () => accepted().length - before === (await notifications()).length);
     await settled();
     await nagios("stop");
     const [disk, host] = ((await received()).get("dba@example.com") ?? []).slice(-2);
@@ -180,7 +180,7 @@ describe("a bridge that is killed with 200 alerts queued", () => {
       60,
       async () => new Set((await mine()).map((mail) => mail.messageId)).size === 200,
     );
-    await until("all have endings", 30, async () => {
+    await until("all have endings", 90, async () => {
       const story = await fetch(`${bridge.url}/v1/alerts/killed-alert-199`, {
         headers: { Authorization: `Bearer ${settings.token}` },
       });

@@ -127,9 +127,9 @@ export const plants: Record<string, Plant & { modes: string }> = {
     modes: "plain",
     file: "functions/compose/body.ts",
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the text of one.
-    text: 'alert.output ? `\\n${alert.output}\\n` : "",',
+    text: 'alert.output ? `\\n${wrapped(alert.output)}\\n` : "",',
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the text of one.
-    instead: 'alert.output ? `\\n${alert.state}\\n` : "",',
+    instead: 'alert.output ? `\\n${wrapped(alert.state)}\\n` : "",',
   },
   "one-run-of-numbers": {
     breaks: "a number that is issued again after a restart names the same notification",
