@@ -6,6 +6,7 @@ import {
   type Bridge,
   bridgeSettings,
   installShim,
+  joined,
   type Lab,
   mailsIn,
   openLab,
@@ -73,8 +74,6 @@ const mailsOf = async (contact: string, object: string): Promise<Email[]> =>
   (await mailsIn(relay.maildir)).filter(
     ({ to, subject }) => to?.[0]?.address === `${contact}@example.com` && subject?.endsWith(object),
   );
-/** A text with the lines of each sentence joined. */
-const joined = (text = "") => text.replaceAll(/(?<!\n)\n(?!\n)/g, " ");
 const subjects = async (contact: string, object: string) =>
   (await mailsOf(contact, object)).map(({ subject }) => subject?.slice(1, -object.length - 2));
 

@@ -128,6 +128,9 @@ const writtenAt = (file: string): number => {
   return Number(seconds) * 1e6 + Number(microseconds);
 };
 
+/** The text of a mail with the lines of each sentence joined. */
+export const joined = (text = ""): string => text.replaceAll(/(?<!\n)\n(?!\n)/g, " ");
+
 /** Every mail in a maildir, oldest first as the relay wrote them. */
 export const mailsIn = async (maildir: string): Promise<Email[]> => {
   const files = readdirSync(maildir).sort((one, other) => writtenAt(one) - writtenAt(other));

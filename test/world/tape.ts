@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { type Lab, mailsIn, type Shim, until } from "./lab.ts";
+import { joined, type Lab, mailsIn, type Shim, until } from "./lab.ts";
 import type { Received } from "./tape-judge.ts";
 
 /** One run of a notification command: what the core told, and whom. */
@@ -157,5 +157,5 @@ export const receivedIn = async (maildir: string): Promise<Received[]> =>
   (await mailsIn(maildir)).map(({ to, subject = "", text = "" }) => ({
     mailbox: to?.[0]?.address ?? "",
     subject,
-    text: text.replaceAll(/(?<!\n)\n(?!\n)/g, " "),
+    text: joined(text),
   }));
