@@ -20,7 +20,7 @@ let settings: BridgeSettings;
 beforeAll(async () => {
   lab = openLab();
   relay = await startRelay(lab);
-  settings = bridgeSettings(lab, relay, 18_788);
+  settings = bridgeSettings(lab, relay, 18_768);
   const state = settings.environment.HARDSTATE_STATE ?? "";
   mkdirSync(state);
   execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", state]);

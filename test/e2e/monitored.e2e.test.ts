@@ -62,7 +62,7 @@ const state = (service: string) => nagios("state", `web01/${service}`);
 beforeAll(async () => {
   lab = openLab();
   relay = await startRelay(lab);
-  settings = bridgeSettings(lab, relay, 18_789);
+  settings = bridgeSettings(lab, relay, 18_769);
   bridge = await startBridge(lab, settings);
   shim = await installShim(lab, bridge.url, settings.token, "nagios");
   lab.onStop(() => nagios("stop"));

@@ -436,7 +436,7 @@ describe("two Nagios that watch the same", () => {
   let b: Monitor;
   beforeAll(async () => {
     lab = openLab();
-    stage = await raise(lab, 18_794, ["A", "B"]);
+    stage = await raise(lab, 18_774, ["A", "B"]);
     stage.openGate();
     [a, b] = stage.monitors as [Monitor, Monitor];
   });

@@ -89,13 +89,13 @@ const settingsFor = (relay: ScriptedRelay, burst: string): Record<string, string
 
 const onNode: Start = async (relay, burst) => {
   const bridge = await startBridge(lab, {
-    port: 20_880,
+    port: 22_880,
     token,
     environment: {
       ...settingsFor(relay, burst),
       HARDSTATE_RELAY_CA_FILE: authorities,
       HARDSTATE_STATE: join(lab.folder, newName("node")),
-      HARDSTATE_PORT: "20880",
+      HARDSTATE_PORT: "22880",
     },
   });
   return { url: bridge.url, stop: () => bridge.kill("SIGTERM") };
