@@ -23,5 +23,8 @@ export const bodyWithin = (
   };
 };
 
-/** A body that was cut off. */
-export const cutOffWords = "The body was cut off.";
+/** The form of a body, in small letters: its Content-Type without parameters. Undefined: it is compressed. */
+export const formOf = (c: Context): string | undefined =>
+  c.req.header("Content-Encoding")
+    ? undefined
+    : (c.req.header("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase();

@@ -18,8 +18,6 @@ export type QueryParts = {
   ledger: Ledger;
   clock: () => number;
   refusals: LoggedRefusals;
-  /** Writes what is counted in memory alone, before the status is read. */
-  flush: () => Promise<void>;
 };
 
 /** The results by which the journal can be searched. */
@@ -147,7 +145,6 @@ export const addQueries = (app: App, parts: QueryParts): void => {
   app.get("/v1/status", async (c) => {
     const site = c.get("site");
     try {
-      await parts.flush();
       const { status } = await readStatus(parts, site, clock());
       const plain = c.req.header("Accept")?.trim().toLowerCase().startsWith("text/plain");
       return plain ? c.text(asLines(status)) : answer(status);

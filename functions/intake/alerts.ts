@@ -1,41 +1,24 @@
 import { setImmediate } from "node:timers/promises";
-import type { Context, MiddlewareHandler } from "hono";
-import type { Aliases, AllowList } from "../address.ts";
+import type { Context } from "hono";
 import { type Fault, objectName } from "../alert.ts";
-import { bodyWithin, cutOffWords } from "../api/body.ts";
+import { formOf } from "../api/body.ts";
 import { fewFaults, fewIds, fewRejections, type RejectedItem } from "../api/bounded.ts";
 import type { App } from "../api/queries.ts";
-import { answer, type LoggedRefusals, onlyMethod, type RefusalName } from "../api/refusals.ts";
+import { answer, onlyMethod, type RefusalName } from "../api/refusals.ts";
 import type { Posted } from "../api/shapes.ts";
+import { operatorSite } from "../identity.ts";
 import type { Rejected } from "../ledger/rejection.ts";
 import { type QueuedAlert, toMessage } from "../queue/message.ts";
-import type { Queue } from "../queue/queue.ts";
-import type { Report } from "../report/event.ts";
-import type { Rate } from "../time.ts";
+import type { Doors } from "./app.ts";
 import { formPost, forms, type Item, idOf, itemsOf } from "./items.ts";
-import type { Limiter } from "./limit.ts";
 import { inMacros } from "./monitors.ts";
 import { type Circumstances, readPost } from "./post.ts";
-import { monitorOf, readableParts, type turnAway } from "./turned-away.ts";
+import { monitorOf, readableParts } from "./turned-away.ts";
 
 export const mostBytes = 256 * 1024;
 export const mostAlerts = 100;
 /** A post for more mailboxes is processed in parts of so many, with other requests in between. */
 const mailboxesAtOnce = 200;
-
-export type AlertParts = {
-  aliases: Aliases;
-  allowed: AllowList;
-  /** Whether several sites use the bridge: their mails name them. */
-  severalSites: boolean;
-  queue: Pick<Queue, "send">;
-  clock: () => number;
-  report: Report;
-  rate?: Rate;
-  refusals: LoggedRefusals;
-  limiter: Limiter;
-  away: ReturnType<typeof turnAway>;
-};
 
 /** A post as it was read: the alerts to queue, and what is said about each item. */
 type ReadItems = {
@@ -110,7 +93,7 @@ const readItems = async (
 
 /** Puts alerts on the queue, and reports each. Resolves to a refusal if the queue does not have all of them. */
 const enqueue = async (
-  { queue, clock, report, rate, refusals, limiter }: AlertParts,
+  { queue, clock, report, rate, refusals, limiter }: Doors,
   site: string,
   queued: readonly QueuedAlert[],
 ): Promise<Response | undefined> => {
@@ -143,7 +126,7 @@ const enqueue = async (
 
 /** Rejects all of a post: in the answer, in the log, against the rate, and in the ledger. */
 const rejecting =
-  ({ clock, rate, refusals, limiter, away }: AlertParts, c: Context, site: string, probe: boolean) =>
+  ({ clock, rate, refusals, limiter, away }: Doors, c: Context, site: string, probe: boolean) =>
   async (
     name: RefusalName,
     detail: string,
@@ -164,14 +147,14 @@ const sentAt = (c: Context): number =>
   // biome-ignore lint/style/noRestrictedGlobals: it reads a text, and no clock.
   Date.parse(c.req.header("Date") ?? "");
 
-const post = async (parts: AlertParts, c: Context, site: string): Promise<Response> => {
+const post = async (parts: Doors, severalSites: boolean, c: Context, site: string): Promise<Response> => {
   const { clock, report, rate, limiter, away } = parts;
-  const form = (c.req.header("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+  const form = formOf(c);
   const text = await c.req.text();
   // A post of notify --test: its refusal loses no alert.
   const probe = c.req.header("X-Hardstate-Probe") !== undefined || text.trim() === "";
   const rejectAll = rejecting(parts, c, site, probe);
-  if (!forms.includes(form) || c.req.header("Content-Encoding")) {
+  if (form === undefined || !forms.includes(form)) {
     const expected = `${forms.join(", ")}, not compressed`;
     return rejectAll("not-supported", `Send ${expected}.`, [{ field: "Content-Type", expected }]);
   }
@@ -188,7 +171,7 @@ const post = async (parts: AlertParts, c: Context, site: string): Promise<Respon
 
   const now = clock();
   const sent = sentAt(c);
-  const { aliases, allowed, severalSites } = parts;
+  const { aliases, allowed } = parts;
   const behind = Number.isFinite(sent) && { clockBehind: now - sent };
   const circumstances = { site, now, ...behind, aliases, allowed, severalSites };
   const origin = { monitor: monitorOf(c), inForm: form === formPost };
@@ -212,16 +195,9 @@ const post = async (parts: AlertParts, c: Context, site: string): Promise<Respon
 };
 
 /** Adds POST /v1/alerts. */
-export const addAlerts = (
-  app: App,
-  parts: AlertParts,
-  ...checks: [MiddlewareHandler, MiddlewareHandler]
-): void => {
-  const { refuse } = parts.refusals;
-  const whole = bodyWithin(mostBytes, {
-    tooLarge: (c) => refuse("too-large", `At most ${mostBytes} bytes.`, { site: c.get("site") }),
-    cutOff: (c) => refuse("not-readable", cutOffWords, { site: c.get("site") }),
-  });
-  app.post("/v1/alerts", ...checks, whole, (c) => post(parts, c, c.get("site")));
+export const addAlerts = (app: App, doors: Doors): void => {
+  const sites = new Set(doors.tokens.map(({ site }) => site));
+  sites.delete(operatorSite);
+  app.post("/v1/alerts", (c) => post(doors, sites.size > 1, c, c.get("site")));
   app.all("/v1/alerts", onlyMethod("POST", "POST alerts here."));
 };

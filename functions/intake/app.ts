@@ -1,22 +1,34 @@
 import { type Context, Hono, type MiddlewareHandler } from "hono";
+import type { Aliases, AllowList } from "../address.ts";
+import { bodyWithin } from "../api/body.ts";
 import { type App, addQueries } from "../api/queries.ts";
-import { answer, errorWords, loggedRefusals, onlyMethod, refusal, takesNothing } from "../api/refusals.ts";
+import {
+  answer,
+  errorWords,
+  type LoggedRefusals,
+  loggedRefusals,
+  onlyMethod,
+  refusal,
+  takesNothing,
+} from "../api/refusals.ts";
 import type { SiteToken } from "../config.ts";
 import { operatorSite } from "../identity.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Report } from "../report/event.ts";
 import type { Rate } from "../time.ts";
-import { type AlertParts, addAlerts } from "./alerts.ts";
+import { addAlerts, mostBytes } from "./alerts.ts";
 import { addHeartbeats } from "./heartbeats.ts";
 import { atMostEvery, type Limiter, rateLimiter, wrongTokens } from "./limit.ts";
 import { quota } from "./quota.ts";
 import { addRedrive } from "./redrive.ts";
-import { addReturns } from "./returns.ts";
+import { addReturns, mostReportBytes } from "./returns.ts";
 import { tokenFinder } from "./token.ts";
 import { monitorOf, turnAway } from "./turned-away.ts";
 
-export type IntakeParts = Pick<AlertParts, "aliases" | "allowed"> & {
+export type IntakeParts = {
+  aliases: Aliases;
+  allowed: AllowList;
   tokens: readonly SiteToken[];
   queue: Queue;
   ledger: Ledger;
@@ -32,6 +44,12 @@ export type IntakeParts = Pick<AlertParts, "aliases" | "allowed"> & {
   scrape?: (site: string) => Promise<{ text: string; contentType: string }>;
 };
 
+/** The parts of intake that a request meets, and what its answers share. */
+export type Doors = IntakeParts & {
+  refusals: LoggedRefusals;
+  limiter: Limiter;
+  away: ReturnType<typeof turnAway>;
+};
 type SiteMiddleware = MiddlewareHandler<{ Variables: { site: string } }>;
 
 /** Anybody may call /readyz, and each answer costs calls to AWS. */
@@ -60,17 +78,8 @@ const addHealth = (app: App, { queue, ledger, clock, report }: IntakeParts) => {
   for (const path of ["/healthz", "/readyz"]) app.all(path, onlyMethod("GET"));
 };
 
-type Refusing = {
-  refusals: ReturnType<typeof loggedRefusals>;
-  limiter: Limiter;
-  away: ReturnType<typeof turnAway>;
-};
-
 /** Finds the site of each request by its token, and refuses all others. */
-const authorising = (
-  { tokens, clock }: IntakeParts,
-  { refusals, limiter, away }: Refusing,
-): SiteMiddleware => {
+const authorising = ({ tokens, clock, refusals, limiter, away }: Doors): SiteMiddleware => {
   const tokenOf = tokenFinder(tokens);
   const siteOf = (authorization: string | undefined): string | undefined =>
     tokenOf(/^Bearer ([\x21-\x7e]{1,256})$/.exec(authorization ?? "")?.[1] ?? "")?.site;
@@ -99,38 +108,9 @@ const authorising = (
   };
 };
 
-/**
- * The HTTP side of the bridge, for any runtime. It answers 202 only after the queue's commit. Every refusal before that
- * means that nothing was accepted, or that it is safe to send all of it again.
- */
-export const intake = (parts: IntakeParts): App => {
-  const { ledger, queue, clock, report, scrape, openapi } = parts;
-  const refusals = loggedRefusals(report);
-  const [limiter, away] = [rateLimiter(), turnAway(parts)];
-  const app: App = new Hono();
-  app.onError((error) => {
-    report({ event: "failed", during: "a request", error: error.stack ?? error.message });
-    return refusal("unavailable", "Something went wrong here; the log has it.");
-  });
-  app.notFound(() => refusal("not-found", "docs/http-api.md lists the paths."));
-  addHealth(app, parts);
-  if (openapi) app.get("/openapi.json", () => answer(openapi())).all("/openapi.json", onlyMethod("GET"));
-
-  const authorise = authorising(parts, { refusals, limiter, away });
-  app.use("/v1/*", authorise);
-  // The console's first page shows the wrong tokens.
-  app.use("/", async (_, next) => {
-    await away.writeWrongTokens();
-    return next();
-  });
-  if (scrape) {
-    app.get("/metrics", authorise, async (c) => {
-      const { text, contentType } = await scrape(c.get("site"));
-      return new Response(text, { headers: { "Content-Type": contentType } });
-    });
-    app.all("/metrics", onlyMethod("GET"));
-  }
-
+/** Adds what is checked of each post before it is read: who sends it, how often, and how many bytes it has. */
+const addChecks = (app: App, doors: Doors) => {
+  const { clock, refusals, limiter } = doors;
   /** Alerts of the operators' site could look like the bridge's own notices. */
   const ofMonitors: SiteMiddleware = async (c, next) => {
     const site = c.get("site");
@@ -145,17 +125,60 @@ export const intake = (parts: IntakeParts): App => {
       const full = limiter.take(` ${kind} ${site}`, besideRate, clock());
       return full ? refusals.tooMany(`This site sends too many ${kind}.`, full, { site }) : next();
     };
-  const severalSites =
-    new Set(parts.tokens.flatMap(({ site }) => (site === operatorSite ? [] : site))).size > 1;
-  addAlerts(
-    app,
-    { ...parts, severalSites, refusals, limiter, away },
-    ofMonitors,
-    quota(parts, refusals, limiter),
-  );
-  addReturns(app, parts, refusals, withinBesideRate("reports"));
-  addHeartbeats(app, parts, refusals, ofMonitors, withinBesideRate("heartbeats"));
-  addQueries(app, { queue, ledger, clock, refusals, flush: away.writeWrongTokens });
-  addRedrive(app, parts, refusals);
+  const cutOff = (c: Context) =>
+    refusals.refuse("not-readable", "The body was cut off.", { site: c.get("site") });
+  const within = (bytes: number, words = "") =>
+    bodyWithin(bytes, {
+      tooLarge: (c) =>
+        refusals.refuse("too-large", `At most ${bytes} bytes${words}.`, { site: c.get("site") }),
+      cutOff,
+    });
+  // The log does not have a larger one: no alert is in it.
+  const small = bodyWithin(1024, { tooLarge: () => refusal("too-large", "At most 1024 bytes."), cutOff });
+  app.post("/v1/alerts", ofMonitors, quota(doors), within(mostBytes));
+  const enough = ": the first of them are enough";
+  app.post("/v1/returns", withinBesideRate("reports"), within(mostReportBytes, enough));
+  app.put("/v1/heartbeat", ofMonitors, withinBesideRate("heartbeats"), small);
+  app.post("/v1/dead-letters/redrive", small);
+};
+
+/**
+ * The HTTP side of the bridge, for any runtime. It answers 202 only after the queue's commit. Every refusal before that
+ * means that nothing was accepted, or that it is safe to send all of it again.
+ */
+export const intake = (parts: IntakeParts): App => {
+  const { report, scrape, openapi } = parts;
+  const away = turnAway(parts);
+  const doors: Doors = { ...parts, refusals: loggedRefusals(report), limiter: rateLimiter(), away };
+  const app: App = new Hono();
+  app.onError((error) => {
+    report({ event: "failed", during: "a request", error: error.stack ?? error.message });
+    return refusal("unavailable", "Something went wrong here; the log has it.");
+  });
+  app.notFound(() => refusal("not-found", "docs/http-api.md lists the paths."));
+  addHealth(app, parts);
+  if (openapi) app.get("/openapi.json", () => answer(openapi())).all("/openapi.json", onlyMethod("GET"));
+
+  const authorise = authorising(doors);
+  app.use("/v1/*", authorise);
+  // The status and the console's first page tell the wrong tokens.
+  for (const path of ["/", "/v1/status"])
+    app.use(path, async (_, next) => {
+      await away.writeWrongTokens();
+      return next();
+    });
+  if (scrape) {
+    app.get("/metrics", authorise, async (c) => {
+      const { text, contentType } = await scrape(c.get("site"));
+      return new Response(text, { headers: { "Content-Type": contentType } });
+    });
+    app.all("/metrics", onlyMethod("GET"));
+  }
+  addChecks(app, doors);
+  addAlerts(app, doors);
+  addReturns(app, doors);
+  addHeartbeats(app, doors);
+  addQueries(app, doors);
+  addRedrive(app, doors);
   return app;
 };

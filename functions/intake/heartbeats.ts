@@ -1,12 +1,11 @@
-import type { MiddlewareHandler } from "hono";
 import * as v from "valibot";
 import { read } from "../alert.ts";
-import { bodyWithin, cutOffWords } from "../api/body.ts";
 import type { App } from "../api/queries.ts";
-import { answer, type LoggedRefusals, onlyMethod, refusal } from "../api/refusals.ts";
+import { answer, onlyMethod } from "../api/refusals.ts";
 import type { Heartbeat } from "../ledger/heartbeat.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { untilWritten } from "../until-written.ts";
+import type { Doors } from "./app.ts";
 import { parseObject } from "./items.ts";
 
 export const heartbeatPost = v.object({
@@ -38,23 +37,14 @@ const beat = async (
 };
 
 /** Adds PUT /v1/heartbeat. */
-export const addHeartbeats = (
-  app: App,
-  { ledger, clock }: { ledger: Ledger; clock: () => number },
-  { refuse, unavailable }: LoggedRefusals,
-  ...checks: [MiddlewareHandler, MiddlewareHandler]
-): void => {
-  const smallBody = bodyWithin(1024, {
-    tooLarge: () => refusal("too-large", "At most 1024 bytes."),
-    cutOff: (c) => refuse("not-readable", cutOffWords, { site: c.get("site") }),
-  });
-  app.put("/v1/heartbeat", ...checks, smallBody, async (c) => {
+export const addHeartbeats = (app: App, { ledger, clock, refusals }: Doors): void => {
+  app.put("/v1/heartbeat", async (c) => {
     const site = c.get("site");
     const item = parseObject(await c.req.text());
     const reading =
       item.faults.length > 0 ? { ok: false as const, ...item } : read(heartbeatPost, item.input);
     if (!reading.ok)
-      return refuse("not-valid", 'Send {"monitor":"NAME"}, or monitor=NAME as a form.', {
+      return refusals.refuse("not-valid", 'Send {"monitor":"NAME"}, or monitor=NAME as a form.', {
         site,
         faults: reading.faults,
       });
@@ -62,10 +52,10 @@ export const addHeartbeats = (
       const heartbeat = await beat(ledger, site, reading.value.monitor, clock());
       if (heartbeat) return answer({ site, monitor: heartbeat.monitor, at: heartbeat.at });
     } catch (error) {
-      return unavailable("ledger", error);
+      return refusals.unavailable("ledger", error);
     }
     const faults = [{ field: "monitor", expected: "one of those that were heard in the last 30 days" }];
-    return refuse("not-valid", `This site has ${mostMonitors} monitors already.`, { site, faults });
+    return refusals.refuse("not-valid", `This site has ${mostMonitors} monitors already.`, { site, faults });
   });
   app.all("/v1/heartbeat", onlyMethod("PUT"));
 };

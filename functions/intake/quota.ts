@@ -1,9 +1,6 @@
 import type { MiddlewareHandler } from "hono";
-import type { LoggedRefusals } from "../api/refusals.ts";
-import type { SiteToken } from "../config.ts";
-import type { Queue } from "../queue/queue.ts";
-import type { Rate } from "../time.ts";
-import { atMostEvery, type Limiter } from "./limit.ts";
+import type { Doors } from "./app.ts";
+import { atMostEvery } from "./limit.ts";
 
 /**
  * So much of one site's alerts may wait in the queue. 10,000 services that fail at once, with five contacts and 2 KB each,
@@ -15,19 +12,15 @@ const quotaRetrySeconds = 60;
 /** The queue is asked so often how much of a site waits. */
 const quotaMilliseconds = 250;
 
-type QuotaParts = {
-  tokens: readonly SiteToken[];
-  queue: Pick<Queue, "waitingBytes">;
-  clock: () => number;
-  rate?: Rate;
-};
-
 /** Refuses posts of a site beyond its rate or its quota, before the body is read. The body's alerts are charged later. */
-export const quota = (
-  { tokens, queue, clock, rate }: QuotaParts,
-  { tooMany, unavailable }: LoggedRefusals,
-  limiter: Limiter,
-): MiddlewareHandler<{ Variables: { site: string } }> => {
+export const quota = ({
+  tokens,
+  queue,
+  clock,
+  rate,
+  refusals,
+  limiter,
+}: Doors): MiddlewareHandler<{ Variables: { site: string } }> => {
   /** The sites whose last post exceeded the quota. */
   const over = new Set<string>();
   const bytesOf = new Map(
@@ -36,12 +29,13 @@ export const quota = (
   return async (c, next) => {
     const site = c.get("site");
     const full = rate && limiter.take(site, rate, clock());
-    if (full) return tooMany("This site posts more alerts than HARDSTATE_RATE allows.", full, { site });
+    if (full)
+      return refusals.tooMany("This site posts more alerts than HARDSTATE_RATE allows.", full, { site });
     let bytes: number | undefined;
     try {
       bytes = await bytesOf.get(site)?.();
     } catch (error) {
-      return unavailable("queue", error);
+      return refusals.unavailable("queue", error);
     }
     const first = !over.has(site);
     if (bytes === undefined || bytes < mostWaitingBytes) {
@@ -50,6 +44,6 @@ export const quota = (
     }
     over.add(site);
     const detail = `${mostWaitingBytes / 1024 ** 2} MiB of this site's alerts wait for their mail.`;
-    return tooMany(detail, { afterSeconds: quotaRetrySeconds, first }, { site });
+    return refusals.tooMany(detail, { afterSeconds: quotaRetrySeconds, first }, { site });
   };
 };

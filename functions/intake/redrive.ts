@@ -1,25 +1,15 @@
 import * as v from "valibot";
 import { read } from "../alert.ts";
-import { bodyWithin, cutOffWords } from "../api/body.ts";
 import type { App } from "../api/queries.ts";
-import { answer, type LoggedRefusals, onlyMethod, refusal } from "../api/refusals.ts";
-import type { Queue } from "../queue/queue.ts";
-import type { Report } from "../report/event.ts";
+import { answer, onlyMethod, refusal } from "../api/refusals.ts";
+import type { Doors } from "./app.ts";
 import { parseOne } from "./items.ts";
 
 export const redriveOrder = v.strictObject({ id: v.optional(v.string()) });
 
 /** Adds POST /v1/dead-letters/redrive: one dead letter of the token's site, or all, go back to the queue. */
-export const addRedrive = (
-  app: App,
-  { queue, report }: { queue: Pick<Queue, "redrive">; report: Report },
-  { refuse, unavailable }: LoggedRefusals,
-): void => {
-  const smallBody = bodyWithin(1024, {
-    tooLarge: () => refusal("too-large", "At most 1024 bytes."),
-    cutOff: (c) => refuse("not-readable", cutOffWords, { site: c.get("site") }),
-  });
-  app.post("/v1/dead-letters/redrive", smallBody, async (c) => {
+export const addRedrive = (app: App, { queue, report, refusals }: Doors): void => {
+  app.post("/v1/dead-letters/redrive", async (c) => {
     const site = c.get("site");
     const expected = 'an object: {"id": "..."} for one dead letter, {} for all';
     const item = parseOne((await c.req.text()) || "{}");
@@ -27,7 +17,10 @@ export const addRedrive = (
     const order = item.faults.length === 0 && !Array.isArray(item.input) ? item.input : undefined;
     const reading = read(redriveOrder, order);
     if (!reading.ok)
-      return refuse("not-readable", "Nothing was put back.", { site, faults: [{ field: "body", expected }] });
+      return refusals.refuse("not-readable", "Nothing was put back.", {
+        site,
+        faults: [{ field: "body", expected }],
+      });
     const { id } = reading.value;
     try {
       const count = await queue.redrive({ site, id });
@@ -36,7 +29,7 @@ export const addRedrive = (
       report({ event: "redriven", site, id, count });
       return answer({ redriven: count });
     } catch (error) {
-      return unavailable("queue", error);
+      return refusals.unavailable("queue", error);
     }
   });
   app.all("/v1/dead-letters/redrive", onlyMethod("POST"));

@@ -1,11 +1,11 @@
-import type { MiddlewareHandler } from "hono";
-import { bodyWithin, cutOffWords } from "../api/body.ts";
+import { formOf } from "../api/body.ts";
 import type { App } from "../api/queries.ts";
-import { answer, type LoggedRefusals, onlyMethod } from "../api/refusals.ts";
+import { answer, onlyMethod } from "../api/refusals.ts";
 import type { ReturnAnswer } from "../api/shapes.ts";
 import { operatorSite } from "../identity.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
 import { noteReturned, type ReturnParts } from "../operator/returned.ts";
+import type { Doors } from "./app.ts";
 import { readReport } from "./delivery-report.ts";
 
 /** A report is no longer than a mail of ours and what a server says about it. */
@@ -62,31 +62,19 @@ export const takeReport = async (
 };
 
 /** Adds POST /v1/returns, which takes a report of undelivered mail as message/rfc822. */
-export const addReturns = (
-  app: App,
-  parts: ReturnParts,
-  { refuse, unavailable }: LoggedRefusals,
-  withinRate: MiddlewareHandler,
-): void => {
-  const whole = bodyWithin(mostReportBytes, {
-    tooLarge: (c) =>
-      refuse("too-large", `At most ${mostReportBytes} bytes: the first of them are enough.`, {
-        site: c.get("site"),
-      }),
-    cutOff: (c) => refuse("not-readable", cutOffWords, { site: c.get("site") }),
-  });
-  app.post("/v1/returns", withinRate, whole, async (c) => {
+export const addReturns = (app: App, doors: Doors): void => {
+  const { refusals } = doors;
+  app.post("/v1/returns", async (c) => {
     const site = c.get("site");
-    const form = (c.req.header("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase();
-    if (form !== "message/rfc822" || c.req.header("Content-Encoding")) {
+    if (formOf(c) !== "message/rfc822") {
       const expected = "message/rfc822, not compressed";
       const faults = [{ field: "Content-Type", expected }];
-      return refuse("not-supported", `Send ${expected}.`, { site, faults });
+      return refusals.refuse("not-supported", `Send ${expected}.`, { site, faults });
     }
     try {
-      return answer(await takeReport(parts, site, await c.req.text()));
+      return answer(await takeReport(doors, site, await c.req.text()));
     } catch (error) {
-      return unavailable("queue or ledger", error);
+      return refusals.unavailable("queue or ledger", error);
     }
   });
   app.all("/v1/returns", onlyMethod("POST"));

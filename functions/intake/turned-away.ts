@@ -1,8 +1,8 @@
 import type { Context } from "hono";
 import { objectName } from "../alert.ts";
-import type { Ledger } from "../ledger/ledger.ts";
 import { dayOf, noteRejected, noteWrongTokens, type Rejected } from "../ledger/rejection.ts";
-import { failing, type Report } from "../report/event.ts";
+import { failing } from "../report/event.ts";
+import type { IntakeParts } from "./app.ts";
 
 /** The name that a client gives itself, where its token or its body does not say it. */
 export const monitorOf = (c: Context): string | undefined =>
@@ -45,15 +45,7 @@ const leastMilliseconds = 10_000;
  * answer. Anybody can send a wrong token, so a process counts these in memory, and writes them to one record a day at
  * most once in ten seconds.
  */
-export const turnAway = ({
-  ledger,
-  clock,
-  report,
-}: {
-  ledger: Ledger;
-  clock: () => number;
-  report: Report;
-}) => {
+export const turnAway = ({ ledger, clock, report }: IntakeParts) => {
   /** Whether it was written. */
   const note = async (work: Promise<void>): Promise<boolean> => {
     const { promise: tooLate, reject } = Promise.withResolvers<never>();
