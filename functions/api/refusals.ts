@@ -70,36 +70,45 @@ type Particulars = {
 };
 
 /** Refusals that the log has too. */
-export const loggedRefusals = (report: Report) => ({
-  refuse: (
-    name: RefusalName,
-    detail: string,
-    { site, faults = [], ids, probe, more, ...counts }: Particulars = {},
-  ): Response => {
-    const { status } = refusals[name];
-    const few = fewFaults(faults);
-    report(
-      probe
-        ? { event: "probed", status, site }
-        : { event: "request-refused", status, reason: detail, ...few, site, ...fewIds(ids), ...counts },
-    );
-    const { faults: errors, more: others } = few;
-    return refusal(name, detail, { ...(errors.length > 0 && { errors, more: others }), ...more });
-  },
+export const loggedRefusals = (report: Report) => {
   /** Queue or ledger failed; `ids` are of the alerts that were posted or asked for. */
-  unavailable: (what: string, error: unknown, ids?: readonly string[]): Response => {
+  const unavailable = (what: string, error: unknown, ids?: readonly string[]): Response => {
     report({ event: "unavailable", what, error: errorWords(error), ...fewIds(ids) });
     return takesNothing(what);
-  },
-  /** Logged once, until something goes through again: too many posts must not fill the log. */
-  tooMany: (
-    detail: string,
-    { afterSeconds, first }: { afterSeconds: number; first: boolean },
-    { site, wrongTokens }: Pick<Particulars, "site" | "wrongTokens"> = {},
-  ): Response => {
-    if (first)
-      report({ event: "request-refused", status: 429, reason: detail, faults: [], site, wrongTokens });
-    return refusal("too-many", detail, {}, undefined, afterSeconds);
-  },
-});
+  };
+  return {
+    unavailable,
+    /** The answer of `work`, or that `what` is unavailable. */
+    orUnavailable: (
+      what: string,
+      work: () => Promise<Response>,
+      ids?: readonly string[],
+    ): Promise<Response> => work().catch((error) => unavailable(what, error, ids)),
+    refuse: (
+      name: RefusalName,
+      detail: string,
+      { site, faults = [], ids, probe, more, ...counts }: Particulars = {},
+    ): Response => {
+      const { status } = refusals[name];
+      const few = fewFaults(faults);
+      report(
+        probe
+          ? { event: "probed", status, site }
+          : { event: "request-refused", status, reason: detail, ...few, site, ...fewIds(ids), ...counts },
+      );
+      const { faults: errors, more: others } = few;
+      return refusal(name, detail, { ...(errors.length > 0 && { errors, more: others }), ...more });
+    },
+    /** Logged once, until something goes through again: too many posts must not fill the log. */
+    tooMany: (
+      detail: string,
+      { afterSeconds, first }: { afterSeconds: number; first: boolean },
+      { site, wrongTokens }: Pick<Particulars, "site" | "wrongTokens"> = {},
+    ): Response => {
+      if (first)
+        report({ event: "request-refused", status: 429, reason: detail, faults: [], site, wrongTokens });
+      return refusal("too-many", detail, {}, undefined, afterSeconds);
+    },
+  };
+};
 export type LoggedRefusals = ReturnType<typeof loggedRefusals>;

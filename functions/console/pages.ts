@@ -1,9 +1,7 @@
-import { journalOutcomes } from "../api/queries.ts";
+import { findAlert, isOutcome, journalOutcomes } from "../api/queries.ts";
 import { problemOf } from "../api/views.ts";
-import type { Outcome } from "../ledger/journal.ts";
-import { findRejection, listRejections } from "../ledger/rejection.ts";
+import { listRejections } from "../ledger/rejection.ts";
 import { readStatus } from "../operator/status.ts";
-import { deduplicationId } from "../queue/message.ts";
 import { mostDeadLetters } from "../queue/queue.ts";
 import { type Answers, type ConsoleApp, forms, framed, type Page } from "./browser.ts";
 import { curveBegin } from "./curve.ts";
@@ -19,9 +17,6 @@ import {
   storyPage,
   waitingPage,
 } from "./page.ts";
-
-const isOutcome = (word: string): word is Outcome | "rejected" =>
-  (journalOutcomes as readonly string[]).includes(word);
 
 const cursor = /^\d{1,16}\.[A-Za-z0-9._-]{1,128}$/;
 const anything = /^[\s\S]{1,2048}$/;
@@ -47,14 +42,14 @@ const showing =
     });
   };
 
-const addNow = (show: Show, { readerOf }: Answers, { queue, ledger, clock }: ConsoleParts): void => {
+const addNow = (show: Show, { readerOf }: Answers, parts: ConsoleParts): void => {
   show("/", {}, async (c, _, site) => {
-    const now = clock();
-    const [{ status, flow }, totals] = await Promise.all([
-      readStatus({ queue, ledger }, site, now, curveBegin(now)),
-      ledger.totals(site),
+    const now = parts.clock();
+    const [found, totals] = await Promise.all([
+      readStatus(parts, site, now, curveBegin(now)),
+      parts.ledger.totals(site),
     ]);
-    return c.html(nowPage(readerOf(c), { status, totals, flow }));
+    return c.html(nowPage(readerOf(c), { ...found, totals }));
   });
 };
 
@@ -77,13 +72,12 @@ const addJournal = (show: Show, { readerOf, fault }: Answers, { ledger }: Consol
   });
 };
 
-const addStory = (show: Show, { readerOf, fault }: Answers, { queue, ledger }: ConsoleParts): void => {
+const addStory = (show: Show, { readerOf, fault }: Answers, parts: ConsoleParts): void => {
   show("/alerts/:id", {}, async (c, _, site) => {
     const id = c.req.param("id") ?? "";
-    const record = await ledger.story(site, id);
+    const { record, waits, rejection } = await findAlert(parts, site, id);
     if (record) return c.html(storyPage(readerOf(c), record));
-    if (await queue.holds(deduplicationId(site, id))) return c.html(waitingPage(readerOf(c), id));
-    const rejection = await findRejection(ledger, site, id);
+    if (waits) return c.html(waitingPage(readerOf(c), id));
     if (rejection) return c.html(rejectionPage(readerOf(c), rejection));
     return fault(
       c,

@@ -3,7 +3,6 @@ import { read } from "../alert.ts";
 import type { App } from "../api/queries.ts";
 import { answer, onlyMethod } from "../api/refusals.ts";
 import type { Heartbeat } from "../ledger/heartbeat.ts";
-import type { Ledger } from "../ledger/ledger.ts";
 import { untilWritten } from "../until-written.ts";
 import type { Doors } from "./app.ts";
 import { parseObject } from "./items.ts";
@@ -17,27 +16,21 @@ export const heartbeatPost = v.object({
 /** A token of a site must not fill the ledger with names. */
 const mostMonitors = 100;
 
-/** Notes that a monitor lives now. Undefined: the site has too many. */
-const beat = async (
-  ledger: Ledger,
-  site: string,
-  monitor: string,
-  now: number,
-): Promise<Heartbeat | undefined> => {
-  const result = await untilWritten("a heartbeat", async () => {
+/** Notes that a monitor lives now; false: the site has too many. */
+const beat = ({ ledger, clock }: Doors, site: string, monitor: string): Promise<Heartbeat | false> =>
+  untilWritten("a heartbeat", async () => {
     const known = await ledger.heartbeat(site, monitor);
     if (known.revision === 0) {
       const others = (await ledger.heartbeats()).filter((one) => one.site === site);
-      if (others.length >= mostMonitors) return "too many";
+      if (others.length >= mostMonitors) return false;
     }
-    const heartbeat = { ...known, at: now };
+    const heartbeat = { ...known, at: clock() };
     return (await ledger.writeHeartbeat(heartbeat)) ? heartbeat : undefined;
   });
-  return result === "too many" ? undefined : result;
-};
 
 /** Adds PUT /v1/heartbeat. */
-export const addHeartbeats = (app: App, { ledger, clock, refusals }: Doors): void => {
+export const addHeartbeats = (app: App, doors: Doors): void => {
+  const { refusals } = doors;
   app.put("/v1/heartbeat", async (c) => {
     const site = c.get("site");
     const item = parseObject(await c.req.text());
@@ -48,14 +41,15 @@ export const addHeartbeats = (app: App, { ledger, clock, refusals }: Doors): voi
         site,
         faults: reading.faults,
       });
-    try {
-      const heartbeat = await beat(ledger, site, reading.value.monitor, clock());
+    return refusals.orUnavailable("ledger", async () => {
+      const heartbeat = await beat(doors, site, reading.value.monitor);
       if (heartbeat) return answer({ site, monitor: heartbeat.monitor, at: heartbeat.at });
-    } catch (error) {
-      return refusals.unavailable("ledger", error);
-    }
-    const faults = [{ field: "monitor", expected: "one of those that were heard in the last 30 days" }];
-    return refusals.refuse("not-valid", `This site has ${mostMonitors} monitors already.`, { site, faults });
+      const faults = [{ field: "monitor", expected: "one of those that were heard in the last 30 days" }];
+      return refusals.refuse("not-valid", `This site has ${mostMonitors} monitors already.`, {
+        site,
+        faults,
+      });
+    });
   });
   app.all("/v1/heartbeat", onlyMethod("PUT"));
 };

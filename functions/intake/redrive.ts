@@ -22,15 +22,13 @@ export const addRedrive = (app: App, { queue, report, refusals }: Doors): void =
         faults: [{ field: "body", expected }],
       });
     const { id } = reading.value;
-    try {
+    return refusals.orUnavailable("queue", async () => {
       const count = await queue.redrive({ site, id });
       if (id !== undefined && count === 0)
         return refusal("not-found", "No dead letter of this site has this id.");
       report({ event: "redriven", site, id, count });
       return answer({ redriven: count });
-    } catch (error) {
-      return refusals.unavailable("queue", error);
-    }
+    });
   });
   app.all("/v1/dead-letters/redrive", onlyMethod("POST"));
 };

@@ -71,11 +71,8 @@ export const addReturns = (app: App, doors: Doors): void => {
       const faults = [{ field: "Content-Type", expected }];
       return refusals.refuse("not-supported", `Send ${expected}.`, { site, faults });
     }
-    try {
-      return answer(await takeReport(doors, site, await c.req.text()));
-    } catch (error) {
-      return refusals.unavailable("queue or ledger", error);
-    }
+    const take = async () => answer(await takeReport(doors, site, await c.req.text()));
+    return refusals.orUnavailable("queue or ledger", take);
   });
   app.all("/v1/returns", onlyMethod("POST"));
 };
