@@ -1,4 +1,5 @@
 import type { Context } from "hono";
+import * as v from "valibot";
 import { objectName } from "../alert.ts";
 import { dayOf, noteRejected, noteWrongTokens, type Rejected } from "../ledger/rejection.ts";
 import { failing } from "../report/event.ts";
@@ -10,29 +11,24 @@ export const monitorOf = (c: Context): string | undefined =>
 
 const mostRecipients = 20;
 
+const text = v.fallback(v.optional(v.pipe(v.string(), v.nonEmpty())), undefined);
+const contact = v.fallback(v.object({ email: text, name: text }), {});
+const firstFew = v.transform((all: unknown[]) => all.slice(0, mostRecipients));
+const readable = v.fallback(
+  v.object({
+    object: v.fallback(v.object({ host: text, service: text }), {}),
+    monitor: v.fallback(v.object({ id: text }), {}),
+    recipients: v.fallback(v.pipe(v.array(v.unknown()), firstFew, v.array(contact)), []),
+  }),
+  { object: {}, monitor: {}, recipients: [] },
+);
+
 /** The readable parts of a posted alert that cannot be read as a whole: once for each recipient, at least once. */
 export const readableParts = (input: unknown): Omit<Rejected, "faults">[] => {
-  const at = (value: unknown, ...path: string[]): unknown =>
-    path.reduce<unknown>(
-      (part, name) =>
-        typeof part === "object" && part !== null
-          ? Object.getOwnPropertyDescriptor(part, name)?.value
-          : undefined,
-      value,
-    );
-  const text = (value: unknown, ...path: string[]): string | undefined => {
-    const found = at(value, ...path);
-    return typeof found === "string" && found !== "" ? found : undefined;
-  };
-  const [host, service = null] = [text(input, "object", "host"), text(input, "object", "service")];
-  const parts = {
-    object: host && objectName({ object: { host, service } }),
-    monitor: text(input, "monitor", "id"),
-  };
-  const given = at(input, "recipients");
-  const contacts = (Array.isArray(given) ? given.slice(0, mostRecipients) : [])
-    .map((recipient) => text(recipient, "email") ?? text(recipient, "name"))
-    .filter((contact) => contact !== undefined);
+  const { object, monitor, recipients } = v.parse(readable, input);
+  const { host, service = null } = object;
+  const parts = { object: host && objectName({ object: { host, service } }), monitor: monitor.id };
+  const contacts = recipients.flatMap(({ email, name }) => email ?? name ?? []);
   return contacts.length > 0 ? contacts.map((contact) => ({ ...parts, contact })) : [parts];
 };
 
