@@ -48,24 +48,6 @@ const timed = (input: unknown, now: number): unknown =>
     ? input
     : { ...input, time: Math.floor(now / 1000) };
 
-const queuedAlert = (
-  alert: Alert,
-  address: string,
-  name: string | undefined,
-  id: string,
-  { site, now, clockBehind, severalSites }: Circumstances,
-): QueuedAlert => ({
-  v: 1,
-  id,
-  site,
-  ...(severalSites && { severalSites }),
-  contact: address,
-  contactName: (name && cut(cleanLine(name), 255)) || undefined,
-  receivedAt: now,
-  ...(clockBehind !== undefined && { clockBehind }),
-  alert,
-});
-
 /**
  * A mailbox of a post that gets no mail, and why. `queued` is what the queue would have got, with an id of its own as
  * any other; it must not be queued, for its contact is no address that mail may go to, and may be no text at all ("").
@@ -108,9 +90,11 @@ const once = (faults: readonly Fault[]): Fault[] => [
  * mail may not go to, is rejected alone. Ids: the client's own or the event's; where a client's post names several
  * mailboxes, each gets the id with eight hex digits of its address.
  */
-export const readPost = (input: unknown, circumstances: Circumstances): ReadPost => {
-  const { site, aliases, allowed } = circumstances;
-  const alert = readAlert(timed(input, circumstances.now));
+export const readPost = (
+  input: unknown,
+  { site, now, clockBehind, severalSites, aliases, allowed }: Circumstances,
+): ReadPost => {
+  const alert = readAlert(timed(input, now));
   const post = read(postEntries, input);
   const forged = alert.ok && isOwnObject(alert.value) ? [ownName(alert.value)] : [];
   const faults: Fault[] = [...(alert.ok ? forged : alert.faults), ...(post.ok ? [] : post.faults)];
@@ -138,7 +122,17 @@ export const readPost = (input: unknown, circumstances: Circumstances): ReadPost
     const own = post.value.id ?? derivedId(site, alert.value, key);
     const several = post.value.id !== undefined && good.size + bad.size > 1;
     const suffix = several ? `.${fingerprint("contact", key).slice(0, 8)}` : "";
-    return queuedAlert(alert.value, address, name, own + suffix, circumstances);
+    return {
+      v: 1,
+      id: own + suffix,
+      site,
+      ...(severalSites && { severalSites }),
+      contact: address,
+      contactName: (name && cut(cleanLine(name), 255)) || undefined,
+      receivedAt: now,
+      ...(clockBehind !== undefined && { clockBehind }),
+      alert: alert.value,
+    };
   };
   const rejected = [...bad.values()].map(({ address, name, faults }) => ({
     queued: queuedFor(address, name),
