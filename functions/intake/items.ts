@@ -51,25 +51,23 @@ export const parseObject = (text: string): Item => {
 
 export const formPost = "application/x-www-form-urlencoded";
 
-/** The items of a body; undefined if its form as a whole cannot be read. */
-export const itemsOf = (form: string, text: string): Item[] | undefined => {
-  switch (form) {
-    case formPost:
-      return [parseForm(text, fromMacros)];
-    case "application/x-ndjson":
-      return text
-        .split("\n")
-        .filter((line) => line.trim() !== "")
-        .map(parseOne);
-    default: {
-      const json = parseJson(text);
-      const values = json && (Array.isArray(json.value) ? json.value : [json.value]);
-      return values?.map((input, index) => ({ input, faults: json?.repeated.get(index) ?? [] }));
-    }
-  }
+const readers: Record<string, (text: string) => Item[] | undefined> = {
+  "application/json": (text) => {
+    const json = parseJson(text);
+    const values = json && (Array.isArray(json.value) ? json.value : [json.value]);
+    return values?.map((input, index) => ({ input, faults: json?.repeated.get(index) ?? [] }));
+  },
+  "application/x-ndjson": (text) =>
+    text
+      .split("\n")
+      .filter((line) => line.trim() !== "")
+      .map(parseOne),
+  [formPost]: (text) => [parseForm(text, fromMacros)],
 };
+export const forms = Object.keys(readers);
 
-export const forms = ["application/json", "application/x-ndjson", formPost];
+/** The items of a body in one of `forms`; undefined if it cannot be read as a whole. */
+export const itemsOf = (form: string, text: string): Item[] | undefined => readers[form]?.(text);
 
 export const idOf = ({ input }: Item): string | undefined => {
   const id = typeof input === "object" && input && "id" in input ? input.id : 0;

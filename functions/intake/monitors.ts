@@ -26,15 +26,9 @@ const macroOf: Record<string, string> = {
   "recipients.0.email": "CONTACTEMAIL",
 };
 
-/** The macros that say what an alert is about. */
-export const namingMacros = [
-  "NOTIFICATIONTYPE",
-  "HOSTNAME",
-  "SERVICEDESC",
-  "HOSTSTATE",
-  "SERVICESTATE",
-  "CONTACTEMAIL",
-];
+/** Whether a macro says what an alert is about. */
+export const isNaming = (macro: string): boolean =>
+  /^(NOTIFICATIONTYPE|HOSTNAME|SERVICEDESC|(HOST|SERVICE)STATE|CONTACTEMAIL)$/.test(macro);
 
 /** A fault of a form's alert, with the macro beside the field: whoever posts a form knows no other names. */
 export const inMacros = (fault: Fault): Fault => {
@@ -77,13 +71,11 @@ export const fromMacros = (given: Macros): Record<string, unknown> => {
       address: field("HOSTADDRESS"),
       display: field(`${kind}DISPLAYNAME`),
       groups: [...(kind === "SERVICE" ? list("SERVICEGROUPNAMES") : []), ...list("HOSTGROUPNAMES")],
-      urls: Object.fromEntries(
-        [
-          ["action", field(`${kind}ACTIONURL`)],
-          ["notes", field(`${kind}NOTESURL`)],
-          ["info", field(`${kind}INFOURL`)],
-        ].filter(([, url]) => url !== undefined),
-      ),
+      urls: {
+        action: field(`${kind}ACTIONURL`),
+        notes: field(`${kind}NOTESURL`),
+        info: field(`${kind}INFOURL`),
+      },
     },
     state: field(`${kind}STATE`),
     state_type: field(`${kind}STATETYPE`),

@@ -1,5 +1,5 @@
 import type { Fault } from "../alert.ts";
-import { namingMacros, resolved } from "./monitors.ts";
+import { isNaming, resolved } from "./monitors.ts";
 
 const once = (field: string): Fault => ({ field, expected: "a field that is given once" });
 
@@ -8,12 +8,12 @@ const isRead = (name: string): boolean => /^(monitor|(NAGIOS_)?_?[A-Z][A-Z0-9_]*
 
 /**
  * The macros that a form has twice. An unescaped & in a comment begins a new field, which must not replace the monitor's
- * own. A macro in `namingMacros` also counts as given twice if the form has another value for it under NAGIOS_.
+ * own. A macro that `isNaming` also counts as given twice if the form has another value for it under NAGIOS_.
  */
 export const repeatedFields = (form: URLSearchParams): Fault[] => {
   const differs = (name: string): boolean => {
     const other = form.get(`NAGIOS_${name}`);
-    return other !== null && namingMacros.includes(name) && resolved(other) !== resolved(form.get(name));
+    return other !== null && isNaming(name) && resolved(other) !== resolved(form.get(name));
   };
   const counts = Map.groupBy(form.keys(), (name) => name);
   return [...counts]
