@@ -105,11 +105,8 @@ const enqueue = async (
       taken = await queue.send(part.map(toMessage));
       if (!taken.every(Boolean)) throw new Error("the queue took only some; the same ids may be sent again");
     } catch (error) {
-      return refusals.unavailable(
-        "queue",
-        error,
-        queued.slice(start).map(({ id }) => id),
-      );
+      const ids = queued.slice(start).map(({ id }) => id);
+      return refusals.unavailable("queue", error, ids);
     }
     if (rate) limiter.charge(site, rate, part.length, clock());
     for (const [index, { id, contact, alert }] of part.entries()) {

@@ -28,15 +28,13 @@ const parseJson = (text: string): { value: unknown; repeated: Map<number, Fault[
   }
 };
 
-const itemOf = ({ value, repeated }: { value: unknown; repeated: Map<number, Fault[]> }): Item => ({
-  input: value,
-  faults: [...repeated.values()].flat(),
-});
-
-export const parseOne = (text: string): Item => {
+const jsonItem = (text: string): Item | undefined => {
   const json = parseJson(text);
-  return json ? itemOf(json) : { faults: [{ field: "alert", expected: "JSON" }] };
+  return json && { input: json.value, faults: [...json.repeated.values()].flat() };
 };
+
+export const parseOne = (text: string): Item =>
+  jsonItem(text) ?? { faults: [{ field: "alert", expected: "JSON" }] };
 
 const parseForm = (text: string, read: (fields: Macros) => unknown): Item => {
   const form = new URLSearchParams(text);
@@ -44,10 +42,7 @@ const parseForm = (text: string, read: (fields: Macros) => unknown): Item => {
 };
 
 /** One object, in JSON or as a form. */
-export const parseObject = (text: string): Item => {
-  const json = parseJson(text);
-  return json ? itemOf(json) : parseForm(text, (fields) => fields);
-};
+export const parseObject = (text: string): Item => jsonItem(text) ?? parseForm(text, (fields) => fields);
 
 export const formPost = "application/x-www-form-urlencoded";
 
