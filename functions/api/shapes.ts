@@ -1,8 +1,9 @@
 import * as v from "valibot";
 import { hostStates, notificationTypes, serviceStates } from "../alert.ts";
 import { meaning, type Row } from "../decide/rows.ts";
+import { steps } from "../deliver/outcome.ts";
 import { returnKinds } from "../deliver/returned.ts";
-import { endings } from "../ledger/journal.ts";
+import { endings, outcomes } from "../ledger/journal.ts";
 
 // The answers of the HTTP API, exactly: openapi.json is made of this, and the compiler holds the answers to it. The
 // bridge itself imports the types alone.
@@ -101,24 +102,8 @@ export const attempt = v.strictObject({
   durationMilliseconds: v.number(),
   tls: optional(tls),
   queueId: optional(v.string()),
-  step: optional(
-    v.picklist([
-      "connect",
-      "tls",
-      "auth-offered",
-      "token",
-      "auth",
-      "sender",
-      "recipient",
-      "data",
-      "after-data",
-    ]),
-  ),
-  lostAfterData: optional(v.boolean()),
-  tooFast: optional(v.boolean()),
-  quota: optional(v.boolean()),
-  unclear: optional(v.boolean()),
-  reduced: optional(v.boolean()),
+  step: optional(v.picklist(steps)),
+  ...v.entriesFromList(["lostAfterData", "tooFast", "quota", "unclear", "reduced"], optional(v.boolean())),
   about: optional(v.picklist(["recipient", "message"])),
 });
 
@@ -192,15 +177,7 @@ export type OpenEpisode = v.InferOutput<typeof episode>;
 
 export const problems = v.strictObject({ problems: v.array(episode), next: optional(v.string()) });
 
-const totals = v.strictObject({
-  accepted: count,
-  pending: count,
-  mailed: count,
-  suppressed: count,
-  digested: count,
-  refused: count,
-  dead: count,
-});
+const totals = v.strictObject(v.entriesFromList(["accepted", ...outcomes], count));
 
 export const journal = v.strictObject({
   alerts: v.array(v.union([line, rejectedLine])),
@@ -233,11 +210,14 @@ export const redriven = v.strictObject({ redriven: count });
 export const statusPage = v.strictObject({
   now: milliseconds,
   queue: v.strictObject({ waiting: count, in_flight: count, oldest: optional(milliseconds) }),
+  /** Counted up to `mostDeadLetters`. */
   dead_letters: count,
   routes: v.array(
     v.strictObject({
       route: v.string(),
+      /** No mail goes by it but a probe now and then. */
       down: v.boolean(),
+      /** It refuses our login, sender or account, or the way to it is not safe; down or not. */
       refused: v.boolean(),
       since: optional(milliseconds),
       reason: optional(v.string()),

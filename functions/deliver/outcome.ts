@@ -27,16 +27,18 @@ export const failedForRecipient = (outcome: DeliveryOutcome): boolean => {
 };
 
 /** The step of an SMTP session in which something went wrong; `after-data` begins when the final dot may be out. */
-export type Step =
-  | "connect"
-  | "tls"
-  | "auth-offered"
-  | "token"
-  | "auth"
-  | "sender"
-  | "recipient"
-  | "data"
-  | "after-data";
+export const steps = [
+  "connect",
+  "tls",
+  "auth-offered",
+  "token",
+  "auth",
+  "sender",
+  "recipient",
+  "data",
+  "after-data",
+] as const;
+export type Step = (typeof steps)[number];
 
 /**
  * The meaning of a failed attempt. Deferred `tooFast`: the route works and asks for a slower pace; `quota`: it accepts no
