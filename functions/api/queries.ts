@@ -3,10 +3,10 @@ import type { Fault } from "../alert.ts";
 import { type JournalRecord, type Outcome, outcomes } from "../ledger/journal.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { findRejection, listRejections, type Rejection } from "../ledger/rejection.ts";
-import { asLines, readStatus } from "../operator/status.ts";
 import { deduplicationId } from "../queue/message.ts";
 import { mostDeadLetters, type Queue } from "../queue/queue.ts";
 import { answer, type LoggedRefusals, onlyMethod, refusal } from "./refusals.ts";
+import { asLines, findStatus } from "./status.ts";
 import { alertOf, deadLetterOf, problemOf, rejectedOf, rejectedStoryOf, wholeOf } from "./views.ts";
 
 /** An app whose requests belong to the site of their token. */
@@ -123,7 +123,7 @@ export const addQueries = (app: App, parts: QueryParts): void => {
   );
   app.get("/v1/status", (c) =>
     refusals.orUnavailable("queue or ledger", async () => {
-      const { status } = await readStatus(parts, c.get("site"), clock());
+      const { status } = await findStatus(parts, c.get("site"), clock());
       const plain = c.req.header("Accept")?.trim().toLowerCase().startsWith("text/plain");
       return plain ? c.text(asLines(status)) : answer(status);
     }),

@@ -1,21 +1,20 @@
 import { refusing } from "../deliver/breaker.ts";
 import { bouncing } from "../ledger/bouncing.ts";
+import type { Flow } from "../ledger/flow.ts";
 import { isSilent } from "../ledger/heartbeat.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { turnedAway } from "../ledger/rejection.ts";
 import type { Queue } from "../queue/queue.ts";
+import type { StatusPage } from "./shapes.ts";
 
-/**
- * How the bridge is, as one site may know it, and the site's flow from `since` on. Times are Unix milliseconds of the
- * bridge. Routes that the settings have no more are left out.
- */
-export const readStatus = async (
+/** How the bridge is for a site, and the site's flow since then. Routes that the settings have no more are left out. */
+export const findStatus = async (
   { queue, ledger }: { queue: Pick<Queue, "depth" | "deadLetterCount">; ledger: Ledger },
   site: string,
   now: number,
   since = now,
-) => {
-  const [depth, dead_letters, routes, heartbeats, flow, turned, lost] = await Promise.all([
+): Promise<{ status: StatusPage; flow: Flow }> => {
+  const [depth, dead, routes, heartbeats, flow, turned, lost] = await Promise.all([
     queue.depth(),
     queue.deadLetterCount(site),
     ledger.routes(),
@@ -27,7 +26,7 @@ export const readStatus = async (
   const status = {
     now,
     queue: { waiting: depth.waiting, in_flight: depth.handedOut, oldest: depth.oldestAt },
-    dead_letters,
+    dead_letters: dead,
     routes: routes
       .filter(({ removed }) => !removed)
       .map((state) => {
@@ -35,9 +34,7 @@ export const readStatus = async (
         const refusal = refusing(state, now);
         return {
           route,
-          /** No mail goes by it but a probe now and then. */
           down: down !== undefined,
-          /** It refuses our login, sender or account, or the way to it is not safe; down or not. */
           refused: refusal !== undefined,
           since: down?.since ?? refusal?.at,
           reason: (down ?? refusal)?.reason,
@@ -54,7 +51,6 @@ export const readStatus = async (
   };
   return { status, flow };
 };
-export type Status = Awaited<ReturnType<typeof readStatus>>["status"];
 
 const secondsSince = (now: number, at: number): number => Math.max(0, Math.floor((now - at) / 1000));
 
@@ -62,7 +58,7 @@ const secondsSince = (now: number, at: number): number => Math.max(0, Math.floor
  * The status as lines of a name and a number, for scripts without JSON; more lines may come. One that begins with
  * `bouncing_contact` names one of those that `bouncing` counts.
  */
-export const asLines = (status: Status): string => {
+export const asLines = (status: StatusPage): string => {
   const { now, queue, dead_letters, routes, heartbeats, rejected, wrong_tokens, bouncing } = status;
   const count = <T>(all: readonly T[], which: (one: T) => boolean) => all.filter(which).length;
   // SQS does not tell since when its messages wait.

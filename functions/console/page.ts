@@ -1,5 +1,6 @@
 import { html, raw } from "hono/html";
 import { objectName } from "../alert.ts";
+import type { StatusPage } from "../api/shapes.ts";
 import type { Flow } from "../ledger/flow.ts";
 import { type JournalRecord, type Outcome, objectOf, outcomes } from "../ledger/journal.ts";
 import {
@@ -10,7 +11,6 @@ import {
   rejectionStory,
 } from "../ledger/rejection.ts";
 import { eventsOf, outcomeOf, stamp } from "../ledger/story.ts";
-import type { Status } from "../operator/status.ts";
 import { type DeadLetter, mostDeadLetters } from "../queue/queue.ts";
 import { curve } from "./curve.ts";
 import type { Session } from "./session.ts";
@@ -157,7 +157,7 @@ export const faultPage = (reader: Reader, title: string, advice: readonly string
 const longWaitMilliseconds = 15 * 60_000;
 
 /** A notice about posts without a token, if there were any. */
-const wrongTokenWords = ({ count, last, monitor }: Status["wrong_tokens"], now: number): string[] =>
+const wrongTokenWords = ({ count, last, monitor }: StatusPage["wrong_tokens"], now: number): string[] =>
   count === 0
     ? []
     : [
@@ -166,7 +166,7 @@ const wrongTokenWords = ({ count, last, monitor }: Status["wrong_tokens"], now: 
 
 /** Whether mail is flowing, in words; `mood` is one of bad, warn, good and calm. */
 const health = (
-  { routes, queue, dead_letters, heartbeats, last, rejected, wrong_tokens, bouncing }: Status,
+  { routes, queue, dead_letters, heartbeats, last, rejected, wrong_tokens, bouncing }: StatusPage,
   pending: number,
   now: number,
 ): { mood: string; title: string; worries: string[] } => {
@@ -229,7 +229,7 @@ const accounting = (totals: Record<Outcome, number>): Html => {
 /** The first page: whether mail is flowing. */
 export const nowPage = (
   reader: Reader,
-  { status, totals, flow }: { status: Status; totals: Record<Outcome, number>; flow: Flow },
+  { status, totals, flow }: { status: StatusPage; totals: Record<Outcome, number>; flow: Flow },
 ): Html => {
   const { now } = reader;
   const { mood, title, worries } = health(status, totals.pending, now);

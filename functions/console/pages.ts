@@ -1,7 +1,7 @@
 import { findAlert, isOutcome, journalOutcomes } from "../api/queries.ts";
+import { findStatus } from "../api/status.ts";
 import { problemOf } from "../api/views.ts";
 import { listRejections } from "../ledger/rejection.ts";
-import { readStatus } from "../operator/status.ts";
 import { mostDeadLetters } from "../queue/queue.ts";
 import { type Answers, type ConsoleApp, forms, framed, type Page } from "./browser.ts";
 import { curveBegin } from "./curve.ts";
@@ -46,7 +46,7 @@ const addNow = (show: Show, { readerOf }: Answers, parts: ConsoleParts): void =>
   show("/", {}, async (c, _, site) => {
     const now = parts.clock();
     const [found, totals] = await Promise.all([
-      readStatus(parts, site, now, curveBegin(now)),
+      findStatus(parts, site, now, curveBegin(now)),
       parts.ledger.totals(site),
     ]);
     return c.html(nowPage(readerOf(c), { ...found, totals }));

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { StatusPage } from "../../functions/api/shapes.ts";
 import {
   deadLettersPage,
   journalPage,
@@ -15,7 +16,6 @@ import { script } from "../../functions/console/script.ts";
 import { style } from "../../functions/console/style.ts";
 import { type JournalRecord, newRecord } from "../../functions/ledger/journal.ts";
 import type { Rejection } from "../../functions/ledger/rejection.ts";
-import type { Status } from "../../functions/operator/status.ts";
 import type { DeadLetter } from "../../functions/queue/queue.ts";
 import { queuedAlert } from "../world/alerts.ts";
 
@@ -66,7 +66,7 @@ const pagesWith = (text: string): Record<string, () => string> => {
     body: "",
     deadAt: now,
   };
-  const status: Status = {
+  const status: StatusPage = {
     now,
     queue: { waiting: 1, in_flight: 1, oldest: now },
     dead_letters: 2,
@@ -161,7 +161,7 @@ describe.each(names)("the page %s", (name) => {
 });
 
 it("names a contact whose mails come back, with the last reason", () => {
-  const status: Status = {
+  const status: StatusPage = {
     now,
     queue: { waiting: 0, in_flight: 0, oldest: undefined },
     dead_letters: 0,

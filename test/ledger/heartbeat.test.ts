@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
+import { findStatus } from "../../functions/api/status.ts";
 import { sqliteLedger } from "../../functions/ledger/sqlite.ts";
-import { readStatus } from "../../functions/operator/status.ts";
 import { sweep } from "../../functions/pipeline/sweep.ts";
 import { type OutgoingMessage, readQueuedAlert } from "../../functions/queue/message.ts";
 import type { Event } from "../../functions/report/event.ts";
@@ -114,7 +114,7 @@ it("keeps a heartbeat that comes while its silence is being noted", async () => 
 it("is silent in the status until it is heard, though operators are told of it no more", async () => {
   const { ledger, parts, beat } = listening();
   const queue = { depth: async () => ({ waiting: 0, handedOut: 0 }), deadLetterCount: async () => 0 };
-  const shown = async (now: number) => (await readStatus({ queue, ledger }, "site", now)).status.heartbeats;
+  const shown = async (now: number) => (await findStatus({ queue, ledger }, "site", now)).status.heartbeats;
   await beat(start);
   await sweep(parts, start + 61 * second);
   expect(await shown(start + 62 * second)).toEqual([{ monitor: "m1", last: start, silent: true }]);
