@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { readAlert } from "../functions/alert.ts";
 import { compose } from "../functions/compose/mail.ts";
 import { readSettings } from "../functions/config.ts";
-import { storyPage } from "../functions/console/page.ts";
+import { storyPage } from "../functions/console/story.ts";
 import { emptyEntry } from "../functions/decide/entry.ts";
 import { defaultPolicy } from "../functions/decide/policy.ts";
 import { decide } from "../functions/decide/verdict.ts";

@@ -2,8 +2,9 @@ import type { Context, Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
 import { bodyWithin } from "../api/body.ts";
 import type { SiteToken } from "../config.ts";
-import { faultPage, loginPage, type Reader } from "./page.ts";
+import { faultPage, loginPage, type Reader } from "./frame.ts";
 import { isFormToken, type Session, sessions } from "./session.ts";
+import type { Html } from "./text.ts";
 
 type Variables = { session: Session };
 export type ConsoleApp = Hono<{ Variables: Variables }>;
@@ -29,12 +30,14 @@ const headers: Record<string, string> = {
 };
 
 /** A host of this machine. */
-export const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i;
-export const hostOf = (c: Page): string => c.req.header("Host") ?? new URL(c.req.url).host;
+const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i;
+const hostOf = (c: Page): string => c.req.header("Host") ?? new URL(c.req.url).host;
 /** Whether the reader came by TLS, which may end at a proxy in front of the bridge. */
-export const isSecure = (c: Page): boolean =>
+const isSecure = (c: Page): boolean =>
   new URL(c.req.url).protocol === "https:" || c.req.header("X-Forwarded-Proto")?.toLowerCase() === "https";
-export const cookieOf = (c: Page) => (isSecure(c) ? "__Host-hardstate" : "hardstate");
+/** Whether nobody between the reader and the bridge can read a token. */
+export const isPrivate = (c: Page): boolean => isSecure(c) || loopback.test(hostOf(c));
+const cookieOf = (c: Page) => (isSecure(c) ? "__Host-hardstate" : "hardstate");
 export const keep = (c: Page, value: string, maxAge: number) =>
   setCookie(c, cookieOf(c), value, {
     path: "/",
@@ -86,6 +89,36 @@ export const framed = async (c: Page, next: () => Promise<void>): Promise<void> 
   c.header("Cache-Control", "no-store");
   await next();
 };
+
+/** A request for a page. */
+type Asked = { c: Page; reader: Reader; site: string; given: Record<string, string> };
+type Make = (asked: Asked) => Promise<Html | Response>;
+export type Show = (path: string, taken: Record<string, RegExp>, make: Make) => void;
+
+/** The parameters of pages. */
+export const cursor = /^\d{1,16}\.[A-Za-z0-9._-]{1,128}$/;
+export const anything = /^[\s\S]{1,2048}$/;
+
+/** Adds pages with these parameters, for readers with a session. Other parameters are faults. */
+export const showing =
+  (app: ConsoleApp, { fault, inSession, readerOf }: Answers): Show =>
+  (path, taken, make) => {
+    // A Map: an object would also know a parameter named constructor.
+    const parameters = new Map(Object.entries(taken));
+    app.get(path, framed, inSession, async (c) => {
+      const given = Object.fromEntries(Object.entries(c.req.query()).filter(([, value]) => value !== ""));
+      const wrong = Object.entries(given).filter(([name, value]) => !parameters.get(name)?.test(value));
+      if (wrong.length === 0) {
+        const made = await make({ c, reader: readerOf(c), site: c.get("session").site, given });
+        return made instanceof Response ? made : c.html(made);
+      }
+      const names = wrong.map(([name]) =>
+        parameters.has(name) ? `such a value of ${name}` : "one of its parameters",
+      );
+      const advice = "Follow a link, or search from the journal's form.";
+      return fault(c, 400, "This address is wrong", `This page does not take ${names.join(", ")}.`, advice);
+    });
+  };
 
 /** Reads forms of the console's own pages, and refuses all others. */
 export const forms = ({ fault }: Answers) => {

@@ -1,9 +1,13 @@
 import { Hono } from "hono";
 import type { IntakeParts } from "../intake/app.ts";
-import { answering, type ConsoleApp, framed } from "./browser.ts";
+import { answering, type ConsoleApp, framed, showing } from "./browser.ts";
+import { addDeadLetters } from "./dead-letters.ts";
+import { addJournal } from "./journal.ts";
 import { addLogin } from "./login.ts";
-import { addPages } from "./pages.ts";
+import { addNow } from "./now.ts";
+import { addProblems } from "./problems.ts";
 import { script } from "./script.ts";
+import { addStory } from "./story.ts";
 import { icon, style } from "./style.ts";
 
 export type ConsoleParts = Pick<IntakeParts, "tokens" | "queue" | "ledger" | "clock" | "report">;
@@ -37,18 +41,16 @@ export const webConsole = (parts: ConsoleParts): ConsoleApp => {
       return c.body(text);
     });
   addLogin(app, answers, parts);
-  addPages(app, answers, parts);
+  const show = showing(app, answers);
+  for (const add of [addNow, addProblems, addJournal, addStory, addDeadLetters])
+    add(show, parts, answers, app);
 
   // A client that is not a browser gets the bridge's own answer.
   app.get("*", framed, (c, next) => {
     if (c.req.path.startsWith("/v1/") || !c.req.header("Accept")?.includes("text/html")) return next();
     sessionOf(c);
-    return fault(
-      c,
-      404,
-      "There is no such page",
-      "The console has pages for what is now, for problems, the journal and dead letters.",
-    );
+    const advice = "The console has pages for what is now, for problems, the journal and dead letters.";
+    return fault(c, 404, "There is no such page", advice);
   });
   return app;
 };

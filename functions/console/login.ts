@@ -5,12 +5,10 @@ import {
   type ConsoleApp,
   forms,
   framed,
-  hostOf,
   isOurs,
-  isSecure,
+  isPrivate,
   keep,
   localPath,
-  loopback,
   type Page,
 } from "./browser.ts";
 import type { ConsoleParts } from "./http.ts";
@@ -40,7 +38,7 @@ export const addLogin = (
 
   app.post("/login", framed, limited, async (c) => {
     if (!isOurs(c)) return foreign(c);
-    if (!isSecure(c) && !loopback.test(hostOf(c)))
+    if (!isPrivate(c))
       return fault(
         c,
         403,

@@ -1,18 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { StatusPage } from "../../functions/api/shapes.ts";
-import {
-  deadLettersPage,
-  journalPage,
-  mostOnPage,
-  nowPage,
-  type Problem,
-  problemsPage,
-  rejectionPage,
-  rejectionsPage,
-  storyPage,
-} from "../../functions/console/page.ts";
+import type { OpenEpisode, StatusPage } from "../../functions/api/shapes.ts";
+import { alertOf, deadLetterOf, rejectedOf, rejectedStoryOf } from "../../functions/api/views.ts";
+import { deadLettersPage } from "../../functions/console/dead-letters.ts";
+import { mostOnPage } from "../../functions/console/frame.ts";
+import { journalPage, rejectionsPage } from "../../functions/console/journal.ts";
+import { nowPage } from "../../functions/console/now.ts";
+import { problemsPage } from "../../functions/console/problems.ts";
 import { script } from "../../functions/console/script.ts";
+import { rejectionPage, storyPage } from "../../functions/console/story.ts";
 import { style } from "../../functions/console/style.ts";
 import { type JournalRecord, newRecord } from "../../functions/ledger/journal.ts";
 import type { Rejection } from "../../functions/ledger/rejection.ts";
@@ -49,7 +45,7 @@ const pagesWith = (text: string): Record<string, () => string> => {
       },
     })),
   };
-  const problem: Problem = {
+  const problem: OpenEpisode = {
     object: `${text}/${text}`,
     state: "CRITICAL",
     since: now,
@@ -97,11 +93,12 @@ const pagesWith = (text: string): Record<string, () => string> => {
   return {
     now: () => String(nowPage(reader, { status, totals, flow })),
     problems: () => String(problemsPage(reader, { problems: full(problem), next: "1.x" })),
-    journal: () => String(journalPage(reader, search, { items: full(record), next: "1.x" })),
-    rejections: () => String(rejectionsPage(reader, search, { items: full(rejection), next: "1.x" })),
-    rejection: () => String(rejectionPage(reader, rejection)),
+    journal: () => String(journalPage(reader, search, { items: full(alertOf(record)), next: "1.x" })),
+    rejections: () =>
+      String(rejectionsPage(reader, search, { items: full(rejectedOf(rejection)), next: "1.x" })),
+    rejection: () => String(rejectionPage(reader, rejectedStoryOf(rejection))),
     story: () => String(storyPage(reader, record)),
-    "dead letters": () => String(deadLettersPage(reader, full(letter), 0, 3)),
+    "dead letters": () => String(deadLettersPage(reader, full(deadLetterOf(letter)), 0, 3)),
   };
 };
 const names = Object.keys(pagesWith("x"));
