@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import type { IntakeParts } from "../intake/app.ts";
+import type { IntakeParts } from "../intake/doors.ts";
 import { answering, type ConsoleApp, framed, showing } from "./browser.ts";
 import { addDeadLetters } from "./dead-letters.ts";
 import { addJournal } from "./journal.ts";

@@ -9,7 +9,7 @@ import type { Posted } from "../api/shapes.ts";
 import { operatorSite } from "../identity.ts";
 import type { Rejected } from "../ledger/rejection.ts";
 import { type QueuedAlert, toMessage } from "../queue/message.ts";
-import type { Doors } from "./app.ts";
+import type { Doors } from "./doors.ts";
 import { formPost, forms, type Item, idOf, itemsOf } from "./items.ts";
 import { inMacros } from "./monitors.ts";
 import { type Circumstances, readPost } from "./post.ts";

@@ -1,55 +1,19 @@
 import { type Context, Hono, type MiddlewareHandler } from "hono";
-import type { Aliases, AllowList } from "../address.ts";
 import { bodyWithin } from "../api/body.ts";
 import { type App, addQueries } from "../api/queries.ts";
-import {
-  answer,
-  errorWords,
-  type LoggedRefusals,
-  loggedRefusals,
-  onlyMethod,
-  refusal,
-  takesNothing,
-} from "../api/refusals.ts";
-import type { SiteToken } from "../config.ts";
+import { answer, errorWords, loggedRefusals, onlyMethod, refusal, takesNothing } from "../api/refusals.ts";
 import { operatorSite } from "../identity.ts";
-import type { Ledger } from "../ledger/ledger.ts";
-import type { Queue } from "../queue/queue.ts";
-import type { Report } from "../report/event.ts";
 import type { Rate } from "../time.ts";
 import { addAlerts, mostBytes } from "./alerts.ts";
+import type { Doors, IntakeParts } from "./doors.ts";
 import { addHeartbeats } from "./heartbeats.ts";
-import { atMostEvery, type Limiter, rateLimiter, wrongTokens } from "./limit.ts";
+import { atMostEvery, rateLimiter, wrongTokens } from "./limit.ts";
 import { quota } from "./quota.ts";
 import { addRedrive } from "./redrive.ts";
 import { addReturns, mostReportBytes } from "./returns.ts";
 import { tokenFinder } from "./token.ts";
 import { monitorOf, turnAway } from "./turned-away.ts";
 
-export type IntakeParts = {
-  aliases: Aliases;
-  allowed: AllowList;
-  tokens: readonly SiteToken[];
-  queue: Queue;
-  ledger: Ledger;
-  /** The addresses that are mailed about the bridge itself. */
-  operators: readonly string[];
-  clock: () => number;
-  report: Report;
-  /** How many alerts a site may post; undefined: no limit. */
-  rate?: Rate;
-  /** The API described: the content of openapi.json, from wherever the runtime keeps it. */
-  openapi?: () => unknown;
-  /** The text for Prometheus, which a token of a site may read, where the runtime has it. */
-  scrape?: (site: string) => Promise<{ text: string; contentType: string }>;
-};
-
-/** The parts of intake that a request meets, and what its answers share. */
-export type Doors = IntakeParts & {
-  refusals: LoggedRefusals;
-  limiter: Limiter;
-  away: ReturnType<typeof turnAway>;
-};
 type SiteMiddleware = MiddlewareHandler<{ Variables: { site: string } }>;
 
 /** Anybody may call /readyz, and each answer costs calls to AWS. */

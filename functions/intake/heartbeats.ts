@@ -4,7 +4,7 @@ import type { App } from "../api/queries.ts";
 import { answer, onlyMethod } from "../api/refusals.ts";
 import type { Heartbeat } from "../ledger/heartbeat.ts";
 import { untilWritten } from "../until-written.ts";
-import type { Doors } from "./app.ts";
+import type { Doors } from "./doors.ts";
 import { parseObject } from "./items.ts";
 
 export const heartbeatPost = v.object({

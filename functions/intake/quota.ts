@@ -1,5 +1,5 @@
 import type { MiddlewareHandler } from "hono";
-import type { Doors } from "./app.ts";
+import type { Doors } from "./doors.ts";
 import { atMostEvery } from "./limit.ts";
 
 /**

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { read } from "../alert.ts";
 import type { App } from "../api/queries.ts";
 import { answer, onlyMethod, refusal } from "../api/refusals.ts";
-import type { Doors } from "./app.ts";
+import type { Doors } from "./doors.ts";
 import { parseOne } from "./items.ts";
 
 export const redriveOrder = v.strictObject({ id: v.optional(v.string()) });

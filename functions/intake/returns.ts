@@ -5,8 +5,8 @@ import type { ReturnAnswer } from "../api/shapes.ts";
 import { operatorSite } from "../identity.ts";
 import type { JournalRecord } from "../ledger/journal.ts";
 import { noteReturned, type ReturnParts } from "../operator/returned.ts";
-import type { Doors } from "./app.ts";
 import { readReport } from "./delivery-report.ts";
+import type { Doors } from "./doors.ts";
 
 /** A report is no longer than a mail of ours and what a server says about it. */
 export const mostReportBytes = 1024 * 1024;

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { objectName } from "../alert.ts";
 import { dayOf, noteRejected, noteWrongTokens, type Rejected } from "../ledger/rejection.ts";
 import { failing } from "../report/event.ts";
-import type { IntakeParts } from "./app.ts";
+import type { IntakeParts, TurnedAway } from "./doors.ts";
 
 /** The name that a client gives itself, where its token or its body does not say it. */
 export const monitorOf = (c: Context): string | undefined =>
@@ -41,7 +41,7 @@ const leastMilliseconds = 10_000;
  * answer. Anybody can send a wrong token, so a process counts these in memory, and writes them to one record a day at
  * most once in ten seconds.
  */
-export const turnAway = ({ ledger, clock, report }: IntakeParts) => {
+export const turnAway = ({ ledger, clock, report }: IntakeParts): TurnedAway => {
   /** Whether it was written. */
   const note = async (work: Promise<void>): Promise<boolean> => {
     const { promise: tooLate, reject } = Promise.withResolvers<never>();
@@ -77,10 +77,8 @@ export const turnAway = ({ ledger, clock, report }: IntakeParts) => {
     if (!(await note(noteWrongTokens(ledger, count, last, now)))) unwritten += count;
   };
   return {
-    rejected: (site: string, rejected: readonly Rejected[]): Promise<unknown> =>
-      note(noteRejected(ledger, site, rejected, clock(), begunToday(site))),
-    /** Counts a request without a token; `monitor` is the name that it gave itself. */
-    wrongToken: (monitor: string | undefined): Promise<void> => {
+    rejected: (site, rejected) => note(noteRejected(ledger, site, rejected, clock(), begunToday(site))),
+    wrongToken: (monitor) => {
       unwritten += 1;
       last = monitor;
       return writeWrongTokens();
